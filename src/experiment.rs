@@ -1,0 +1,371 @@
+//! The experiment: profile + chaos plan + flags, resolved and checked. What will happen, never
+//! edited afterwards; `squall plan` prints it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::arrival::Arrival;
+use crate::outline::Outline;
+use crate::sample::OpId;
+use crate::units::Micros;
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Experiment {
+    pub outline: Outline,
+    pub target: Target,
+    /// Shapes in the order of `outline.shapes`.
+    pub shapes: Vec<Shape>,
+    pub data: Vec<(String, Data)>,
+    pub setup: Setup,
+    pub teardown: Teardown,
+    pub links: Vec<Link>,
+    pub services: Vec<Service>,
+    /// In the order of `outline.faults`.
+    pub faults: Vec<Fault>,
+    /// Everything that must never be printed: values from the environment used in headers, auth,
+    /// bodies and URL user info, tokens, keys. At least four characters each.
+    #[serde(skip)]
+    pub secrets: Vec<String>,
+}
+
+/// Where requests go, and what every one of them carries.
+#[derive(Clone, Debug, Serialize)]
+pub struct Target {
+    pub place: Place,
+    pub headers: Vec<(String, Text)>,
+    pub auth: Option<Auth>,
+    /// `metrics:` of the profile: scraped on squall's clock.
+    pub metrics: Option<Metrics>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub enum Place {
+    /// `target: sandbox`: squall starts the rooms service itself.
+    Sandbox(SandboxOptions),
+    Http(HttpTarget),
+}
+
+/// `http://host[:port][/base]`; more than one address is tried in turn, connection by connection.
+#[derive(Clone, Debug, Serialize)]
+pub struct HttpTarget {
+    /// The authority for the Host header.
+    pub authority: String,
+    pub addresses: Vec<SocketAddr>,
+    /// Without a trailing slash; empty for none.
+    pub base_path: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SandboxOptions {
+    /// API nodes, two or more.
+    pub nodes: u32,
+    /// Queries that the store works on at once.
+    pub workers: u32,
+    /// Cost of one query.
+    pub query_cost: Micros,
+    /// Cost of each row a query reads, on top.
+    pub row_cost: Micros,
+    /// Queries that may wait; beyond it the store answers 503.
+    pub queue: u32,
+    /// Creations per second a node accepts before 429; none for no limit.
+    pub create_limit: Option<f64>,
+    /// Rooms that exist from the start.
+    pub rooms: u64,
+    /// Time a process takes to get ready.
+    pub start_time: Micros,
+    pub flaws: Vec<Flaw>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Flaw {
+    /// `GET /rooms` ignores its limit and reads every room.
+    UnboundedList,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub enum Auth {
+    Bearer {
+        token: Text,
+    },
+    /// HS256, minted per user; `iat`, `nbf` and `exp` are added.
+    Jwt {
+        key: String,
+        header: String,
+        claims: serde_json::Value,
+        lifetime: Micros,
+    },
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Metrics {
+    pub path: String,
+    pub every: Micros,
+    /// Names that objectives use; nothing else is kept.
+    pub keep: Vec<String>,
+}
+
+/// A text that is either fixed or made anew for every use (minijinja).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum Text {
+    Fixed(String),
+    Template(String),
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Shape {
+    pub name: String,
+    pub start: Micros,
+    pub arrival: Start,
+    /// Simulated users; none = each arrival is a new user.
+    pub users: Option<u64>,
+    /// Flows in flight at most; the excess is shed.
+    pub in_flight_cap: Option<u64>,
+    /// Connections at most, shared by the whole shape; none = one for each flow in flight.
+    pub connections: Option<u32>,
+    /// One attempt, from dequeue, pool wait and connect included.
+    pub timeout: Option<Micros>,
+    /// Carry patient probes.
+    pub probes: bool,
+    pub flow: Vec<Step>,
+    /// The flow as a whole.
+    pub op: OpId,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub enum Start {
+    /// Open loop. The arrival's times count from the shape's start.
+    Open(Arrival),
+    /// N users, each starting again when done, until the shape's end.
+    Closed { users: u64, until: Micros },
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub enum Step {
+    Request(Box<Request>),
+    Think(Think),
+    Repeat {
+        times: u64,
+        parallel: u32,
+        steps: Vec<Step>,
+    },
+    /// One branch, drawn by weight.
+    Choice(Vec<(f64, Vec<Step>)>),
+    /// Once for each element of a captured list.
+    ForEach {
+        list: String,
+        name: String,
+        steps: Vec<Step>,
+    },
+    /// A named group: one operation.
+    Group {
+        op: OpId,
+        steps: Vec<Step>,
+    },
+}
+
+/// Uniform between the two.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Think {
+    pub least: Micros,
+    pub most: Micros,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Request {
+    /// None inside a group, in setup and in teardown.
+    pub op: Option<OpId>,
+    /// `create_room`, or `POST /rooms` where the step has no name.
+    pub name: String,
+    pub method: String,
+    /// Path below the target's base path.
+    pub path: Text,
+    pub query: Vec<(String, Text)>,
+    pub headers: Vec<(String, Text)>,
+    pub body: Body,
+    pub expect: Expect,
+    pub captures: Vec<Capture>,
+    /// JSONPath of the list whose length is recorded, once a second at most.
+    pub items: Option<String>,
+    pub timeout: Option<Micros>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub enum Body {
+    None,
+    /// Sent as `application/json`. Every string in it is a text; `"{{ expr }}"` alone keeps its type.
+    Json(serde_json::Value),
+    /// Sent as `application/x-www-form-urlencoded`.
+    Form(Vec<(String, Text)>),
+    Raw(Text),
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Expect {
+    /// Accepted statuses, both ends included.
+    pub status: Vec<(u16, u16)>,
+    pub body: Option<BodyCheck>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub enum BodyCheck {
+    Contains(Text),
+    /// The JSONPath's first match, as text, equals.
+    Json {
+        path: String,
+        equals: Text,
+    },
+    /// The JSONPath matches something.
+    Exists {
+        path: String,
+    },
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Capture {
+    pub name: String,
+    pub from: CaptureFrom,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub enum CaptureFrom {
+    /// First match; a list if it is one.
+    Json(String),
+    /// All matches as a list.
+    JsonAll(String),
+    Header(String),
+}
+
+/// Values per arrival, reachable as `data.NAME`: a pure function of seed, shape and arrival index.
+#[derive(Clone, Debug, Serialize)]
+pub enum Data {
+    Sequence {
+        start: i64,
+        step: i64,
+    },
+    /// The next one each time, round and round.
+    List(Vec<serde_json::Value>),
+    /// One of them at random.
+    Pick(Vec<serde_json::Value>),
+    /// Uniform integer, both ends included.
+    Random {
+        from: i64,
+        to: i64,
+    },
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Setup {
+    pub steps: Vec<Step>,
+    /// How often one request is tried again before setup fails.
+    pub retries: u32,
+    /// How long setup may take in all.
+    pub within: Micros,
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Teardown {
+    pub steps: Vec<Step>,
+    pub within: Micros,
+}
+
+/// A connection of the system that squall can disturb: listen address -> upstream.
+#[derive(Clone, Debug, Serialize)]
+pub struct Link {
+    pub name: String,
+    /// None for the sandbox's own links, which find free ports.
+    pub listen: Option<SocketAddr>,
+    pub upstream: Upstream,
+    pub canary: Option<Canary>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum Upstream {
+    Address(SocketAddr),
+    /// A service that listens on an address of its own (the sandbox's).
+    Service(String),
+}
+
+/// What squall sends through a link to see a fault with its own eyes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum Canary {
+    Http { path: String },
+    Redis,
+    Bytes { send: String, expect: String },
+}
+
+/// A process that squall starts, waits for and stops.
+#[derive(Clone, Debug, Serialize)]
+pub struct Service {
+    pub name: String,
+    /// None for the sandbox's own processes.
+    pub command: Option<Command>,
+    pub ready: Ready,
+    /// How long it may take to get ready.
+    pub within: Micros,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Command {
+    /// Program and arguments, no shell.
+    pub argv: Vec<String>,
+    pub env: Vec<(String, String)>,
+    pub directory: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub enum Ready {
+    /// `GET` answers 2xx.
+    Http { address: SocketAddr, path: String },
+    /// The address accepts.
+    Tcp { address: SocketAddr },
+    /// The sandbox tells.
+    Sandbox,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub enum Fault {
+    Latency {
+        link: String,
+        latency: Micros,
+        jitter: Micros,
+        direction: Direction,
+    },
+    Blackhole {
+        link: String,
+    },
+    Down {
+        link: String,
+    },
+    Pause {
+        service: String,
+    },
+    /// With `for` it starts again at the end; without, it stays down.
+    Kill {
+        service: String,
+    },
+    Restart {
+        service: String,
+    },
+    Failover {
+        link: String,
+        to: Upstream,
+        outage: Micros,
+        stay: bool,
+    },
+    Exec {
+        run: Vec<String>,
+        undo: Vec<String>,
+        check: Vec<String>,
+    },
+}
+
+/// Which way a link's fault acts: answers are downstream, requests upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    Downstream,
+    Upstream,
+    Both,
+}

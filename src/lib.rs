@@ -1,0 +1,11 @@
+//! squall: load, faults and judgement on one clock. `docs/design.md` has a line per module.
+
+pub mod arrival;
+pub mod experiment;
+pub mod histogram;
+pub mod objective;
+pub mod outline;
+pub mod random;
+pub mod record;
+pub mod sample;
+pub mod units;

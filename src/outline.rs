@@ -1,0 +1,104 @@
+//! The outline of an experiment: all that a reader of its history must know to judge it.
+//!
+//! Written into the history's header when the run begins, so that a report needs nothing else.
+//! Pure data; how the run is done (flows, templates, processes) lies in `experiment`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::objective::Objective;
+use crate::units::Micros;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outline {
+    /// Profile's name, without folder and ending.
+    pub profile: String,
+    /// Chaos plan's name; none without one.
+    pub chaos: Option<String>,
+    /// Target as the user named it, secrets taken out.
+    pub target: String,
+    /// The command that runs it again.
+    pub command: String,
+    pub seed: u64,
+    pub virtual_time: bool,
+    /// Width of a cell; 1 s unless the run is scaled.
+    pub cell: Micros,
+    /// End of the load.
+    pub duration: Micros,
+    pub shapes: Vec<ShapeOutline>,
+    pub operations: Vec<OperationOutline>,
+    /// In order of their first injection. Repeats X#1, X#2 are entries of their own.
+    pub faults: Vec<FaultOutline>,
+    pub objectives: Vec<Objective>,
+    pub abort: Vec<Objective>,
+    pub steady: Vec<Objective>,
+    pub judge: JudgeSettings,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ShapeOutline {
+    pub name: String,
+    /// One line for people: `bursts of 50 every 5 s`.
+    pub arrival: String,
+    pub start: Micros,
+    pub end: Micros,
+    /// A trigger: phases are named after it.
+    pub trigger: bool,
+    /// Closed loop: the next flow starts when the last one ended, so response times hide waiting.
+    pub closed: bool,
+    /// Planned arrivals per cell from cell 0 on; empty for a closed loop.
+    pub planned: Vec<u64>,
+    /// Bursts come this far apart; windows are whole periods (VERDICTS.md 2).
+    pub period: Option<Micros>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OperationOutline {
+    pub name: String,
+    /// Index into `shapes`.
+    pub shape: usize,
+    /// D: within which a success is good.
+    pub deadline: Micros,
+    /// The flow as a whole, under its shape's name.
+    pub flow: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FaultOutline {
+    /// `X`, or `X#2` for the second of a repeat.
+    pub name: String,
+    /// `X`: what phases are named after; repeats share it.
+    pub trigger: String,
+    /// One line for people: `latency +250 ms ± 20 ms on api-store`.
+    pub what: String,
+    /// The link or service it is on; none for exec hooks.
+    pub on: Option<String>,
+    /// Planned injection.
+    pub at: Micros,
+    /// Planned length; none for one-shots.
+    pub length: Option<Micros>,
+    pub settle: Micros,
+    /// The link should be quiet while it is in force (`expect: no_traffic`).
+    pub expect_no_traffic: bool,
+}
+
+/// `judge:` of a chaos plan; defaults are VERDICTS.md 3's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JudgeSettings {
+    pub warmup: Micros,
+    pub baseline: Micros,
+    pub windows: u32,
+    pub stretch: Micros,
+    pub stretch_windows: u32,
+}
+
+impl Default for JudgeSettings {
+    fn default() -> JudgeSettings {
+        JudgeSettings {
+            warmup: Micros::secs(10),
+            baseline: Micros::secs(60),
+            windows: 20,
+            stretch: Micros::secs(30),
+            stretch_windows: 5,
+        }
+    }
+}

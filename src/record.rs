@@ -1,0 +1,251 @@
+//! Records: what a history consists of, one JSON object a line (SEMANTICS.md, `docs/history.md`).
+//!
+//! Pure data. Writing and reading files is `history`'s; adding up is `timeline`'s.
+
+use serde::{Deserialize, Serialize};
+
+use crate::histogram::Hist;
+use crate::outline::Outline;
+use crate::sample::{Kind, OpId};
+use crate::units::Micros;
+
+/// Version of the format; a reader refuses one it does not know.
+pub const VERSION: u32 = 1;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "t", rename_all = "snake_case")]
+pub enum Record {
+    Header(Box<Header>),
+    /// `n` more operations were due in this cell.
+    Due {
+        cell: u32,
+        op: OpId,
+        n: u64,
+    },
+    Done(Box<Done>),
+    Second(Box<Second>),
+    Fault(FaultEvent),
+    Service(ServiceEvent),
+    Probe(ProbeEvent),
+    Items(ItemsEvent),
+    Error(Box<ErrorSample>),
+    Slow(SlowOperation),
+    Scrape(Scrape),
+    Setup(SetupEvent),
+    /// What teardown could not remove.
+    Left {
+        at: Micros,
+        what: String,
+    },
+    /// A rule of `abort` or `steady` decided.
+    Rule(RuleEvent),
+    Note {
+        at: Micros,
+        text: String,
+    },
+    End(End),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    pub version: u32,
+    pub squall: String,
+    /// RFC 3339, UTC: when the load began.
+    pub started: String,
+    /// `timerfd` or `tokio wheel` or `virtual`.
+    pub pacer: String,
+    pub shards: u32,
+    /// Host facts (cores, kernel); empty in virtual time.
+    pub host: String,
+    pub outline: Outline,
+    /// The resolved experiment for people, secrets as `***`.
+    pub experiment: serde_json::Value,
+}
+
+/// Deltas of finished operations: one cell of intended start, operation, kind and status.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Done {
+    pub cell: u32,
+    pub op: OpId,
+    pub kind: Kind,
+    pub status: u16,
+    pub n: u64,
+    /// Attempts made by these operations; shed and abandoned ones made none.
+    pub attempts: u64,
+    pub sent: u64,
+    pub received: u64,
+    /// Response times as judged: what is no success enters at max(D, elapsed).
+    pub response: Hist,
+    pub service: Hist,
+    pub lag: Hist,
+    pub wait: Hist,
+}
+
+/// What happened in one second of the clock on one shard.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Second {
+    pub second: u32,
+    pub shard: u32,
+    /// Answers that came in, late ones included, per shape.
+    pub answers: Vec<u64>,
+    /// Flows in flight per shape, as a mean over the second.
+    pub in_flight: Vec<f64>,
+    /// Lateness of the 10 ms heartbeat.
+    pub heartbeat: Hist,
+    /// Share of one processor that the whole generator used; only on shard 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultStage {
+    /// t_inject: asked for.
+    Asked,
+    /// t_effective: proven in force.
+    Effective,
+    /// Its end was asked for.
+    Clearing,
+    /// t_clear: removal proven.
+    Verified,
+    /// Could not be injected or not proven; `detail` says why. Makes what is measured INVALID.
+    NotEffective,
+    /// Could not be removed, or removal not proven.
+    NotCleared,
+    /// Never injected: the run ended before its time.
+    Skipped,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FaultEvent {
+    pub at: Micros,
+    /// `X` or `X#2`, as in the outline.
+    pub fault: String,
+    pub stage: FaultStage,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+    /// With `Verified` and `NotCleared`: what it touched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub touched: Option<Touched>,
+}
+
+/// What a fault did to traffic that was not squall's own canary.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Touched {
+    pub connections: u64,
+    pub chunks: u64,
+    pub bytes: u64,
+    pub dropped_bytes: u64,
+    /// Refused or closed.
+    pub closed_connections: u64,
+    /// Mean delay added to real chunks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub added: Option<Micros>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceEvent {
+    pub at: Micros,
+    pub service: String,
+    /// `started`, `ready`, `exited`, `killed`, `paused`, `continued`, `healthy`, `unhealthy`.
+    pub what: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+/// A patient probe began, or ended if `done` is set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProbeEvent {
+    pub op: OpId,
+    pub index: u64,
+    pub intended: Micros,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done: Option<Micros>,
+}
+
+/// The size of one list answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ItemsEvent {
+    pub at: Micros,
+    pub op: OpId,
+    pub items: u64,
+    pub bytes: u64,
+    pub service: Micros,
+}
+
+/// One of up to three samples per operation, kind and status.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ErrorSample {
+    pub at: Micros,
+    pub op: OpId,
+    pub kind: Kind,
+    pub status: u16,
+    /// `POST /rooms HTTP/1.1`.
+    pub request: String,
+    /// What went wrong in words: `connection refused`, `no answer within 2 s`.
+    pub detail: String,
+    /// First 512 bytes of the answer, secrets as `***`.
+    pub body: String,
+}
+
+/// One of the slowest operations.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SlowOperation {
+    pub op: OpId,
+    pub index: u64,
+    pub kind: Kind,
+    pub status: u16,
+    pub intended: Micros,
+    pub lag: Micros,
+    pub wait: Micros,
+    pub service: Micros,
+    pub response: Micros,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scrape {
+    pub at: Micros,
+    pub name: String,
+    pub value: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SetupEvent {
+    pub at: Micros,
+    pub took: Micros,
+    pub requests: u64,
+    pub retried: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RuleEvent {
+    pub at: Micros,
+    /// The expression.
+    pub text: String,
+    /// `abort` or `steady`.
+    pub rule: String,
+    /// What was measured.
+    pub measured: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    Complete,
+    /// An abort rule fired.
+    Aborted,
+    /// Steady state was absent before the first fault.
+    Unsteady,
+    /// Ctrl-C or SIGTERM.
+    Interrupted,
+    /// A runtime error; the text says which.
+    Failed,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct End {
+    pub at: Micros,
+    pub how: How,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}

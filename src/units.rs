@@ -1,0 +1,276 @@
+//! Durations, rates, sizes and shares as users write them, and how they are printed.
+//!
+//! Owns the text forms only; what a value means is for the module that uses it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A time or a duration in whole microseconds. As a time it counts from the start of the load
+/// (setup lies before it, hence the sign).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Micros(pub i64);
+
+impl Micros {
+    pub const ZERO: Micros = Micros(0);
+    pub const MILLISECOND: Micros = Micros(1_000);
+    pub const SECOND: Micros = Micros(1_000_000);
+    pub const MAX: Micros = Micros(i64::MAX);
+
+    pub const fn millis(n: i64) -> Micros {
+        Micros(n * 1_000)
+    }
+
+    pub const fn secs(n: i64) -> Micros {
+        Micros(n * 1_000_000)
+    }
+
+    /// From seconds, rounded to the nearest microsecond.
+    pub fn from_secs_f64(s: f64) -> Micros {
+        Micros((s * 1e6).round() as i64)
+    }
+
+    pub fn as_secs_f64(self) -> f64 {
+        self.0 as f64 / 1e6
+    }
+
+    pub fn as_millis_f64(self) -> f64 {
+        self.0 as f64 / 1e3
+    }
+
+    /// As a `std` duration; negative becomes zero.
+    pub fn to_std(self) -> std::time::Duration {
+        std::time::Duration::from_micros(self.0.max(0) as u64)
+    }
+
+    pub fn saturating_sub(self, other: Micros) -> Micros {
+        Micros(self.0.saturating_sub(other.0))
+    }
+}
+
+impl std::ops::Add for Micros {
+    type Output = Micros;
+    fn add(self, other: Micros) -> Micros {
+        Micros(self.0.saturating_add(other.0))
+    }
+}
+
+impl std::ops::Sub for Micros {
+    type Output = Micros;
+    fn sub(self, other: Micros) -> Micros {
+        Micros(self.0.saturating_sub(other.0))
+    }
+}
+
+impl std::ops::AddAssign for Micros {
+    fn add_assign(&mut self, other: Micros) {
+        *self = *self + other;
+    }
+}
+
+impl std::ops::Mul<i64> for Micros {
+    type Output = Micros;
+    fn mul(self, n: i64) -> Micros {
+        Micros(self.0.saturating_mul(n))
+    }
+}
+
+/// `412 ms`, `6.20 s`, `2 min 30 s`: three significant digits below a minute, whole seconds above.
+impl fmt::Display for Micros {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let us = self.0.unsigned_abs();
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let text = match us {
+            0 => "0 ms".to_owned(),
+            1..=999_499 => format!("{} ms", three_digits(us as f64 / 1e3)),
+            999_500..=59_999_999 => format!("{} s", three_digits(us as f64 / 1e6)),
+            _ => whole_seconds((us + 500_000) / 1_000_000),
+        };
+        f.pad(&format!("{sign}{text}"))
+    }
+}
+
+fn whole_seconds(s: u64) -> String {
+    let (h, m, s) = (s / 3600, s / 60 % 60, s % 60);
+    let mut parts = Vec::new();
+    for (n, unit) in [(h, "h"), (m, "min"), (s, "s")] {
+        if n > 0 {
+            parts.push(format!("{n} {unit}"));
+        }
+    }
+    parts.join(" ")
+}
+
+/// Three significant digits without an exponent, trailing zeros of the fraction left out.
+pub fn three_digits(x: f64) -> String {
+    let digits = if x.abs() >= 99.95 {
+        0
+    } else if x.abs() >= 9.995 {
+        1
+    } else if x.abs() >= 0.9995 {
+        2
+    } else {
+        3
+    };
+    let text = format!("{x:.digits$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+/// A position on the run's clock as `1:35.02`.
+pub fn clock(at: Micros) -> String {
+    let sign = if at.0 < 0 { "-" } else { "" };
+    let cs = (at.0.unsigned_abs() + 5_000) / 10_000;
+    format!("{sign}{}:{:02}.{:02}", cs / 6_000, cs / 100 % 60, cs % 100)
+}
+
+/// `2,004`: thousands separated by commas.
+pub fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// `1.2 MB`: decimal multiples, as network tools print them.
+pub fn bytes(n: u64) -> String {
+    match n {
+        0..1_000 => format!("{n} B"),
+        1_000..1_000_000 => format!("{} kB", three_digits(n as f64 / 1e3)),
+        1_000_000..1_000_000_000 => format!("{} MB", three_digits(n as f64 / 1e6)),
+        _ => format!("{} GB", three_digits(n as f64 / 1e9)),
+    }
+}
+
+/// Reads `250ms`, `10s`, `1m30s`, `2h`. A bare number is refused with the form to use.
+pub fn parse_duration(text: &str) -> Result<Micros, String> {
+    let text = text.trim();
+    if text.parse::<f64>().is_ok() {
+        return Err(format!("a duration needs a unit: write `{text}s` or `{text}ms`"));
+    }
+    let wrong = || format!("`{text}` is not a duration: write it like `250ms`, `10s` or `1m30s`");
+    let (mut rest, mut total) = (text, 0.0);
+    while !rest.is_empty() {
+        let number_len = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
+        let (number, tail) = rest.split_at(number_len);
+        let unit_len = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(unit_len);
+        let micros = match unit.trim() {
+            "us" | "µs" => 1.0,
+            "ms" => 1e3,
+            "s" => 1e6,
+            "m" | "min" => 60e6,
+            "h" => 3600e6,
+            _ => return Err(wrong()),
+        };
+        total += number.parse::<f64>().map_err(|_| wrong())? * micros;
+        rest = tail;
+    }
+    if text.is_empty() || total > 1e15 { Err(wrong()) } else { Ok(Micros(total.round() as i64)) }
+}
+
+/// Reads `50/s`, `0.5/s`, `30/m`, `100/h` as operations per second.
+pub fn parse_rate(text: &str) -> Result<f64, String> {
+    let wrong = || format!("`{text}` is not a rate: write it like `50/s` or `30/m`");
+    let (number, unit) = text.trim().split_once('/').ok_or_else(wrong)?;
+    let number: f64 = number.trim().parse().map_err(|_| wrong())?;
+    let seconds = match unit.trim() {
+        "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(wrong()),
+    };
+    if number.is_finite() && number >= 0.0 { Ok(number / seconds) } else { Err(wrong()) }
+}
+
+/// Reads `64KiB`, `1.5MB`, `512B` as bytes.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{text}` is not a size: write it like `512B`, `64KiB` or `10MB`");
+    let text_trimmed = text.trim();
+    let split = text_trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
+    let (number, unit) = text_trimmed.split_at(split);
+    let scale = match unit.trim() {
+        "B" => 1.0,
+        "kB" | "KB" => 1e3,
+        "MB" => 1e6,
+        "GB" => 1e9,
+        "KiB" => 1024.0,
+        "MiB" => 1024.0 * 1024.0,
+        "GiB" => 1024.0 * 1024.0 * 1024.0,
+        _ => return Err(wrong()),
+    };
+    Ok((number.parse::<f64>().map_err(|_| wrong())? * scale).round() as u64)
+}
+
+/// Reads `5%` as 0.05.
+pub fn parse_share(text: &str) -> Result<f64, String> {
+    let wrong = || format!("`{text}` is not a share: write it like `1%` or `0.5%`");
+    let number = text.trim().strip_suffix('%').ok_or_else(wrong)?;
+    let value: f64 = number.trim().parse().map_err(|_| wrong())?;
+    if value.is_finite() { Ok(value / 100.0) } else { Err(wrong()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        let rows = [
+            ("250ms", 250_000),
+            ("10s", 10_000_000),
+            ("1m30s", 90_000_000),
+            ("2h", 7_200_000_000),
+            ("0.5s", 500_000),
+            ("80us", 80),
+            ("0s", 0),
+        ];
+        for (text, micros) in rows {
+            assert_eq!(parse_duration(text), Ok(Micros(micros)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bare_number_is_refused_with_the_form_to_use() {
+        assert!(parse_duration("10").unwrap_err().contains("`10s`"));
+        for text in ["", "s", "10 apples", "1.2.3s", "ms10", "-5s"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn rates_sizes_and_shares_need_their_unit() {
+        assert_eq!(parse_rate("50/s"), Ok(50.0));
+        assert_eq!(parse_rate("30/m"), Ok(0.5));
+        assert!(parse_rate("50").is_err() && parse_rate("-1/s").is_err() && parse_rate("nan/s").is_err());
+        assert_eq!(parse_size("64KiB"), Ok(65_536));
+        assert!(parse_size("64").is_err());
+        assert_eq!(parse_share("5%"), Ok(0.05));
+        assert!(parse_share("0.05").is_err());
+    }
+
+    #[test]
+    fn values_print_with_three_digits_and_a_unit() {
+        let rows = [
+            (0, "0 ms"),
+            (41, "0.041 ms"),
+            (3_140, "3.14 ms"),
+            (412_000, "412 ms"),
+            (999_499, "999 ms"),
+            (999_500, "1 s"),
+            (6_200_000, "6.2 s"),
+            (150_000_000, "2 min 30 s"),
+        ];
+        for (us, text) in rows {
+            assert_eq!(Micros(us).to_string(), text);
+        }
+        assert_eq!(clock(Micros(95_020_000)), "1:35.02");
+        assert_eq!(grouped(9_870_123), "9,870,123");
+        assert_eq!(bytes(1_200_000), "1.2 MB");
+    }
+}

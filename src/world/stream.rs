@@ -1,0 +1,111 @@
+//! Byte streams and listeners of both worlds behind one type each.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::network::PipeListener;
+use super::pipe::Pipe;
+
+/// A connection.
+pub enum Stream {
+    Tcp(TcpStream),
+    Pipe(Pipe),
+}
+
+impl Stream {
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Stream::Tcp(tcp) => tcp.local_addr(),
+            Stream::Pipe(pipe) => Ok(pipe.local),
+        }
+    }
+
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Stream::Tcp(tcp) => tcp.peer_addr(),
+            Stream::Pipe(pipe) => Ok(pipe.peer),
+        }
+    }
+}
+
+/// Forwards one poll to whichever stream it is.
+macro_rules! forward {
+    ($self:expr, $method:ident($($argument:expr),*)) => {
+        match $self.get_mut() {
+            Stream::Tcp(tcp) => Pin::new(tcp).$method($($argument),*),
+            Stream::Pipe(pipe) => Pin::new(pipe).$method($($argument),*),
+        }
+    };
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        forward!(self, poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        forward!(self, poll_write(cx, bytes))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        forward!(self, poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        forward!(self, poll_shutdown(cx))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        forward!(self, poll_write_vectored(cx, parts))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Stream::Tcp(tcp) => tcp.is_write_vectored(),
+            Stream::Pipe(pipe) => pipe.is_write_vectored(),
+        }
+    }
+}
+
+/// A listening address.
+pub enum Listener {
+    Tcp(TcpListener),
+    Pipe(PipeListener),
+}
+
+impl Listener {
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Listener::Tcp(tcp) => tcp.local_addr(),
+            Listener::Pipe(pipe) => Ok(pipe.address),
+        }
+    }
+
+    /// The next connection and its peer's address.
+    pub async fn accept(&mut self) -> io::Result<(Stream, SocketAddr)> {
+        match self {
+            Listener::Tcp(tcp) => {
+                let (stream, peer) = tcp.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok((Stream::Tcp(stream), peer))
+            }
+            Listener::Pipe(listener) => {
+                let pipe = poll_fn(|cx| listener.poll_accept(cx)).await;
+                let peer = pipe.peer;
+                Ok((Stream::Pipe(pipe), peer))
+            }
+        }
+    }
+}

@@ -4,11 +4,12 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::arrival::Arrival;
 use crate::outline::Outline;
 use crate::sample::OpId;
+pub use crate::toxic::Direction;
 use crate::units::Micros;
 
 #[derive(Clone, Debug, Serialize)]
@@ -57,8 +58,10 @@ pub struct HttpTarget {
     pub base_path: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SandboxOptions {
+    /// One FIFO server (VERDICTS.md 4) instead of the rooms service.
+    pub plain: Option<PlainOptions>,
     /// API nodes, two or more.
     pub nodes: u32,
     /// Queries that the store works on at once.
@@ -78,7 +81,20 @@ pub struct SandboxOptions {
     pub flaws: Vec<Flaw>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// `--plain`: jobs are done one at a time, in order, and outlive whoever asked for them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlainOptions {
+    /// Service time of a job, or its mean.
+    pub service: Micros,
+    /// Exponential service times, drawn from `seed`; otherwise all are the same.
+    pub exponential: bool,
+    pub seed: u64,
+    /// Jobs that may wait; beyond it 503.
+    pub queue: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Flaw {
     /// `GET /rooms` ignores its limit and reads every room.
     UnboundedList,
@@ -288,7 +304,8 @@ pub enum Upstream {
 }
 
 /// What squall sends through a link to see a fault with its own eyes.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Canary {
     Http { path: String },
     Redis,
@@ -361,11 +378,25 @@ pub enum Fault {
     },
 }
 
-/// Which way a link's fault acts: answers are downstream, requests upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    Downstream,
-    Upstream,
-    Both,
+impl Default for SandboxOptions {
+    fn default() -> SandboxOptions {
+        SandboxOptions {
+            plain: None,
+            nodes: 2,
+            workers: 8,
+            query_cost: Micros::millis(1),
+            row_cost: Micros(20),
+            queue: 1_000,
+            create_limit: None,
+            rooms: 0,
+            start_time: Micros::millis(500),
+            flaws: Vec::new(),
+        }
+    }
+}
+
+impl Default for PlainOptions {
+    fn default() -> PlainOptions {
+        PlainOptions { service: Micros::MILLISECOND, exponential: false, seed: 1, queue: None }
+    }
 }

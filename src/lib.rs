@@ -10,3 +10,7 @@ pub mod record;
 pub mod sample;
 pub mod units;
 pub mod world;
+pub mod http;
+pub mod sandbox;
+pub mod toxic;
+pub mod proxy;

@@ -1,0 +1,71 @@
+//! Canaries: squall's own request through a link, to see a fault come and go with its own eyes.
+
+use std::io;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::link::Link;
+use super::message::{CanaryResult, Reply};
+use crate::experiment::Canary;
+use crate::units::Micros;
+use crate::world::{Stream, World};
+
+/// Sends the link's canary over a new connection and reads until the answer is recognised.
+pub async fn send(world: &World, link: &Link, timeout: Micros) -> Reply {
+    let Some(canary) = &link.canary else { return Reply::Canary(CanaryResult::None) };
+    let started = world.now();
+    let exchange = async {
+        let stream = match world.connect(link.address()).await {
+            Ok(stream) => stream,
+            Err(_) => return CanaryResult::Refused,
+        };
+        let Ok(peer) = stream.local_addr() else { return CanaryResult::Closed };
+        let _uncounted = link.uncounted(peer);
+        match exchange(stream, canary).await {
+            Ok(answer) if answer.is_empty() => CanaryResult::Closed,
+            Ok(answer) if expected(canary, &answer) => CanaryResult::Answered { took: world.now() - started },
+            Ok(answer) => CanaryResult::Wrong { answer: String::from_utf8_lossy(&answer).into_owned() },
+            Err(_) => CanaryResult::Closed,
+        }
+    };
+    Reply::Canary(world.timeout(timeout, exchange).await.unwrap_or(CanaryResult::Silent))
+}
+
+fn request(canary: &Canary) -> String {
+    match canary {
+        Canary::Http { path } => format!("GET {path} HTTP/1.1\r\nHost: canary\r\nConnection: close\r\n\r\n"),
+        Canary::Redis => "PING\r\n".to_owned(),
+        Canary::Bytes { send, .. } => send.clone(),
+    }
+}
+
+fn expected(canary: &Canary, answer: &[u8]) -> bool {
+    match canary {
+        Canary::Http { .. } => answer.starts_with(b"HTTP/1.1 2") || answer.starts_with(b"HTTP/1.0 2"),
+        Canary::Redis => answer.starts_with(b"+PONG"),
+        Canary::Bytes { expect, .. } => answer.starts_with(expect.as_bytes()),
+    }
+}
+
+/// How many bytes tell a good answer from a bad one.
+fn enough(canary: &Canary) -> usize {
+    match canary {
+        Canary::Http { .. } => "HTTP/1.1 200".len(),
+        Canary::Redis => "+PONG".len(),
+        Canary::Bytes { expect, .. } => expect.len(),
+    }
+}
+
+async fn exchange(mut stream: Stream, canary: &Canary) -> io::Result<Vec<u8>> {
+    stream.write_all(request(canary).as_bytes()).await?;
+    let mut answer = Vec::new();
+    let mut buffer = [0; 256];
+    while answer.len() < enough(canary) {
+        let n = stream.read(&mut buffer).await?;
+        if n == 0 {
+            break;
+        }
+        answer.extend_from_slice(&buffer[..n]);
+    }
+    Ok(answer)
+}

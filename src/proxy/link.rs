@@ -1,0 +1,267 @@
+//! One link: its listener, its connections, the toxics in force and what they have touched.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+use super::pump;
+use crate::experiment::Canary;
+use crate::record::Touched;
+use crate::toxic::Toxic;
+use crate::units::Micros;
+use crate::world::{Listener, Stream, World};
+
+/// A closed port may stay taken for a moment; tried again this often, this far apart.
+const LISTEN_TRIES: u32 = 50;
+const LISTEN_PAUSE: Micros = Micros::millis(20);
+
+pub struct Link {
+    pub(super) world: World,
+    address: SocketAddr,
+    upstream: Cell<SocketAddr>,
+    pub(super) canary: Option<Canary>,
+    /// In force, in order of injection.
+    toxics: RefCell<Vec<(String, Toxic)>>,
+    touched: RefCell<BTreeMap<String, Impact>>,
+    /// Rings when `toxics` changes, and counts how often it did.
+    pub(super) changed: Notify,
+    pub(super) changes: Cell<u64>,
+    accepting: RefCell<Option<AbortHandle>>,
+    connections: RefCell<BTreeMap<u64, Connection>>,
+    next: Cell<u64>,
+    /// Local ports of canaries under way: their traffic is not counted.
+    canary_peers: RefCell<BTreeSet<SocketAddr>>,
+}
+
+struct Connection {
+    abort: AbortHandle,
+    peer: SocketAddr,
+    /// Bytes of it were dropped: it cannot go on after the heal.
+    broken: bool,
+}
+
+#[derive(Default)]
+struct Impact {
+    counts: Touched,
+    connections: BTreeSet<u64>,
+    added: Micros,
+}
+
+impl Link {
+    /// Listens and forwards.
+    ///
+    /// # Errors
+    /// The address cannot be listened on; in words, with the next step.
+    pub async fn open(
+        world: World,
+        listen: SocketAddr,
+        upstream: SocketAddr,
+        canary: Option<Canary>,
+    ) -> Result<Rc<Link>, String> {
+        let listener = world.listen(listen).await.map_err(|e| cannot_listen(listen, &e))?;
+        let address = listener.local_addr().map_err(|e| cannot_listen(listen, &e))?;
+        let link = Rc::new(Link {
+            world,
+            address,
+            upstream: Cell::new(upstream),
+            canary,
+            toxics: RefCell::default(),
+            touched: RefCell::default(),
+            changed: Notify::new(),
+            changes: Cell::new(0),
+            accepting: RefCell::default(),
+            connections: RefCell::default(),
+            next: Cell::new(0),
+            canary_peers: RefCell::default(),
+        });
+        link.accept_from(listener);
+        Ok(link)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn connections(&self) -> usize {
+        self.connections.borrow().len()
+    }
+
+    fn accept_from(self: &Rc<Link>, mut listener: Listener) {
+        let link = self.clone();
+        let accepting = self.world.spawn(async move {
+            loop {
+                match listener.accept().await {
+                    Ok((stream, peer)) => link.carry(stream, peer),
+                    Err(_) => link.world.sleep(Micros::millis(10)).await,
+                }
+            }
+        });
+        *self.accepting.borrow_mut() = Some(accepting.abort_handle());
+    }
+
+    /// Forwards one connection in a task of its own; dialling happens there too, so that a slow
+    /// upstream holds up nobody else.
+    fn carry(self: &Rc<Link>, client: Stream, peer: SocketAddr) {
+        let id = self.next.replace(self.next.get() + 1);
+        let link = self.clone();
+        let task = self.world.spawn(async move {
+            if let Ok(server) = link.world.connect(link.upstream.get()).await {
+                pump::both_ways(&link, id, client, server).await;
+            }
+            link.connections.borrow_mut().remove(&id);
+        });
+        let connection = Connection { abort: task.abort_handle(), peer, broken: false };
+        self.connections.borrow_mut().insert(id, connection);
+    }
+
+    pub fn inject(self: &Rc<Link>, fault: &str, toxic: Toxic) {
+        let down = toxic == Toxic::Down;
+        self.touched.borrow_mut().insert(fault.to_owned(), Impact::default());
+        self.toxics.borrow_mut().push((fault.to_owned(), toxic));
+        self.ring();
+        if down {
+            if let Some(accepting) = self.accepting.borrow_mut().take() {
+                accepting.abort();
+            }
+            let closed = self.close(|_| true);
+            if let Some(impact) = self.touched.borrow_mut().get_mut(fault) {
+                impact.counts.closed_connections += closed;
+            }
+        }
+    }
+
+    fn ring(&self) {
+        self.changes.set(self.changes.get() + 1);
+        self.changed.notify_waiters();
+    }
+
+    /// Removes a toxic; connections that lost bytes are closed, a closed listener listens again.
+    pub async fn clear(self: &Rc<Link>, fault: &str) -> Result<(), String> {
+        self.toxics.borrow_mut().retain(|(name, _)| name != fault);
+        self.settle().await
+    }
+
+    pub async fn clear_all(self: &Rc<Link>) -> Result<(), String> {
+        self.toxics.borrow_mut().clear();
+        self.settle().await
+    }
+
+    async fn settle(self: &Rc<Link>) -> Result<(), String> {
+        self.ring();
+        let in_force = |wanted: Toxic| self.toxics.borrow().iter().any(|(_, toxic)| *toxic == wanted);
+        if !in_force(Toxic::Blackhole) {
+            self.close(|connection| connection.broken);
+        }
+        if in_force(Toxic::Down) || self.accepting.borrow().is_some() {
+            return Ok(());
+        }
+        for _ in 0..LISTEN_TRIES {
+            if let Ok(listener) = self.world.listen(self.address).await {
+                self.accept_from(listener);
+                return Ok(());
+            }
+            self.world.sleep(LISTEN_PAUSE).await;
+        }
+        Err(format!("cannot listen on {} again: another process took the port", self.address))
+    }
+
+    pub fn redirect(&self, upstream: SocketAddr) {
+        self.upstream.set(upstream);
+        self.close(|_| true);
+    }
+
+    /// Closes the connections that `which` picks; returns how many were not canaries.
+    fn close(&self, which: impl Fn(&Connection) -> bool) -> u64 {
+        let mut closed = 0;
+        self.connections.borrow_mut().retain(|_, connection| {
+            let picked = which(connection);
+            if picked {
+                connection.abort.abort();
+                closed += u64::from(!self.canary_peers.borrow().contains(&connection.peer));
+            }
+            !picked
+        });
+        closed
+    }
+
+    pub fn touched(&self, fault: &str) -> Touched {
+        let touched = self.touched.borrow();
+        let Some(impact) = touched.get(fault) else { return Touched::default() };
+        let mut counts = impact.counts.clone();
+        counts.connections = impact.connections.len() as u64;
+        counts.added = (impact.added > Micros::ZERO && counts.chunks > 0)
+            .then(|| Micros(impact.added.0 / counts.chunks as i64));
+        counts
+    }
+
+    pub(super) fn toxics(&self) -> std::cell::Ref<'_, Vec<(String, Toxic)>> {
+        self.toxics.borrow()
+    }
+
+    /// Notes that a chunk of connection `id` met the toxics in force.
+    pub(super) fn count_chunk(&self, id: u64, bytes: usize, delay: Option<Micros>) {
+        if delay.is_none() {
+            if let Some(connection) = self.connections.borrow_mut().get_mut(&id) {
+                connection.broken = true;
+            }
+        }
+        if self.is_canary(id) {
+            return;
+        }
+        let toxics = self.toxics.borrow();
+        let mut touched = self.touched.borrow_mut();
+        for (name, _) in toxics.iter() {
+            let Some(impact) = touched.get_mut(name) else { continue };
+            impact.connections.insert(id);
+            match delay {
+                Some(Micros(0)) => {}
+                Some(delay) => {
+                    impact.counts.chunks += 1;
+                    impact.counts.bytes += bytes as u64;
+                    impact.added += delay;
+                }
+                None => {
+                    impact.counts.chunks += 1;
+                    impact.counts.dropped_bytes += bytes as u64;
+                }
+            }
+        }
+    }
+
+    fn is_canary(&self, id: u64) -> bool {
+        let connections = self.connections.borrow();
+        connections.get(&id).is_some_and(|c| self.canary_peers.borrow().contains(&c.peer))
+    }
+
+    /// Traffic from this peer is squall's own until the guard is dropped.
+    pub(super) fn uncounted(&self, peer: SocketAddr) -> Uncounted<'_> {
+        self.canary_peers.borrow_mut().insert(peer);
+        Uncounted { link: self, peer }
+    }
+}
+
+#[must_use]
+pub(super) struct Uncounted<'a> {
+    link: &'a Link,
+    peer: SocketAddr,
+}
+
+impl Drop for Uncounted<'_> {
+    fn drop(&mut self) {
+        self.link.canary_peers.borrow_mut().remove(&self.peer);
+    }
+}
+
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => format!(
+            "port {} is in use: end the program that listens on {address}, or give the link another `listen`",
+            address.port()
+        ),
+        _ => format!("cannot listen on {address}: {error}"),
+    }
+}

@@ -1,0 +1,54 @@
+//! What squall asks of the proxy and what it answers: one JSON object a line between processes.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::experiment::Canary;
+use crate::record::Touched;
+use crate::toxic::Toxic;
+use crate::units::Micros;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub enum Ask {
+    /// Listen and forward. Port 0 finds a free one.
+    Open { link: String, listen: SocketAddr, upstream: SocketAddr, canary: Option<Canary> },
+    Inject { link: String, fault: String, toxic: Toxic },
+    Clear { link: String, fault: String },
+    /// New connections go to another upstream; existing ones are closed.
+    Redirect { link: String, upstream: SocketAddr },
+    /// Send the link's canary through it.
+    Canary { link: String, timeout: Micros },
+    /// What a fault in force, or the last one of that name, has touched.
+    Touched { link: String, fault: String },
+    ClearAll,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case")]
+pub enum Reply {
+    Done,
+    Opened { listen: SocketAddr },
+    Canary(CanaryResult),
+    Touched(Touched),
+    Failed { error: String },
+}
+
+/// What one canary saw.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CanaryResult {
+    /// Answered as expected; connect and exchange took this long.
+    Answered { took: Micros },
+    /// The link refused the connection.
+    Refused,
+    /// Connected, but closed or reset before the answer.
+    Closed,
+    /// No answer in time.
+    Silent,
+    /// Answered, but not as expected: the upstream is at fault.
+    Wrong { answer: String },
+    /// The link has no canary.
+    None,
+}

@@ -1,0 +1,246 @@
+//! The proxy that carries the links: it forwards bytes, applies toxics, counts what they touch and
+//! sends canaries. In real runs it lives in a process of its own (`keeper`), in virtual time beside
+//! everything else; both are spoken to with the same requests.
+
+mod canary;
+mod link;
+pub mod message;
+mod pump;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use link::Link;
+pub use message::{Ask, Reply};
+
+use crate::units::Micros;
+use crate::world::World;
+
+/// All links of one proxy.
+pub struct Links {
+    world: World,
+    links: std::cell::RefCell<BTreeMap<String, Rc<Link>>>,
+}
+
+impl Links {
+    pub fn new(world: World) -> Links {
+        Links { world, links: std::cell::RefCell::default() }
+    }
+
+    /// Carries out one request.
+    pub async fn handle(&self, ask: Ask) -> Reply {
+        match self.carry_out(ask).await {
+            Ok(reply) => reply,
+            Err(error) => Reply::Failed { error },
+        }
+    }
+
+    async fn carry_out(&self, ask: Ask) -> Result<Reply, String> {
+        match ask {
+            Ask::Open { link, listen, upstream, canary } => {
+                let opened = Link::open(self.world.clone(), listen, upstream, canary).await?;
+                let listen = opened.address();
+                self.links.borrow_mut().insert(link, opened);
+                Ok(Reply::Opened { listen })
+            }
+            Ask::Inject { link, fault, toxic } => {
+                self.link(&link)?.inject(&fault, toxic);
+                Ok(Reply::Done)
+            }
+            Ask::Clear { link, fault } => {
+                self.link(&link)?.clear(&fault).await?;
+                Ok(Reply::Done)
+            }
+            Ask::Redirect { link, upstream } => {
+                self.link(&link)?.redirect(upstream);
+                Ok(Reply::Done)
+            }
+            Ask::Canary { link, timeout } => {
+                let link = self.link(&link)?;
+                Ok(canary::send(&self.world, &link, timeout).await)
+            }
+            Ask::Touched { link, fault } => Ok(Reply::Touched(self.link(&link)?.touched(&fault))),
+            Ask::ClearAll => {
+                self.clear_all().await?;
+                Ok(Reply::Done)
+            }
+        }
+    }
+
+    fn link(&self, name: &str) -> Result<Rc<Link>, String> {
+        self.links.borrow().get(name).cloned().ok_or_else(|| format!("no link `{name}` is open"))
+    }
+
+    /// Heals every fault on every link; traffic keeps passing.
+    pub async fn clear_all(&self) -> Result<(), String> {
+        let links: Vec<_> = self.links.borrow().values().cloned().collect();
+        for link in links {
+            link.clear_all().await?;
+        }
+        Ok(())
+    }
+
+    /// Connections that are open on all links.
+    pub fn connections(&self) -> usize {
+        self.links.borrow().values().map(|link| link.connections()).sum()
+    }
+}
+
+/// How long a canary may take where nothing else is said.
+pub const CANARY_TIMEOUT: Micros = Micros::secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::message::CanaryResult;
+    use super::*;
+    use crate::experiment::Canary;
+    use crate::toxic::{Direction, Toxic};
+    use crate::world::{Origin, Stream, run_real, run_virtual};
+
+    const ANY: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
+
+    async fn echo(world: &World) -> SocketAddr {
+        let mut listener = world.listen(ANY.into()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let tasks = world.clone();
+        world.spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tasks.spawn(async move {
+                    let mut buffer = [0; 1024];
+                    while let Ok(n @ 1..) = stream.read(&mut buffer).await {
+                        stream.write_all(&buffer[..n]).await.unwrap();
+                    }
+                    stream.shutdown().await.ok();
+                });
+            }
+        });
+        address
+    }
+
+    async fn open(world: &World) -> (Rc<Links>, SocketAddr) {
+        let links = Rc::new(Links::new(world.clone()));
+        let upstream = echo(world).await;
+        let canary = Some(Canary::Bytes { send: "hi".into(), expect: "hi".into() });
+        let ask = Ask::Open { link: "l".into(), listen: ANY.into(), upstream, canary };
+        let Reply::Opened { listen } = links.handle(ask).await else { panic!("not opened") };
+        (links, listen)
+    }
+
+    async fn ping(world: &World, stream: &mut Stream) -> Option<Micros> {
+        let sent = world.now();
+        stream.write_all(b"ping").await.ok()?;
+        let mut answer = [0; 4];
+        world.timeout(Micros::secs(2), stream.read_exact(&mut answer)).await.ok()?.ok()?;
+        Some(world.now() - sent)
+    }
+
+    async fn inject(links: &Links, toxic: Toxic) {
+        let reply = links.handle(Ask::Inject { link: "l".into(), fault: "f".into(), toxic }).await;
+        assert_eq!(reply, Reply::Done);
+    }
+
+    async fn clear(links: &Links) {
+        assert_eq!(links.handle(Ask::Clear { link: "l".into(), fault: "f".into() }).await, Reply::Done);
+    }
+
+    async fn canary(links: &Links) -> CanaryResult {
+        let ask = Ask::Canary { link: "l".into(), timeout: Micros::millis(500) };
+        let Reply::Canary(result) = links.handle(ask).await else { panic!("no canary") };
+        result
+    }
+
+    async fn touched(links: &Links) -> crate::record::Touched {
+        let ask = Ask::Touched { link: "l".into(), fault: "f".into() };
+        let Reply::Touched(touched) = links.handle(ask).await else { panic!("no counts") };
+        touched
+    }
+
+    #[test]
+    fn latency_delays_answers_exactly_and_is_gone_at_once_when_cleared() {
+        run_virtual(|world| async move {
+            let (links, address) = open(&world).await;
+            let mut stream = world.connect(address).await.unwrap();
+            assert_eq!(ping(&world, &mut stream).await, Some(Micros::ZERO));
+            let (latency, jitter) = (Micros::millis(250), Micros::ZERO);
+            inject(&links, Toxic::Latency { latency, jitter, direction: Direction::Downstream }).await;
+            assert_eq!(ping(&world, &mut stream).await, Some(Micros::millis(250)));
+            assert_eq!(canary(&links).await, CanaryResult::Answered { took: Micros::millis(250) });
+            let counts = touched(&links).await;
+            assert_eq!((counts.connections, counts.bytes, counts.added), (1, 4, Some(latency)));
+            stream.write_all(b"held").await.unwrap();
+            world.sleep(Micros::millis(100)).await;
+            clear(&links).await;
+            let cleared = world.now();
+            let mut answer = [0; 4];
+            stream.read_exact(&mut answer).await.unwrap();
+            assert_eq!((answer, world.now()), (*b"held", cleared));
+        });
+    }
+
+    #[test]
+    fn a_blackhole_drops_and_accepts_and_closes_what_lost_bytes_on_heal() {
+        run_virtual(|world| async move {
+            let (links, address) = open(&world).await;
+            let mut untouched = world.connect(address).await.unwrap();
+            let mut hit = world.connect(address).await.unwrap();
+            ping(&world, &mut untouched).await.unwrap();
+            ping(&world, &mut hit).await.unwrap();
+            inject(&links, Toxic::Blackhole).await;
+            assert_eq!(ping(&world, &mut hit).await, None);
+            assert_eq!(canary(&links).await, CanaryResult::Silent);
+            assert_eq!(touched(&links).await.dropped_bytes, 4, "the canary's bytes do not count");
+            clear(&links).await;
+            assert_eq!(ping(&world, &mut hit).await, None);
+            assert!(ping(&world, &mut untouched).await.is_some());
+            assert!(matches!(canary(&links).await, CanaryResult::Answered { .. }));
+        });
+    }
+
+    #[test]
+    fn down_closes_and_refuses_until_cleared_on_real_sockets_too() {
+        let check = |world: World| async move {
+            let (links, address) = open(&world).await;
+            let mut stream = world.connect(address).await.unwrap();
+            ping(&world, &mut stream).await.unwrap();
+            inject(&links, Toxic::Down).await;
+            world.sleep(Micros::millis(10)).await;
+            assert_eq!(ping(&world, &mut stream).await, None);
+            assert_eq!(canary(&links).await, CanaryResult::Refused);
+            assert_eq!(touched(&links).await.closed_connections, 1);
+            clear(&links).await;
+            assert!(matches!(canary(&links).await, CanaryResult::Answered { .. }));
+            let mut stream = world.connect(address).await.unwrap();
+            assert!(ping(&world, &mut stream).await.is_some());
+        };
+        run_real(Origin::now(), check);
+        run_virtual(check);
+    }
+
+    #[test]
+    fn half_closed_connections_still_carry_the_answer() {
+        run_real(Origin::now(), |world| async move {
+            let (_links, address) = open(&world).await;
+            let mut stream = world.connect(address).await.unwrap();
+            stream.write_all(b"last words").await.unwrap();
+            stream.shutdown().await.unwrap();
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).await.unwrap();
+            assert_eq!(answer, b"last words");
+        });
+    }
+
+    #[test]
+    fn a_taken_port_is_one_sentence_with_the_next_step() {
+        run_real(Origin::now(), |world| async move {
+            let taken = echo(&world).await;
+            let links = Links::new(world);
+            let ask = Ask::Open { link: "l".into(), listen: taken, upstream: taken, canary: None };
+            let Reply::Failed { error } = links.handle(ask).await else { panic!("opened a taken port") };
+            assert!(error.contains("is in use") && error.contains("`listen`"), "{error}");
+        });
+    }
+}

@@ -1,0 +1,139 @@
+//! Forwarding: one queue per direction, from which chunks leave at the time that the toxics set.
+
+use std::collections::VecDeque;
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
+
+use super::link::Link;
+use crate::random::{Key, Purpose, Stream as Draws};
+use crate::toxic::{Direction, Fate, Toxic, fate};
+use crate::units::Micros;
+use crate::world::Stream;
+
+/// Bytes read at once.
+const CHUNK: usize = 16 * 1024;
+/// Bytes held back by a delay before reading stops: the sender then feels back-pressure.
+const HELD: usize = 4 << 20;
+
+/// Forwards until both directions have ended, or one broke.
+pub async fn both_ways(link: &Link, id: u64, client: Stream, server: Stream) {
+    let (client_reader, client_writer) = split(client);
+    let (server_reader, server_writer) = split(server);
+    let up = Pump::new(link, id, Direction::Upstream).run(client_reader, server_writer);
+    let down = Pump::new(link, id, Direction::Downstream).run(server_reader, client_writer);
+    // A broken direction ends both: the connection is gone.
+    let _ = tokio::try_join!(biased; up, down);
+}
+
+struct Pump<'a> {
+    link: &'a Link,
+    id: u64,
+    way: Direction,
+    draws: Draws,
+    held: VecDeque<(Micros, Vec<u8>)>,
+    held_bytes: usize,
+    previous: Micros,
+    ended: bool,
+    /// How many changes of the link's toxics this pump has seen.
+    seen: u64,
+}
+
+impl<'a> Pump<'a> {
+    fn new(link: &'a Link, id: u64, way: Direction) -> Pump<'a> {
+        let key = Key { seed: 0, shape: way as u32, index: id, attempt: 0, purpose: Purpose::Jitter };
+        Pump {
+            link,
+            id,
+            way,
+            draws: key.stream(),
+            held: VecDeque::new(),
+            held_bytes: 0,
+            previous: Micros::ZERO,
+            ended: false,
+            seen: link.changes.get(),
+        }
+    }
+
+    async fn run(mut self, mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) -> io::Result<()> {
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            let changed = self.link.changed.notified();
+            if self.seen != self.link.changes.get() {
+                self.release();
+            }
+            let next = self.held.front().map(|(at, _)| *at);
+            if self.ended && next.is_none() && !self.blackholed() {
+                return to.shutdown().await;
+            }
+            tokio::select! {
+                biased;
+                () = changed => {}
+                () = self.due(next), if next.is_some() => self.deliver(&mut to).await?,
+                read = from.read(&mut buffer), if !self.ended && self.held_bytes < HELD => {
+                    let n = read?;
+                    if n == 0 {
+                        self.ended = true;
+                    } else if let Some(chunk) = self.take(&buffer[..n]) {
+                        to.write_all(chunk).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn due(&self, at: Option<Micros>) {
+        if let Some(at) = at.filter(|&at| at > self.link.world.now()) {
+            self.link.world.sleep_until(at).await;
+        }
+    }
+
+    /// Holds, drops or hands back a chunk that may pass at once.
+    fn take<'b>(&mut self, chunk: &'b [u8]) -> Option<&'b [u8]> {
+        let now = self.link.world.now();
+        let toxics = self.link.toxics();
+        if toxics.is_empty() && self.held.is_empty() {
+            return Some(chunk);
+        }
+        let in_force = toxics.iter().map(|(_, toxic): &(String, Toxic)| toxic);
+        let fate = fate(in_force, self.way, now, self.previous, &mut self.draws);
+        drop(toxics);
+        match fate {
+            Fate::Drop => {
+                self.link.count_chunk(self.id, chunk.len(), None);
+                None
+            }
+            Fate::Deliver(at) => {
+                self.link.count_chunk(self.id, chunk.len(), Some(at - now));
+                self.previous = at;
+                if at <= now && self.held.is_empty() {
+                    return Some(chunk);
+                }
+                self.held_bytes += chunk.len();
+                self.held.push_back((at, chunk.to_vec()));
+                None
+            }
+        }
+    }
+
+    async fn deliver(&mut self, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+        if let Some((_, chunk)) = self.held.pop_front() {
+            self.held_bytes -= chunk.len();
+            to.write_all(&chunk).await?;
+        }
+        Ok(())
+    }
+
+    /// A blackhole swallows the end of a connection too; the heal closes it.
+    fn blackholed(&self) -> bool {
+        self.link.toxics().iter().any(|(_, toxic)| *toxic == Toxic::Blackhole)
+    }
+
+    /// Toxics changed: what is held is let go at once, in order.
+    fn release(&mut self) {
+        self.seen = self.link.changes.get();
+        let now = self.link.world.now();
+        self.held.iter_mut().for_each(|(at, _)| *at = (*at).min(now));
+        self.previous = self.previous.min(now);
+    }
+}

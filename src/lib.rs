@@ -14,3 +14,4 @@ pub mod http;
 pub mod sandbox;
 pub mod toxic;
 pub mod proxy;
+pub mod client;

@@ -1,0 +1,179 @@
+//! One attempt: one request on the wire, its answer read to the end, under one timeout.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
+
+use super::meter::{Meter, Reading};
+use super::pool::{Connection, Pool};
+use crate::sample::Kind;
+use crate::units::Micros;
+use crate::world::World;
+
+/// Bytes of an answer that are kept when nobody needs the whole.
+const EXCERPT: usize = 512;
+/// A body that is needed whole may be this long.
+const BODY_LIMIT: usize = 64 << 20;
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub enum Ending {
+    Answer { status: u16, headers: http::HeaderMap, body: Bytes },
+    Failed { kind: Kind, detail: String },
+}
+
+/// An attempt and its stamps.
+#[derive(Debug)]
+pub struct Attempt {
+    pub ending: Ending,
+    /// From dequeue until a connection was had; until the end if none was.
+    pub pool_wait: Micros,
+    pub reading: Reading,
+    pub done: Micros,
+}
+
+/// What is known of an attempt even when the timeout cuts it off.
+#[derive(Default)]
+struct Progress {
+    connected: Option<Micros>,
+    meter: Option<Rc<Meter>>,
+}
+
+/// Sends `request`, dequeued at `dequeued`. `whole` asks for the whole body, otherwise only its
+/// beginning is kept.
+pub async fn attempt(
+    world: &World,
+    pool: &Pool,
+    request: http::Request<Full<Bytes>>,
+    dequeued: Micros,
+    timeout: Option<Micros>,
+    whole: bool,
+) -> Attempt {
+    let progress = RefCell::new(Progress::default());
+    let exchange = exchange(world, pool, request, whole, &progress);
+    let ending = match timeout {
+        None => exchange.await,
+        Some(timeout) => world.timeout_at(dequeued + timeout, exchange).await.unwrap_or_else(|_| {
+            Ending::Failed { kind: Kind::Timeout, detail: format!("no answer within {timeout}") }
+        }),
+    };
+    let done = world.now();
+    let progress = progress.into_inner();
+    let pool_wait = progress.connected.unwrap_or(done) - dequeued;
+    let reading = progress.meter.map(|meter| meter.read()).unwrap_or_default();
+    Attempt { ending, pool_wait, reading, done }
+}
+
+async fn exchange(
+    world: &World,
+    pool: &Pool,
+    mut request: http::Request<Full<Bytes>>,
+    whole: bool,
+    progress: &RefCell<Progress>,
+) -> Ending {
+    loop {
+        let mut connection = match pool.acquire().await {
+            Ok(connection) => connection,
+            Err(error) => return connect_failed(&error),
+        };
+        connection.meter.arm();
+        *progress.borrow_mut() =
+            Progress { connected: Some(world.now()), meter: Some(connection.meter.clone()) };
+        match connection.sender.try_send_request(request).await {
+            Ok(response) => return read(pool, connection, response, whole).await,
+            Err(mut error) => match error.take_message() {
+                // A kept connection that closed before anything was sent is no failure of the target.
+                Some(unsent) if connection.reused => request = unsent,
+                _ => return broken(&error.into_error()),
+            },
+        }
+    }
+}
+
+async fn read(
+    pool: &Pool,
+    connection: Connection,
+    response: http::Response<hyper::body::Incoming>,
+    whole: bool,
+) -> Ending {
+    let (parts, mut body) = response.into_parts();
+    let limit = if whole { BODY_LIMIT } else { EXCERPT };
+    let mut kept = Kept::default();
+    while let Some(frame) = body.frame().await {
+        match frame {
+            Ok(frame) => {
+                if let Ok(data) = frame.into_data() {
+                    kept.push(data, limit);
+                }
+            }
+            Err(error) => return broken(&error),
+        }
+    }
+    pool.give_back(connection);
+    Ending::Answer { status: parts.status.as_u16(), headers: parts.headers, body: kept.into_bytes() }
+}
+
+/// The beginning of a body; one chunk is kept as it came, without a copy.
+#[derive(Default)]
+struct Kept {
+    first: Bytes,
+    more: BytesMut,
+}
+
+impl Kept {
+    fn push(&mut self, mut data: Bytes, limit: usize) {
+        let room = limit.saturating_sub(self.first.len().max(self.more.len()));
+        data.truncate(room);
+        if self.first.is_empty() && self.more.is_empty() {
+            self.first = data;
+        } else if !data.is_empty() {
+            if self.more.is_empty() {
+                self.more.extend_from_slice(&self.first);
+            }
+            self.more.extend_from_slice(&data);
+        }
+    }
+
+    fn into_bytes(self) -> Bytes {
+        if self.more.is_empty() { self.first } else { self.more.freeze() }
+    }
+}
+
+/// The generator's own machine refused: EMFILE, ENFILE, EADDRNOTAVAIL, ENOBUFS, ENOMEM.
+fn is_local(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let local = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM];
+    error.raw_os_error().is_some_and(|code| local.iter().any(|errno| errno.raw_os_error() == code))
+}
+
+fn connect_failed(error: &io::Error) -> Ending {
+    let kind = if is_local(error) { Kind::Local } else { Kind::Connect };
+    Ending::Failed { kind, detail: plain(error) }
+}
+
+fn broken(error: &hyper::Error) -> Ending {
+    let source = std::error::Error::source(error).and_then(|e| e.downcast_ref::<io::Error>());
+    let (kind, detail) = match source {
+        Some(io) if is_local(io) => (Kind::Local, plain(io)),
+        Some(io) => (Kind::Reset, plain(io)),
+        None if error.is_parse() => (Kind::Protocol, format!("the answer is no HTTP: {error}")),
+        None => (Kind::Reset, "connection closed before the answer was complete".to_owned()),
+    };
+    Ending::Failed { kind, detail }
+}
+
+/// The error in words, without the operating system's number, so that equal errors group together.
+fn plain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        io::ErrorKind::ConnectionReset => "connection reset by peer".to_owned(),
+        io::ErrorKind::BrokenPipe => "connection closed while sending".to_owned(),
+        _ => {
+            let text = error.to_string();
+            text.split(" (os error").next().unwrap_or_default().to_lowercase()
+        }
+    }
+}

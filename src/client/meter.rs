@@ -1,0 +1,100 @@
+//! A connection that notes when the first byte of a request leaves and how many bytes pass.
+
+use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::units::Micros;
+use crate::world::{Stream, World};
+
+/// Stamps and counters of one connection, shared between its I/O and whoever uses it.
+#[derive(Debug, Default)]
+pub struct Meter {
+    first_byte: Cell<Option<Micros>>,
+    sent: Cell<u64>,
+    received: Cell<u64>,
+}
+
+/// What a meter has read since it was armed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reading {
+    pub first_byte: Option<Micros>,
+    pub sent: u64,
+    pub received: u64,
+}
+
+impl Meter {
+    /// A new request begins.
+    pub fn arm(&self) {
+        self.first_byte.set(None);
+        self.sent.set(0);
+        self.received.set(0);
+    }
+
+    pub fn read(&self) -> Reading {
+        Reading { first_byte: self.first_byte.get(), sent: self.sent.get(), received: self.received.get() }
+    }
+}
+
+pub struct Metered {
+    stream: Stream,
+    meter: Rc<Meter>,
+    world: World,
+}
+
+impl Metered {
+    pub fn new(stream: Stream, meter: Rc<Meter>, world: World) -> Metered {
+        Metered { stream, meter, world }
+    }
+
+    fn count_sent(&self, n: usize) {
+        if self.meter.first_byte.get().is_none() {
+            self.meter.first_byte.set(Some(self.world.now()));
+        }
+        self.meter.sent.set(self.meter.sent.get() + n as u64);
+    }
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let n = (buf.filled().len() - before) as u64;
+        self.meter.received.set(self.meter.received.get() + n);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let n = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
+        self.count_sent(n);
+        Poll::Ready(Ok(n))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let n = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, parts))?;
+        self.count_sent(n);
+        Poll::Ready(Ok(n))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,19 @@
+//! Clients: what a simulated user sends and how the answer is read.
+//!
+//! Owns connections, rendering of requests, attempts with their stamps, and checks of answers. When
+//! something is sent, and what is counted, is the engine's.
+
+mod answer;
+mod attempt;
+mod compile;
+mod meter;
+mod pool;
+mod token;
+mod vars;
+
+pub use answer::{Finding, read_answer};
+pub use attempt::{Attempt, Ending, attempt};
+pub use compile::{Common, Program, Request, Step};
+pub use pool::Pool;
+pub use token::Tokens;
+pub use vars::{RunFacts, Vars};

@@ -1,0 +1,136 @@
+//! Authorization: a bearer token, or a JSON Web Token minted per user (RFC 7519, HS256).
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderValue;
+use serde_json::{Value, json};
+
+use super::compile::{Common, Program, Step};
+use super::vars::Vars;
+use crate::experiment::{Auth, Body, Expect, Request, Step as Written, Text};
+use crate::units::Micros;
+
+/// A token is made anew when less than this share of its life is left.
+const RENEW_BELOW: f64 = 0.2;
+
+/// Makes Authorization headers for one shape on one shard.
+pub struct Tokens {
+    auth: Option<Auth>,
+    /// The claims or the bearer token as the body of a request that is never sent: one way to render.
+    program: Option<Program>,
+    /// Tokens of users who come back, with the wall second at which they are renewed.
+    kept: RefCell<BTreeMap<u64, (HeaderValue, i64)>>,
+    keep: bool,
+}
+
+impl Tokens {
+    /// `keep`: users come back, so their tokens are kept.
+    pub fn new(auth: Option<&Auth>, keep: bool) -> Result<Tokens, String> {
+        let body = auth.map(|auth| match auth {
+            Auth::Bearer { token } => Body::Raw(token.clone()),
+            Auth::Jwt { claims, .. } => Body::Json(claims.clone()),
+        });
+        let program = body.map(|body| {
+            let common = Common { authority: "token", base_path: "", headers: &[] };
+            Program::compile(&common, &[Written::Request(Box::new(never_sent(body)))])
+        });
+        Ok(Tokens { auth: auth.cloned(), program: program.transpose()?, kept: RefCell::default(), keep })
+    }
+
+    /// The header for this flow's user at wall time `wall` (microseconds since 1970).
+    pub fn header(&self, vars: &Arc<Vars>, wall: i64) -> Result<Option<HeaderValue>, String> {
+        let (Some(auth), Some(program)) = (&self.auth, &self.program) else { return Ok(None) };
+        let now = wall / 1_000_000;
+        if let Some((header, renew)) = self.kept.borrow().get(&vars.user) {
+            if now < *renew {
+                return Ok(Some(header.clone()));
+            }
+        }
+        let text = match program.steps.first() {
+            Some(Step::Request(request)) => program.render_body(request, vars)?,
+            _ => return Err("no token to render".to_owned()),
+        };
+        let (token, renew) = match auth {
+            Auth::Bearer { .. } => (text, i64::MAX),
+            Auth::Jwt { key, header, lifetime, .. } => {
+                let renew = now + (lifetime.as_secs_f64() * (1.0 - RENEW_BELOW)) as i64;
+                (format!("{header}{}", sign(key, &text, now, *lifetime)?), renew)
+            }
+        };
+        let prefix = if matches!(auth, Auth::Bearer { .. }) { "Bearer " } else { "" };
+        let mut header = HeaderValue::from_str(&format!("{prefix}{token}")).map_err(|_| "the token is no header value")?;
+        header.set_sensitive(true);
+        if self.keep {
+            self.kept.borrow_mut().insert(vars.user, (header.clone(), renew));
+        }
+        Ok(Some(header))
+    }
+}
+
+fn never_sent(body: Body) -> Request {
+    Request {
+        op: None,
+        name: String::new(),
+        method: "POST".to_owned(),
+        path: Text::Fixed("/".to_owned()),
+        query: Vec::new(),
+        headers: Vec::new(),
+        body,
+        expect: Expect { status: Vec::new(), body: None },
+        captures: Vec::new(),
+        items: None,
+        timeout: None,
+    }
+}
+
+/// Signs claims (JSON) with `iat`, `nbf` and `exp` added where they are not given.
+fn sign(key: &str, claims: &str, now: i64, lifetime: Micros) -> Result<String, String> {
+    let mut claims: Value = serde_json::from_str(claims).map_err(|e| format!("claims: {e}"))?;
+    let fields = claims.as_object_mut().ok_or("claims must be a map")?;
+    for (name, at) in [("iat", now), ("nbf", now), ("exp", now + lifetime.0 / 1_000_000)] {
+        fields.entry(name).or_insert(json!(at));
+    }
+    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
+    let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key.as_bytes());
+    let signature = ring::hmac::sign(&key, signed.as_bytes());
+    Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::RunFacts;
+
+    fn facts() -> Arc<RunFacts> {
+        Arc::new(RunFacts { seed: 1, run: "r".into(), data: Vec::new(), setup: BTreeMap::new() })
+    }
+
+    #[test]
+    fn a_token_carries_the_users_claims_and_verifies_with_the_key() {
+        let claims = json!({"iss": "devkey", "sub": "user-{{ user }}", "video": {"roomCreate": true}});
+        let key = "k".repeat(32);
+        let auth = Auth::Jwt { key: key.clone(), header: "Bearer ".into(), claims, lifetime: Micros::secs(60) };
+        let tokens = Tokens::new(Some(&auth), true).unwrap();
+        let vars = Arc::new(Vars::new(facts(), 0, 5, 42));
+        let header = tokens.header(&vars, 1_000_000_000).unwrap().unwrap();
+        let token = header.to_str().unwrap().strip_prefix("Bearer ").unwrap().to_owned();
+        let (signed, signature) = token.rsplit_once('.').unwrap();
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key.as_bytes());
+        let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+        ring::hmac::verify(&key, signed.as_bytes(), &signature).unwrap();
+        let payload = URL_SAFE_NO_PAD.decode(signed.split('.').nth(1).unwrap()).unwrap();
+        let payload: Value = serde_json::from_slice(&payload).unwrap();
+        assert_eq!(payload["sub"], "user-42");
+        assert_eq!(payload["video"]["roomCreate"], true);
+        assert_eq!((payload["nbf"].as_i64(), payload["exp"].as_i64()), (Some(1_000), Some(1_060)));
+        let again = tokens.header(&vars, 1_040_000_000).unwrap().unwrap();
+        assert_eq!(again, header, "kept while fresh");
+        let renewed = tokens.header(&vars, 1_050_000_000).unwrap().unwrap();
+        assert_ne!(renewed, header, "renewed before it expires");
+    }
+}

@@ -1,17 +1,19 @@
 //! squall: load, faults and judgement on one clock. `docs/design.md` has a line per module.
 
 pub mod arrival;
+pub mod client;
+pub mod engine;
 pub mod experiment;
 pub mod histogram;
+pub mod http;
 pub mod objective;
 pub mod outline;
+pub mod proxy;
 pub mod random;
 pub mod record;
+pub mod redact;
 pub mod sample;
-pub mod units;
-pub mod world;
-pub mod http;
 pub mod sandbox;
 pub mod toxic;
-pub mod proxy;
-pub mod client;
+pub mod units;
+pub mod world;

@@ -16,7 +16,7 @@ pub const VERSION: u32 = 1;
 #[serde(tag = "t", rename_all = "snake_case")]
 pub enum Record {
     Header(Box<Header>),
-    /// `n` more operations were due in this cell.
+    /// `n` more operations were due in this cell; fewer when a flow moved on to a later cell.
     Due {
         cell: u32,
         op: OpId,

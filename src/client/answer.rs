@@ -83,14 +83,23 @@ impl Lazy<'_> {
     }
 }
 
-fn check_body(program: &Program, request: &Request, vars: &Arc<Vars>, parsed: &mut Lazy<'_>) -> Result<(), String> {
+fn check_body(
+    program: &Program,
+    request: &Request,
+    vars: &Arc<Vars>,
+    parsed: &mut Lazy<'_>,
+) -> Result<(), String> {
     let Some(check) = &request.expect.body else { return Ok(()) };
     let expected = request.expected_text.as_ref().map(|text| program.render_text(text, vars)).transpose()?;
     let expected = expected.unwrap_or_default();
     match check {
         BodyCheck::Contains(_) => {
             let found = parsed.body.windows(expected.len().max(1)).any(|w| w == expected.as_bytes());
-            if found || expected.is_empty() { Ok(()) } else { Err(format!("the body does not contain `{expected}`")) }
+            if found || expected.is_empty() {
+                Ok(())
+            } else {
+                Err(format!("the body does not contain `{expected}`"))
+            }
         }
         BodyCheck::Exists { path } => first(parsed, path).map(|_| ()),
         BodyCheck::Json { path, .. } => {

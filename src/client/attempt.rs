@@ -177,3 +177,11 @@ fn plain(error: &io::Error) -> String {
         }
     }
 }
+
+impl Attempt {
+    /// A request that could not be made: a variable was missing or gave no path.
+    pub fn unsent(detail: String, dequeued: Micros, now: Micros) -> Attempt {
+        let ending = Ending::Failed { kind: Kind::Check, detail };
+        Attempt { ending, pool_wait: now - dequeued, reading: Reading::default(), done: now }
+    }
+}

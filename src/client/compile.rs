@@ -117,6 +117,16 @@ impl Program {
         Ok(rendered)
     }
 
+    /// The path as sent, for people; what cannot be rendered is shown as it was written.
+    pub fn path_of(&self, request: &Request, vars: &Arc<Vars>) -> String {
+        match &request.uri {
+            Compiled::Fixed(uri) => uri.to_string(),
+            Compiled::Template(name) => {
+                self.text(name, &Value::from_dyn_object(vars.clone())).unwrap_or_else(|error| error)
+            }
+        }
+    }
+
     /// Renders a request's body alone.
     pub(super) fn render_body(&self, request: &Request, vars: &Arc<Vars>) -> Result<String, String> {
         match &request.body {
@@ -182,15 +192,20 @@ impl Compiler<'_> {
         let host = HeaderValue::from_str(self.common.authority).map_err(|e| e.to_string())?;
         headers.insert(HOST, host);
         headers.insert(http::header::ACCEPT, HeaderValue::from_static("*/*"));
-        headers.insert(http::header::USER_AGENT, HeaderValue::from_static(concat!("squall/", env!("CARGO_PKG_VERSION"))));
+        headers.insert(
+            http::header::USER_AGENT,
+            HeaderValue::from_static(concat!("squall/", env!("CARGO_PKG_VERSION"))),
+        );
         if let Some(content_type) = content_type {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
         for (name, text) in self.common.headers.iter().chain(&written.headers) {
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is no header"))?;
+            let name =
+                HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is no header"))?;
             match text {
                 Text::Fixed(text) => {
-                    let value = HeaderValue::from_str(text).map_err(|_| format!("`{text}` is no header value"))?;
+                    let value =
+                        HeaderValue::from_str(text).map_err(|_| format!("`{text}` is no header value"))?;
                     headers.insert(name, value);
                 }
                 Text::Template(source) => header_templates.push((name, self.add(source.clone())?)),
@@ -271,7 +286,11 @@ impl Compiler<'_> {
     }
 
     fn finish(&mut self, joined: Joined) -> Result<Compiled<String>, String> {
-        if joined.is_template { self.add(joined.source).map(Compiled::Template) } else { Ok(Compiled::Fixed(joined.plain)) }
+        if joined.is_template {
+            self.add(joined.source).map(Compiled::Template)
+        } else {
+            Ok(Compiled::Fixed(joined.plain))
+        }
     }
 
     fn add(&mut self, source: String) -> Result<String, String> {

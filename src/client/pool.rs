@@ -77,7 +77,8 @@ impl Pool {
                 Ok(stream) => {
                     let meter = Rc::<Meter>::default();
                     let io = TokioIo::new(Metered::new(stream, meter.clone(), self.world.clone()));
-                    let (sender, connection) = Builder::new().handshake(io).await.map_err(io::Error::other)?;
+                    let (sender, connection) =
+                        Builder::new().handshake(io).await.map_err(io::Error::other)?;
                     self.world.spawn(async move {
                         // Its error reaches the flow through the sender.
                         let _ = connection.await;

@@ -62,7 +62,8 @@ impl Tokens {
             }
         };
         let prefix = if matches!(auth, Auth::Bearer { .. }) { "Bearer " } else { "" };
-        let mut header = HeaderValue::from_str(&format!("{prefix}{token}")).map_err(|_| "the token is no header value")?;
+        let mut header =
+            HeaderValue::from_str(&format!("{prefix}{token}")).map_err(|_| "the token is no header value")?;
         header.set_sensitive(true);
         if self.keep {
             self.kept.borrow_mut().insert(vars.user, (header.clone(), renew));
@@ -114,7 +115,8 @@ mod tests {
     fn a_token_carries_the_users_claims_and_verifies_with_the_key() {
         let claims = json!({"iss": "devkey", "sub": "user-{{ user }}", "video": {"roomCreate": true}});
         let key = "k".repeat(32);
-        let auth = Auth::Jwt { key: key.clone(), header: "Bearer ".into(), claims, lifetime: Micros::secs(60) };
+        let auth =
+            Auth::Jwt { key: key.clone(), header: "Bearer ".into(), claims, lifetime: Micros::secs(60) };
         let tokens = Tokens::new(Some(&auth), true).unwrap();
         let vars = Arc::new(Vars::new(facts(), 0, 5, 42));
         let header = tokens.header(&vars, 1_000_000_000).unwrap().unwrap();

@@ -13,15 +13,36 @@ use crate::units::Micros;
 #[serde(tag = "ask", rename_all = "snake_case")]
 pub enum Ask {
     /// Listen and forward. Port 0 finds a free one.
-    Open { link: String, listen: SocketAddr, upstream: SocketAddr, canary: Option<Canary> },
-    Inject { link: String, fault: String, toxic: Toxic },
-    Clear { link: String, fault: String },
+    Open {
+        link: String,
+        listen: SocketAddr,
+        upstream: SocketAddr,
+        canary: Option<Canary>,
+    },
+    Inject {
+        link: String,
+        fault: String,
+        toxic: Toxic,
+    },
+    Clear {
+        link: String,
+        fault: String,
+    },
     /// New connections go to another upstream; existing ones are closed.
-    Redirect { link: String, upstream: SocketAddr },
+    Redirect {
+        link: String,
+        upstream: SocketAddr,
+    },
     /// Send the link's canary through it.
-    Canary { link: String, timeout: Micros },
+    Canary {
+        link: String,
+        timeout: Micros,
+    },
     /// What a fault in force, or the last one of that name, has touched.
-    Touched { link: String, fault: String },
+    Touched {
+        link: String,
+        fault: String,
+    },
     ClearAll,
 }
 

@@ -55,7 +55,11 @@ impl<'a> Pump<'a> {
         }
     }
 
-    async fn run(mut self, mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) -> io::Result<()> {
+    async fn run(
+        mut self,
+        mut from: impl AsyncRead + Unpin,
+        mut to: impl AsyncWrite + Unpin,
+    ) -> io::Result<()> {
         let mut buffer = vec![0; CHUNK];
         loop {
             let changed = self.link.changed.notified();

@@ -52,7 +52,8 @@ impl TokenBucket {
 impl Api {
     pub fn new(world: World, options: &SandboxOptions, store: SocketAddr) -> Rc<Api> {
         let filled = world.now();
-        let limiter = options.create_limit.map(|rate| RefCell::new(TokenBucket { rate, tokens: rate, filled }));
+        let limiter =
+            options.create_limit.map(|rate| RefCell::new(TokenBucket { rate, tokens: rate, filled }));
         let store = Caller::new(world.clone(), store, STORE_CONNECTIONS);
         Rc::new(Api { world, store, limiter, counters: Counters::default() })
     }

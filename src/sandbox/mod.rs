@@ -25,9 +25,13 @@ use crate::world::World;
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// An API node and the address under which it reaches the store.
-    Api { store: SocketAddr },
+    Api {
+        store: SocketAddr,
+    },
     /// A store and its peer.
-    Store { peer: SocketAddr },
+    Store {
+        peer: SocketAddr,
+    },
     Plain,
 }
 

@@ -105,7 +105,8 @@ impl Store {
 
     fn metrics(&self) -> Reply {
         let waiting = self.queue.borrow_mut().waiting(self.world.now());
-        let gauges = [("store_queue", waiting as u64), ("store_rooms", self.rows.borrow().rooms.len() as u64)];
+        let gauges =
+            [("store_queue", waiting as u64), ("store_rooms", self.rows.borrow().rooms.len() as u64)];
         self.counters.reply("store_queries", &gauges)
     }
 
@@ -135,7 +136,9 @@ impl Store {
         let rows = self.rows.borrow();
         match segments(path).as_slice() {
             ["rooms"] => page.limit.min(rows.rooms.len()),
-            ["rooms", name, "participants"] => rows.rooms.get(*name).map_or(1, |room| room.participants.len()),
+            ["rooms", name, "participants"] => {
+                rows.rooms.get(*name).map_or(1, |room| room.participants.len())
+            }
             _ => 1,
         }
     }
@@ -210,7 +213,8 @@ impl Page {
         if options.flaws.contains(&Flaw::UnboundedList) {
             return Page { limit: usize::MAX, after: String::new() };
         }
-        let parameter = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        let parameter =
+            |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
         let limit = parameter("limit").and_then(|v| v.parse().ok()).unwrap_or(DEFAULT_PAGE).min(PAGE_LIMIT);
         Page { limit, after: parameter("cursor").unwrap_or("").to_owned() }
     }

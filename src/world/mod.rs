@@ -42,7 +42,10 @@ enum Kind {
     Real(Origin),
     /// tokio's paused clock, 1,000 times slower than simulated time: its timers round up to 1 ms,
     /// which is one simulated microsecond.
-    Virtual { start: tokio::time::Instant, network: Rc<Network> },
+    Virtual {
+        start: tokio::time::Instant,
+        network: Rc<Network>,
+    },
 }
 
 /// A handle to the world; clones share clock and network. Times count from its zero.
@@ -93,9 +96,7 @@ impl World {
     /// Wall time in microseconds since 1970, UTC.
     pub fn wall(&self) -> i64 {
         match &self.kind {
-            Kind::Real(_) => {
-                SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as i64)
-            }
+            Kind::Real(_) => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as i64),
             Kind::Virtual { start, .. } => VIRTUAL_EPOCH + start.elapsed().as_millis() as i64,
         }
     }

@@ -1,0 +1,431 @@
+//! One flow: its steps in order, a sample for every operation and one for the flow as a whole.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use minijinja::Value;
+
+use super::Shard;
+use super::shape::ShapeRunner;
+use crate::client::{Attempt, Ending, Request, Step, Vars, attempt, read_answer};
+use crate::random::Purpose;
+use crate::record::{ErrorSample, ItemsEvent, ProbeEvent};
+use crate::sample::{Kind, OpId, Outcome, Sample};
+use crate::units::Micros;
+
+/// A running flow.
+pub struct Flow {
+    shard: Rc<Shard>,
+    runner: Rc<ShapeRunner>,
+    vars: Arc<Vars>,
+    /// Intended start of the next step.
+    next: Micros,
+    /// The flow belongs to the cell of the last step it reached.
+    last_step: Option<Micros>,
+    arrival: Micros,
+    /// Lag of the first step.
+    lag: Micros,
+    /// Sum of its operations' response times.
+    response: Micros,
+    attempts: u32,
+    sent: u64,
+    received: u64,
+    /// The group under way: its requests are attempts of one operation.
+    group: Option<Group>,
+    /// A patient probe: no timeout, counted apart.
+    patient: bool,
+    /// Draws made for think times and choices so far.
+    draws: u32,
+    steps: u32,
+}
+
+/// A named group under way.
+struct Group {
+    op: OpId,
+    intended: Micros,
+    dequeued: Micros,
+    /// Time spent thinking inside, which is not the target's.
+    thought: Micros,
+    pool_wait: Micros,
+    first_byte: Option<Micros>,
+    attempts: u32,
+    sent: u64,
+    received: u64,
+}
+
+/// The step that ended the flow.
+struct Stopped(Outcome);
+
+type Steps<'a> = Pin<Box<dyn Future<Output = Result<(), Stopped>> + 'a>>;
+
+impl Flow {
+    pub fn new(
+        shard: Rc<Shard>,
+        runner: Rc<ShapeRunner>,
+        index: u64,
+        intended: Micros,
+        patient: bool,
+    ) -> Flow {
+        let user = runner.shape.users.map_or(index, |users| index % users.max(1));
+        let vars = Arc::new(Vars::new(runner.facts.clone(), runner.index as u32, index, user));
+        Flow {
+            shard,
+            runner,
+            vars,
+            next: intended,
+            last_step: None,
+            arrival: intended,
+            lag: Micros::ZERO,
+            response: Micros::ZERO,
+            attempts: 0,
+            sent: 0,
+            received: 0,
+            group: None,
+            patient,
+            draws: 0,
+            steps: 0,
+        }
+    }
+
+    /// Runs to its end; returns when that was.
+    pub async fn run(mut self) -> Micros {
+        let runner = self.runner.clone();
+        let ended = self.steps(&runner.program.steps).await;
+        let outcome = match ended {
+            Ok(()) => Outcome::new(Kind::Ok, 0),
+            Err(Stopped(outcome)) => outcome,
+        };
+        self.finish(outcome);
+        self.shard.world.now()
+    }
+
+    /// Not sent: the in-flight cap was reached. Bad for the flow and for its first operation.
+    pub fn shed(mut self) {
+        let runner = self.runner.clone();
+        let now = self.shard.world.now();
+        self.lag = now - self.arrival;
+        let outcome = Outcome::new(Kind::Shed, 0);
+        if let Some(op) = self.first_op(&runner.program.steps) {
+            self.shard.tally.borrow_mut().due(op, self.arrival);
+            self.finished(self.unsent(op, self.arrival, now, outcome));
+        }
+        self.finish(outcome);
+    }
+
+    fn first_op(&mut self, steps: &[Step]) -> Option<OpId> {
+        steps.iter().find_map(|step| match step {
+            Step::Request(request) => request.op,
+            Step::Group { op, .. } => Some(*op),
+            Step::Think(_) => None,
+            Step::Repeat { steps, .. } | Step::ForEach { steps, .. } => self.first_op(steps),
+            Step::Choice(branches) => {
+                let picked = self.pick(branches);
+                self.first_op(&branches.get(picked)?.1)
+            }
+        })
+    }
+
+    fn unsent(&self, op: OpId, intended: Micros, now: Micros, outcome: Outcome) -> Sample {
+        Sample {
+            op,
+            outcome,
+            intended,
+            dequeued: now,
+            pool_wait: Micros::ZERO,
+            first_byte: None,
+            done: now,
+            attempts: 0,
+            sent: 0,
+            received: 0,
+        }
+    }
+
+    /// Counts the flow as a whole: its response time is the sum of its operations', it lies in the cell
+    /// of the last step it reached.
+    fn finish(&mut self, mut outcome: Outcome) {
+        let op = self.runner.shape.op;
+        let intended = self.last_step.unwrap_or(self.arrival);
+        let deadline = self.shard.tally.borrow().deadline(op);
+        if outcome.kind == Kind::Ok && self.response > deadline {
+            outcome.kind = Kind::Late;
+        }
+        let sample = Sample {
+            op,
+            outcome,
+            intended,
+            dequeued: intended + self.lag,
+            pool_wait: Micros::ZERO,
+            first_byte: None,
+            done: intended + self.response,
+            attempts: 0,
+            sent: self.sent,
+            received: self.received,
+        };
+        self.finished(Sample { attempts: self.attempts, ..sample });
+    }
+
+    fn finished(&self, sample: Sample) {
+        if !self.patient {
+            self.shard.tally.borrow_mut().finished(self.vars.index, &sample);
+        }
+    }
+
+    async fn steps(&mut self, steps: &[Step]) -> Result<(), Stopped> {
+        for step in steps {
+            match step {
+                Step::Request(request) => self.request(request).await?,
+                Step::Think(think) => {
+                    let spread = (think.most - think.least).0 as f64;
+                    let length = think.least + Micros((self.draw(Purpose::Think) * spread).round() as i64);
+                    self.think(length).await;
+                }
+                Step::Repeat { times, steps, .. } => {
+                    for _ in 0..*times {
+                        self.nested(steps).await?;
+                    }
+                }
+                Step::Choice(branches) => {
+                    let picked = self.pick(branches);
+                    if let Some((_, steps)) = branches.get(picked) {
+                        self.nested(steps).await?;
+                    }
+                }
+                Step::ForEach { list, name, steps } => self.for_each(list, name, steps).await?,
+                Step::Group { op, steps } => self.group(*op, steps).await?,
+            }
+        }
+        Ok(())
+    }
+
+    fn nested<'a>(&'a mut self, steps: &'a [Step]) -> Steps<'a> {
+        Box::pin(self.steps(steps))
+    }
+
+    fn draw(&mut self, purpose: Purpose) -> f64 {
+        self.draws += 1;
+        self.vars.key(self.draws, purpose).stream().unit()
+    }
+
+    fn pick(&mut self, branches: &[(f64, Vec<Step>)]) -> usize {
+        let total: f64 = branches.iter().map(|(weight, _)| weight).sum();
+        let mut left = self.draw(Purpose::Choice) * total;
+        for (n, (weight, _)) in branches.iter().enumerate() {
+            left -= weight;
+            if left < 0.0 {
+                return n;
+            }
+        }
+        branches.len().saturating_sub(1)
+    }
+
+    async fn think(&mut self, length: Micros) {
+        self.next += length;
+        if let Some(group) = &mut self.group {
+            group.thought += length;
+        }
+        self.shard.alarms.until(self.next).await;
+    }
+
+    async fn for_each(&mut self, list: &str, name: &str, steps: &[Step]) -> Result<(), Stopped> {
+        let elements: Vec<Value> = match self.vars.own.get(list) {
+            Some(value) => value.try_iter().map(Iterator::collect).unwrap_or_default(),
+            None => Vec::new(),
+        };
+        for element in elements {
+            Arc::make_mut(&mut self.vars).own.insert(name.to_owned(), element);
+            self.nested(steps).await?;
+        }
+        Ok(())
+    }
+
+    async fn group(&mut self, op: OpId, steps: &[Step]) -> Result<(), Stopped> {
+        let (intended, dequeued) = (self.next, self.shard.world.now());
+        self.reach(Some(op), intended, dequeued);
+        self.group = Some(Group {
+            op,
+            intended,
+            dequeued,
+            thought: Micros::ZERO,
+            pool_wait: Micros::ZERO,
+            first_byte: None,
+            attempts: 0,
+            sent: 0,
+            received: 0,
+        });
+        let ended = self.nested(steps).await;
+        let Some(group) = self.group.take() else { return ended };
+        let outcome = match &ended {
+            Ok(()) => Outcome::new(Kind::Ok, 0),
+            Err(Stopped(outcome)) => *outcome,
+        };
+        let sample = Sample {
+            op: group.op,
+            outcome,
+            intended: group.intended,
+            dequeued: group.dequeued,
+            pool_wait: group.pool_wait,
+            first_byte: group.first_byte,
+            done: self.next - group.thought,
+            attempts: group.attempts,
+            sent: group.sent,
+            received: group.received,
+        };
+        self.settle(sample);
+        ended
+    }
+
+    /// A step is reached: its operation is due, and the flow moves to its cell.
+    fn reach(&mut self, op: Option<OpId>, intended: Micros, dequeued: Micros) {
+        self.steps += 1;
+        if self.patient {
+            return;
+        }
+        let mut tally = self.shard.tally.borrow_mut();
+        if let Some(op) = op {
+            tally.due(op, intended);
+        }
+        match self.last_step {
+            None => self.lag = dequeued - intended,
+            Some(last) => tally.due_moves(self.runner.shape.op, last, intended),
+        }
+        self.last_step = Some(intended);
+    }
+
+    /// Adds an operation's sample to the flow and to the counts.
+    fn settle(&mut self, mut sample: Sample) {
+        let deadline = self.shard.tally.borrow().deadline(sample.op);
+        if sample.outcome.kind == Kind::Ok && sample.response() > deadline {
+            sample.outcome.kind = Kind::Late;
+        }
+        self.response += sample.judged_response(deadline);
+        self.attempts += sample.attempts;
+        self.sent += sample.sent;
+        self.received += sample.received;
+        self.finished(sample);
+    }
+
+    async fn request(&mut self, request: &Request) -> Result<(), Stopped> {
+        let (intended, dequeued) = (self.next, self.shard.world.now());
+        if self.group.is_none() {
+            self.reach(request.op, intended, dequeued);
+        }
+        let attempt = match self.send(request, dequeued).await {
+            Ok(attempt) => attempt,
+            Err(detail) => Attempt::unsent(detail, dequeued, self.shard.world.now()),
+        };
+        self.next = attempt.done;
+        if !self.patient && matches!(attempt.ending, Ending::Answer { .. }) {
+            self.shard.tally.borrow_mut().answered(self.runner.index);
+        }
+        let outcome = self.judge(request, &attempt);
+        self.count(request, &attempt, intended, dequeued, outcome);
+        if outcome.kind.is_success() { Ok(()) } else { Err(Stopped(outcome)) }
+    }
+
+    async fn send(&mut self, request: &Request, dequeued: Micros) -> Result<Attempt, String> {
+        let runner = self.runner.clone();
+        let auth = runner.tokens.header(&self.vars, self.shard.world.wall())?;
+        let rendered = runner.program.render(request, &self.vars, auth.as_ref())?;
+        let timeout = request.timeout.or(runner.shape.timeout).filter(|_| !self.patient);
+        let whole = request.needs_body();
+        let world = &self.shard.world;
+        if !self.patient {
+            return Ok(attempt(world, &runner.pool, rendered, dequeued, timeout, whole).await);
+        }
+        let op = request.op.unwrap_or(runner.shape.op);
+        let event = ProbeEvent { op, index: self.vars.index, intended: self.next, done: None };
+        self.shard.tally.borrow_mut().probe(event.clone());
+        let attempt = attempt(world, &runner.pool, rendered, dequeued, None, whole).await;
+        self.shard.tally.borrow_mut().probe(ProbeEvent { done: Some(attempt.done), ..event });
+        Ok(attempt)
+    }
+
+    /// Reads the answer: outcome, captures, list sizes, samples of errors.
+    fn judge(&mut self, request: &Request, attempt: &Attempt) -> Outcome {
+        let runner = self.runner.clone();
+        let op = request.op.unwrap_or(runner.shape.op);
+        let (outcome, detail, excerpt) = match &attempt.ending {
+            Ending::Failed { kind, detail } => (Outcome::new(*kind, 0), detail.clone(), String::new()),
+            Ending::Answer { status, headers, body } => {
+                let count =
+                    request.items.is_some() && self.shard.tally.borrow_mut().wants_items(op, attempt.done);
+                let finding =
+                    read_answer(&runner.program, request, &self.vars, (*status, headers, body), count);
+                if let Some(items) = finding.items {
+                    let service =
+                        attempt.reading.first_byte.map_or(Micros::ZERO, |first| attempt.done - first);
+                    let bytes = attempt.reading.received;
+                    let event = ItemsEvent { at: attempt.done, op, items, bytes, service };
+                    self.shard.tally.borrow_mut().items(event);
+                }
+                for (name, value) in finding.captured {
+                    Arc::make_mut(&mut self.vars).own.insert(name, value);
+                }
+                let excerpt = String::from_utf8_lossy(&body[..body.len().min(512)]).into_owned();
+                (Outcome::new(finding.kind, *status), finding.detail, excerpt)
+            }
+        };
+        if outcome.kind != Kind::Ok && !self.patient {
+            self.note_error(op, request, attempt, outcome, (detail, excerpt));
+        }
+        outcome
+    }
+
+    fn note_error(
+        &self,
+        op: OpId,
+        request: &Request,
+        attempt: &Attempt,
+        outcome: Outcome,
+        text: (String, String),
+    ) {
+        let mut tally = self.shard.tally.borrow_mut();
+        if !tally.wants_error(op, outcome.kind, outcome.status) {
+            return;
+        }
+        let line = format!("{} {}", request.method, self.runner.program.path_of(request, &self.vars));
+        tally.error(ErrorSample {
+            at: attempt.done,
+            op,
+            kind: outcome.kind,
+            status: outcome.status,
+            request: self.shard.redact(&line),
+            detail: self.shard.redact(&text.0),
+            body: self.shard.redact(&text.1),
+        });
+    }
+
+    fn count(
+        &mut self,
+        request: &Request,
+        attempt: &Attempt,
+        intended: Micros,
+        dequeued: Micros,
+        outcome: Outcome,
+    ) {
+        let reading = attempt.reading;
+        if let Some(group) = &mut self.group {
+            group.attempts += 1;
+            group.sent += reading.sent;
+            group.received += reading.received;
+            group.pool_wait += attempt.pool_wait;
+            group.first_byte = group.first_byte.or(reading.first_byte);
+            return;
+        }
+        let sample = Sample {
+            op: request.op.unwrap_or(self.runner.shape.op),
+            outcome,
+            intended,
+            dequeued,
+            pool_wait: attempt.pool_wait,
+            first_byte: reading.first_byte,
+            done: attempt.done,
+            attempts: 1,
+            sent: reading.sent,
+            received: reading.received,
+        };
+        self.settle(sample);
+    }
+}

@@ -1,0 +1,304 @@
+//! The engine: issues what the plan says is due, and counts what becomes of it.
+//!
+//! One shard per core, nothing shared between them: each has its own runtime, connections and counts
+//! and sends records once a second. The plan comes first; nothing here waits for an answer before the
+//! next arrival.
+
+mod alarms;
+mod flow;
+mod shape;
+mod tally;
+
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+
+pub use alarms::Alarms;
+pub use shape::{Share, common};
+
+use crate::client::RunFacts;
+use crate::experiment::{Experiment, HttpTarget, Start};
+use crate::random::{Key, Purpose};
+use crate::record::Record;
+use crate::redact::redact;
+use crate::units::Micros;
+use crate::world::World;
+use flow::Flow;
+use shape::ShapeRunner;
+use tally::Tally;
+
+const HEARTBEAT: Micros = Micros::millis(10);
+/// Patient probes: this share of the arrivals, at least two a second, at most one in twenty, and at
+/// most a thousand under way (VERDICTS.md 3).
+const PROBE_SHARE: (f64, f64) = (0.01, 0.05);
+const PROBE_RATE: f64 = 2.0;
+const PROBES_UNDER_WAY: u64 = 1_000;
+/// A closed loop whose flow ended at once waits this long, so that a refusal does not spin.
+const CLOSED_LOOP_PAUSE: Micros = Micros::MILLISECOND;
+
+/// Everything one shard needs; the same for all but `share`.
+#[derive(Clone)]
+pub struct Load {
+    pub experiment: Arc<Experiment>,
+    pub target: HttpTarget,
+    pub facts: Arc<RunFacts>,
+    pub share: Share,
+    /// Turns true when no further arrival may be issued.
+    pub stop: watch::Receiver<bool>,
+    pub records: mpsc::UnboundedSender<Vec<Record>>,
+}
+
+/// A shard at work.
+pub struct Shard {
+    pub world: World,
+    pub alarms: Alarms,
+    pub tally: RefCell<Tally>,
+    load: Load,
+    runners: Vec<Rc<ShapeRunner>>,
+}
+
+/// The next arrival of one shape on this shard.
+type Next = Reverse<(Micros, usize, u64)>;
+
+/// Runs one shard's load until all is answered, or the last deadline after the end has passed. The
+/// world's zero is the start of the load.
+///
+/// # Errors
+/// In words: a template could not be compiled.
+pub async fn run(world: World, load: Load) -> Result<(), String> {
+    let outline = &load.experiment.outline;
+    let runners = (0..load.experiment.shapes.len())
+        .map(|index| {
+            ShapeRunner::new(&world, &load.experiment, &load.target, &load.facts, index).map(Rc::new)
+        })
+        .collect::<Result<Vec<_>, String>>()?;
+    let tally = RefCell::new(Tally::new(load.share.shard, outline));
+    let alarms = Alarms::start(&world);
+    let shard = Rc::new(Shard { world: world.clone(), alarms, tally, load, runners });
+    let beating = world.spawn(shard.clone().beat());
+    let flushing = world.spawn(shard.clone().flush_each_second());
+    shard.clone().issue_all().await;
+    shard.drain().await;
+    beating.abort();
+    flushing.abort();
+    shard.flush(None);
+    Ok(())
+}
+
+impl Shard {
+    /// Text with everything secret taken out.
+    pub fn redact(&self, text: &str) -> String {
+        redact(text, &self.load.experiment.secrets)
+    }
+
+    fn stopped(&self) -> bool {
+        *self.load.stop.borrow()
+    }
+
+    /// Issues every arrival at its time, then waits for the end of the load.
+    async fn issue_all(self: Rc<Shard>) {
+        let mut stop = self.load.stop.clone();
+        let mut arrivals = self.arrivals();
+        self.clone().start_closed_loops();
+        let mut pacer = self.world.pacer();
+        let end = self.load.experiment.outline.duration;
+        loop {
+            let next = arrivals.peek();
+            let wake = next.map_or(end, |at| at.min(end));
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stopped| *stopped) => return,
+                () = pacer.until(wake) => {}
+            }
+            let now = self.world.now();
+            while let Some((at, shape, index)) = arrivals.pop_due(now) {
+                self.issue(shape, index, at);
+            }
+            if arrivals.peek().is_none() && now >= end {
+                return;
+            }
+        }
+    }
+
+    fn arrivals(&self) -> Arrivals {
+        let mut arrivals = Arrivals { heap: BinaryHeap::new(), sources: Vec::new() };
+        let experiment = &self.load.experiment;
+        for (n, shape) in experiment.shapes.iter().enumerate() {
+            let (start, share, owner) = (shape.start, self.load.share, shape.clone());
+            let source: Source = match &shape.arrival {
+                Start::Closed { .. } => Box::new(std::iter::empty()),
+                Start::Open(arrival) => {
+                    let times = arrival.times(experiment.outline.seed, n as u32).enumerate();
+                    let ours = times.filter(move |(i, _)| share.owns(n, &owner, *i as u64));
+                    Box::new(ours.map(move |(i, at)| (start + at, i as u64)))
+                }
+            };
+            arrivals.sources.push(source);
+            arrivals.advance(n);
+        }
+        arrivals
+    }
+
+    fn issue(self: &Rc<Shard>, shape: usize, index: u64, intended: Micros) {
+        let runner = self.runners[shape].clone();
+        if self.is_probe(&runner, index) {
+            runner.probes.set(runner.probes.get() + 1);
+            let flow = Flow::new(self.clone(), runner.clone(), index, intended, true);
+            self.world.spawn(async move {
+                flow.run().await;
+                runner.probes.set(runner.probes.get() - 1);
+            });
+            return;
+        }
+        let flow = Flow::new(self.clone(), runner.clone(), index, intended, false);
+        self.tally.borrow_mut().due(runner.shape.op, intended);
+        let cap = runner.shape.in_flight_cap.unwrap_or(u64::MAX);
+        if self.tally.borrow().in_flight_now(shape) >= cap {
+            flow.shed();
+            return;
+        }
+        self.tally.borrow_mut().in_flight(shape, 1, self.world.now());
+        let shard = self.clone();
+        self.world.spawn(async move {
+            let done = flow.run().await;
+            shard.tally.borrow_mut().in_flight(shape, -1, done);
+        });
+    }
+
+    fn is_probe(&self, runner: &ShapeRunner, index: u64) -> bool {
+        let shape = &runner.shape;
+        let Start::Open(arrival) = &shape.arrival else { return false };
+        if !shape.probes || runner.probes.get() >= PROBES_UNDER_WAY {
+            return false;
+        }
+        let seconds = arrival.until.as_secs_f64().max(1e-6);
+        let rate = arrival.expected(Micros::ZERO, arrival.until) / seconds;
+        let share = PROBE_SHARE.0.max(PROBE_RATE / rate.max(1e-9)).min(PROBE_SHARE.1);
+        let seed = self.load.experiment.outline.seed;
+        let key = Key { seed, shape: runner.index as u32, index, attempt: 0, purpose: Purpose::Probe };
+        key.stream().unit() < share
+    }
+
+    fn start_closed_loops(self: Rc<Shard>) {
+        for (n, runner) in self.runners.iter().enumerate() {
+            let Start::Closed { users, until } = runner.shape.arrival else { continue };
+            let ours = (0..users).filter(|&user| self.load.share.owns(n, &runner.shape, user));
+            for user in ours {
+                self.world.spawn(self.clone().closed_loop(runner.clone(), user, users, until));
+            }
+        }
+    }
+
+    /// One user, starting again when done. The intended start is when the last flow ended.
+    async fn closed_loop(self: Rc<Shard>, runner: Rc<ShapeRunner>, user: u64, users: u64, until: Micros) {
+        self.alarms.until(runner.shape.start).await;
+        let (mut index, mut intended) = (user, runner.shape.start);
+        while intended < until && !self.stopped() {
+            self.tally.borrow_mut().due(runner.shape.op, intended);
+            self.tally.borrow_mut().in_flight(runner.index, 1, self.world.now());
+            let flow = Flow::new(self.clone(), runner.clone(), index, intended, false);
+            let done = flow.run().await;
+            self.tally.borrow_mut().in_flight(runner.index, -1, done);
+            if done <= intended {
+                self.alarms.until(done + CLOSED_LOOP_PAUSE).await;
+            }
+            intended = self.world.now();
+            index += users;
+        }
+    }
+
+    /// Waits until nothing is in flight, at most for the largest deadline.
+    async fn drain(&self) {
+        let deadlines = self.load.experiment.outline.operations.iter().map(|op| op.deadline);
+        let limit = self.world.now() + deadlines.max().unwrap_or(Micros::ZERO);
+        while self.tally.borrow().all_in_flight() > 0 && self.world.now() < limit {
+            self.alarms.until(self.world.now() + HEARTBEAT).await;
+        }
+    }
+
+    async fn beat(self: Rc<Shard>) {
+        let mut at = Micros::ZERO;
+        loop {
+            self.alarms.until(at).await;
+            let now = self.world.now();
+            self.tally.borrow_mut().heartbeat(now - at);
+            // A beat that comes late is one late beat; those it swallowed are not made up.
+            at = (at + HEARTBEAT).max(now);
+        }
+    }
+
+    async fn flush_each_second(self: Rc<Shard>) {
+        let mut at = Micros::SECOND;
+        let mut processor = ProcessorClock::start(&self.world);
+        loop {
+            self.alarms.until(at).await;
+            let cpu = if self.load.share.shard == 0 { processor.share(&self.world) } else { None };
+            self.flush(cpu);
+            at += Micros::SECOND;
+        }
+    }
+
+    fn flush(&self, cpu: Option<f64>) {
+        let records = self.tally.borrow_mut().flush(self.world.now(), cpu);
+        // The reader has gone only when the run is over.
+        let _ = self.load.records.send(records);
+    }
+}
+
+type Source = Box<dyn Iterator<Item = (Micros, u64)>>;
+
+/// The arrivals of all shapes on one shard, merged by time.
+struct Arrivals {
+    heap: BinaryHeap<Next>,
+    sources: Vec<Source>,
+}
+
+impl Arrivals {
+    fn advance(&mut self, shape: usize) {
+        if let Some((at, index)) = self.sources[shape].next() {
+            self.heap.push(Reverse((at, shape, index)));
+        }
+    }
+
+    fn peek(&self) -> Option<Micros> {
+        self.heap.peek().map(|Reverse((at, _, _))| *at)
+    }
+
+    fn pop_due(&mut self, now: Micros) -> Option<(Micros, usize, u64)> {
+        if self.peek()? > now {
+            return None;
+        }
+        let Reverse(next) = self.heap.pop()?;
+        self.advance(next.1);
+        Some(next)
+    }
+}
+
+/// The processor time that this process uses, as a share of one core.
+struct ProcessorClock {
+    used: f64,
+    at: Micros,
+}
+
+impl ProcessorClock {
+    fn start(world: &World) -> ProcessorClock {
+        ProcessorClock { used: used_seconds(), at: world.now() }
+    }
+
+    /// Since the last call; none in virtual time.
+    fn share(&mut self, world: &World) -> Option<f64> {
+        let (used, now) = (used_seconds(), world.now());
+        let share = (used - self.used) / (now - self.at).as_secs_f64().max(1e-6);
+        (self.used, self.at) = (used, now);
+        (!world.is_virtual()).then_some((share * 1e4).round() / 1e4)
+    }
+}
+
+fn used_seconds() -> f64 {
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    used.tv_sec as f64 + used.tv_nsec as f64 / 1e9
+}

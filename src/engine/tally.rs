@@ -1,0 +1,221 @@
+//! What a shard has counted since its last flush, ready to become records.
+
+use std::collections::BTreeMap;
+
+use crate::histogram::Hist;
+use crate::outline::Outline;
+use crate::record::{Done, ErrorSample, ItemsEvent, ProbeEvent, Record, Second, SlowOperation};
+use crate::sample::{Kind, OpId, Sample};
+use crate::units::Micros;
+
+/// Samples kept per operation, kind and status.
+const ERROR_SAMPLES: u32 = 3;
+/// The slowest operations kept per operation and shard.
+const SLOWEST: usize = 5;
+
+/// Counts of one shard.
+pub struct Tally {
+    shard: u32,
+    cell: Micros,
+    deadlines: Vec<Micros>,
+    due: BTreeMap<(u32, OpId), i64>,
+    done: BTreeMap<(u32, OpId, Kind, u16), Done>,
+    error_samples: BTreeMap<(OpId, Kind, u16), u32>,
+    slowest: BTreeMap<OpId, Vec<Micros>>,
+    items_seen: BTreeMap<OpId, Micros>,
+    ready: Vec<Record>,
+    answers: Vec<u64>,
+    in_flight: Vec<InFlight>,
+    heartbeat: Hist,
+    second: u32,
+}
+
+/// A count and its integral over time.
+#[derive(Clone, Default)]
+struct InFlight {
+    now: u64,
+    since: Micros,
+    area: f64,
+}
+
+impl InFlight {
+    fn advance(&mut self, at: Micros) {
+        self.area += self.now as f64 * (at - self.since).0.max(0) as f64;
+        self.since = self.since.max(at);
+    }
+}
+
+impl Tally {
+    pub fn new(shard: u32, outline: &Outline) -> Tally {
+        let shapes = outline.shapes.len();
+        Tally {
+            shard,
+            cell: outline.cell,
+            deadlines: outline.operations.iter().map(|op| op.deadline).collect(),
+            due: BTreeMap::new(),
+            done: BTreeMap::new(),
+            error_samples: BTreeMap::new(),
+            slowest: BTreeMap::new(),
+            items_seen: BTreeMap::new(),
+            ready: Vec::new(),
+            answers: vec![0; shapes],
+            in_flight: vec![InFlight::default(); shapes],
+            heartbeat: Hist::default(),
+            second: 0,
+        }
+    }
+
+    pub fn deadline(&self, op: OpId) -> Micros {
+        self.deadlines[usize::from(op.0)]
+    }
+
+    fn cell_of(&self, at: Micros) -> u32 {
+        (at.0.max(0) / self.cell.0) as u32
+    }
+
+    /// An operation is due.
+    pub fn due(&mut self, op: OpId, intended: Micros) {
+        *self.due.entry((self.cell_of(intended), op)).or_default() += 1;
+    }
+
+    /// A flow reached a further step: it belongs to that step's cell from now on.
+    pub fn due_moves(&mut self, op: OpId, from: Micros, to: Micros) {
+        let (from, to) = (self.cell_of(from), self.cell_of(to));
+        if from != to {
+            *self.due.entry((from, op)).or_default() -= 1;
+            *self.due.entry((to, op)).or_default() += 1;
+        }
+    }
+
+    pub fn finished(&mut self, index: u64, sample: &Sample) {
+        let (cell, deadline) = (self.cell_of(sample.intended), self.deadline(sample.op));
+        let (op, kind, status) = (sample.op, sample.outcome.kind, sample.outcome.status);
+        let done = self.done.entry((cell, op, kind, status)).or_insert_with(|| empty(cell, op, kind, status));
+        let response = sample.judged_response(deadline);
+        done.n += 1;
+        done.attempts += u64::from(sample.attempts);
+        done.sent += sample.sent;
+        done.received += sample.received;
+        done.response.record(response);
+        if sample.attempts > 0 {
+            done.service.record(sample.service());
+            done.wait.record(sample.pool_wait);
+        }
+        done.lag.record(sample.lag());
+        self.note_slow(index, sample, response);
+    }
+
+    fn note_slow(&mut self, index: u64, sample: &Sample, response: Micros) {
+        let slowest = self.slowest.entry(sample.op).or_default();
+        let full = slowest.len() >= SLOWEST;
+        if sample.attempts == 0 || (full && slowest.first().is_some_and(|&least| response <= least)) {
+            return;
+        }
+        if full {
+            slowest.remove(0);
+        }
+        let place = slowest.partition_point(|&other| other < response);
+        slowest.insert(place, response);
+        self.ready.push(Record::Slow(SlowOperation {
+            op: sample.op,
+            index,
+            kind: sample.outcome.kind,
+            status: sample.outcome.status,
+            intended: sample.intended,
+            lag: sample.lag(),
+            wait: sample.pool_wait,
+            service: sample.service(),
+            response,
+        }));
+    }
+
+    /// Whether one more sample of this kind of error is wanted.
+    pub fn wants_error(&mut self, op: OpId, kind: Kind, status: u16) -> bool {
+        let seen = self.error_samples.entry((op, kind, status)).or_default();
+        *seen += 1;
+        *seen <= ERROR_SAMPLES
+    }
+
+    pub fn error(&mut self, sample: ErrorSample) {
+        self.ready.push(Record::Error(Box::new(sample)));
+    }
+
+    /// Whether the length of this operation's list is wanted: once a second.
+    pub fn wants_items(&mut self, op: OpId, now: Micros) -> bool {
+        let due = self.items_seen.get(&op).is_none_or(|&seen| now - seen >= Micros::SECOND);
+        if due {
+            self.items_seen.insert(op, now);
+        }
+        due
+    }
+
+    pub fn items(&mut self, event: ItemsEvent) {
+        self.ready.push(Record::Items(event));
+    }
+
+    pub fn probe(&mut self, event: ProbeEvent) {
+        self.ready.push(Record::Probe(event));
+    }
+
+    pub fn answered(&mut self, shape: usize) {
+        self.answers[shape] += 1;
+    }
+
+    /// `change` flows more (or fewer) are in flight.
+    pub fn in_flight(&mut self, shape: usize, change: i64, at: Micros) {
+        let count = &mut self.in_flight[shape];
+        count.advance(at);
+        count.now = count.now.saturating_add_signed(change);
+    }
+
+    pub fn in_flight_now(&self, shape: usize) -> u64 {
+        self.in_flight[shape].now
+    }
+
+    pub fn all_in_flight(&self) -> u64 {
+        self.in_flight.iter().map(|count| count.now).sum()
+    }
+
+    pub fn heartbeat(&mut self, lateness: Micros) {
+        self.heartbeat.record(lateness);
+    }
+
+    /// Everything counted since the last flush, as records; the second that ends at `at` is closed.
+    pub fn flush(&mut self, at: Micros, cpu: Option<f64>) -> Vec<Record> {
+        let mut records = Vec::with_capacity(self.due.len() + self.done.len() + self.ready.len() + 1);
+        let due = std::mem::take(&mut self.due).into_iter().filter(|(_, n)| *n != 0);
+        records.extend(due.map(|((cell, op), n)| Record::Due { cell, op, n }));
+        records.extend(std::mem::take(&mut self.done).into_values().map(|done| Record::Done(Box::new(done))));
+        records.append(&mut self.ready);
+        let began = Micros::SECOND * i64::from(self.second);
+        let length = (at - began).0.max(1) as f64;
+        let in_flight = self.in_flight.iter_mut().map(|count| {
+            count.advance(at);
+            std::mem::take(&mut count.area) / length
+        });
+        let in_flight = in_flight.map(|mean| (mean * 1e6).round() / 1e6).collect();
+        let answers = self.answers.iter_mut().map(std::mem::take).collect();
+        let heartbeat = std::mem::take(&mut self.heartbeat);
+        let second = Second { second: self.second, shard: self.shard, answers, in_flight, heartbeat, cpu };
+        records.push(Record::Second(Box::new(second)));
+        self.second += 1;
+        records
+    }
+}
+
+fn empty(cell: u32, op: OpId, kind: Kind, status: u16) -> Done {
+    Done {
+        cell,
+        op,
+        kind,
+        status,
+        n: 0,
+        attempts: 0,
+        sent: 0,
+        received: 0,
+        response: Hist::default(),
+        service: Hist::default(),
+        lag: Hist::default(),
+        wait: Hist::default(),
+    }
+}

@@ -20,7 +20,7 @@ pub enum Record {
     Due {
         cell: u32,
         op: OpId,
-        n: u64,
+        n: i64,
     },
     Done(Box<Done>),
     Second(Box<Second>),

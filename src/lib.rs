@@ -9,3 +9,4 @@ pub mod random;
 pub mod record;
 pub mod sample;
 pub mod units;
+pub mod verdict;

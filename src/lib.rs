@@ -3,6 +3,7 @@
 pub mod arrival;
 pub mod client;
 pub mod engine;
+pub mod exit;
 pub mod experiment;
 pub mod histogram;
 pub mod http;
@@ -14,6 +15,9 @@ pub mod record;
 pub mod redact;
 pub mod sample;
 pub mod sandbox;
+pub mod stats;
+pub mod timeline;
 pub mod toxic;
 pub mod units;
+pub mod verdict;
 pub mod world;

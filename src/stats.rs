@@ -1,0 +1,140 @@
+//! Robust statistics and intervals over plain numbers.
+//!
+//! Owns formulas, each with its source; which number is compared with what is for `verdict`.
+
+/// The middle value, or the mean of the two middle ones; none of nothing.
+pub fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let mid = sorted.len() / 2;
+    match sorted.len() {
+        0 => None,
+        n if n % 2 == 1 => Some(sorted[mid]),
+        _ => Some((sorted[mid - 1] + sorted[mid]) / 2.0),
+    }
+}
+
+/// Median absolute deviation from the median. Times 1.4826 it estimates the standard deviation of a
+/// normal sample (Rousseeuw and Croux, JASA 1993).
+pub fn mad(values: &[f64]) -> Option<f64> {
+    let middle = median(values)?;
+    median(&values.iter().map(|v| (v - middle).abs()).collect::<Vec<_>>())
+}
+
+/// The median of the slopes between all pairs of points (Theil 1950, Sen, JASA 1968); none if no two
+/// points differ in x.
+pub fn theil_sen(points: &[(f64, f64)]) -> Option<f64> {
+    let slope = |a: &(f64, f64), b: &(f64, f64)| (b.0 != a.0).then(|| (b.1 - a.1) / (b.0 - a.0));
+    let slopes: Vec<f64> = points
+        .iter()
+        .enumerate()
+        .flat_map(|(i, a)| points[i + 1..].iter().filter_map(move |b| slope(a, b)))
+        .collect();
+    median(&slopes)
+}
+
+/// Half of what a two-sided 95 % interval leaves out.
+const TAIL: f64 = 0.025;
+
+/// The least sample that has a finite two-sided 95 % bound above its q-quantile: q^n <= 2.5 %, so
+/// n = ln 0.025 / ln q: 72 for p95, 368 for p99, 3,688 for p99.9 (David and Nagaraja, Order
+/// Statistics, 7.1).
+pub fn n_min(q: f64) -> u64 {
+    (TAIL.ln() / q.ln()).ceil() as u64
+}
+
+/// Ranks (1 = smallest) of the order statistics that enclose the q-quantile with 95 % confidence: the
+/// count of values below it is binomial (David and Nagaraja, Order Statistics, 7.1). None where the
+/// sample is too small to bound it on both sides.
+pub fn quantile_ranks(n: u64, q: f64) -> Option<(u64, u64)> {
+    let (mean, sd) = (n as f64 * q, (n as f64 * q * (1.0 - q)).sqrt());
+    let mut k = (mean - 12.0 * sd).floor().max(0.0) as u64;
+    let (mut below, mut low) = (0.0, 0);
+    while k < n {
+        let upto = below + binomial(n, k, q);
+        if below <= TAIL {
+            low = k;
+        }
+        if upto >= 1.0 - TAIL {
+            return (low > 0).then_some((low, k + 1));
+        }
+        (below, k) = (upto, k + 1);
+    }
+    None
+}
+
+/// P(B = k) for B binomial with n trials of probability p.
+fn binomial(n: u64, k: u64, p: f64) -> f64 {
+    let (n, k) = (n as f64, k as f64);
+    let ways = ln_factorial(n) - ln_factorial(k) - ln_factorial(n - k);
+    (ways + k * p.ln() + (n - k) * (1.0 - p).ln()).exp()
+}
+
+/// ln x! by Stirling's series (Abramowitz and Stegun 6.1.41), shifted up where it is not yet exact.
+fn ln_factorial(x: f64) -> f64 {
+    let (mut z, mut shift) = (x + 1.0, 0.0);
+    while z < 16.0 {
+        shift += z.ln();
+        z += 1.0;
+    }
+    let series = 1.0 / (12.0 * z) - 1.0 / (360.0 * z.powi(3)) + 1.0 / (1260.0 * z.powi(5));
+    (z - 0.5) * z.ln() - z + 0.5 * (2.0 * std::f64::consts::PI).ln() + series - shift
+}
+
+/// Two-sided 95 % interval of a share of `hits` in `n` (Wilson, JASA 1927); none of nothing.
+pub fn wilson(hits: u64, n: u64) -> Option<(f64, f64)> {
+    const Z: f64 = 1.959_964;
+    let (n, p) = ((n > 0).then_some(n as f64)?, hits as f64 / n as f64);
+    let centre = p + Z * Z / (2.0 * n);
+    let half = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
+    let scale = 1.0 + Z * Z / n;
+    Some((((centre - half) / scale).max(0.0), ((centre + half) / scale).min(1.0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_and_deviations_ignore_one_wild_value() {
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[4.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
+        assert_eq!(mad(&[1.0, 2.0, 3.0, 4.0, 1e9]), Some(1.0));
+    }
+
+    #[test]
+    fn theil_sen_finds_the_slope_behind_an_outlier() {
+        let mut points: Vec<(f64, f64)> = (0..9).map(|i| (f64::from(i), 3.0 * f64::from(i) + 1.0)).collect();
+        points[4].1 = 500.0;
+        assert!((theil_sen(&points).unwrap() - 3.0).abs() < 1e-9);
+        assert_eq!(theil_sen(&[(1.0, 1.0), (1.0, 2.0)]), None);
+    }
+
+    #[test]
+    fn the_least_samples_are_those_of_the_books() {
+        assert_eq!([0.95, 0.99, 0.999].map(n_min), [72, 368, 3_688]);
+    }
+
+    #[test]
+    fn order_statistic_ranks_agree_with_the_oracle() {
+        let rows = [
+            (367, 0.99, None),
+            (368, 0.99, Some((360, 368))),
+            (1_000, 0.99, Some((983, 997))),
+            (10_000, 0.99, Some((9_880, 9_920))),
+            (3_687, 0.999, None),
+            (100, 0.5, Some((40, 61))),
+        ];
+        for (n, q, expected) in rows {
+            assert_eq!(quantile_ranks(n, q), expected, "n {n}, q {q}");
+        }
+    }
+
+    #[test]
+    fn a_share_of_nothing_has_no_interval_and_zero_of_n_has_an_upper_bound() {
+        assert_eq!(wilson(0, 0), None);
+        let (low, high) = wilson(0, 100).unwrap();
+        assert!(low == 0.0 && (high - 0.037).abs() < 0.001, "{high}");
+    }
+}

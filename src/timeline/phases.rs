@@ -1,0 +1,178 @@
+//! Phases: which cells of the run each trigger's before, during and after are (SEMANTICS.md).
+//!
+//! Owns the clock arithmetic. Whether and when the service recovered is handed in by the judge.
+
+use super::{Cells, Timeline};
+use crate::objective::PhaseName;
+use crate::outline::{FaultOutline, ShapeOutline};
+use crate::record::{FaultEvent, FaultStage};
+use crate::units::Micros;
+
+/// A fault or a shape that phases are named after, with its times as they came to be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trigger {
+    /// `X`, or `X#2`.
+    pub name: String,
+    /// `X`.
+    pub trigger: String,
+    pub shape: bool,
+    pub one_shot: bool,
+    pub settle: Micros,
+    pub t_inject: Micros,
+    /// None: never proven to be in force.
+    pub t_effective: Option<Micros>,
+    /// None: never proven to be removed.
+    pub t_clear: Option<Micros>,
+}
+
+/// What is known of the service's return after a trigger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Return {
+    /// r.
+    At(Micros),
+    Never,
+    /// Nothing was there to tell: no shape has a band.
+    Unknown,
+}
+
+/// A phase and its cells; empty if it never came.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PhaseCells {
+    pub name: PhaseName,
+    pub cells: Cells,
+}
+
+/// All triggers that came to pass, by time of injection.
+pub fn triggers(timeline: &Timeline) -> Vec<Trigger> {
+    let outline = timeline.outline();
+    let shapes = outline.shapes.iter().filter(|s| s.trigger).filter_map(|s| of_shape(timeline, s));
+    let faults = outline.faults.iter().filter_map(|f| of_fault(&timeline.faults, f));
+    let mut all: Vec<Trigger> = shapes.chain(faults).collect();
+    all.sort_by_key(|t| t.t_inject);
+    all
+}
+
+/// A shape as a trigger is in force from its start to its last intended start, to the cell.
+fn of_shape(timeline: &Timeline, shape: &ShapeOutline) -> Option<Trigger> {
+    let last = shape.planned.iter().rposition(|&n| n > 0).map(|cell| timeline.cell_start(cell as u32 + 1));
+    let clear = last.unwrap_or(shape.end).min(shape.end).min(timeline.load_end());
+    (shape.start < clear).then(|| Trigger {
+        name: shape.name.clone(),
+        trigger: shape.name.clone(),
+        shape: true,
+        one_shot: false,
+        settle: Micros::ZERO,
+        t_inject: shape.start,
+        t_effective: Some(shape.start),
+        t_clear: Some(clear),
+    })
+}
+
+fn of_fault(events: &[FaultEvent], fault: &FaultOutline) -> Option<Trigger> {
+    let t_inject = first(events, &fault.name, FaultStage::Asked)?;
+    let t_effective = first(events, &fault.name, FaultStage::Effective);
+    let one_shot = fault.length.is_none();
+    let verified = first(events, &fault.name, FaultStage::Verified);
+    Some(Trigger {
+        name: fault.name.clone(),
+        trigger: fault.trigger.clone(),
+        shape: false,
+        one_shot,
+        settle: fault.settle,
+        t_inject,
+        t_effective,
+        t_clear: if one_shot { t_effective } else { verified },
+    })
+}
+
+/// When a fault reached a stage for the first time.
+pub fn first(events: &[FaultEvent], fault: &str, stage: FaultStage) -> Option<Micros> {
+    events.iter().find(|e| e.fault == fault && e.stage == stage).map(|e| e.at)
+}
+
+/// The largest deadline of an operation, flows left out: how far ahead of a trigger its harm may reach.
+pub fn largest_deadline(timeline: &Timeline) -> Micros {
+    let deadlines = timeline.outline().operations.iter().filter(|o| !o.flow).map(|o| o.deadline);
+    deadlines.max().unwrap_or(Micros::ZERO)
+}
+
+/// When the next trigger after this one begins, or the load ends.
+pub fn horizon(timeline: &Timeline, triggers: &[Trigger], of: &Trigger) -> Micros {
+    let over = of.t_clear.or(of.t_effective).unwrap_or(of.t_inject);
+    let later = triggers.iter().map(|t| t.t_inject).filter(|&at| at > of.t_inject && at >= over);
+    later.min().unwrap_or(Micros::MAX).min(timeline.load_end())
+}
+
+/// The cells of the baseline: [end of warm-up, first t_inject - D).
+pub fn baseline(timeline: &Timeline, triggers: &[Trigger]) -> Cells {
+    let first = triggers.iter().map(|t| t.t_inject - largest_deadline(timeline)).min();
+    let to = first.unwrap_or(Micros::MAX).min(timeline.load_end());
+    inward(timeline, timeline.outline().judge.warmup, to)
+}
+
+/// All phases, in the order in which they are told. `returns` belongs to `triggers`, one for one.
+pub fn phases(timeline: &Timeline, triggers: &[Trigger], returns: &[Return]) -> Vec<PhaseCells> {
+    let warmup = outward(timeline, Micros::ZERO, timeline.outline().judge.warmup);
+    let mut all: Cells = outward(timeline, Micros::ZERO, timeline.load_end());
+    all.extend(timeline.all_cells());
+    let run = all.difference(&warmup).copied().collect();
+    let names = planned_names(timeline);
+    let mut phases = vec![PhaseCells { name: PhaseName::Warmup, cells: warmup }];
+    if !names.is_empty() {
+        phases.push(PhaseCells { name: PhaseName::Baseline, cells: baseline(timeline, triggers) });
+    }
+    for name in names {
+        let (mut during, mut after) = (Cells::new(), Cells::new());
+        for (trigger, &back) in triggers.iter().zip(returns).filter(|(t, _)| t.trigger == name) {
+            let next = horizon(timeline, triggers, trigger);
+            let end = end_of_during(trigger, back, next);
+            during.extend(outward(timeline, trigger.t_inject, end.unwrap_or(next)));
+            after.extend(end.map(|end| inward(timeline, end, next)).unwrap_or_default());
+        }
+        phases.push(PhaseCells { name: PhaseName::During(name.clone()), cells: during });
+        phases.push(PhaseCells { name: PhaseName::After(name), cells: after });
+    }
+    phases.push(PhaseCells { name: PhaseName::Run, cells: run });
+    phases
+}
+
+/// When `during` ends and `after` begins; none if it never did.
+fn end_of_during(trigger: &Trigger, back: Return, next: Micros) -> Option<Micros> {
+    if !trigger.one_shot {
+        return trigger.t_clear;
+    }
+    let settled = trigger.t_effective.unwrap_or(trigger.t_inject) + trigger.settle;
+    match back {
+        Return::At(r) => Some(r.max(settled)),
+        Return::Unknown => Some(settled.min(next)),
+        Return::Never => None,
+    }
+}
+
+/// Names of all planned triggers, each once, by planned time.
+fn planned_names(timeline: &Timeline) -> Vec<String> {
+    let outline = timeline.outline();
+    let shapes = outline.shapes.iter().filter(|s| s.trigger).map(|s| (s.start, s.name.clone()));
+    let faults = outline.faults.iter().map(|f| (f.at, f.trigger.clone()));
+    let mut planned: Vec<(Micros, String)> = shapes.chain(faults).collect();
+    planned.sort_by_key(|(at, _)| *at);
+    let mut names: Vec<String> = Vec::new();
+    for (_, name) in planned {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+fn outward(timeline: &Timeline, from: Micros, to: Micros) -> Cells {
+    let width = timeline.outline().cell.0.max(1);
+    let cell = |at: i64| u32::try_from(at.max(0)).unwrap_or(u32::MAX);
+    (cell(from.0.div_euclid(width))..cell(-(-to.0).div_euclid(width))).collect()
+}
+
+fn inward(timeline: &Timeline, from: Micros, to: Micros) -> Cells {
+    let width = timeline.outline().cell.0.max(1);
+    let cell = |at: i64| u32::try_from(at.max(0)).unwrap_or(u32::MAX);
+    (cell(-(-from.0).div_euclid(width))..cell(to.0.div_euclid(width))).collect()
+}

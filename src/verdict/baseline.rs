@@ -1,0 +1,265 @@
+//! What is normal: the windows of each shape, and the bands of its baseline (VERDICTS.md 2 and 3).
+//!
+//! Owns the choice of windows, bands and stationarity; what lies outside a band means is for
+//! `recovery`.
+
+use super::judgement::{Band, ShapeBand};
+use super::words;
+use crate::stats;
+use crate::timeline::phases::{self, Trigger};
+use crate::timeline::{Cells, Timeline};
+use crate::units::Micros;
+
+/// Widths of windows, in cells.
+const WIDTHS: [u32; 6] = [1, 2, 5, 10, 15, 30];
+/// Estimates a standard deviation from the median absolute deviation of a normal sample.
+const SIGMA_PER_MAD: f64 = 1.4826;
+
+/// One window of a shape, its operations merged.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Window {
+    /// First cell, and the one after the last.
+    pub(super) from: u32,
+    pub(super) to: u32,
+    pub(super) intended: u64,
+    pub(super) good: u64,
+    /// Response time at the banded quantile, microseconds; none without operations.
+    latency: Option<f64>,
+    in_flight: Option<f64>,
+    amplification: Option<f64>,
+}
+
+impl Window {
+    /// g; arrivals that led to nothing are bad, never missing.
+    pub(super) fn goodput(&self) -> f64 {
+        if self.intended == 0 { 0.0 } else { self.good as f64 / self.intended as f64 }
+    }
+}
+
+/// A shape's windows over the load, and what is normal for it.
+#[derive(Clone, Debug)]
+pub(super) struct Series {
+    pub(super) band: ShapeBand,
+    /// Windows with planned arrivals, ascending.
+    pub(super) windows: Vec<Window>,
+}
+
+impl Series {
+    /// The goodput ratio left the band.
+    pub(super) fn goodput_out(&self, window: &Window) -> bool {
+        self.band.goodput.is_some_and(|b| window.goodput() < b.limit)
+    }
+
+    /// Anything left the band.
+    pub(super) fn out(&self, window: &Window) -> bool {
+        let above = |band: Option<Band>, value: Option<f64>| band.zip(value).is_some_and(|(b, v)| v > b.limit);
+        self.goodput_out(window)
+            || above(self.band.latency, window.latency)
+            || above(self.band.in_flight, window.in_flight)
+            || above(self.band.amplification, window.amplification)
+    }
+}
+
+/// The windows and bands of every shape.
+pub(super) fn series(timeline: &Timeline, triggers: &[Trigger]) -> Vec<Series> {
+    let cells = phases::baseline(timeline, triggers);
+    (0..timeline.outline().shapes.len()).map(|shape| of_shape(timeline, shape, &cells, triggers)).collect()
+}
+
+fn of_shape(timeline: &Timeline, shape: usize, cells: &Cells, triggers: &[Trigger]) -> Series {
+    let outline = &timeline.outline().shapes[shape];
+    let none = |reason: String| Series { band: without(&outline.name, reason), windows: Vec::new() };
+    if triggers.is_empty() {
+        return none("no trigger needs one".to_owned());
+    }
+    if outline.trigger {
+        return none("the shape is a trigger itself".to_owned());
+    }
+    let (Some(&first), Some(&last)) = (cells.first(), cells.last()) else {
+        return none("no baseline lies between the warm-up and the first trigger".to_owned());
+    };
+    let (width, quantile) = match choose(timeline, shape, first..last + 1) {
+        Ok(choice) => choice,
+        Err(reason) => return none(reason),
+    };
+    let all = windows(timeline, shape, width, quantile);
+    let inside: Vec<Window> = all.iter().filter(|w| w.from >= first && w.to <= last + 1).cloned().collect();
+    match varying_rate(timeline, shape, &inside) {
+        Some(reason) => none(reason),
+        None => Series { band: band(timeline, &outline.name, quantile, &inside), windows: all },
+    }
+}
+
+fn without(shape: &str, reason: String) -> ShapeBand {
+    ShapeBand {
+        shape: shape.to_owned(),
+        none: Some(reason),
+        window: Micros::ZERO,
+        windows: 0,
+        quantile: 0.0,
+        goodput: None,
+        latency: None,
+        in_flight: None,
+        amplification: None,
+        unsteady: None,
+    }
+}
+
+/// The width of a window in cells and the quantile to band: the smallest width that holds 1,000
+/// operations, for p99; where that leaves too few windows, the widest that leaves enough, for p95 with
+/// 200 operations, else the median.
+fn choose(timeline: &Timeline, shape: usize, range: std::ops::Range<u32>) -> Result<(u32, f64), String> {
+    let cells: Cells = range.clone().collect();
+    let per_cell = timeline.shape_tally(shape, &cells).intended as f64 / cells.len() as f64;
+    let enough = u64::from(timeline.outline().judge.windows.max(1));
+    let fits = |width: &u32| count_windows(timeline, shape, *width, &range) >= enough;
+    let widths = widths(timeline, shape);
+    let holds = |width: u32, n: f64| per_cell * f64::from(width) >= n;
+    if let Some(width) = widths.iter().copied().find(|w| holds(*w, 1000.0)).filter(fits) {
+        return Ok((width, 0.99));
+    }
+    match widths.iter().copied().filter(fits).max() {
+        Some(width) => Ok((width, if holds(width, 200.0) { 0.95 } else { 0.5 })),
+        None => Err(format!(
+            "the baseline holds {} windows of {}, {enough} are needed",
+            count_windows(timeline, shape, widths[0], &range),
+            timeline.cell_start(widths[0]),
+        )),
+    }
+}
+
+/// The widths to choose from; with periodic bursts whole periods.
+fn widths(timeline: &Timeline, shape: usize) -> Vec<u32> {
+    let cell = timeline.outline().cell.0.max(1);
+    let Some(period) = timeline.outline().shapes[shape].period.filter(|p| p.0 > 0) else {
+        return WIDTHS.to_vec();
+    };
+    let whole = (1..=60).map(|m| period.0 * m).find(|span| span % cell == 0);
+    let step = whole.map_or((period.0 + cell - 1) / cell, |span| span / cell).max(1) as u32;
+    let mut widths: Vec<u32> = WIDTHS.iter().map(|w| w.div_ceil(step) * step).collect();
+    widths.dedup();
+    widths
+}
+
+/// Where the first window of a shape begins.
+fn origin(timeline: &Timeline, shape: usize) -> u32 {
+    let cell = timeline.outline().cell.0.max(1);
+    timeline.outline().shapes[shape].start.0.div_euclid(cell).max(0) as u32
+}
+
+fn count_windows(timeline: &Timeline, shape: usize, width: u32, range: &std::ops::Range<u32>) -> u64 {
+    let origin = origin(timeline, shape);
+    let first = range.start.saturating_sub(origin).div_ceil(width);
+    let end = range.end.saturating_sub(origin) / width;
+    (first..end).filter(|i| has_arrivals(timeline, shape, origin + i * width, width)).count() as u64
+}
+
+/// A closed loop has arrivals planned all the time: a target that hangs must not empty its windows.
+fn has_arrivals(timeline: &Timeline, shape: usize, from: u32, width: u32) -> bool {
+    let outline = &timeline.outline().shapes[shape];
+    if outline.closed {
+        return timeline.cell_start(from) >= outline.start && timeline.cell_start(from + width) <= outline.end;
+    }
+    (from..from + width).any(|cell| outline.planned.get(cell as usize).is_some_and(|&n| n > 0))
+}
+
+fn windows(timeline: &Timeline, shape: usize, width: u32, quantile: f64) -> Vec<Window> {
+    let origin = origin(timeline, shape);
+    let starts = (0..).map(|i| origin + i * width).take_while(|&from| timeline.cell_start(from + width) <= timeline.load_end());
+    starts
+        .filter(|&from| has_arrivals(timeline, shape, from, width))
+        .map(|from| {
+            let tally = timeline.shape_tally(shape, &(from..from + width).collect());
+            let flying: Vec<f64> = (from..from + width).filter_map(|s| timeline.in_flight(shape, s)).collect();
+            Window {
+                from,
+                to: from + width,
+                intended: tally.intended,
+                good: tally.good(),
+                latency: tally.response.quantile(quantile).map(|v| v.0 as f64),
+                in_flight: (!flying.is_empty()).then(|| flying.iter().sum::<f64>() / flying.len() as f64),
+                amplification: tally.amplification(),
+            }
+        })
+        .collect()
+}
+
+/// Why the shape has no band: its planned rate varies by more than 10 % between windows or between the
+/// halves of the baseline. A plan drawn from a Poisson process varies by itself; three standard
+/// deviations of the difference of two counts are allowed on top.
+fn varying_rate(timeline: &Timeline, shape: usize, windows: &[Window]) -> Option<String> {
+    let outline = &timeline.outline().shapes[shape];
+    if outline.closed {
+        return None;
+    }
+    let planned = |w: &Window| (w.from..w.to).filter_map(|c| outline.planned.get(c as usize)).sum::<u64>() as f64;
+    let counts: Vec<f64> = windows.iter().map(planned).collect();
+    let least = counts.iter().copied().fold(f64::MAX, f64::min);
+    let most = counts.iter().copied().fold(0.0, f64::max);
+    let half = counts.len() / 2;
+    let (first, second) = (counts[..half].iter().sum::<f64>(), counts[counts.len() - half..].iter().sum::<f64>());
+    // The spread of many windows is wider than that of two: six deviations for the extremes.
+    let varies = |a: f64, b: f64, sigmas: f64| (a - b).abs() > 0.1 * (a + b) / 2.0 + sigmas * (a + b).sqrt();
+    (varies(least, most, 6.0) || varies(first, second, 3.0)).then(|| {
+        format!("its planned rate varies by more than 10 % within the baseline ({least} to {most} a window)")
+    })
+}
+
+fn band(timeline: &Timeline, shape: &str, quantile: f64, windows: &[Window]) -> ShapeBand {
+    let cell = timeline.outline().cell;
+    let values = |of: &dyn Fn(&Window) -> Option<f64>| windows.iter().filter_map(of).collect::<Vec<f64>>();
+    let goodput = values(&|w| Some(w.goodput()));
+    let (latency, in_flight) = (values(&|w| w.latency), values(&|w| w.in_flight));
+    let amplification = values(&|w| w.amplification);
+    let two_ms = 2_000.0 * cell.as_secs_f64();
+    let bands = [
+        ("goodput", &goodput, linear(&goodput, 0.02, -1.0)),
+        ("latency", &latency, logarithmic(&latency, 1.25, two_ms)),
+        ("flows in flight", &in_flight, logarithmic(&in_flight, 1.5, 2.0)),
+        ("amplification", &amplification, linear(&amplification, 0.05, 1.0)),
+    ];
+    let moved: Vec<&str> =
+        bands.iter().filter(|(_, v, b)| b.is_some_and(|b| moves(v, b))).map(|(name, ..)| *name).collect();
+    ShapeBand {
+        shape: shape.to_owned(),
+        none: None,
+        window: windows.first().map_or(Micros::ZERO, |w| cell * i64::from(w.to - w.from)),
+        windows: windows.len() as u64,
+        quantile,
+        goodput: bands[0].2,
+        latency: bands[1].2,
+        in_flight: bands[2].2,
+        amplification: bands[3].2,
+        unsteady: (!moved.is_empty()).then(|| {
+            let what = moved.join(" and ").replace("latency", &words::quantile(quantile));
+            format!("{what} of {shape} moved by more than half a band within the baseline")
+        }),
+    }
+}
+
+fn half_width(values: &[f64], floor: f64) -> Option<f64> {
+    Some((4.0 * SIGMA_PER_MAD * stats::mad(values)?).max(floor))
+}
+
+/// median +/- max(4 x 1.4826 x MAD, floor), on the worse side: `side` is -1 where less is worse.
+fn linear(values: &[f64], floor: f64, side: f64) -> Option<Band> {
+    let median = stats::median(values)?;
+    Some(Band { median, limit: median + side * half_width(values, floor)? })
+}
+
+/// The same on logarithms, `floor` as a ratio; never tighter than `absolute` above the median.
+fn logarithmic(values: &[f64], floor: f64, absolute: f64) -> Option<Band> {
+    let logs: Vec<f64> = values.iter().map(|v| v.max(1e-9).ln()).collect();
+    let (ln, half) = (stats::median(&logs)?, half_width(&logs, floor.ln())?);
+    Some(Band { median: ln.exp(), limit: (ln + half).exp().max(ln.exp() + absolute) })
+}
+
+/// Whether the halves of the baseline differ by more than half a band (from its median to its limit),
+/// or a Theil-Sen line through it rises or falls by as much.
+fn moves(values: &[f64], band: Band) -> bool {
+    let (half, width) = (values.len() / 2, (band.limit - band.median).abs());
+    let halves = stats::median(&values[..half]).zip(stats::median(&values[values.len() - half..]));
+    let points: Vec<(f64, f64)> = values.iter().enumerate().map(|(i, &v)| (i as f64, v)).collect();
+    let rise = stats::theil_sen(&points).map_or(0.0, |slope| slope * values.len() as f64);
+    halves.is_some_and(|(a, b)| (a - b).abs() > width) || rise.abs() > width
+}

@@ -1,0 +1,388 @@
+//! The judgement: everything that was concluded from a history, in numbers and in plain words.
+//!
+//! Owns the types only, which are also `verdict.json` (`docs/verdict.md`); how they come about is for
+//! the judges beside it, how they look is the report's. Times are microseconds from the start of the
+//! load, shares are fractions.
+
+use serde::{Deserialize, Serialize};
+
+use crate::objective::{Comparison, PhaseName};
+use crate::record::{ErrorSample, How, RuleEvent, Touched};
+use crate::sample::Kind;
+use crate::units::Micros;
+
+/// Version of `verdict.json`; it grows when a field is renamed, removed or means something else.
+pub const VERSION: u32 = 1;
+
+/// What became of an objective or of the run. Ordered: the worse one is the greater.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Word {
+    #[default]
+    Pass,
+    /// Too little evidence.
+    Inconclusive,
+    /// The generator, the baseline or the injector was at fault.
+    Invalid,
+    Fail,
+}
+
+impl Word {
+    /// `PASS`, `FAIL`, ...
+    pub fn text(self) -> &'static str {
+        match self {
+            Word::Pass => "PASS",
+            Word::Inconclusive => "INCONCLUSIVE",
+            Word::Invalid => "INVALID",
+            Word::Fail => "FAIL",
+        }
+    }
+}
+
+/// The whole judgement of one run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Judgement {
+    pub version: u32,
+    pub verdict: Word,
+    pub exit: Exit,
+    pub summary: Summary,
+    pub run: Run,
+    /// In the order of the profile.
+    pub objectives: Vec<JudgedObjective>,
+    /// Warm-up, baseline, `during` and `after` of each trigger, run; in that order.
+    pub phases: Vec<Phase>,
+    /// One for each shape that is a trigger and each fault, repeats by themselves.
+    pub triggers: Vec<JudgedTrigger>,
+    pub faults: Vec<JudgedFault>,
+    pub operations: Vec<OperationTable>,
+    pub errors: Vec<ErrorGroup>,
+    pub generator: Generator,
+    /// One per shape.
+    pub baseline: Vec<ShapeBand>,
+    /// The abort or steady-state rule that decided, if one did.
+    pub rule: Option<RuleEvent>,
+    pub ended: Ended,
+    /// What teardown could not remove.
+    pub left: Vec<String>,
+    /// Sentences that a reader must know to weigh the verdict.
+    pub notes: Vec<String>,
+}
+
+/// The process's exit code (DESIGN.md) and why it is that one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Exit {
+    pub code: u8,
+    /// `an objective failed`.
+    pub reason: String,
+}
+
+/// Whole sentences for the top of every report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// What decided the verdict, the worst objective first.
+    pub verdict: String,
+    /// Whether the service came back; none without a trigger.
+    pub recovery: Option<String>,
+    /// Whether the measurement can be trusted.
+    pub generator: String,
+}
+
+/// What was run, from the history's header.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    pub profile: String,
+    pub chaos: Option<String>,
+    pub target: String,
+    pub command: String,
+    pub seed: u64,
+    pub virtual_time: bool,
+    /// RFC 3339, UTC.
+    pub started: String,
+    /// Planned length of the load.
+    pub duration: Micros,
+    /// squall's version.
+    pub squall: String,
+    pub host: String,
+    /// Operations intended, flows left out.
+    pub intended: u64,
+}
+
+/// How the run ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ended {
+    /// The last time that the history knows of.
+    pub at: Micros,
+    /// None: the history breaks off, squall was killed or crashed.
+    pub how: Option<How>,
+    pub detail: String,
+}
+
+/// A measured duration; censored if operations without an answer make it a lower bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quantity {
+    pub value: Micros,
+    pub censored: bool,
+}
+
+/// `412 ms`, or `>= 2 s` where the value is a lower bound.
+impl std::fmt::Display for Quantity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mark = if self.censored { ">= " } else { "" };
+        f.pad(&format!("{mark}{}", self.value))
+    }
+}
+
+/// What a measured number is, so that it can be printed and drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Microseconds.
+    Duration,
+    /// A fraction, printed as a percentage.
+    Share,
+    /// Per second.
+    Rate,
+    /// A plain number.
+    Number,
+}
+
+/// One objective and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JudgedObjective {
+    /// As the user wrote it.
+    pub text: String,
+    pub word: Word,
+    pub phase: PhaseName,
+    /// The operation, shape or trigger whose value decided: the selector, or the worst of all.
+    pub decided: Option<String>,
+    pub unit: Unit,
+    /// None if there was nothing to measure.
+    pub measured: Option<f64>,
+    /// `412 ms`, `>= 2 s (3.1 % bad)`, `never`, `nothing`.
+    pub measured_text: String,
+    /// The same quantile, mean or maximum over successes alone.
+    pub successes: Option<Micros>,
+    /// Two-sided 95 % interval of the measured value.
+    pub interval: Option<Interval>,
+    pub comparison: Comparison,
+    pub limit: f64,
+    /// `300 ms`.
+    pub limit_text: String,
+    /// measured / limit, for a bar: above 1 is more than the limit; none if either is missing or 0.
+    pub ratio: Option<f64>,
+    /// Operations that the value rests on; triggers for `outage` and `recovery`.
+    pub n: u64,
+    /// Share of them that was bad.
+    pub bad: f64,
+    /// One sentence for somebody who was not there.
+    pub reason: String,
+    /// What weakens the evidence: closed loops, local caps.
+    pub notes: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    pub low: f64,
+    pub high: f64,
+}
+
+/// A stretch [from, to) of the run's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    pub from: Micros,
+    pub to: Micros,
+}
+
+/// A phase in whole cells; `during X` of a repeated fault has a span for each repeat.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Phase {
+    pub name: PhaseName,
+    /// Start of the first span.
+    pub from: Micros,
+    /// End of the last span.
+    pub to: Micros,
+    /// Empty for a phase that never came.
+    pub spans: Vec<Span>,
+}
+
+/// A trigger with its times, and what it did to each shape.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JudgedTrigger {
+    /// The fault or shape: `X`, `X#2`.
+    pub name: String,
+    /// What phases are named after: `X`.
+    pub trigger: String,
+    /// A shape, not a fault.
+    pub shape: bool,
+    pub one_shot: bool,
+    pub t_inject: Micros,
+    pub t_effective: Option<Micros>,
+    pub t_clear: Option<Micros>,
+    /// r of the worst shape; none if it did not recover, or nothing had a band.
+    pub recovered: Option<Micros>,
+    /// The worst over the shapes.
+    pub outage: Option<Micros>,
+    /// The worst over the shapes.
+    pub recovery: Option<Micros>,
+    /// Recovery times are right to within one window: this many microseconds.
+    pub margin: Micros,
+    /// Shapes with a band.
+    pub shapes: Vec<ShapeTrigger>,
+    pub sentence: String,
+}
+
+/// What one trigger did to one shape.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ShapeTrigger {
+    pub shape: String,
+    /// None: not recovered before the next trigger or the end of the load.
+    pub recovered: Option<Micros>,
+    /// None if not recovered.
+    pub outage: Option<Micros>,
+    /// None if not recovered.
+    pub recovery: Option<Micros>,
+    pub window: Micros,
+    /// 1 - min of g / g_base while the trigger was in force.
+    pub depth_during: f64,
+    /// The same after it.
+    pub depth_after: f64,
+    /// Good operations lost while it was in force.
+    pub area_during: f64,
+    /// The same after it.
+    pub area_after: f64,
+    /// From t_effective to the first two windows in a row out of band; none if there were none.
+    pub time_to_detect: Option<Micros>,
+    /// Starts of relapses after recovery: three windows in a row out of band.
+    pub flapping: Vec<Micros>,
+}
+
+/// A fault's times as proven, and what it touched.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JudgedFault {
+    pub name: String,
+    pub trigger: String,
+    /// `latency +250 ms ± 20 ms on api-store`.
+    pub what: String,
+    pub on: Option<String>,
+    pub planned: Micros,
+    pub injected: Option<Micros>,
+    pub effective: Option<Micros>,
+    /// When its end was asked for.
+    pub cleared: Option<Micros>,
+    /// When its removal was proven.
+    pub verified: Option<Micros>,
+    pub touched: Option<Touched>,
+    /// Proof in words.
+    pub detail: String,
+    /// Why what was measured in its phases is INVALID; none if it was proven and removed.
+    pub problem: Option<String>,
+}
+
+/// One operation over the phases it was intended in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OperationTable {
+    pub name: String,
+    pub shape: String,
+    /// The flow as a whole.
+    pub flow: bool,
+    /// D: within which a success is good.
+    pub deadline: Micros,
+    pub phases: Vec<OperationPhase>,
+}
+
+/// One operation in one phase; phases in which none was intended are left out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OperationPhase {
+    pub phase: PhaseName,
+    /// Intended.
+    pub n: u64,
+    /// Good ones per second.
+    pub rate: f64,
+    /// Share that was bad.
+    pub bad: f64,
+    /// Attempts per first try; none where nothing was sent.
+    pub amplification: Option<f64>,
+    pub p50: Quantity,
+    pub p90: Quantity,
+    pub p99: Quantity,
+    pub p999: Quantity,
+    pub max: Quantity,
+    pub successes_p99: Option<Micros>,
+}
+
+/// What failed in the same way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ErrorGroup {
+    pub operation: String,
+    pub kind: Kind,
+    /// 0 where there was no answer.
+    pub status: u16,
+    pub count: u64,
+    /// Start of the first cell of intended start.
+    pub first: Micros,
+    /// Start of the last one.
+    pub last: Micros,
+    /// Up to three.
+    pub samples: Vec<ErrorSample>,
+}
+
+/// The generator's own health.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Generator {
+    /// No cell of the run was unsound.
+    pub sound: bool,
+    pub sentence: String,
+    /// (dequeued + shed by the declared cap) / planned, over the run; none if nothing was planned.
+    pub delivered: Option<f64>,
+    pub lag_p50: Option<Micros>,
+    pub lag_p99: Option<Micros>,
+    pub lag_max: Option<Micros>,
+    /// Lateness of the 10 ms heartbeat.
+    pub heartbeat_p99: Option<Micros>,
+    pub heartbeat_max: Option<Micros>,
+    /// Mean share of one processor; none in virtual time.
+    pub cpu: Option<f64>,
+    /// Of how many cells with planned operations `unsound` is the list.
+    pub cells: u64,
+    pub unsound: Vec<UnsoundCell>,
+    pub pacer: String,
+    pub shards: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UnsoundCell {
+    /// Start of the cell.
+    pub at: Micros,
+    /// `sent up to 480 ms late`.
+    pub why: String,
+}
+
+/// What is normal for one shape: the band of its baseline (VERDICTS.md 3).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ShapeBand {
+    pub shape: String,
+    /// Why there is no band; recovery then leaves this shape out.
+    pub none: Option<String>,
+    /// Width of a window; 0 without a band.
+    pub window: Micros,
+    /// Windows in the baseline.
+    pub windows: u64,
+    /// The latency quantile that is banded: 0.99, 0.95 or 0.5.
+    pub quantile: f64,
+    /// Goodput ratio g.
+    pub goodput: Option<Band>,
+    /// Response time at `quantile`, microseconds.
+    pub latency: Option<Band>,
+    /// Flows in flight.
+    pub in_flight: Option<Band>,
+    pub amplification: Option<Band>,
+    /// What moved within the baseline, in words; none if it was stationary.
+    pub unsteady: Option<String>,
+}
+
+/// The median of the baseline's windows and the value beyond which a window is out of band.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Band {
+    pub median: f64,
+    pub limit: f64,
+}

@@ -1,0 +1,200 @@
+//! Recovered: how long each trigger put each shape out of its band, and when it came back
+//! (VERDICTS.md 3, SEMANTICS.md "Phases").
+//!
+//! Owns the rule; it does not decide whether a time is acceptable.
+
+use super::baseline::{Series, Window};
+use super::judgement::{JudgedTrigger, ShapeTrigger};
+use super::words;
+use crate::stats;
+use crate::timeline::phases::{self, Return, Trigger};
+use crate::timeline::{Cells, Timeline};
+use crate::units::{Micros, clock};
+
+/// A trigger and all that was seen after it.
+#[derive(Clone, Debug)]
+pub(super) struct Aftermath {
+    pub(super) judged: JudgedTrigger,
+    pub(super) back: Return,
+    /// The load or the watch was too short to see the whole stretch, and nothing was wrong at its end.
+    pub(super) cut_short: bool,
+}
+
+/// The times between which windows are looked at.
+#[derive(Clone, Copy)]
+struct Watch {
+    effective: Micros,
+    clear: Micros,
+    /// The next trigger, or the end of the load.
+    until: Micros,
+    /// From here on an operation may have been harmed by the next trigger.
+    doubtful: Micros,
+}
+
+/// What a trigger did, over windows outside `skip`.
+pub(super) fn aftermath(
+    timeline: &Timeline,
+    series: &[Series],
+    triggers: &[Trigger],
+    trigger: &Trigger,
+    skip: &Cells,
+) -> Aftermath {
+    let until = phases::horizon(timeline, triggers, trigger);
+    let last = until >= timeline.load_end();
+    let doubtful = if last { until } else { until - phases::largest_deadline(timeline) };
+    let watch = trigger.t_effective.zip(trigger.t_clear).map(|(effective, clear)| Watch { effective, clear, until, doubtful });
+    let banded = series.iter().filter(|s| s.band.none.is_none());
+    let seen: Vec<(ShapeTrigger, bool)> = match watch {
+        Some(watch) => banded.map(|s| of_shape(timeline, s, trigger, watch, skip)).collect(),
+        None => Vec::new(),
+    };
+    let cut_short = seen.iter().any(|(s, cut)| s.recovered.is_none() && *cut)
+        && seen.iter().all(|(s, cut)| s.recovered.is_some() || *cut);
+    let shapes: Vec<ShapeTrigger> = seen.into_iter().map(|(s, _)| s).collect();
+    let back = match shapes.iter().map(|s| s.recovered).collect::<Option<Vec<_>>>() {
+        Some(times) => times.into_iter().max().map_or(Return::Unknown, Return::At),
+        None if cut_short => Return::Unknown,
+        None => Return::Never,
+    };
+    Aftermath { judged: judged(trigger, shapes, back, until), back, cut_short }
+}
+
+fn judged(trigger: &Trigger, shapes: Vec<ShapeTrigger>, back: Return, until: Micros) -> JudgedTrigger {
+    let worst = |of: fn(&ShapeTrigger) -> Option<Micros>| {
+        shapes.iter().map(of).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max())
+    };
+    let mut judged = JudgedTrigger {
+        name: trigger.name.clone(),
+        trigger: trigger.trigger.clone(),
+        shape: trigger.shape,
+        one_shot: trigger.one_shot,
+        t_inject: trigger.t_inject,
+        t_effective: trigger.t_effective,
+        t_clear: trigger.t_clear,
+        recovered: if let Return::At(r) = back { Some(r) } else { None },
+        outage: worst(|s| s.outage),
+        recovery: worst(|s| s.recovery),
+        margin: shapes.iter().map(|s| s.window).max().unwrap_or(Micros::ZERO),
+        shapes,
+        sentence: String::new(),
+    };
+    judged.sentence = sentence(&judged, back, until);
+    judged
+}
+
+fn sentence(trigger: &JudgedTrigger, back: Return, until: Micros) -> String {
+    let (name, end) = (&trigger.name, trigger.t_clear.unwrap_or(until));
+    let over = if trigger.one_shot { "happened" } else { "ended" };
+    let depth = trigger.shapes.iter().map(|s| s.depth_during.max(s.depth_after)).fold(0.0, f64::max);
+    match (back, trigger.outage, trigger.recovery) {
+        (Return::At(_), Some(Micros::ZERO), _) => {
+            format!("{name} did not push the service out of its normal band.")
+        }
+        (Return::At(_), Some(outage), Some(recovery)) => format!(
+            "The service was out of its normal band for {outage} and back {recovery} after {name} {over} (each to within {}); at worst it lost {} of its goodput.",
+            trigger.margin,
+            words::percent(depth),
+        ),
+        (Return::Never, ..) => {
+            format!("The service did not recover from {name} in the {} watched after it {over} at {}.", until - end, clock(end))
+        }
+        _ if trigger.t_clear.is_none() => format!("{name} was never proven to be over, so nothing can be said of recovery."),
+        _ if trigger.shapes.is_empty() => format!("No shape has a normal band to recover into after {name}."),
+        _ => format!("The {} after {name} were too short to prove that the service had recovered.", until - end),
+    }
+}
+
+/// The result, and whether the watch was too short to see a whole stretch.
+fn of_shape(timeline: &Timeline, series: &Series, trigger: &Trigger, watch: Watch, skip: &Cells) -> (ShapeTrigger, bool) {
+    let start = |w: &Window| timeline.cell_start(w.from);
+    let end = |w: &Window| timeline.cell_start(w.to);
+    let windows: Vec<(&Window, bool)> = series
+        .windows
+        .iter()
+        .filter(|w| end(w) > watch.effective && end(w) <= watch.until)
+        .filter(|w| (w.from..w.to).all(|cell| !skip.contains(&cell)))
+        .map(|w| (w, series.out(w)))
+        .filter(|(w, out)| !out || end(w) <= watch.doubtful)
+        .collect();
+    let after = windows.partition_point(|(w, _)| start(w) < watch.clear);
+    let need = stretch(timeline, series.band.window);
+    let found = first_stretch(&windows[after..], need).map(|i| after + i);
+    let r = found.map(|i| start(windows[i].0));
+    let until_back: Vec<(&Window, bool)> = windows[..found.unwrap_or(windows.len())].to_vec();
+    let significant = significant(series, &until_back);
+    let last = significant.last().map(|w| end(w));
+    let outage = significant.first().zip(last).map_or(Micros::ZERO, |(w, last)| last - start(w).max(watch.effective));
+    let recovery = significant.iter().rev().find(|w| start(w) >= watch.clear).map_or(Micros::ZERO, |w| end(w) - watch.clear);
+    let during_end = match r {
+        Some(r) if trigger.one_shot => r.max(watch.effective + trigger.settle),
+        None if trigger.one_shot => watch.until,
+        _ => watch.clear,
+    };
+    let split = windows.partition_point(|(w, _)| start(w) < during_end);
+    let judged = ShapeTrigger {
+        shape: series.band.shape.clone(),
+        recovered: r,
+        outage: r.map(|_| outage),
+        recovery: r.map(|_| recovery),
+        window: series.band.window,
+        depth_during: depth(series, &windows[..split]),
+        depth_after: depth(series, &windows[split..]),
+        area_during: area(series, &windows[..split]),
+        area_after: area(series, &windows[split..]),
+        time_to_detect: windows.windows(2).find(|p| p[0].1 && p[1].1).map(|p| end(p[1].0) - watch.effective),
+        flapping: found.map(|i| relapses(timeline, &windows[i..])).unwrap_or_default(),
+    };
+    let cut_short = windows[after..].len() < need && windows.last().is_none_or(|(_, out)| !out);
+    (judged, cut_short)
+}
+
+/// How many windows must be in band for the service to count as recovered.
+fn stretch(timeline: &Timeline, window: Micros) -> usize {
+    let judge = &timeline.outline().judge;
+    let long = (judge.stretch.0 + window.0 - 1) / window.0.max(1);
+    long.max(i64::from(judge.stretch_windows)).max(1) as usize
+}
+
+/// The first in-band window that begins a stretch with at least 80 % in band and no two in a row out.
+fn first_stretch(windows: &[(&Window, bool)], need: usize) -> Option<usize> {
+    windows.windows(need).position(|stretch| {
+        let out = stretch.iter().filter(|(_, out)| *out).count();
+        !stretch[0].1 && out * 5 <= need && !stretch.windows(2).any(|p| p[0].1 && p[1].1)
+    })
+}
+
+/// Out-of-band windows that count as an outage: goodput out, or one of two in a row.
+fn significant<'a>(series: &Series, windows: &[(&'a Window, bool)]) -> Vec<&'a Window> {
+    let out = |i: Option<usize>| i.and_then(|i| windows.get(i)).is_some_and(|(_, out)| *out);
+    let counts = |i: usize| {
+        out(Some(i)) && (series.goodput_out(windows[i].0) || out(i.checked_sub(1)) || out(Some(i + 1)))
+    };
+    (0..windows.len()).filter(|&i| counts(i)).map(|i| windows[i].0).collect()
+}
+
+/// 1 - the least 3-window median of g / g_base.
+fn depth(series: &Series, windows: &[(&Window, bool)]) -> f64 {
+    let base = series.band.goodput.map_or(1.0, |b| b.median).max(1e-9);
+    let ratios: Vec<f64> = windows.iter().map(|(w, _)| w.goodput() / base).collect();
+    let least = ratios.windows(3.min(ratios.len().max(1))).filter_map(stats::median).fold(1.0, f64::min);
+    1.0 - least
+}
+
+/// Good operations lost against the baseline's ratio.
+fn area(series: &Series, windows: &[(&Window, bool)]) -> f64 {
+    let base = series.band.goodput.map_or(1.0, |b| b.median);
+    windows.iter().map(|(w, _)| base * w.intended as f64 - w.good as f64).sum::<f64>().max(0.0)
+}
+
+/// Starts of three or more windows in a row out of band.
+fn relapses(timeline: &Timeline, windows: &[(&Window, bool)]) -> Vec<Micros> {
+    let mut run = 0;
+    let mut starts = Vec::new();
+    for (i, (_, out)) in windows.iter().enumerate() {
+        run = if *out { run + 1 } else { 0 };
+        if run == 3 {
+            starts.push(timeline.cell_start(windows[i - 2].0.from));
+        }
+    }
+    starts
+}

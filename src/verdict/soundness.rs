@@ -1,0 +1,189 @@
+//! Is the generator sound? Which cells were measured by a squall that was late, frozen or short of
+//! resources (VERDICTS.md 2).
+//!
+//! Owns the per-cell rules and the generator's delay; what an unsound cell does to an objective is
+//! decided in `objectives`.
+
+use std::collections::BTreeMap;
+
+use super::judgement::{Generator, UnsoundCell};
+use crate::histogram::Hist;
+use crate::record::How;
+use crate::sample::OpId;
+use crate::timeline::{Cells, Timeline};
+use crate::units::{Micros, grouped};
+
+/// Lag or heartbeat lateness above which squall counts as frozen.
+const FROZEN: Micros = Micros::millis(100);
+/// A cell is delivered from this share on.
+const DELIVERED: f64 = 0.999;
+
+/// What the generator itself did wrong, by cell.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Soundness {
+    /// Unsound cells with the reason.
+    pub(super) unsound: BTreeMap<u32, String>,
+    /// Those of them that were undelivered or had local errors.
+    pub(super) lost: Cells,
+    /// Over the run; none without planned arrivals.
+    pub(super) delivered: Option<f64>,
+}
+
+impl Soundness {
+    pub(super) fn of(timeline: &Timeline) -> Soundness {
+        let mut sound = Soundness::default();
+        sound.heartbeats(timeline);
+        sound.lags(timeline);
+        sound.deliveries(timeline);
+        sound.local_errors(timeline);
+        sound
+    }
+
+    fn heartbeats(&mut self, timeline: &Timeline) {
+        let width = timeline.outline().cell.0.max(1);
+        for (second, late) in timeline.worst_heartbeats().filter(|(_, late)| *late > FROZEN) {
+            let frozen_from = (timeline.cell_start(second) - late).0.div_euclid(width).max(0) as u32;
+            for cell in frozen_from..=second {
+                self.unsound.insert(cell, format!("squall's own heartbeat was {late} late"));
+            }
+        }
+    }
+
+    fn lags(&mut self, timeline: &Timeline) {
+        for cell in timeline.all_cells() {
+            if let Some(lag) = timeline.worst_lag(cell).filter(|lag| *lag > FROZEN) {
+                self.unsound.insert(cell, format!("squall sent up to {lag} late"));
+            }
+        }
+    }
+
+    /// Flows count where their last step was intended, so only the run's total is exact; where it
+    /// falls short, the cells are those with fewer operations than planned arrivals.
+    fn deliveries(&mut self, timeline: &Timeline) {
+        let planned = planned_per_cell(timeline);
+        let total: u64 = planned.values().sum();
+        let started: u64 = planned.keys().map(|&cell| started(timeline, cell, true)).sum();
+        self.delivered = (total > 0).then(|| (started as f64 / total as f64).min(1.0));
+        if self.delivered.is_none_or(|share| share >= DELIVERED) {
+            return;
+        }
+        for (cell, planned) in planned {
+            let started = started(timeline, cell, false);
+            if (started as f64) < DELIVERED * planned as f64 {
+                let why = format!("squall started {} of {} flows", grouped(started), grouped(planned));
+                self.unsound.insert(cell, why);
+                self.lost.insert(cell);
+            }
+        }
+    }
+
+    fn local_errors(&mut self, timeline: &Timeline) {
+        for cell in timeline.all_cells() {
+            let n @ 1.. = timeline.local_errors(cell) else { continue };
+            let why = format!("squall's own machine refused {} operations (files, ports, memory)", grouped(n));
+            self.unsound.insert(cell, why);
+            self.lost.insert(cell);
+        }
+    }
+
+    /// Cells whose operations may have been harmed by the generator: those in an unsound cell, or
+    /// within `deadline` before one.
+    pub(super) fn tainted(&self, timeline: &Timeline, cells: &Cells, deadline: Micros) -> Cells {
+        let near = |cell: u32, bad: u32| cell <= bad && timeline.cell_start(cell + 1) + deadline > timeline.cell_start(bad);
+        cells.iter().copied().filter(|&c| self.unsound.range(c..).any(|(&bad, _)| near(c, bad))).collect()
+    }
+
+    /// More than 5 % and more than 3 of the cells are unsound.
+    pub(super) fn mostly_unsound(&self, cells: &Cells) -> bool {
+        too_many(cells.iter().filter(|c| self.unsound.contains_key(c)).count(), cells)
+    }
+
+    /// More than 5 % and more than 3 of the cells were undelivered or had local errors.
+    pub(super) fn mostly_lost(&self, cells: &Cells) -> bool {
+        too_many(cells.intersection(&self.lost).count(), cells)
+    }
+
+    /// The worst reason within cells or just after them, for a sentence.
+    pub(super) fn why(&self, cells: &Cells) -> Option<(u32, &str)> {
+        self.unsound.iter().find(|(c, _)| cells.contains(c)).map(|(&c, why)| (c, why.as_str()))
+    }
+
+    /// For the report.
+    pub(super) fn generator(&self, timeline: &Timeline) -> Generator {
+        let cells = timeline.all_cells();
+        let lag = all_lags(timeline, &cells);
+        let seconds = timeline.worst_heartbeats().map(|(second, _)| second).collect();
+        let heartbeat = timeline.heartbeat(&seconds);
+        let unsound = self.unsound.iter();
+        Generator {
+            sound: self.unsound.is_empty(),
+            sentence: self.sentence(timeline, cells.len(), &lag),
+            delivered: self.delivered,
+            lag_p50: lag.quantile(0.5),
+            lag_p99: lag.quantile(0.99),
+            lag_max: lag.max(),
+            heartbeat_p99: heartbeat.quantile(0.99),
+            heartbeat_max: heartbeat.max(),
+            cpu: timeline.cpu(),
+            cells: cells.len() as u64,
+            unsound: unsound
+                .map(|(&cell, why)| UnsoundCell { at: timeline.cell_start(cell), why: why.clone() })
+                .collect(),
+            pacer: timeline.header.pacer.clone(),
+            shards: timeline.header.shards,
+        }
+    }
+
+    fn sentence(&self, timeline: &Timeline, cells: usize, lag: &Hist) -> String {
+        let late = lag.quantile(0.99).map_or(String::new(), |p99| format!("; 99 in 100 operations left within {p99} of their time"));
+        match self.unsound.first_key_value() {
+            None => format!("The generator was sound in all {} cells{late}.", grouped(cells as u64)),
+            Some((&cell, why)) => format!(
+                "The generator was unsound in {} of {} cells, first at {}: {why}.",
+                grouped(self.unsound.len() as u64),
+                grouped(cells.max(self.unsound.len()) as u64),
+                crate::units::clock(timeline.cell_start(cell)),
+            ),
+        }
+    }
+}
+
+fn too_many(bad: usize, cells: &Cells) -> bool {
+    bad > 3 && bad * 20 > cells.len()
+}
+
+/// Planned arrivals of open shapes for every cell of the load; the last cell of a run that was cut
+/// short is left out, since it was not lived to the end.
+fn planned_per_cell(timeline: &Timeline) -> BTreeMap<u32, u64> {
+    let width = timeline.outline().cell.0.max(1);
+    let whole = timeline.end.as_ref().is_some_and(|end| end.how == How::Complete);
+    let last = (timeline.load_end().0 + width - 1) / width - i64::from(!whole);
+    let mut planned = BTreeMap::new();
+    for shape in &timeline.outline().shapes {
+        for (cell, &n) in shape.planned.iter().enumerate().take(last.max(0) as usize).filter(|(_, n)| **n > 0) {
+            *planned.entry(cell as u32).or_default() += n;
+        }
+    }
+    planned
+}
+
+/// Flows (or operations that are none) of open shapes intended in a cell.
+fn started(timeline: &Timeline, cell: u32, flows: bool) -> u64 {
+    let open = |shape: usize| timeline.outline().shapes.get(shape).is_some_and(|s| !s.planned.is_empty());
+    let ops = timeline.operations().filter(|(_, o)| o.flow == flows && open(o.shape));
+    ops.map(|(op, _)| timeline.intended(op, cell)).sum()
+}
+
+fn all_lags(timeline: &Timeline, cells: &Cells) -> Hist {
+    let mut lag = Hist::default();
+    for (op, _) in timeline.operations().filter(|(_, o)| !o.flow) {
+        lag.merge(&timeline.tally(op, cells).lag);
+    }
+    lag
+}
+
+/// The generator's delay at a quantile: q(lag) + q(heartbeat lateness) over the same cells.
+pub(super) fn delay(timeline: &Timeline, op: OpId, cells: &Cells, q: f64) -> Micros {
+    let at = |hist: &Hist| hist.quantile(q).unwrap_or(Micros::ZERO);
+    at(&timeline.tally(op, cells).lag) + at(&timeline.heartbeat(cells))
+}

@@ -117,14 +117,22 @@ livekit_get() {
   rmdir "$cache/build"
 }
 
-# node_yaml PORT: its RTC ports are the two above it. No room joins are part of the load, so they stay idle.
+# node_yaml PORT: no room is joined, so the media side stays idle: one UDP port, on loopback, and no TCP
+# fallback (which would listen on every address of the machine).
 node_yaml() {
   cat <<YAML
 port: $1
 bind_addresses: [127.0.0.1]
 keys: { devkey: $(cat "$state/livekit/key") }
 redis: { address: "127.0.0.1:$redis_link_port" }
-rtc: { tcp_port: $(($1 + 1)), udp_port: $(($1 + 2)), use_external_ip: false, node_ip: 127.0.0.1 }
+rtc:
+  udp_port: $(($1 + 2))
+  tcp_port: 0
+  use_external_ip: false
+  node_ip: 127.0.0.1
+  enable_loopback_candidate: true
+  interfaces: { includes: [lo] }
+  ips: { includes: [127.0.0.0/8] }
 logging: { level: warn }
 YAML
 }

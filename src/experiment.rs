@@ -362,7 +362,7 @@ pub enum Fault {
 }
 
 /// Which way a link's fault acts: answers are downstream, requests upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     Downstream,

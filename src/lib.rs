@@ -1,7 +1,9 @@
 //! squall: load, faults and judgement on one clock. `docs/design.md` has a line per module.
 
 pub mod arrival;
+pub mod chaos_plan;
 pub mod client;
+pub mod diagnose;
 pub mod engine;
 pub mod exit;
 pub mod experiment;
@@ -9,6 +11,7 @@ pub mod histogram;
 pub mod http;
 pub mod objective;
 pub mod outline;
+pub mod profile;
 pub mod proxy;
 pub mod random;
 pub mod record;
@@ -16,8 +19,11 @@ pub mod redact;
 pub mod sample;
 pub mod sandbox;
 pub mod stats;
+pub mod template;
 pub mod timeline;
 pub mod toxic;
 pub mod units;
 pub mod verdict;
 pub mod world;
+pub mod written;
+pub mod yaml;

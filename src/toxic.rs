@@ -6,7 +6,9 @@ use crate::random::Stream;
 use crate::units::Micros;
 
 /// Which way bytes travel on a link: requests go upstream, answers downstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     Downstream,

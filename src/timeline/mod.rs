@@ -85,7 +85,8 @@ impl Timeline {
         match record {
             Record::Header(header) => self.header = (**header).clone(),
             Record::Due { cell, op, n } => {
-                self.cells.entry((*op, *cell)).or_default().due += n;
+                let due = &mut self.cells.entry((*op, *cell)).or_default().due;
+                *due = due.saturating_add_signed(*n);
                 self.saw(self.cell_start(*cell));
             }
             Record::Done(done) => self.cells.entry((done.op, done.cell)).or_default().add(done),

@@ -1,0 +1,205 @@
+//! The chaos plan as its user writes it: links, services, steady state, timeline, abort rules.
+//!
+//! Owns the form of `chaos/*.yaml` and its JSON Schema; what it amounts to is for `experiment`.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::experiment::Direction;
+use crate::written::Duration;
+use crate::yaml::{self, At, Document, Entries, Env, Secrecy};
+
+/// What is broken, when, and how it is judged.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, expecting = "a chaos plan: keys with their values")]
+pub struct ChaosPlan {
+    /// How verdicts are reached.
+    pub judge: Judge,
+    /// Connections of the system that squall stands in, by name. The sandbox brings `api-store`.
+    pub links: Entries<At<Link>>,
+    /// Processes that squall starts, by name. The sandbox brings `api-1` to `api-N`, `store-a` and
+    /// `store-b`.
+    pub services: Entries<At<Service>>,
+    /// Must hold before the first fault.
+    pub steady: Vec<At<String>>,
+    /// End the run at once when they come true.
+    pub abort: Vec<At<String>>,
+    /// The faults.
+    pub timeline: At<Vec<At<Fault>>>,
+}
+
+/// The judge's settings; each has its default.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, expecting = "settings of the judge: `{warmup: 5s, baseline: 25s}`")]
+pub struct Judge {
+    /// Not judged, at the start; 10 s if not given.
+    pub warmup: Option<At<Duration>>,
+    /// What the rest is compared with; 60 s if not given.
+    pub baseline: Option<At<Duration>>,
+    /// Windows that the baseline must have; 20 if not given.
+    pub windows: Option<At<u32>>,
+    /// How long it must be well again to count as recovered; 30 s if not given.
+    pub stretch: Option<At<Duration>>,
+    /// And so many windows at least; 5 if not given.
+    pub stretch_windows: Option<At<u32>>,
+}
+
+/// Squall listens, and passes everything on to the upstream.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a link: `{listen: 127.0.0.1:7380, upstream: 127.0.0.1:7379}`")]
+pub struct Link {
+    pub listen: At<String>,
+    pub upstream: At<String>,
+    /// What squall sends through it to see a fault with its own eyes.
+    pub canary: Option<At<Canary>>,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Canary {
+    /// `PING` answers `PONG`.
+    Redis,
+    /// `GET` of this path answers.
+    Http(String),
+    /// These bytes are answered with those.
+    Bytes(Bytes),
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "bytes: `{send: \"PING\\r\\n\", expect: PONG}`")]
+pub struct Bytes {
+    pub send: String,
+    pub expect: String,
+}
+
+/// A process that squall starts, waits for and stops.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a service: `{start: [program, argument], ready: {tcp: ...}}`")]
+pub struct Service {
+    /// Program and arguments; no shell.
+    pub start: At<Vec<String>>,
+    #[serde(default)]
+    pub env: Entries<String>,
+    pub directory: Option<String>,
+    pub ready: At<Ready>,
+    /// How long it may take to get ready; 20 s if not given.
+    pub within: Option<At<Duration>>,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Ready {
+    /// `GET` of this URL answers 2xx.
+    Http(At<String>),
+    /// The address accepts connections.
+    Tcp(At<String>),
+}
+
+/// One fault: exactly one of `latency`, `blackhole`, `down`, `pause`, `kill`, `restart`, `failover`
+/// and `exec`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a fault: `{name: slow, at: 30s, for: 20s, latency: {...}}`")]
+pub struct Fault {
+    /// What phases are named after.
+    pub name: At<String>,
+    /// When, from the start of the load.
+    pub at: At<Duration>,
+    /// How long.
+    #[serde(rename = "for")]
+    pub length: Option<At<Duration>>,
+    /// From one repeat to the next.
+    pub every: Option<At<Duration>>,
+    /// How often in all; with `every`, as often as fits if not given.
+    pub times: Option<At<u32>>,
+    /// How long a one-shot's effect may last before `after` begins; 10 s if not given.
+    pub settle: Option<At<Duration>>,
+    /// `no_traffic`: the link should be quiet.
+    pub expect: Option<Expect>,
+    /// Hold back every chunk on a link.
+    pub latency: Option<At<Latency>>,
+    /// Drop what a link carries; connections stay open.
+    pub blackhole: Option<At<OnLink>>,
+    /// Refuse and close a link's connections.
+    pub down: Option<At<OnLink>>,
+    /// Stop a process where it stands (SIGSTOP).
+    pub pause: Option<At<OnService>>,
+    /// End a process (SIGKILL); it starts again after `for`, if there is one.
+    pub kill: Option<At<OnService>>,
+    /// Kill and start again at once.
+    pub restart: Option<At<OnService>>,
+    /// An outage of a link, and then another upstream.
+    pub failover: Option<At<Failover>>,
+    /// Programs that break something, repair it, and see whether it is broken.
+    pub exec: Option<At<Exec>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Expect {
+    NoTraffic,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a link and a time: `{link: api-store, latency: 250ms}`")]
+pub struct Latency {
+    pub link: At<String>,
+    pub latency: Duration,
+    /// More or less by up to this much.
+    #[serde(default)]
+    pub jitter: Option<At<Duration>>,
+    /// `downstream` (answers), `upstream` (requests) or `both`; downstream if not given.
+    pub direction: Option<Direction>,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a link: `{link: api-store}`")]
+pub struct OnLink {
+    pub link: At<String>,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a service: `{service: api-1}`")]
+pub struct OnService {
+    pub service: At<String>,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a failover: `{link: api-store, to: store-b, outage: 4s}`")]
+pub struct Failover {
+    pub link: At<String>,
+    /// A service of the sandbox, or an address.
+    pub to: At<String>,
+    /// How long the link refuses before the other upstream answers.
+    pub outage: At<Duration>,
+    /// Leave it there when the run ends.
+    #[serde(default)]
+    pub stay: bool,
+}
+
+/// Programs with their arguments, no shell. Ending with 0 is success.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "programs: `{run: [...], undo: [...], check: [...]}`")]
+pub struct Exec {
+    /// Breaks it.
+    pub run: At<Vec<String>>,
+    /// Repairs it; may be called twice.
+    pub undo: At<Vec<String>>,
+    /// Ends with 0 while it is broken.
+    pub check: At<Vec<String>>,
+}
+
+/// Reads a chaos plan; everything that is wrong with its form is in the document's problems.
+pub fn read(path: &str, text: &str, env: &Env) -> Document<ChaosPlan> {
+    yaml::read(path, text, env, |path| {
+        if path.first() == Some(&"services") && path.contains(&"env") {
+            Secrecy::IfFilled
+        } else {
+            Secrecy::Open
+        }
+    })
+}
+
+/// The JSON Schema of chaos plans, for editors.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(ChaosPlan).to_value()
+}

@@ -1,0 +1,95 @@
+//! What expressions say, and what is said about wrong ones.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn names() -> Names {
+    let list = |words: &[&str]| Some(words.iter().map(|w| (*w).to_owned()).collect());
+    Names {
+        operations: list(&["create_room", "get_room", "POST /rooms", "create_burst"]),
+        triggers: list(&["store_slow", "node_kill", "surge"]),
+    }
+}
+
+#[test]
+fn expressions_are_read_and_printed_in_one_form() {
+    let rows = [
+        ("p99(create_room) < 300ms during store_slow", "p99(create_room) < 300 ms during store_slow"),
+        ("  p99.9<=2s  ", "p99.9 <= 2 s"),
+        ("errors(create_room)<1%", "errors(create_room) < 1 %"),
+        ("errors > 50% for 10s", "errors > 50 % for 10 s"),
+        ("goodput >= 99.5% during baseline", "goodput >= 99.5 % during baseline"),
+        ("rate(POST /rooms) > 50/s", "rate(POST /rooms) > 50/s"),
+        ("count == 2000", "count = 2000"),
+        ("amplification < 1.2 after node_kill", "amplification < 1.2 after node_kill"),
+        ("recovery(node_kill) < 20s", "recovery(node_kill) < 20 s"),
+        ("outage <= 1m30s", "outage <= 1 min 30 s"),
+        (
+            "rate(target.queries_total) < 500 during surge for 5s",
+            "rate(target.queries_total) < 500 during surge for 5 s",
+        ),
+        ("target.rooms = 7", "target.rooms = 7"),
+        ("mean(get_room) < 5ms during run", "mean(get_room) < 5 ms"),
+    ];
+    for (text, expected) in rows {
+        let parsed = parse(text, &names()).unwrap_or_else(|m| panic!("{text}: {m:?}"));
+        assert_eq!(parsed.to_string(), expected, "{text}");
+        assert_eq!(parsed.text, text.trim());
+    }
+}
+
+#[test]
+fn a_wrong_word_is_marked_and_the_right_one_named() {
+    let rows = [
+        "p98.5(create_rom) < 1s",
+        "erors < 1%",
+        "p99 < 300",
+        "p100 < 1s",
+        "errors < 0.05",
+        "rate > 50",
+        "count > 5/s",
+        "lost = 0",
+        "p99 300ms",
+        "p99 => 300ms",
+        "p99(create_room < 3s",
+        "p99() < 3s",
+        "p99 < 3s during store_slo",
+        "p99 < 3s after baseline",
+        "p99 < 3s while surge",
+        "recovery(node_kil) < 3s",
+        "recovery < 3s after node_kill",
+        "errors > 5% for 10",
+        "",
+        "during",
+    ];
+    let shown: Vec<String> = rows
+        .iter()
+        .map(|text| {
+            let m = parse(text, &names()).expect_err(text);
+            format!(
+                "{text}\n{:indent$}{} {}; {}\n",
+                "",
+                "^".repeat(m.range.len().max(1)),
+                m.message,
+                m.help,
+                indent = m.range.start
+            )
+        })
+        .collect();
+    insta::assert_snapshot!(shown.join("\n"));
+}
+
+#[test]
+fn unknown_names_pass_where_names_are_not_known() {
+    assert!(parse("p99(anything) < 1s after whatever", &Names::default()).is_ok());
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_parser_panic(text in "(p99|errors|target\\.|\\PC|[<>=() %]| during | for ){0,12}") {
+        if let Err(m) = parse(&text, &names()) {
+            prop_assert!(text.get(m.range.clone()).is_some(), "{:?}", m);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The profile as its user writes it: target, data, setup, shapes, objectives.
+//!
+//! Owns the form of `profiles/*.yaml` and its JSON Schema. Whether names fit together, and what it
+//! all amounts to, is for `experiment`.
+
+mod shape;
+mod step;
+mod target;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub use shape::{Arrival, Bursts, Closed, Constant, Poisson, Shape, Stage, Stages};
+pub use step::{BodyCheck, Capture, Choice, Expect, ForEach, Group, JsonCheck, Repeat, Step};
+pub use target::{Auth, Jwt, Sandbox, Target};
+
+use crate::written::Duration;
+use crate::yaml::{self, At, Document, Entries, Env, Secrecy};
+
+/// A workload: who calls what, how often, and what must hold.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a profile: keys with their values")]
+pub struct Profile {
+    /// Where the requests go: `sandbox`, `{sandbox: {...}}`, a URL, or a list of URLs of one service.
+    pub target: At<Target>,
+    /// How long the load lasts.
+    pub duration: At<Duration>,
+    /// Headers of every request.
+    #[serde(default)]
+    pub headers: Entries<At<String>>,
+    /// What every request identifies itself with.
+    pub auth: Option<Auth>,
+    /// The target's own metrics, read while the load runs; objectives use them as `target.NAME`.
+    pub metrics: Option<Metrics>,
+    /// Values made anew for every arrival; templates use them as `data.NAME`.
+    #[serde(default)]
+    pub data: Entries<At<Data>>,
+    /// Done once before the load, unmeasured.
+    pub setup: Option<Setup>,
+    /// Done after the load, whatever happened.
+    pub teardown: Option<Teardown>,
+    /// Kinds of traffic, by name.
+    pub shapes: Entries<At<Shape>>,
+    /// What must hold, such as `p99(create_room) < 300ms during store_slow`.
+    #[serde(default)]
+    pub objectives: Vec<At<String>>,
+}
+
+/// Where the target shows its metrics.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a path and how often to read it: `{path: /metrics, every: 2s}`")]
+pub struct Metrics {
+    pub path: At<String>,
+    /// How often they are read; 2 s if not given.
+    pub every: Option<At<Duration>>,
+}
+
+/// A source of values.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Data {
+    /// 1, 2, 3: a whole number that grows with every arrival.
+    Sequence(Sequence),
+    /// The next one each time, round and round.
+    List(Vec<serde_json::Value>),
+    /// One of them at random.
+    Pick(Vec<serde_json::Value>),
+    /// A whole number at random, both ends included.
+    Random(Random),
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "where the sequence starts: `{start: 1}`")]
+pub struct Sequence {
+    /// 0 if not given.
+    #[serde(default)]
+    pub start: i64,
+    /// 1 if not given.
+    pub step: Option<i64>,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "two ends: `{from: 1, to: 100}`")]
+pub struct Random {
+    pub from: i64,
+    pub to: i64,
+}
+
+/// Steps before the load.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "steps: `{steps: [...]}`")]
+pub struct Setup {
+    /// How long all of it may take; 60 s if not given.
+    pub within: Option<At<Duration>>,
+    /// How often one request is tried again; 3 if not given.
+    pub retries: Option<u32>,
+    pub steps: Vec<At<Step>>,
+}
+
+/// Steps after the load.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "steps: `{steps: [...]}`")]
+pub struct Teardown {
+    /// How long all of it may take; 20 s if not given.
+    pub within: Option<At<Duration>>,
+    pub steps: Vec<At<Step>>,
+}
+
+/// Reads a profile; everything that is wrong with its form is in the document's problems.
+pub fn read(path: &str, text: &str, env: &Env) -> Document<Profile> {
+    yaml::read(path, text, env, secrecy)
+}
+
+/// Tokens and keys are secrets whoever wrote them; other things that a request carries, where the
+/// environment filled them in.
+fn secrecy(path: &[&str]) -> Secrecy {
+    let last = path.last().map(|k| k.to_ascii_lowercase()).unwrap_or_default();
+    let secret_header = matches!(last.as_str(), "authorization" | "proxy-authorization" | "cookie");
+    if path.first() == Some(&"auth") && matches!(last.as_str(), "token" | "bearer" | "key") {
+        return Secrecy::Secret;
+    }
+    if secret_header && path.contains(&"headers") {
+        return Secrecy::Secret;
+    }
+    let carried = ["headers", "auth", "json", "form", "body"];
+    if path.iter().any(|k| carried.contains(k)) { Secrecy::IfFilled } else { Secrecy::Open }
+}
+
+/// The JSON Schema of profiles, for editors.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Profile).to_value()
+}

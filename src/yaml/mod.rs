@@ -1,0 +1,189 @@
+//! YAML as users write it: text to a tree that knows its places, and from there to typed values.
+//!
+//! Owns the parser (granit-parser, behind this module), `${NAME}` from the environment, and the
+//! report of everything that is wrong in a file at once. What the values mean is not known here.
+
+mod at;
+mod decode;
+mod error;
+mod fill;
+mod parse;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+pub use at::{At, Entries, text_of};
+
+use crate::diagnose::{self, Problem, Source, Span};
+
+/// Environment variables by name, handed in.
+pub type Env = BTreeMap<String, String>;
+
+/// Problems that one file may have before reading stops.
+const MOST_PROBLEMS: usize = 50;
+
+/// A value and its place.
+#[derive(Clone, Debug, PartialEq)]
+struct Node {
+    /// Unique in its tree.
+    id: u32,
+    span: Span,
+    value: Value,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Value {
+    Scalar(Scalar),
+    List(Vec<Node>),
+    Map(Vec<Entry>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Scalar {
+    text: String,
+    /// Written without quotes, so that it may be a number, a truth value or nothing.
+    plain: bool,
+    /// What the environment put into it.
+    filled: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Entry {
+    key: Node,
+    value: Node,
+}
+
+/// A file that was read: as much of its value as could be saved, and everything that is wrong.
+#[derive(Clone, Debug)]
+pub struct Document<T> {
+    /// File name without folder and ending.
+    pub name: String,
+    pub source: Arc<Source>,
+    pub value: Option<T>,
+    pub problems: Vec<Problem>,
+    /// Top-level keys under which something could not be read: names may be missing there.
+    pub lost: Vec<String>,
+    /// Values that must never be printed.
+    pub secrets: Vec<String>,
+}
+
+impl<T> Document<T> {
+    /// Whether everything under this top-level key could be read.
+    pub fn is_whole(&self, key: &str) -> bool {
+        self.value.is_some() && !self.lost.iter().any(|k| k == key)
+    }
+}
+
+/// Reads a file. `is_secret` says by the path of keys whether a scalar is one whoever wrote it, or
+/// only where the environment put it there.
+pub fn read<T: DeserializeOwned>(
+    path: &str,
+    text: &str,
+    env: &Env,
+    is_secret: fn(&[&str]) -> Secrecy,
+) -> Document<T> {
+    let mut source = Arc::new(Source { path: path.to_owned(), text: text.to_owned() });
+    let (tree, mut problems) = parse::parse(&source);
+    let mut document = Document {
+        name: stem(path),
+        source: source.clone(),
+        value: None,
+        problems: Vec::new(),
+        lost: Vec::new(),
+        secrets: Vec::new(),
+    };
+    if let Some(mut tree) = tree {
+        let unfilled = fill::fill(&mut tree, &source, env, &mut problems);
+        let mut masked = text.as_bytes().to_vec();
+        find_secrets(&tree, &mut Vec::new(), is_secret, &mut document.secrets, &mut masked);
+        source = Arc::new(Source { path: path.to_owned(), text: to_text(masked) });
+        let decoded = decode::decode(tree, &unfilled, &source, &mut problems);
+        (document.value, document.lost) = decoded;
+    }
+    for problem in &mut problems {
+        problem.source = Some(source.clone());
+    }
+    diagnose::sort(&mut problems);
+    document.source = source;
+    document.problems = problems;
+    document
+}
+
+/// What is known of a scalar by its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrecy {
+    Open,
+    /// Secret where the environment filled it in.
+    IfFilled,
+    Secret,
+}
+
+fn find_secrets<'t>(
+    node: &'t Node,
+    path: &mut Vec<&'t str>,
+    is_secret: fn(&[&str]) -> Secrecy,
+    secrets: &mut Vec<String>,
+    masked: &mut [u8],
+) {
+    match &node.value {
+        Value::Scalar(scalar) => match is_secret(path) {
+            Secrecy::Open => {}
+            Secrecy::IfFilled => secrets.extend(scalar.filled.iter().cloned()),
+            Secrecy::Secret => {
+                secrets.extend(scalar.filled.iter().cloned());
+                if !scalar.text.contains("{{") {
+                    secrets.push(scalar.text.clone());
+                }
+                mask(masked, node.span);
+            }
+        },
+        Value::List(items) => {
+            items.iter().for_each(|item| find_secrets(item, path, is_secret, secrets, masked));
+        }
+        Value::Map(entries) => {
+            for entry in entries {
+                path.push(entry.key.text());
+                find_secrets(&entry.value, path, is_secret, secrets, masked);
+                path.pop();
+            }
+        }
+    }
+}
+
+/// Stars over the bytes, line breaks left in place, so that every other place stays where it is.
+fn mask(text: &mut [u8], span: Span) {
+    let len = text.len();
+    for byte in &mut text[span.start.min(len)..span.end.min(len)] {
+        if *byte != b'\n' && *byte != b'\r' {
+            *byte = b'*';
+        }
+    }
+}
+
+fn to_text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+}
+
+fn stem(path: &str) -> String {
+    let file = path.rsplit(['/', '\\']).next().unwrap_or(path);
+    file.strip_suffix(".yaml").or(file.strip_suffix(".yml")).unwrap_or(file).to_owned()
+}
+
+impl Node {
+    /// A scalar's text; empty for lists and maps.
+    fn text(&self) -> &str {
+        match &self.value {
+            Value::Scalar(scalar) => &scalar.text,
+            _ => "",
+        }
+    }
+
+    fn is_nothing(&self) -> bool {
+        matches!(&self.value, Value::Scalar(s) if s.plain && matches!(s.text.as_str(), "" | "~" | "null"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -27,3 +27,7 @@ pub mod verdict;
 pub mod world;
 pub mod written;
 pub mod yaml;
+pub mod recorder;
+pub mod service;
+pub mod chaos;
+pub mod history;

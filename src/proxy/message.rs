@@ -44,6 +44,8 @@ pub enum Ask {
         fault: String,
     },
     ClearAll,
+    /// The run is over and healed: nobody will ask again.
+    Dismiss,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -7,6 +7,7 @@ mod link;
 pub mod message;
 mod pump;
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -19,12 +20,13 @@ use crate::world::World;
 /// All links of one proxy.
 pub struct Links {
     world: World,
-    links: std::cell::RefCell<BTreeMap<String, Rc<Link>>>,
+    links: RefCell<BTreeMap<String, Rc<Link>>>,
+    dismissed: Cell<bool>,
 }
 
 impl Links {
     pub fn new(world: World) -> Links {
-        Links { world, links: std::cell::RefCell::default() }
+        Links { world, links: RefCell::default(), dismissed: Cell::new(false) }
     }
 
     /// Carries out one request.
@@ -64,6 +66,10 @@ impl Links {
                 self.clear_all().await?;
                 Ok(Reply::Done)
             }
+            Ask::Dismiss => {
+                self.dismissed.set(true);
+                Ok(Reply::Done)
+            }
         }
     }
 
@@ -78,6 +84,11 @@ impl Links {
             link.clear_all().await?;
         }
         Ok(())
+    }
+
+    /// squall said goodbye.
+    pub fn dismissed(&self) -> bool {
+        self.dismissed.get()
     }
 
     /// Connections that are open on all links.

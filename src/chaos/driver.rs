@@ -1,0 +1,129 @@
+//! One driver per kind of thing, one small interface: undo recipe, inject, effect, heal, cleared.
+
+use super::Reach;
+use super::exec::{HOOK_TIMEOUT, succeeds};
+use super::journal::Undo;
+use super::on_link::{LinkDriver, redirect};
+use super::on_service::ServiceDriver;
+use crate::experiment::{Experiment, Fault, Upstream};
+use crate::record::Touched;
+
+pub enum Driver {
+    Link(LinkDriver),
+    Service(ServiceDriver),
+    Exec { reach: Reach, name: String, run: Vec<String>, undo: Vec<String>, check: Vec<String> },
+}
+
+impl Driver {
+    /// Made ready, the state before the fault looked at.
+    ///
+    /// # Errors
+    /// In words: the thing is not there.
+    pub async fn new(reach: &Reach, experiment: &Experiment, index: usize) -> Result<Driver, String> {
+        let outline = &experiment.outline.faults[index];
+        let fault = &experiment.faults[index];
+        Ok(match fault {
+            Fault::Latency { link, .. }
+            | Fault::Blackhole { link }
+            | Fault::Down { link }
+            | Fault::Failover { link, .. } => {
+                Driver::Link(LinkDriver::new(reach, &outline.name, link, fault).await?)
+            }
+            Fault::Pause { service } | Fault::Kill { service } | Fault::Restart { service } => {
+                let service = reach.services.get(service).ok_or_else(|| format!("no service `{service}`"))?;
+                Driver::Service(ServiceDriver::new(service.clone(), fault, outline.length.is_some()))
+            }
+            Fault::Exec { run, undo, check } => Driver::Exec {
+                reach: reach.clone(),
+                name: outline.name.clone(),
+                run: run.clone(),
+                undo: undo.clone(),
+                check: check.clone(),
+            },
+        })
+    }
+
+    /// What must be written to the journal before injecting.
+    pub fn undo(&self) -> Option<Undo> {
+        match self {
+            Driver::Link(link) => Some(link.undo()),
+            Driver::Service(service) => service.undo(),
+            Driver::Exec { name, undo, check, .. } => {
+                Some(Undo::Exec { fault: name.clone(), undo: undo.clone(), check: check.clone() })
+            }
+        }
+    }
+
+    pub async fn inject(&self) -> Result<(), String> {
+        match self {
+            Driver::Link(link) => link.inject().await,
+            Driver::Service(service) => service.inject().await,
+            Driver::Exec { reach, run, .. } => hook(reach, run).await,
+        }
+    }
+
+    /// Proof that it is in force, in words; or why there is none yet.
+    pub async fn effect(&self) -> Result<String, String> {
+        match self {
+            Driver::Link(link) => link.effect().await,
+            Driver::Service(service) => service.effect(),
+            Driver::Exec { reach, check, .. } => match succeeds(&reach.world, check, HOOK_TIMEOUT).await? {
+                true => Ok("its check says so".to_owned()),
+                false => Err("its check says that it is not in force".to_owned()),
+            },
+        }
+    }
+
+    pub async fn heal(&self) -> Result<(), String> {
+        match self {
+            Driver::Link(link) => link.heal().await,
+            Driver::Service(service) => service.heal().await,
+            Driver::Exec { reach, undo, .. } => hook(reach, undo).await,
+        }
+    }
+
+    /// Proof that it is gone; or why there is none yet.
+    pub async fn cleared(&self) -> Result<(), String> {
+        match self {
+            Driver::Link(link) => link.cleared().await,
+            Driver::Service(service) => service.cleared(),
+            Driver::Exec { reach, check, .. } => match succeeds(&reach.world, check, HOOK_TIMEOUT).await? {
+                true => Err("its check says that it is still in force".to_owned()),
+                false => Ok(()),
+            },
+        }
+    }
+
+    pub async fn touched(&self) -> Option<Touched> {
+        match self {
+            Driver::Link(link) => link.touched().await,
+            Driver::Service(_) | Driver::Exec { .. } => None,
+        }
+    }
+}
+
+async fn hook(reach: &Reach, argv: &[String]) -> Result<(), String> {
+    match succeeds(&reach.world, argv, HOOK_TIMEOUT).await? {
+        true => Ok(()),
+        false => Err(format!("`{}` failed", argv.join(" "))),
+    }
+}
+
+/// A failed-over link goes back to its first upstream, unless it stays.
+pub async fn go_back(reach: &Reach, experiment: &Experiment, fault: &Fault) -> Result<(), String> {
+    let Fault::Failover { link, stay: false, .. } = fault else { return Ok(()) };
+    let Some(declared) = experiment.links.iter().find(|declared| declared.name == *link) else { return Ok(()) };
+    redirect(reach, link, &declared.upstream).await
+}
+
+/// The address behind an upstream.
+pub fn resolve(reach: &Reach, upstream: &Upstream) -> Result<std::net::SocketAddr, String> {
+    match upstream {
+        Upstream::Address(address) => Ok(*address),
+        Upstream::Service(name) => reach
+            .services
+            .get(name)
+            .and_then(|service| service.address())
+            .ok_or_else(|| format!("service `{name}` has no address of its own")),
+    }
+}

@@ -1,0 +1,93 @@
+//! Healing from the journal alone: idempotent, verified, never waiting for a peer.
+
+use std::path::Path;
+
+use rustix::process::Signal;
+
+use super::exec::{HOOK_TIMEOUT, succeeds};
+use super::journal::{Entry, Journal, Undo, read};
+use crate::service::process::State;
+use crate::units::Micros;
+use crate::world::World;
+
+/// How long a process may take to follow a signal.
+const SIGNAL_TIMEOUT: Micros = Micros::secs(2);
+const PAUSE: Micros = Micros::millis(10);
+
+/// One entry of the journal and what became of it.
+#[derive(Debug)]
+pub struct Healed {
+    pub what: String,
+    pub result: Result<(), String>,
+}
+
+/// Undoes everything that is open in the journal at `path`, the latest first, and closes it there.
+///
+/// # Errors
+/// The journal cannot be read.
+pub async fn heal(world: &World, path: &Path) -> std::io::Result<Vec<Healed>> {
+    let contents = read(path)?;
+    let journal = Journal::reopen(path)?;
+    let mut healed = Vec::new();
+    for (id, undo) in contents.open {
+        let result = undo_one(world, &undo, contents.keeper.as_ref().map(|keeper| keeper.state())).await;
+        if result.is_ok() {
+            journal.append(&Entry::Closed { id })?;
+        }
+        healed.push(Healed { what: describe(&undo), result });
+    }
+    Ok(healed)
+}
+
+fn describe(undo: &Undo) -> String {
+    match undo {
+        Undo::Link { link, fault } => format!("fault `{fault}` on link `{link}`"),
+        Undo::Continue { service, process } => format!("pause of service `{service}` (pid {})", process.pid),
+        Undo::End { service, process } => format!("service `{service}` (pid {})", process.pid),
+        Undo::Exec { fault, .. } => format!("hook `{fault}`"),
+    }
+}
+
+async fn undo_one(world: &World, undo: &Undo, keeper: Option<State>) -> Result<(), String> {
+    match undo {
+        // The keeper healed its links when squall's end of the socket closed; a stopped one cannot.
+        Undo::Link { .. } if keeper == Some(State::Stopped) => {
+            Err("the keeper that carries the link is stopped: continue it (kill -CONT)".to_owned())
+        }
+        Undo::Link { .. } => Ok(()),
+        Undo::Continue { process, .. } => {
+            if process.state() != State::Stopped {
+                return Ok(());
+            }
+            process.signal(Signal::CONT)?;
+            reaches(world, || process.state() != State::Stopped).await
+        }
+        Undo::End { process, .. } => {
+            if process.state() == State::Gone {
+                return Ok(());
+            }
+            process.signal(Signal::KILL)?;
+            reaches(world, || process.state() == State::Gone).await
+        }
+        Undo::Exec { undo, check, .. } => {
+            if !succeeds(world, undo, HOOK_TIMEOUT).await? {
+                return Err(format!("`{}` failed", undo.join(" ")));
+            }
+            if succeeds(world, check, HOOK_TIMEOUT).await? {
+                return Err(format!("`{}` says that the fault is still there", check.join(" ")));
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn reaches(world: &World, done: impl Fn() -> bool) -> Result<(), String> {
+    let deadline = world.now() + SIGNAL_TIMEOUT;
+    while !done() {
+        if world.now() > deadline {
+            return Err("the process did not follow the signal".to_owned());
+        }
+        world.sleep(PAUSE).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! The keeper: a process of the same binary that carries the links and outlives squall.
+//!
+//! squall speaks to it over its standard input and output, one JSON object a line. End of file means
+//! that squall has ended in some way: every fault is healed at once, the journal's too, and traffic
+//! keeps passing until nobody has used the links for a while.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use super::heal::heal;
+use crate::proxy::{Ask, Links, Reply};
+use crate::service::process::ProcessId;
+use crate::units::Micros;
+use crate::world::World;
+
+/// A healed keeper without connections leaves after this long.
+const LINGER: Micros = Micros::secs(600);
+/// How long any answer of the keeper may take beyond what the question itself allows.
+const ANSWER_TIMEOUT: Micros = Micros::secs(5);
+
+#[derive(Serialize, Deserialize)]
+struct Question {
+    id: u64,
+    ask: Ask,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Answer {
+    id: u64,
+    reply: Reply,
+}
+
+/// Runs the keeper's side until it may leave.
+///
+/// # Errors
+/// The journal cannot be read when it has to be healed from.
+pub async fn serve(world: World, journal: PathBuf) -> io::Result<()> {
+    let links = Rc::new(Links::new(world.clone()));
+    let (answers, mut outgoing) = mpsc::unbounded_channel::<Answer>();
+    world.spawn(async move {
+        let mut stdout = tokio::io::stdout();
+        while let Some(answer) = outgoing.recv().await {
+            let mut line = serde_json::to_vec(&answer).unwrap_or_default();
+            line.push(b'\n');
+            // Nobody listens once squall has gone; healing goes on without it.
+            if stdout.write_all(&line).await.is_err() || stdout.flush().await.is_err() {
+                break;
+            }
+        }
+    });
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let Ok(Question { id, ask }) = serde_json::from_str(&line) else { continue };
+        let (links, answers) = (links.clone(), answers.clone());
+        world.spawn(async move {
+            let reply = links.handle(ask).await;
+            let _ = answers.send(Answer { id, reply });
+        });
+    }
+    if let Err(error) = links.clear_all().await {
+        eprintln!("squall keeper: {error}");
+    }
+    for healed in heal(&world, &journal).await? {
+        if let Err(error) = healed.result {
+            eprintln!("squall keeper: {} could not be undone: {error}", healed.what);
+        }
+    }
+    linger(&world, &links).await;
+    Ok(())
+}
+
+/// Keeps carrying until the links have had no connection for a while; only until then, if squall said
+/// goodbye.
+async fn linger(world: &World, links: &Links) {
+    let patience = if links.dismissed() { Micros::ZERO } else { LINGER };
+    let mut used = world.now();
+    while links.connections() > 0 || world.now() - used < patience {
+        if links.connections() > 0 {
+            used = world.now();
+        }
+        world.sleep(Micros::millis(200)).await;
+    }
+}
+
+type Waiting = RefCell<BTreeMap<u64, oneshot::Sender<Reply>>>;
+
+/// squall's side: the keeper as a process.
+pub struct Keeper {
+    world: World,
+    stdin: Mutex<Option<ChildStdin>>,
+    waiting: Rc<Waiting>,
+    next: Cell<u64>,
+    pub process: ProcessId,
+    _child: Child,
+}
+
+impl Keeper {
+    /// Starts the keeper in a process group of its own, so that Ctrl-C reaches squall alone.
+    ///
+    /// # Errors
+    /// In words: the process could not be started.
+    pub fn spawn(world: &World, binary: &Path, journal: &Path, log: &Path) -> Result<Keeper, String> {
+        let cannot = |e: io::Error| format!("the keeper cannot be started: {e}");
+        let mut command = Command::new(binary);
+        command.arg("keeper").arg(journal).process_group(0);
+        let log = std::fs::File::create(log).map_err(cannot)?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
+        let mut child = command.spawn().map_err(cannot)?;
+        let process = ProcessId::of(child.id().unwrap_or_default() as i32).ok_or("the keeper ended at once")?;
+        let waiting = Rc::<Waiting>::default();
+        if let Some(stdout) = child.stdout.take() {
+            world.spawn(dispatch(BufReader::new(stdout), waiting.clone()));
+        }
+        Ok(Keeper {
+            world: world.clone(),
+            stdin: Mutex::new(child.stdin.take()),
+            waiting,
+            next: Cell::new(0),
+            process,
+            _child: child,
+        })
+    }
+
+    pub async fn ask(&self, ask: Ask) -> Reply {
+        let patience = ANSWER_TIMEOUT + if let Ask::Canary { timeout, .. } = &ask { *timeout } else { Micros::ZERO };
+        let id = self.next.replace(self.next.get() + 1);
+        let (tell, told) = oneshot::channel();
+        self.waiting.borrow_mut().insert(id, tell);
+        let sent = self.send(&Question { id, ask }).await;
+        let gone = || Reply::Failed { error: "the keeper is gone: its links carry nothing".to_owned() };
+        if sent.is_err() {
+            return gone();
+        }
+        match self.world.timeout(patience, told).await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(_)) => gone(),
+            Err(_) => Reply::Failed { error: format!("the keeper did not answer within {patience}") },
+        }
+    }
+
+    async fn send(&self, question: &Question) -> io::Result<()> {
+        let mut line = serde_json::to_vec(question)?;
+        line.push(b'\n');
+        let mut stdin = self.stdin.lock().await;
+        match stdin.as_mut() {
+            Some(stdin) => stdin.write_all(&line).await,
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    /// The run is over and healed: the keeper leaves as soon as nobody uses its links.
+    pub async fn dismiss(&self) {
+        self.ask(Ask::Dismiss).await;
+        self.stdin.lock().await.take();
+    }
+}
+
+async fn dispatch(mut stdout: BufReader<tokio::process::ChildStdout>, waiting: Rc<Waiting>) {
+    let mut line = String::new();
+    while matches!(stdout.read_line(&mut line).await, Ok(1..)) {
+        if let Ok(Answer { id, reply }) = serde_json::from_str(&line) {
+            if let Some(tell) = waiting.borrow_mut().remove(&id) {
+                // Whoever asked may have given up.
+                let _ = tell.send(reply);
+            }
+        }
+        line.clear();
+    }
+    waiting.borrow_mut().clear();
+}

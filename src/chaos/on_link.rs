@@ -1,0 +1,170 @@
+//! Faults on a link: latency, blackhole, down, failover. They prove traffic, through the link's canary
+//! or, without one, by what the proxy measures on real chunks.
+
+use super::Reach;
+use super::driver::resolve;
+use super::journal::Undo;
+use crate::experiment::{Fault, Upstream};
+use crate::proxy::message::CanaryResult;
+use crate::proxy::{Ask, CANARY_TIMEOUT, Reply};
+use crate::record::Touched;
+use crate::toxic::{Direction, Toxic};
+use crate::units::Micros;
+
+/// Share of the least delay that a canary must see: clocks and schedulers round.
+const SEEN: f64 = 0.8;
+/// How long a canary waits when silence is what it looks for.
+const SILENCE: Micros = Micros::millis(500);
+
+pub struct LinkDriver {
+    reach: Reach,
+    fault: String,
+    link: String,
+    toxic: Toxic,
+    /// Failover: the outage and where the link goes then.
+    failover: Option<(Micros, Upstream)>,
+    /// What the canary took before the fault; none if the link has no canary.
+    before: Option<Micros>,
+}
+
+impl LinkDriver {
+    pub async fn new(reach: &Reach, name: &str, link: &str, fault: &Fault) -> Result<LinkDriver, String> {
+        let (toxic, failover) = match fault {
+            Fault::Latency { latency, jitter, direction, .. } => {
+                (Toxic::Latency { latency: *latency, jitter: *jitter, direction: *direction }, None)
+            }
+            Fault::Failover { to, outage, .. } => (Toxic::Down, Some((*outage, to.clone()))),
+            Fault::Down { .. } => (Toxic::Down, None),
+            _ => (Toxic::Blackhole, None),
+        };
+        let (fault, link) = (name.to_owned(), link.to_owned());
+        let mut driver = LinkDriver { reach: reach.clone(), fault, link, toxic, failover, before: None };
+        driver.before = match driver.canary(CANARY_TIMEOUT).await? {
+            CanaryResult::None => None,
+            CanaryResult::Answered { took } => Some(took),
+            // The upstream is in trouble of its own; what the canary sees later still counts.
+            _ => Some(Micros::ZERO),
+        };
+        Ok(driver)
+    }
+
+    pub fn undo(&self) -> Undo {
+        Undo::Link { link: self.link.clone(), fault: self.fault.clone() }
+    }
+
+    async fn ask(&self, ask: Ask) -> Result<Reply, String> {
+        match self.reach.port.ask(ask).await {
+            Reply::Failed { error } => Err(error),
+            reply => Ok(reply),
+        }
+    }
+
+    async fn canary(&self, timeout: Micros) -> Result<CanaryResult, String> {
+        match self.ask(Ask::Canary { link: self.link.clone(), timeout }).await? {
+            Reply::Canary(result) => Ok(result),
+            other => Err(format!("the keeper answered {other:?}")),
+        }
+    }
+
+    pub async fn inject(&self) -> Result<(), String> {
+        let (link, fault, toxic) = (self.link.clone(), self.fault.clone(), self.toxic.clone());
+        self.ask(Ask::Inject { link, fault, toxic }).await.map(|_| ())
+    }
+
+    /// The least delay that the latency toxic adds to an exchange.
+    fn least_delay(&self) -> Micros {
+        match &self.toxic {
+            Toxic::Latency { latency, jitter, direction } => {
+                let once = (latency.0 - jitter.0).max(0) as f64 * SEEN;
+                Micros(once as i64 * if *direction == Direction::Both { 2 } else { 1 })
+            }
+            _ => Micros::ZERO,
+        }
+    }
+
+    fn canary_timeout(&self) -> Micros {
+        match &self.toxic {
+            Toxic::Latency { latency, jitter, .. } => CANARY_TIMEOUT + (*latency + *jitter) * 2,
+            Toxic::Blackhole => SILENCE,
+            Toxic::Down => CANARY_TIMEOUT,
+        }
+    }
+
+    pub async fn effect(&self) -> Result<String, String> {
+        let Some(before) = self.before else { return self.effect_on_traffic().await };
+        match (&self.toxic, self.canary(self.canary_timeout()).await?) {
+            (Toxic::Latency { .. }, CanaryResult::Answered { took })
+                if took > Micros::ZERO && took - before >= self.least_delay() =>
+            {
+                Ok(format!("canary +{}", took - before))
+            }
+            (Toxic::Blackhole, CanaryResult::Silent) => Ok("canary got no answer".to_owned()),
+            (Toxic::Down, CanaryResult::Refused) => Ok("canary was refused".to_owned()),
+            (_, other) => Err(format!("the canary saw {}", seen(&other))),
+        }
+    }
+
+    async fn effect_on_traffic(&self) -> Result<String, String> {
+        let touched = self.touched().await.unwrap_or_default();
+        match &self.toxic {
+            Toxic::Down => Ok("the proxy closed the link".to_owned()),
+            Toxic::Latency { .. } => match touched.added {
+                Some(added) => Ok(format!("real chunks +{added}")),
+                None => Err("no traffic passed the link".to_owned()),
+            },
+            Toxic::Blackhole if touched.dropped_bytes > 0 => Ok("real bytes were dropped".to_owned()),
+            Toxic::Blackhole => Err("no traffic passed the link".to_owned()),
+        }
+    }
+
+    pub async fn heal(&self) -> Result<(), String> {
+        if let Some((outage, to)) = &self.failover {
+            self.reach.world.sleep(*outage).await;
+            redirect(&self.reach, &self.link, to).await?;
+        }
+        self.ask(Ask::Clear { link: self.link.clone(), fault: self.fault.clone() }).await.map(|_| ())
+    }
+
+    pub async fn cleared(&self) -> Result<(), String> {
+        let Some(before) = self.before else { return Ok(()) };
+        let result = self.canary(self.canary_timeout()).await?;
+        match (&self.toxic, &result) {
+            (Toxic::Latency { .. }, CanaryResult::Answered { took }) => {
+                let still = self.least_delay() > Micros::ZERO && *took - before >= self.least_delay();
+                if still { Err(format!("the canary still takes {took}")) } else { Ok(()) }
+            }
+            (_, CanaryResult::Answered { .. }) => Ok(()),
+            // The link passes; what is behind it answers badly for reasons of its own.
+            (_, CanaryResult::Closed | CanaryResult::Wrong { .. }) if self.failover.is_none() => Ok(()),
+            (_, other) => Err(format!("the canary saw {}", seen(other))),
+        }
+    }
+
+    pub async fn touched(&self) -> Option<Touched> {
+        let (link, fault) = (self.link.clone(), self.fault.clone());
+        match self.ask(Ask::Touched { link, fault }).await {
+            Ok(Reply::Touched(touched)) => Some(touched),
+            _ => None,
+        }
+    }
+}
+
+fn seen(result: &CanaryResult) -> String {
+    match result {
+        CanaryResult::Answered { took } => format!("an answer after {took}"),
+        CanaryResult::Refused => "a refused connection".to_owned(),
+        CanaryResult::Closed => "a closed connection".to_owned(),
+        CanaryResult::Silent => "no answer".to_owned(),
+        CanaryResult::Wrong { answer } => format!("a wrong answer: {}", answer.escape_default()),
+        CanaryResult::None => "nothing".to_owned(),
+    }
+}
+
+/// Points a link at another upstream.
+pub async fn redirect(reach: &Reach, link: &str, to: &Upstream) -> Result<(), String> {
+    let upstream = resolve(reach, to)?;
+    match reach.port.ask(Ask::Redirect { link: link.to_owned(), upstream }).await {
+        Reply::Failed { error } => Err(error),
+        _ => Ok(()),
+    }
+}

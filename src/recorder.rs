@@ -1,0 +1,98 @@
+//! The recorder: every record goes through it into the history, and into the fold that progress and
+//! live rules read. Nothing in a report comes from elsewhere.
+
+use std::cell::{Ref, RefCell};
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::rc::Rc;
+
+use crate::history::HistoryWriter;
+use crate::record::{Header, Record};
+use crate::sample::{Kind, OpId};
+use crate::timeline::Timeline;
+
+/// Samples kept per operation, kind and status over all shards.
+const ERROR_SAMPLES: u32 = 3;
+
+struct Inner {
+    history: HistoryWriter<Box<dyn Write>>,
+    timeline: Option<Timeline>,
+    /// What happened before the header could be written.
+    early: Vec<Record>,
+    samples: BTreeMap<(OpId, Kind, u16), u32>,
+    failed: Option<io::Error>,
+}
+
+/// Handle to a run's recorder.
+#[derive(Clone)]
+pub struct Recorder(Rc<RefCell<Inner>>);
+
+impl Recorder {
+    /// Records into `out`; what comes before `begin` is kept until then.
+    pub fn new(out: Box<dyn Write>) -> Recorder {
+        Recorder(Rc::new(RefCell::new(Inner {
+            history: HistoryWriter::new(out),
+            timeline: None,
+            early: Vec::new(),
+            samples: BTreeMap::new(),
+            failed: None,
+        })))
+    }
+
+    /// Writes the header and whatever was recorded before it.
+    pub fn begin(&self, header: Header) {
+        let mut inner = self.0.borrow_mut();
+        inner.timeline = Some(Timeline::new(header.clone()));
+        inner.append(vec![Record::Header(Box::new(header))]);
+        let early = std::mem::take(&mut inner.early);
+        drop(inner);
+        self.write(early);
+    }
+
+    pub fn begun(&self) -> bool {
+        self.0.borrow().timeline.is_some()
+    }
+
+    pub fn write(&self, mut records: Vec<Record>) {
+        let mut inner = self.0.borrow_mut();
+        if inner.timeline.is_none() {
+            inner.early.extend(records);
+            return;
+        }
+        records.retain(|record| inner.wanted(record));
+        if let Some(timeline) = &mut inner.timeline {
+            records.iter().for_each(|record| timeline.apply(record));
+        }
+        inner.append(records);
+    }
+
+    pub fn note(&self, record: Record) {
+        self.write(vec![record]);
+    }
+
+    /// The fold so far; none before the load begins.
+    pub fn timeline(&self) -> Option<Ref<'_, Timeline>> {
+        Ref::filter_map(self.0.borrow(), |inner| inner.timeline.as_ref()).ok()
+    }
+
+    /// The first error of writing, if any: the disk is full, the folder is gone.
+    pub fn take_error(&self) -> Option<io::Error> {
+        self.0.borrow_mut().failed.take()
+    }
+}
+
+impl Inner {
+    fn append(&mut self, records: Vec<Record>) {
+        if let Err(error) = self.history.append(&records) {
+            self.failed.get_or_insert(error);
+        }
+    }
+
+    /// Shards keep three samples of an error each; the history keeps three of all.
+    fn wanted(&mut self, record: &Record) -> bool {
+        let Record::Error(sample) = record else { return true };
+        let seen = self.samples.entry((sample.op, sample.kind, sample.status)).or_default();
+        *seen += 1;
+        *seen <= ERROR_SAMPLES
+    }
+}

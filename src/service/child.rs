@@ -1,0 +1,111 @@
+//! A child process: started in a group of its own, at a lower priority, reaped when it ends.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Stdio;
+
+use rustix::process::{Pid, setpriority_process};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{ChildStdin, Command as Start};
+use tokio::sync::{oneshot, watch};
+
+use super::process::ProcessId;
+use crate::experiment::Command;
+use crate::sandbox;
+use crate::world::World;
+
+/// So that a target that eats the machine does not starve its own measurement.
+const NICENESS: i32 = 5;
+
+/// A running child.
+pub struct Child {
+    pub id: ProcessId,
+    ended: watch::Receiver<bool>,
+    /// Processes of the sandbox end when this closes.
+    _stdin: Option<ChildStdin>,
+}
+
+impl Child {
+    /// Starts a foreign program; its output goes to `log`.
+    pub fn spawn(world: &World, command: &Command, log: &Path) -> Result<Child, String> {
+        let program = command.argv.first().ok_or("a service needs a program to start")?;
+        let mut start = Start::new(program);
+        start.args(&command.argv[1..]).envs(command.env.iter().cloned());
+        if let Some(directory) = &command.directory {
+            start.current_dir(directory);
+        }
+        start.stdin(Stdio::null()).stdout(output(log)?);
+        Child::start(world, start, log, program).map(|(child, _)| child)
+    }
+
+    /// Starts a process of the sandbox from this binary; resolves when it serves.
+    pub fn spawn_sandbox(
+        world: &World,
+        process: &sandbox::Process,
+        log: &Path,
+    ) -> Result<(Child, oneshot::Receiver<()>), String> {
+        let binary = own_binary()?;
+        let spec = serde_json::to_string(process).map_err(|e| e.to_string())?;
+        let mut start = Start::new(&binary);
+        start.args(["sandbox-process", &spec]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let (child, stdout) = Child::start(world, start, log, "squall sandbox-process")?;
+        let (tell, told) = oneshot::channel();
+        world.spawn(async move {
+            let Some(stdout) = stdout else { return };
+            let mut lines = BufReader::new(stdout).lines();
+            if let Ok(Some(_)) = lines.next_line().await {
+                // Whoever waited may have given up.
+                let _ = tell.send(());
+            }
+            while let Ok(Some(_)) = lines.next_line().await {}
+        });
+        Ok((child, told))
+    }
+
+    fn start(
+        world: &World,
+        mut start: Start,
+        log: &Path,
+        program: &str,
+    ) -> Result<(Child, Option<tokio::process::ChildStdout>), String> {
+        start.stderr(output(log)?).process_group(0).kill_on_drop(true);
+        let mut child = start.spawn().map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                format!("program `{program}` was not found: install it, or give its full path in `start`")
+            }
+            _ => format!("program `{program}` cannot be started: {error}"),
+        })?;
+        let pid = child.id().unwrap_or_default() as i32;
+        let id = ProcessId::of(pid).ok_or_else(|| format!("program `{program}` ended at once"))?;
+        if let Some(pid) = Pid::from_raw(pid) {
+            // A lower priority is a courtesy to the measurement; a system that refuses it still works.
+            let _ = setpriority_process(Some(pid), NICENESS);
+        }
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        let (tell, ended) = watch::channel(false);
+        world.spawn(async move {
+            let _ = child.wait().await;
+            tell.send_replace(true);
+        });
+        Ok((Child { id, ended, _stdin: stdin }, stdout))
+    }
+
+    /// Returns when it has ended.
+    pub async fn gone(&self) {
+        // The sender goes only after it has told.
+        let _ = self.ended.clone().wait_for(|ended| *ended).await;
+    }
+}
+
+fn output(log: &Path) -> Result<Stdio, String> {
+    if let Some(folder) = log.parent() {
+        fs::create_dir_all(folder).map_err(|e| format!("{} cannot be made: {e}", folder.display()))?;
+    }
+    let file = File::options().create(true).append(true).open(log);
+    file.map(Stdio::from).map_err(|e| format!("{} cannot be written: {e}", log.display()))
+}
+
+/// This program, for the processes it starts from itself.
+pub fn own_binary() -> Result<std::path::PathBuf, String> {
+    std::env::current_exe().map_err(|e| format!("squall cannot find its own program: {e}"))
+}

@@ -1,0 +1,242 @@
+//! Services: processes that squall starts, waits for, pauses, kills and stops.
+//!
+//! A service is a foreign program, or a process of the sandbox: an OS process of this binary, or a
+//! task group in virtual time. All of them end when squall ends.
+
+mod child;
+pub mod process;
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use rustix::process::Signal;
+
+use crate::experiment::{Command, Ready};
+use crate::http::Caller;
+use crate::record::{Record, ServiceEvent};
+use crate::recorder::Recorder;
+use crate::sandbox;
+use crate::units::Micros;
+use crate::world::{TaskGroup, World};
+use child::Child;
+use process::{ProcessId, State};
+
+/// Between two looks at whether a service is ready.
+const READY_PAUSE: Micros = Micros::millis(50);
+/// How long a service may take to end when asked; then it is killed.
+const STOP_TIMEOUT: Micros = Micros::secs(3);
+
+/// How a service is started.
+#[derive(Clone, Debug)]
+pub enum Spec {
+    Command(Command),
+    Sandbox(sandbox::Process),
+}
+
+enum Body {
+    Child(Child),
+    Group { group: TaskGroup, paused: Cell<bool> },
+}
+
+/// One service.
+pub struct Service {
+    pub name: String,
+    world: World,
+    spec: Spec,
+    ready: Ready,
+    within: Micros,
+    /// Where a foreign program's output goes.
+    log: PathBuf,
+    recorder: Recorder,
+    body: RefCell<Option<Rc<Body>>>,
+}
+
+impl Service {
+    pub fn new(
+        world: World,
+        recorder: Recorder,
+        name: &str,
+        spec: Spec,
+        ready: Ready,
+        within: Micros,
+        log: PathBuf,
+    ) -> Service {
+        let name = name.to_owned();
+        Service { name, world, spec, ready, within, log, recorder, body: RefCell::default() }
+    }
+
+    /// Its address, for processes of the sandbox.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match &self.spec {
+            Spec::Sandbox(process) => Some(process.listen),
+            Spec::Command(_) => None,
+        }
+    }
+
+    /// The running process; none in virtual time and while it is down.
+    pub fn process(&self) -> Option<ProcessId> {
+        match self.body.borrow().as_deref() {
+            Some(Body::Child(child)) => Some(child.id.clone()),
+            _ => None,
+        }
+    }
+
+    fn tell(&self, what: &str, detail: impl Into<String>) {
+        let (service, what, detail) = (self.name.clone(), what.to_owned(), detail.into());
+        self.recorder.note(Record::Service(ServiceEvent { at: self.world.now(), service, what, detail }));
+    }
+
+    /// Starts it and waits until it is ready.
+    ///
+    /// # Errors
+    /// In words: the program is missing, it ended, or it was not ready in time.
+    pub async fn start(&self) -> Result<(), String> {
+        let deadline = self.world.now() + self.within;
+        let (body, told) = self.spawn()?;
+        let detail = match &body {
+            Body::Child(child) => format!("pid {}", child.id.pid),
+            Body::Group { .. } => String::new(),
+        };
+        *self.body.borrow_mut() = Some(Rc::new(body));
+        self.tell("started", detail);
+        self.await_ready(deadline, told).await?;
+        self.tell("ready", "");
+        Ok(())
+    }
+
+    fn spawn(&self) -> Result<(Body, Option<Told>), String> {
+        match &self.spec {
+            Spec::Command(command) => {
+                Child::spawn(&self.world, command, &self.log).map(|child| (Body::Child(child), None))
+            }
+            Spec::Sandbox(process) if self.world.is_virtual() => {
+                let (tell, told) = tokio::sync::oneshot::channel();
+                let (world, process) = (self.world.clone(), process.clone());
+                let group = TaskGroup::start(async move {
+                    // In virtual time an address is taken only if the plan says so twice.
+                    let _ = sandbox::run(world, process, |_| drop(tell.send(()))).await;
+                });
+                Ok((Body::Group { group, paused: Cell::new(false) }, Some(told)))
+            }
+            Spec::Sandbox(process) => {
+                let (child, told) = Child::spawn_sandbox(&self.world, process, &self.log)?;
+                Ok((Body::Child(child), Some(told)))
+            }
+        }
+    }
+
+    async fn await_ready(&self, deadline: Micros, told: Option<Told>) -> Result<(), String> {
+        if let Some(told) = told {
+            return match self.world.timeout_at(deadline, told).await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(_)) => Err(self.ended_early()),
+                Err(_) => Err(self.not_ready()),
+            };
+        }
+        while self.world.now() < deadline {
+            if self.state() == State::Gone {
+                return Err(self.ended_early());
+            }
+            if self.is_ready().await {
+                return Ok(());
+            }
+            self.world.sleep(READY_PAUSE).await;
+        }
+        Err(self.not_ready())
+    }
+
+    fn ended_early(&self) -> String {
+        let (name, log) = (&self.name, self.log.display());
+        format!("service `{name}` ended before it was ready: see {log} for what it said")
+    }
+
+    fn not_ready(&self) -> String {
+        let (name, within, log) = (&self.name, self.within, self.log.display());
+        format!("service `{name}` was not ready within {within}: see {log}, or give it a longer `within`")
+    }
+
+    /// One look at whether it is ready.
+    pub async fn is_ready(&self) -> bool {
+        match &self.ready {
+            Ready::Sandbox => self.state() == State::Running,
+            Ready::Tcp { address } => self.world.connect(*address).await.is_ok(),
+            Ready::Http { address, path } => {
+                let caller = Caller::new(self.world.clone(), *address, 1);
+                caller.get(path, Micros::SECOND).await.is_ok_and(|a| (200..300).contains(&a.status))
+            }
+        }
+    }
+
+    pub fn state(&self) -> State {
+        match self.body.borrow().as_deref() {
+            None => State::Gone,
+            Some(Body::Child(child)) => child.id.state(),
+            Some(Body::Group { paused, .. }) if paused.get() => State::Stopped,
+            Some(Body::Group { .. }) => State::Running,
+        }
+    }
+
+    /// SIGSTOP.
+    pub fn pause(&self) -> Result<(), String> {
+        self.signal(Signal::STOP, true)?;
+        self.tell("paused", "");
+        Ok(())
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self) -> Result<(), String> {
+        self.signal(Signal::CONT, false)?;
+        self.tell("continued", "");
+        Ok(())
+    }
+
+    fn signal(&self, signal: Signal, pause: bool) -> Result<(), String> {
+        match self.body.borrow().as_deref() {
+            None => Err(format!("service `{}` is down", self.name)),
+            Some(Body::Child(child)) => child.id.signal(signal),
+            Some(Body::Group { group, paused }) => {
+                paused.set(pause);
+                if pause { group.pause() } else { group.resume() }
+                Ok(())
+            }
+        }
+    }
+
+    /// SIGKILL, and waits until it is gone.
+    pub async fn kill(&self) -> Result<(), String> {
+        let body = self.body.borrow_mut().take();
+        match body.as_deref() {
+            None => return Err(format!("service `{}` is down already", self.name)),
+            Some(Body::Child(child)) => {
+                child.id.signal(Signal::KILL)?;
+                child.gone().await;
+            }
+            Some(Body::Group { .. }) => {}
+        }
+        drop(body);
+        self.tell("killed", "");
+        Ok(())
+    }
+
+    /// Ends it for good: asked first, killed if it does not go.
+    pub async fn stop(&self) {
+        let body = self.body.borrow_mut().take();
+        if let Some(Body::Child(child)) = body.as_deref() {
+            // A stopped process cannot hear; one that is gone needs nothing.
+            let _ = child.id.signal(Signal::CONT);
+            let _ = child.id.signal(Signal::TERM);
+            if self.world.timeout(STOP_TIMEOUT, child.gone()).await.is_err() {
+                let _ = child.id.signal(Signal::KILL);
+                child.gone().await;
+            }
+        }
+        if body.is_some() {
+            self.tell("stopped", "");
+        }
+    }
+}
+
+/// Resolves when a sandbox process serves.
+type Told = tokio::sync::oneshot::Receiver<()>;

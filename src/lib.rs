@@ -1,13 +1,16 @@
 //! squall: load, faults and judgement on one clock. `docs/design.md` has a line per module.
 
 pub mod arrival;
+pub mod chaos;
 pub mod chaos_plan;
 pub mod client;
+pub mod conductor;
 pub mod diagnose;
 pub mod engine;
 pub mod exit;
 pub mod experiment;
 pub mod histogram;
+pub mod history;
 pub mod http;
 pub mod objective;
 pub mod outline;
@@ -15,9 +18,11 @@ pub mod profile;
 pub mod proxy;
 pub mod random;
 pub mod record;
+pub mod recorder;
 pub mod redact;
 pub mod sample;
 pub mod sandbox;
+pub mod service;
 pub mod stats;
 pub mod template;
 pub mod timeline;
@@ -27,7 +32,3 @@ pub mod verdict;
 pub mod world;
 pub mod written;
 pub mod yaml;
-pub mod recorder;
-pub mod service;
-pub mod chaos;
-pub mod history;

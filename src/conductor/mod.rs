@@ -1,0 +1,318 @@
+//! The conductor: one run from bringing the system up to taking it down, on the world handed in.
+//!
+//! Load, faults and rules go side by side on one clock; everything that happens goes to the recorder.
+//! What is shown meanwhile and what is judged afterwards is not its business.
+
+mod rules;
+mod scrape;
+mod script;
+mod system;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+
+pub use system::{Files, System, journal_of};
+
+use crate::chaos::{Controller, Reach};
+use crate::client::RunFacts;
+use crate::engine::{self, Load, Share};
+use crate::experiment::Experiment;
+use crate::record::{End, Header, How, Record, SetupEvent};
+use crate::recorder::Recorder;
+use crate::timeline::Timeline;
+use crate::units::Micros;
+use crate::world::{Origin, World};
+use rules::Rules;
+use script::{Script, ScriptError};
+
+/// Between the end of setup and the start of the load: shards get ready.
+const HEAD_START: Micros = Micros::millis(200);
+
+/// Why a run did not take place, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Nothing was sent: exit 104.
+    #[error("{0}")]
+    Configuration(String),
+    /// Exit 107.
+    #[error("{0}")]
+    Runtime(String),
+}
+
+/// How a run is carried out.
+pub struct Setting {
+    pub shards: u32,
+    /// None in virtual time: nothing outside this process is touched.
+    pub files: Option<Files>,
+    /// The clock that the shards' threads share; none in virtual time.
+    pub origin: Option<Origin>,
+    /// A short id, unique to the run.
+    pub run: String,
+    /// How often the user asked to stop: once, end in good order; twice, heal and leave.
+    pub interrupts: watch::Receiver<u32>,
+    /// Cores and kernel, for the header; empty in virtual time.
+    pub host: String,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    pub how: How,
+    /// A fault could not be undone.
+    pub not_undone: bool,
+}
+
+/// Conducts one run. `watch` sees the fold once a second.
+pub async fn conduct(
+    world: World,
+    experiment: Arc<Experiment>,
+    setting: Setting,
+    recorder: Recorder,
+    watch: &mut dyn FnMut(&Timeline, Micros),
+) -> Result<Outcome, Failure> {
+    let system = System::start(&world, &experiment, &recorder, setting.files.as_ref()).await?;
+    let run = Run { world, experiment, setting, recorder, system };
+    let result = run.conduct(watch).await;
+    run.system.stop().await;
+    result
+}
+
+struct Run {
+    world: World,
+    experiment: Arc<Experiment>,
+    setting: Setting,
+    recorder: Recorder,
+    system: System,
+}
+
+impl Run {
+    async fn conduct(&self, watch: &mut dyn FnMut(&Timeline, Micros)) -> Result<Outcome, Failure> {
+        let facts = match self.set_up().await {
+            Ok(facts) => facts,
+            Err(failure) => {
+                self.begin(self.world.now());
+                self.tear_down(Arc::new(self.facts(BTreeMap::new()))).await;
+                self.end(How::Failed, failure.to_string());
+                return Err(failure);
+            }
+        };
+        let zero = self.world.now() + HEAD_START;
+        self.begin(zero);
+        let outcome = self.load(self.world.rebased(zero), &facts, watch).await;
+        if *self.setting.interrupts.borrow() < 2 {
+            self.tear_down(facts).await;
+        }
+        match outcome {
+            Ok((outcome, detail)) => {
+                self.end(outcome.how, detail);
+                self.recorder.take_error().map_or(Ok(outcome), |error| Err(cannot_record(&error)))
+            }
+            Err(failure) => {
+                self.end(How::Failed, failure.to_string());
+                Err(failure)
+            }
+        }
+    }
+
+    fn facts(&self, setup: BTreeMap<String, minijinja::Value>) -> RunFacts {
+        let (seed, run) = (self.experiment.outline.seed, self.setting.run.clone());
+        RunFacts { seed, run, data: self.experiment.data.clone(), setup }
+    }
+
+    async fn set_up(&self) -> Result<Arc<RunFacts>, Failure> {
+        let facts = Arc::new(self.facts(BTreeMap::new()));
+        let setup = &self.experiment.setup;
+        if setup.steps.is_empty() {
+            return Ok(facts);
+        }
+        let began = self.world.now();
+        let limits = (setup.retries, setup.within);
+        let (world, target) = (&self.world, &self.system.target);
+        let script = Script::new(world, &self.experiment, target, facts, &setup.steps, limits, false);
+        let script = Rc::new(script.map_err(Failure::Configuration)?);
+        let mut interrupts = self.setting.interrupts.clone();
+        tokio::select! {
+            biased;
+            _ = interrupts.wait_for(|n| *n > 0) => return Err(Failure::Runtime("interrupted during setup".to_owned())),
+            result = script.run() => result.map_err(|error| match error {
+                ScriptError::NeverAnswered(why) => {
+                    Failure::Configuration(format!("the target never answered in setup: {why}"))
+                }
+                ScriptError::Failed(why) => Failure::Runtime(format!("setup failed: {why}")),
+            })?,
+        }
+        let (requests, retried) = (script.requests.get(), script.retried.get());
+        let at = self.recorder.now();
+        let took = self.world.now() - began;
+        self.recorder.note(Record::Setup(SetupEvent { at, took, requests, retried }));
+        let captured = script.captured.borrow().clone();
+        Ok(Arc::new(self.facts(captured)))
+    }
+
+    fn begin(&self, zero: Micros) {
+        let outline = self.experiment.outline.clone();
+        let wall = self.world.wall() + (zero - self.world.now()).0;
+        let header = Header {
+            version: crate::record::VERSION,
+            squall: env!("CARGO_PKG_VERSION").to_owned(),
+            started: crate::units::rfc3339(wall),
+            pacer: self.world.pacer().kind().to_owned(),
+            shards: self.setting.shards,
+            host: self.setting.host.clone(),
+            outline,
+            experiment: self.experiment.printable(),
+        };
+        self.recorder.begin(zero, header);
+    }
+
+    fn end(&self, how: How, detail: String) {
+        let at = self.recorder.now();
+        let detail = crate::redact::redact(&detail, &self.experiment.secrets);
+        self.recorder.note(Record::End(End { at, how, detail }));
+    }
+
+    /// Load, faults and rules; `world`'s zero is the start of the load.
+    async fn load(
+        &self,
+        world: World,
+        facts: &Arc<RunFacts>,
+        watch: &mut dyn FnMut(&Timeline, Micros),
+    ) -> Result<(Outcome, String), Failure> {
+        let (stop, stopped) = watch::channel(false);
+        let (heal, healed) = watch::channel(false);
+        let mut records = self.start_shards(&world, facts, stopped)?;
+        let reach = Reach { world: world.clone(), ..self.system.reach.clone() };
+        let (experiment, journal) = (self.experiment.clone(), self.system.journal.clone());
+        let controller = Controller::new(reach, experiment, journal, self.recorder.clone(), healed);
+        let faults = world.spawn(controller.clone().run());
+        let scraping = self.experiment.target.metrics.clone().map(|metrics| {
+            let (recorder, target) = (self.recorder.clone(), self.system.target.clone());
+            world.spawn(scrape::scrape(world.clone(), recorder, target, metrics))
+        });
+        let (how, detail) = self.until_load_ends(&world, &mut records, &stop, &heal, watch).await?;
+        heal.send_replace(true);
+        let undone = faults.await.unwrap_or(false);
+        controller.go_back().await;
+        if let Some(scraping) = scraping {
+            scraping.abort();
+        }
+        Ok((Outcome { how, not_undone: !undone }, detail))
+    }
+
+    async fn until_load_ends(
+        &self,
+        world: &World,
+        records: &mut mpsc::UnboundedReceiver<Result<Vec<Record>, String>>,
+        stop: &watch::Sender<bool>,
+        heal: &watch::Sender<bool>,
+        watch: &mut dyn FnMut(&Timeline, Micros),
+    ) -> Result<(How, String), Failure> {
+        let mut rules = Rules::new(&self.experiment.outline);
+        let mut interrupts = self.setting.interrupts.clone();
+        let mut ended = (How::Complete, String::new());
+        let mut tick = Micros::SECOND;
+        let mut failed = None;
+        loop {
+            tokio::select! {
+                biased;
+                _ = interrupts.changed(), if *interrupts.borrow() < 2 => {
+                    let asked = *interrupts.borrow_and_update();
+                    if asked > 0 && ended.0 == How::Complete {
+                        ended = (How::Interrupted, "asked to stop".to_owned());
+                        stop.send_replace(true);
+                        heal.send_replace(true);
+                    }
+                    if asked > 1 {
+                        break;
+                    }
+                }
+                batch = records.recv() => match batch {
+                    None => break,
+                    Some(Ok(batch)) => self.recorder.write(batch),
+                    Some(Err(error)) => {
+                        failed.get_or_insert(error);
+                        stop.send_replace(true);
+                    }
+                },
+                () = world.sleep_until(tick) => {
+                    let now = world.now();
+                    tick = (tick + Micros::SECOND).max(now);
+                    let decided = self.recorder.timeline().and_then(|fold| {
+                        watch(&fold, now);
+                        rules.look(&fold, now)
+                    });
+                    if let (Some((event, how)), How::Complete) = (decided, ended.0) {
+                        ended = (how, format!("{}: {}", event.text, event.measured));
+                        self.recorder.note(Record::Rule(event));
+                        stop.send_replace(true);
+                        heal.send_replace(true);
+                    }
+                }
+            }
+        }
+        failed.map_or(Ok(ended), |error| Err(Failure::Runtime(error)))
+    }
+
+    /// One thread per shard; in virtual time, tasks.
+    fn start_shards(
+        &self,
+        world: &World,
+        facts: &Arc<RunFacts>,
+        stop: watch::Receiver<bool>,
+    ) -> Result<mpsc::UnboundedReceiver<Result<Vec<Record>, String>>, Failure> {
+        let (tell, told) = mpsc::unbounded_channel();
+        for shard in 0..self.setting.shards {
+            let load = Load {
+                experiment: self.experiment.clone(),
+                target: self.system.target.clone(),
+                facts: facts.clone(),
+                share: Share { shard, shards: self.setting.shards },
+                stop: stop.clone(),
+                records: tell.clone(),
+            };
+            match self.setting.origin {
+                None => {
+                    world.spawn(engine::run(world.clone(), load));
+                }
+                Some(origin) => {
+                    let zero = world.zero();
+                    let shard = move || {
+                        crate::world::run_real(origin, |world| engine::run(world.rebased(zero), load));
+                    };
+                    let named = std::thread::Builder::new().name(format!("shard-{}", load_name(self, zero)));
+                    named.spawn(shard).map_err(|e| Failure::Runtime(format!("no thread for a shard: {e}")))?;
+                }
+            }
+        }
+        Ok(told)
+    }
+
+    async fn tear_down(&self, facts: Arc<RunFacts>) {
+        let teardown = &self.experiment.teardown;
+        if teardown.steps.is_empty() {
+            return;
+        }
+        let limits = (1, teardown.within);
+        let (world, target) = (&self.world, &self.system.target);
+        let script = Script::new(world, &self.experiment, target, facts, &teardown.steps, limits, true);
+        let left = match script {
+            Err(error) => vec![error],
+            Ok(script) => {
+                let script = Rc::new(script);
+                // Failures are in `left`; an error besides them cannot happen, as the script keeps going.
+                let _ = world.timeout(teardown.within, script.run()).await;
+                script.left.take()
+            }
+        };
+        let at = self.recorder.now();
+        let left = left.into_iter().map(|what| crate::redact::redact(&what, &self.experiment.secrets));
+        self.recorder.write(left.map(|what| Record::Left { at, what }).collect());
+    }
+}
+
+fn cannot_record(error: &std::io::Error) -> Failure {
+    Failure::Runtime(format!("the history could not be written: {error}; free some space or choose `--reports`"))
+}

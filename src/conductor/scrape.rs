@@ -1,0 +1,56 @@
+//! Scrapes of the target's own metrics on squall's clock (OpenMetrics or Prometheus text).
+
+use std::collections::BTreeMap;
+
+use crate::experiment::{HttpTarget, Metrics};
+use crate::http::Caller;
+use crate::record::{Record, Scrape};
+use crate::recorder::Recorder;
+use crate::units::Micros;
+use crate::world::World;
+
+/// Scrapes until dropped. A scrape that fails leaves a gap.
+pub async fn scrape(world: World, recorder: Recorder, target: HttpTarget, metrics: Metrics) {
+    let Some(&address) = target.addresses.first() else { return };
+    let caller = Caller::new(world.clone(), address, 1);
+    let mut at = Micros::ZERO;
+    loop {
+        world.sleep_until(at).await;
+        if let Ok(answer) = caller.get(&metrics.path, metrics.every.min(Micros::secs(5))).await {
+            let text = String::from_utf8_lossy(&answer.body);
+            let now = world.now();
+            let values = parse(&text).into_iter().filter(|(name, _)| metrics.keep.contains(name));
+            let records = values.map(|(name, value)| Record::Scrape(Scrape { at: now, name, value }));
+            recorder.write(records.collect());
+        }
+        at = (at + metrics.every).max(world.now());
+    }
+}
+
+/// Values by name, label sets of one name added up.
+fn parse(text: &str) -> BTreeMap<String, f64> {
+    let mut values = BTreeMap::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let name_end = line.find(['{', ' ']).unwrap_or(line.len());
+        let after_labels = line.rfind('}').map_or(name_end, |end| end + 1);
+        let value = line.get(after_labels..).and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
+        if let (Some(value), false) = (value, name_end == 0) {
+            *values.entry(line[..name_end].to_owned()).or_insert(0.0) += value;
+        }
+    }
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn label_sets_add_up_and_comments_and_timestamps_are_passed_over() {
+        let text = "# TYPE a counter\na_total{m=\"GET\",p=\"/x y\"} 2\na_total{m=\"PUT\"} 3 1700000000\nb 0.5\n\n# EOF\n";
+        let values = parse(text);
+        assert_eq!(values.get("a_total"), Some(&5.0));
+        assert_eq!(values.get("b"), Some(&0.5));
+        assert_eq!(values.len(), 2);
+    }
+}

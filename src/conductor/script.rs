@@ -1,0 +1,227 @@
+//! Setup and teardown: steps that run once, unmeasured, with retries; not part of the load.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use minijinja::Value;
+
+use crate::client::{Ending, Pool, Program, Request, RunFacts, Step, Tokens, Vars, attempt, read_answer};
+use crate::engine::common;
+use crate::experiment::{Experiment, HttpTarget, Step as Written};
+use crate::sample::Kind;
+use crate::units::Micros;
+use crate::world::World;
+
+/// One request's time limit where the step sets none.
+const TIMEOUT: Micros = Micros::secs(10);
+/// Before the first retry; doubled for each further one.
+const BACK_OFF: Micros = Micros::millis(100);
+/// Scripts draw from a stream that no shape has.
+const SCRIPT_SHAPE: u32 = u32::MAX;
+
+/// A script made ready to run.
+pub struct Script {
+    world: World,
+    program: Program,
+    pool: Pool,
+    tokens: Tokens,
+    facts: Arc<RunFacts>,
+    retries: u32,
+    deadline: Micros,
+    /// Failed requests are noted and the script goes on.
+    keep_going: bool,
+    answered: Cell<bool>,
+    pub requests: Cell<u64>,
+    pub retried: Cell<u64>,
+    /// What failed, where the script keeps going.
+    pub left: RefCell<Vec<String>>,
+    pub captured: RefCell<BTreeMap<String, Value>>,
+}
+
+/// Why a script ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum ScriptError {
+    #[error("{0}")]
+    NeverAnswered(String),
+    #[error("{0}")]
+    Failed(String),
+}
+
+type Steps<'a> = Pin<Box<dyn Future<Output = Result<(), ScriptError>> + 'a>>;
+
+/// Where in the script a step runs: iteration and variables.
+#[derive(Clone)]
+struct Place {
+    vars: Arc<Vars>,
+}
+
+impl Script {
+    /// `within` from now; `retries` per request.
+    pub fn new(
+        world: &World,
+        experiment: &Experiment,
+        target: &HttpTarget,
+        facts: Arc<RunFacts>,
+        steps: &[Written],
+        limits: (u32, Micros),
+        keep_going: bool,
+    ) -> Result<Script, String> {
+        Ok(Script {
+            world: world.clone(),
+            program: Program::compile(&common(experiment, target), steps)?,
+            pool: Pool::new(world.clone(), target.addresses.clone(), None),
+            tokens: Tokens::new(experiment.target.auth.as_ref(), true)?,
+            facts,
+            retries: limits.0,
+            deadline: world.now() + limits.1,
+            keep_going,
+            answered: Cell::new(false),
+            requests: Cell::new(0),
+            retried: Cell::new(0),
+            left: RefCell::default(),
+            captured: RefCell::default(),
+        })
+    }
+
+    /// Runs all steps.
+    pub async fn run(self: &Rc<Script>) -> Result<(), ScriptError> {
+        let mut place = Place { vars: Arc::new(Vars::new(self.facts.clone(), SCRIPT_SHAPE, 0, 0)) };
+        let result = self.steps(&self.program.steps, &mut place).await;
+        *self.captured.borrow_mut() = place.vars.own.clone();
+        result
+    }
+
+    fn steps<'a>(self: &'a Rc<Script>, steps: &'a [Step], place: &'a mut Place) -> Steps<'a> {
+        Box::pin(async move {
+            for step in steps {
+                match step {
+                    Step::Request(request) => self.request(request, place).await?,
+                    Step::Think(think) => self.world.sleep(think.least).await,
+                    Step::Repeat { times, parallel, steps } => {
+                        self.repeat(*times, *parallel, steps, place).await?;
+                    }
+                    Step::Choice(branches) => {
+                        if let Some((_, steps)) = branches.first() {
+                            self.steps(steps, place).await?;
+                        }
+                    }
+                    Step::ForEach { list, name, steps } => self.for_each(list, name, steps, place).await?,
+                    Step::Group { steps, .. } => self.steps(steps, place).await?,
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// `parallel` workers take the iterations in order; `i` is the iteration.
+    async fn repeat(
+        self: &Rc<Script>,
+        times: u64,
+        parallel: u32,
+        steps: &[Step],
+        place: &Place,
+    ) -> Result<(), ScriptError> {
+        let next = Cell::new(0);
+        let worker = || async {
+            loop {
+                let index = next.replace(next.get() + 1);
+                if index >= times {
+                    return Ok(());
+                }
+                let mut vars = (*place.vars).clone();
+                vars.index = index;
+                self.steps(steps, &mut Place { vars: Arc::new(vars) }).await?;
+            }
+        };
+        all((0..parallel.max(1)).map(|_| worker()).collect()).await
+    }
+
+    async fn for_each(
+        self: &Rc<Script>,
+        list: &str,
+        name: &str,
+        steps: &[Step],
+        place: &mut Place,
+    ) -> Result<(), ScriptError> {
+        let listed = place.vars.own.get(list).and_then(|value| value.try_iter().ok());
+        let elements: Vec<Value> = listed.map(Iterator::collect).unwrap_or_default();
+        for element in elements {
+            Arc::make_mut(&mut place.vars).own.insert(name.to_owned(), element);
+            self.steps(steps, place).await?;
+        }
+        Ok(())
+    }
+
+    async fn request(&self, request: &Request, place: &mut Place) -> Result<(), ScriptError> {
+        let mut pause = BACK_OFF;
+        let mut failed = String::new();
+        for tried in 0..=self.retries {
+            if tried > 0 {
+                self.retried.set(self.retried.get() + 1);
+                self.world.sleep(pause).await;
+                pause = pause * 2;
+            }
+            if self.world.now() >= self.deadline {
+                failed = format!("out of time{}", if failed.is_empty() { "" } else { " after failures" });
+                break;
+            }
+            match self.once(request, place).await {
+                Ok(()) => return Ok(()),
+                Err(why) => failed = why,
+            }
+        }
+        let line = format!("{} {}", request.method, self.program.path_of(request, &place.vars));
+        if self.keep_going {
+            self.left.borrow_mut().push(format!("{line}: {failed}"));
+            return Ok(());
+        }
+        let sentence = format!("{line}: {failed}");
+        Err(if self.answered.get() { ScriptError::Failed(sentence) } else { ScriptError::NeverAnswered(sentence) })
+    }
+
+    async fn once(&self, request: &Request, place: &mut Place) -> Result<(), String> {
+        self.requests.set(self.requests.get() + 1);
+        let auth = self.tokens.header(&place.vars, self.world.wall())?;
+        let rendered = self.program.render(request, &place.vars, auth.as_ref())?;
+        let now = self.world.now();
+        let timeout = request.timeout.unwrap_or(TIMEOUT).min((self.deadline - now).max(Micros::MILLISECOND));
+        let whole = request.needs_body();
+        let attempt = attempt(&self.world, &self.pool, rendered, now, Some(timeout), whole).await;
+        let (status, headers, body) = match attempt.ending {
+            Ending::Failed { detail, .. } => return Err(detail),
+            Ending::Answer { status, headers, body } => (status, headers, body),
+        };
+        self.answered.set(true);
+        let finding = read_answer(&self.program, request, &place.vars, (status, &headers, &body), false);
+        if finding.kind != Kind::Ok {
+            let excerpt = String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned();
+            return Err(format!("{} ({})", finding.detail, excerpt.escape_debug()));
+        }
+        for (name, value) in finding.captured {
+            Arc::make_mut(&mut place.vars).own.insert(name, value);
+        }
+        Ok(())
+    }
+}
+
+/// Drives several futures of one task to their ends; the first error ends all.
+async fn all<F: Future<Output = Result<(), ScriptError>>>(futures: Vec<F>) -> Result<(), ScriptError> {
+    let mut futures: Vec<Option<Pin<Box<F>>>> = futures.into_iter().map(|f| Some(Box::pin(f))).collect();
+    std::future::poll_fn(|cx| {
+        let mut pending = false;
+        for slot in &mut futures {
+            let Some(future) = slot else { continue };
+            match future.as_mut().poll(cx) {
+                std::task::Poll::Ready(Ok(())) => *slot = None,
+                std::task::Poll::Ready(Err(error)) => return std::task::Poll::Ready(Err(error)),
+                std::task::Poll::Pending => pending = true,
+            }
+        }
+        if pending { std::task::Poll::Pending } else { std::task::Poll::Ready(Ok(())) }
+    })
+    .await
+}

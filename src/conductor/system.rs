@@ -1,0 +1,257 @@
+//! The system under test as squall brings it up: keeper, links, services, in that order, and down
+//! again in the other.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use super::Failure;
+use crate::chaos::journal::{Entry, Journal, Undo};
+use crate::chaos::keeper::Keeper;
+use crate::chaos::{Port, Reach};
+use crate::experiment::{Experiment, HttpTarget, Place, Ready, SandboxOptions, Upstream};
+use crate::proxy::{Ask, Links, Reply};
+use crate::recorder::Recorder;
+use crate::sandbox::{self, Role};
+use crate::service::{Service, Spec};
+use crate::units::Micros;
+use crate::world::World;
+
+/// How long a process of the sandbox may take beyond its own start time.
+const SANDBOX_WITHIN: Micros = Micros::secs(15);
+/// How long the target may take to accept a connection before anything is sent.
+const TARGET_WITHIN: Micros = Micros::secs(3);
+
+/// Where a run keeps its files, and which program its keeper is.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// The run's folder.
+    pub folder: PathBuf,
+    /// squall itself; the keeper and the sandbox's processes are started from it.
+    pub binary: PathBuf,
+}
+
+/// What was brought up.
+pub struct System {
+    pub reach: Reach,
+    pub target: HttpTarget,
+    pub journal: Rc<Journal>,
+}
+
+impl System {
+    /// Brings everything up; what had been started is stopped again if something fails.
+    pub async fn start(
+        world: &World,
+        experiment: &Experiment,
+        recorder: &Recorder,
+        files: Option<&Files>,
+    ) -> Result<System, Failure> {
+        let (journal, port) = carrier(world, experiment, files)?;
+        let (journal, port) = (Rc::new(journal), Rc::new(port));
+        let logs = files.map(|files| files.folder.join("services")).unwrap_or_default();
+        let planned = Planned::lay_out(world, experiment, &port).await?;
+        let mut services = BTreeMap::new();
+        for (name, spec, ready, within) in planned.services {
+            let log = logs.join(format!("{name}.log"));
+            let service = Service::new(world.clone(), recorder.clone(), &name, spec, ready, within, log);
+            services.insert(name, Rc::new(service));
+        }
+        let reach = Reach { world: world.clone(), port, services: Rc::new(services) };
+        let system = System { reach, target: planned.target, journal };
+        match system.start_services(experiment).await {
+            Ok(()) => Ok(system),
+            Err(failure) => {
+                system.stop().await;
+                Err(failure)
+            }
+        }
+    }
+
+    async fn start_services(&self, experiment: &Experiment) -> Result<(), Failure> {
+        let ours = self.reach.services.values().filter(|service| service.address().is_some());
+        let starting: Vec<_> = ours
+            .map(|service| {
+                let service = service.clone();
+                self.reach.world.spawn(async move { service.start().await })
+            })
+            .collect();
+        for started in starting {
+            started.await.map_err(|e| Failure::Runtime(e.to_string()))?.map_err(Failure::Runtime)?;
+        }
+        for declared in experiment.services.iter().filter(|service| service.command.is_some()) {
+            if let Some(service) = self.reach.services.get(&declared.name) {
+                service.start().await.map_err(Failure::Configuration)?;
+            }
+        }
+        for service in self.reach.services.values() {
+            if let Some(process) = service.process() {
+                let undo = Undo::End { service: service.name.clone(), process };
+                self.journal.open(undo).map_err(cannot_journal)?;
+            }
+        }
+        self.reach_target().await
+    }
+
+    /// Something must accept connections before anything is sent.
+    async fn reach_target(&self) -> Result<(), Failure> {
+        let world = &self.reach.world;
+        let mut reason = "no address".to_owned();
+        for &address in &self.target.addresses {
+            match world.timeout(TARGET_WITHIN, world.connect(address)).await {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(error)) => {
+                    let text = error.to_string().to_lowercase();
+                    reason = text.split(" (os error").next().unwrap_or_default().to_owned();
+                }
+                Err(_) => reason = format!("no connection within {TARGET_WITHIN}"),
+            }
+        }
+        let target = &self.target.authority;
+        Err(Failure::Configuration(format!(
+            "target {target} cannot be reached ({reason}): start it, or give its address with `--target`"
+        )))
+    }
+
+    /// Stops services and lets the keeper go.
+    pub async fn stop(&self) {
+        let world = &self.reach.world;
+        let stopping: Vec<_> = self
+            .reach
+            .services
+            .values()
+            .map(|service| {
+                let service = service.clone();
+                world.spawn(async move { service.stop().await })
+            })
+            .collect();
+        for stopped in stopping {
+            // A service whose stop panicked ends with squall.
+            let _ = stopped.await;
+        }
+        if let Port::Keeper(keeper) = &*self.reach.port {
+            keeper.dismiss().await;
+        }
+    }
+}
+
+fn cannot_journal(error: std::io::Error) -> Failure {
+    Failure::Runtime(format!("the undo journal cannot be written: {error}; free some space or choose `--reports`"))
+}
+
+/// The keeper and its journal in a real run that has anything to undo; otherwise links beside the rest.
+fn carrier(world: &World, experiment: &Experiment, files: Option<&Files>) -> Result<(Journal, Port), Failure> {
+    let local = || (Journal::none(), Port::Local(Links::new(world.clone())));
+    let Some(files) = files else { return Ok(local()) };
+    let sandbox = matches!(experiment.target.place, Place::Sandbox(_));
+    let plain = experiment.links.is_empty() && experiment.services.is_empty() && experiment.faults.is_empty();
+    if plain && !sandbox {
+        return Ok(local());
+    }
+    let path = files.folder.join("journal.jsonl");
+    let journal = Journal::create(&path).map_err(cannot_journal)?;
+    let log = files.folder.join("keeper.log");
+    let keeper = Keeper::spawn(world, &files.binary, &path, &log).map_err(Failure::Runtime)?;
+    journal.append(&Entry::Keeper { process: keeper.process.clone() }).map_err(cannot_journal)?;
+    Ok((journal, Port::Keeper(keeper)))
+}
+
+/// What will be started, with addresses.
+struct Planned {
+    services: Vec<(String, Spec, Ready, Micros)>,
+    target: HttpTarget,
+}
+
+impl Planned {
+    async fn lay_out(world: &World, experiment: &Experiment, port: &Port) -> Result<Planned, Failure> {
+        let mut addresses = BTreeMap::new();
+        let options = match &experiment.target.place {
+            Place::Sandbox(options) => Some(options),
+            Place::Http(_) => None,
+        };
+        for name in options.map(sandbox::names).unwrap_or_default() {
+            addresses.insert(name, free_address(world).await?);
+        }
+        let mut listening = BTreeMap::new();
+        for link in &experiment.links {
+            let upstream = match &link.upstream {
+                Upstream::Address(address) => *address,
+                Upstream::Service(name) => *addresses
+                    .get(name)
+                    .ok_or_else(|| Failure::Configuration(format!("link `{}` has no upstream `{name}`", link.name)))?,
+            };
+            let listen = link.listen.unwrap_or_else(any_port);
+            let ask = Ask::Open { link: link.name.clone(), listen, upstream, canary: link.canary.clone() };
+            match port.ask(ask).await {
+                Reply::Opened { listen } => listening.insert(link.name.clone(), listen),
+                Reply::Failed { error } => {
+                    return Err(Failure::Configuration(format!("link `{}`: {error}", link.name)));
+                }
+                other => return Err(Failure::Runtime(format!("the keeper answered {other:?}"))),
+            };
+        }
+        let mut services = Vec::new();
+        if let Some(options) = options {
+            services = sandbox_services(options, &addresses, listening.get("api-store").copied());
+        }
+        for declared in &experiment.services {
+            if let Some(command) = &declared.command {
+                let spec = Spec::Command(command.clone());
+                services.push((declared.name.clone(), spec, declared.ready.clone(), declared.within));
+            }
+        }
+        let target = match &experiment.target.place {
+            Place::Http(target) => target.clone(),
+            Place::Sandbox(_) => sandbox_target(&addresses),
+        };
+        Ok(Planned { services, target })
+    }
+}
+
+fn any_port() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+/// A port that is free now: processes of the sandbox must know each other's before they start.
+async fn free_address(world: &World) -> Result<SocketAddr, Failure> {
+    let found = async { world.listen(any_port()).await?.local_addr() };
+    found.await.map_err(|e| Failure::Runtime(format!("no free port on loopback: {e}")))
+}
+
+/// Clients reach the API nodes, or the plain server.
+fn sandbox_target(addresses: &BTreeMap<String, SocketAddr>) -> HttpTarget {
+    let faces = addresses.iter().filter(|(name, _)| name.starts_with("api-") || *name == "plain");
+    HttpTarget {
+        authority: "sandbox".to_owned(),
+        addresses: faces.map(|(_, address)| *address).collect(),
+        base_path: String::new(),
+    }
+}
+
+fn sandbox_services(
+    options: &SandboxOptions,
+    addresses: &BTreeMap<String, SocketAddr>,
+    link: Option<SocketAddr>,
+) -> Vec<(String, Spec, Ready, Micros)> {
+    let address = |name: &str| addresses.get(name).copied().unwrap_or_else(any_port);
+    let role = |name: &str| match name {
+        "plain" => Role::Plain,
+        "store-a" => Role::Store { peer: address("store-b") },
+        "store-b" => Role::Store { peer: address("store-a") },
+        _ => Role::Api { store: link.unwrap_or_else(|| address("store-a")) },
+    };
+    let within = options.start_time + SANDBOX_WITHIN;
+    sandbox::names(options)
+        .into_iter()
+        .map(|name| {
+            let process =
+                sandbox::Process { role: role(&name), listen: address(&name), options: options.clone() };
+            (name, Spec::Sandbox(process), Ready::Sandbox, within)
+        })
+        .collect()
+}
+
+/// Reads a journal's folder: where `squall heal` looks.
+pub fn journal_of(folder: &Path) -> PathBuf {
+    folder.join("journal.jsonl")
+}

@@ -4,6 +4,7 @@ pub mod arrival;
 pub mod exit;
 pub mod experiment;
 pub mod histogram;
+pub mod history;
 pub mod objective;
 pub mod outline;
 pub mod random;

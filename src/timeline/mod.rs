@@ -13,7 +13,7 @@ use crate::record::{
     End, ErrorSample, FaultEvent, Header, How, ItemsEvent, ProbeEvent, Record, RuleEvent, Scrape, Second,
     ServiceEvent, SetupEvent, SlowOperation,
 };
-use crate::sample::{Kind, OpId};
+use crate::sample::{Kind, OpId, Outcome};
 use crate::units::Micros;
 
 pub use tally::Tally;
@@ -223,11 +223,10 @@ impl Timeline {
     }
 
     /// First and last cell in which an operation ended in this way; open ones are `Unfinished`.
-    pub fn span_of(&self, op: OpId, kind: Kind) -> Option<(u32, u32)> {
+    pub fn span_of(&self, op: OpId, outcome: Outcome) -> Option<(u32, u32)> {
         let all = self.cells.range((op, 0)..=(op, u32::MAX));
-        let has = |c: &Cell| c.count(kind) > 0 || (kind == Kind::Unfinished && c.open() > 0);
-        let mut hits = all.filter(|(_, c)| has(c)).map(|(&(_, at), _)| at);
-        hits.next().map(|first| (first, hits.last().unwrap_or(first)))
+        let mut hits = all.filter(|(_, cell)| cell.has(outcome)).map(|(&(_, at), _)| at);
+        hits.next().map(|first| (first, hits.next_back().unwrap_or(first)))
     }
 
     /// All cells that anything is known of.

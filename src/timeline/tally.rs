@@ -89,6 +89,11 @@ impl Cell {
         self.due.saturating_sub(self.finished())
     }
 
+    pub(super) fn has(&self, outcome: Outcome) -> bool {
+        let open = outcome == Outcome::new(Kind::Unfinished, 0) && self.open() > 0;
+        open || self.outcomes.contains_key(&outcome)
+    }
+
     pub(super) fn count(&self, kind: Kind) -> u64 {
         self.outcomes.iter().filter(|(o, _)| o.kind == kind).map(|(_, n)| n).sum()
     }

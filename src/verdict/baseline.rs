@@ -52,7 +52,8 @@ impl Series {
 
     /// Anything left the band.
     pub(super) fn out(&self, window: &Window) -> bool {
-        let above = |band: Option<Band>, value: Option<f64>| band.zip(value).is_some_and(|(b, v)| v > b.limit);
+        let above =
+            |band: Option<Band>, value: Option<f64>| band.zip(value).is_some_and(|(b, v)| v > b.limit);
         self.goodput_out(window)
             || above(self.band.latency, window.latency)
             || above(self.band.in_flight, window.in_flight)
@@ -158,19 +159,23 @@ fn count_windows(timeline: &Timeline, shape: usize, width: u32, range: &std::ops
 fn has_arrivals(timeline: &Timeline, shape: usize, from: u32, width: u32) -> bool {
     let outline = &timeline.outline().shapes[shape];
     if outline.closed {
-        return timeline.cell_start(from) >= outline.start && timeline.cell_start(from + width) <= outline.end;
+        return timeline.cell_start(from) >= outline.start
+            && timeline.cell_start(from + width) <= outline.end;
     }
     (from..from + width).any(|cell| outline.planned.get(cell as usize).is_some_and(|&n| n > 0))
 }
 
 fn windows(timeline: &Timeline, shape: usize, width: u32, quantile: f64) -> Vec<Window> {
     let origin = origin(timeline, shape);
-    let starts = (0..).map(|i| origin + i * width).take_while(|&from| timeline.cell_start(from + width) <= timeline.load_end());
+    let starts = (0..)
+        .map(|i| origin + i * width)
+        .take_while(|&from| timeline.cell_start(from + width) <= timeline.load_end());
     starts
         .filter(|&from| has_arrivals(timeline, shape, from, width))
         .map(|from| {
             let tally = timeline.shape_tally(shape, &(from..from + width).collect());
-            let flying: Vec<f64> = (from..from + width).filter_map(|s| timeline.in_flight(shape, s)).collect();
+            let flying: Vec<f64> =
+                (from..from + width).filter_map(|s| timeline.in_flight(shape, s)).collect();
             Window {
                 from,
                 to: from + width,
@@ -192,12 +197,14 @@ fn varying_rate(timeline: &Timeline, shape: usize, windows: &[Window]) -> Option
     if outline.closed {
         return None;
     }
-    let planned = |w: &Window| (w.from..w.to).filter_map(|c| outline.planned.get(c as usize)).sum::<u64>() as f64;
+    let planned =
+        |w: &Window| (w.from..w.to).filter_map(|c| outline.planned.get(c as usize)).sum::<u64>() as f64;
     let counts: Vec<f64> = windows.iter().map(planned).collect();
     let least = counts.iter().copied().fold(f64::MAX, f64::min);
     let most = counts.iter().copied().fold(0.0, f64::max);
     let half = counts.len() / 2;
-    let (first, second) = (counts[..half].iter().sum::<f64>(), counts[counts.len() - half..].iter().sum::<f64>());
+    let (first, second) =
+        (counts[..half].iter().sum::<f64>(), counts[counts.len() - half..].iter().sum::<f64>());
     // The spread of many windows is wider than that of two: six deviations for the extremes.
     let varies = |a: f64, b: f64, sigmas: f64| (a - b).abs() > 0.1 * (a + b) / 2.0 + sigmas * (a + b).sqrt();
     (varies(least, most, 6.0) || varies(first, second, 3.0)).then(|| {
@@ -205,31 +212,42 @@ fn varying_rate(timeline: &Timeline, shape: usize, windows: &[Window]) -> Option
     })
 }
 
+/// How one measure is banded: on which scale, and how tight at least.
+struct Rule {
+    name: &'static str,
+    values: Vec<f64>,
+    /// On logarithms; `floor` is a ratio then.
+    log: bool,
+    floor: f64,
+    /// Never tighter than this, in the measure's own unit.
+    absolute: f64,
+    /// -1 where less is worse.
+    side: f64,
+}
+
 fn band(timeline: &Timeline, shape: &str, quantile: f64, windows: &[Window]) -> ShapeBand {
     let cell = timeline.outline().cell;
-    let values = |of: &dyn Fn(&Window) -> Option<f64>| windows.iter().filter_map(of).collect::<Vec<f64>>();
-    let goodput = values(&|w| Some(w.goodput()));
-    let (latency, in_flight) = (values(&|w| w.latency), values(&|w| w.in_flight));
-    let amplification = values(&|w| w.amplification);
-    let two_ms = 2_000.0 * cell.as_secs_f64();
-    let bands = [
-        ("goodput", &goodput, linear(&goodput, 0.02, -1.0)),
-        ("latency", &latency, logarithmic(&latency, 1.25, two_ms)),
-        ("flows in flight", &in_flight, logarithmic(&in_flight, 1.5, 2.0)),
-        ("amplification", &amplification, linear(&amplification, 0.05, 1.0)),
+    let values = |of: fn(&Window) -> Option<f64>| windows.iter().filter_map(of).collect::<Vec<f64>>();
+    let linear = |name, values, floor, side| Rule { name, values, log: false, floor, absolute: 0.0, side };
+    let log = |name, values, floor, absolute| Rule { name, values, log: true, floor, absolute, side: 1.0 };
+    let rules = [
+        linear("goodput", values(|w| Some(w.goodput())), 0.02, -1.0),
+        log("latency", values(|w| w.latency), 1.25, 2_000.0 * cell.as_secs_f64()),
+        log("the number of flows in flight", values(|w| w.in_flight), 1.5, 2.0),
+        linear("amplification", values(|w| w.amplification), 0.05, 1.0),
     ];
-    let moved: Vec<&str> =
-        bands.iter().filter(|(_, v, b)| b.is_some_and(|b| moves(v, b))).map(|(name, ..)| *name).collect();
+    let moved: Vec<&str> = rules.iter().filter(|rule| rule.moves()).map(|rule| rule.name).collect();
+    let [goodput, latency, in_flight, amplification] = rules.map(|rule| rule.band());
     ShapeBand {
         shape: shape.to_owned(),
         none: None,
         window: windows.first().map_or(Micros::ZERO, |w| cell * i64::from(w.to - w.from)),
         windows: windows.len() as u64,
         quantile,
-        goodput: bands[0].2,
-        latency: bands[1].2,
-        in_flight: bands[2].2,
-        amplification: bands[3].2,
+        goodput,
+        latency,
+        in_flight,
+        amplification,
         unsteady: (!moved.is_empty()).then(|| {
             let what = moved.join(" and ").replace("latency", &words::quantile(quantile));
             format!("{what} of {shape} moved by more than half a band within the baseline")
@@ -237,29 +255,41 @@ fn band(timeline: &Timeline, shape: &str, quantile: f64, windows: &[Window]) -> 
     }
 }
 
-fn half_width(values: &[f64], floor: f64) -> Option<f64> {
-    Some((4.0 * SIGMA_PER_MAD * stats::mad(values)?).max(floor))
-}
+impl Rule {
+    fn scaled(&self) -> Vec<f64> {
+        let scale = |v: &f64| if self.log { v.max(1e-9).ln() } else { *v };
+        self.values.iter().map(scale).collect()
+    }
 
-/// median +/- max(4 x 1.4826 x MAD, floor), on the worse side: `side` is -1 where less is worse.
-fn linear(values: &[f64], floor: f64, side: f64) -> Option<Band> {
-    let median = stats::median(values)?;
-    Some(Band { median, limit: median + side * half_width(values, floor)? })
-}
+    /// max(4 x 1.4826 x MAD, floor), on the rule's scale.
+    fn half_width(&self, scaled: &[f64]) -> Option<f64> {
+        let floor = if self.log { self.floor.ln() } else { self.floor };
+        Some((4.0 * SIGMA_PER_MAD * stats::mad(scaled)?).max(floor))
+    }
 
-/// The same on logarithms, `floor` as a ratio; never tighter than `absolute` above the median.
-fn logarithmic(values: &[f64], floor: f64, absolute: f64) -> Option<Band> {
-    let logs: Vec<f64> = values.iter().map(|v| v.max(1e-9).ln()).collect();
-    let (ln, half) = (stats::median(&logs)?, half_width(&logs, floor.ln())?);
-    Some(Band { median: ln.exp(), limit: (ln + half).exp().max(ln.exp() + absolute) })
-}
+    fn band(&self) -> Option<Band> {
+        let scaled = self.scaled();
+        let (median, half) = (stats::median(&scaled)?, self.half_width(&scaled)?);
+        if !self.log {
+            return Some(Band { median, limit: median + self.side * half.max(self.absolute) });
+        }
+        Some(Band { median: median.exp(), limit: (median + half).exp().max(median.exp() + self.absolute) })
+    }
 
-/// Whether the halves of the baseline differ by more than half a band (from its median to its limit),
-/// or a Theil-Sen line through it rises or falls by as much.
-fn moves(values: &[f64], band: Band) -> bool {
-    let (half, width) = (values.len() / 2, (band.limit - band.median).abs());
-    let halves = stats::median(&values[..half]).zip(stats::median(&values[values.len() - half..]));
-    let points: Vec<(f64, f64)> = values.iter().enumerate().map(|(i, &v)| (i as f64, v)).collect();
-    let rise = stats::theil_sen(&points).map_or(0.0, |slope| slope * values.len() as f64);
-    halves.is_some_and(|(a, b)| (a - b).abs() > width) || rise.abs() > width
+    /// Whether the halves of the baseline differ by more than half a band (from its median to its
+    /// limit), or a Theil-Sen line through it rises or falls by as much. The band is that of the
+    /// deviations from the line: a drift must not widen the band that it is held against.
+    fn moves(&self) -> bool {
+        let scaled = self.scaled();
+        let n = scaled.len();
+        let points: Vec<(f64, f64)> = scaled.iter().enumerate().map(|(i, &v)| (i as f64, v)).collect();
+        let Some(slope) = stats::theil_sen(&points) else { return false };
+        let rest: Vec<f64> = points.iter().map(|(x, y)| y - slope * x).collect();
+        let Some(half) = self.half_width(&rest) else { return false };
+        let halves = stats::median(&scaled[..n / 2]).zip(stats::median(&scaled[n - n / 2..]));
+        let shift = halves.map_or(0.0, |(a, b)| (a - b).abs()).max((slope * n as f64).abs());
+        let median = stats::median(&scaled).unwrap_or(0.0);
+        let visible = if self.log { median.exp() * (shift.exp() - 1.0) } else { shift };
+        shift > half && visible > self.absolute
+    }
 }

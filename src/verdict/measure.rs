@@ -93,7 +93,9 @@ pub(super) fn least(metric: &Metric) -> u64 {
 
 pub(super) fn unit(metric: &Metric) -> Unit {
     match metric {
-        Metric::Quantile(_) | Metric::Mean | Metric::Max | Metric::Outage | Metric::Recovery => Unit::Duration,
+        Metric::Quantile(_) | Metric::Mean | Metric::Max | Metric::Outage | Metric::Recovery => {
+            Unit::Duration
+        }
         Metric::Errors | Metric::Goodput => Unit::Share,
         Metric::Rate => Unit::Rate,
         Metric::Count | Metric::Amplification | Metric::Target { .. } => Unit::Number,

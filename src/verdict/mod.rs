@@ -3,10 +3,182 @@
 //! Pure and three-valued: every judge works over the folded history, and one that cannot judge says
 //! so. Findings (metastable, contagion, growth, ...) are not part of it yet.
 
+mod baseline;
+mod evidence;
 mod judgement;
+mod live;
+mod measure;
+mod objectives;
+mod recovery;
+mod soundness;
+mod tables;
+mod words;
+
+use crate::exit::{self, Facts};
+use crate::objective::Comparison;
+use crate::record::{How, RuleEvent};
+use crate::timeline::Timeline;
+use evidence::{Evidence, complete};
 
 pub use judgement::{
     Band, Ended, ErrorGroup, Exit, Generator, Interval, JudgedFault, JudgedObjective, JudgedTrigger,
     Judgement, OperationPhase, OperationTable, Phase, Quantity, Run, ShapeBand, ShapeTrigger, Span, Summary,
     Unit, UnsoundCell, VERSION, Word,
 };
+pub use live::{Live, live};
+
+/// Judges a whole history: the same function for the end of a run and for `squall report`.
+pub fn judge(timeline: &Timeline) -> Judgement {
+    let evidence = Evidence::of(timeline);
+    let objectives: Vec<JudgedObjective> =
+        timeline.outline().objectives.iter().map(|o| objectives::judge(&evidence, o)).collect();
+    let verdict = overall(&evidence, &objectives);
+    let generator = evidence.sound.generator(timeline);
+    let (code, reason) = exit::code(facts(&evidence, verdict));
+    Judgement {
+        version: VERSION,
+        verdict,
+        exit: Exit { code, reason: reason.to_owned() },
+        summary: Summary {
+            verdict: sentence(&evidence, &objectives, verdict),
+            recovery: recovery_sentence(&evidence),
+            generator: generator.sentence.clone(),
+        },
+        run: tables::run(timeline),
+        phases: tables::phases(&evidence),
+        operations: tables::operations(&evidence),
+        errors: tables::errors(timeline),
+        baseline: evidence.series.iter().map(|s| s.band.clone()).collect(),
+        rule: decisive_rule(timeline).cloned(),
+        ended: Ended {
+            at: timeline.ended_at(),
+            how: timeline.end.as_ref().map(|end| end.how),
+            detail: timeline.end.as_ref().map_or(String::new(), |end| end.detail.clone()),
+        },
+        left: timeline.left.clone(),
+        notes: notes(&evidence),
+        triggers: evidence.aftermaths.into_iter().map(|a| a.judged).collect(),
+        faults: evidence.faults,
+        generator,
+        objectives,
+    }
+}
+
+fn decisive_rule(timeline: &Timeline) -> Option<&RuleEvent> {
+    timeline.rules.iter().find(|r| r.rule == "abort").or(timeline.rules.first())
+}
+
+/// What the way the run went says, whatever the objectives say.
+fn conduct(evidence: &Evidence) -> Word {
+    let timeline = evidence.timeline;
+    let ruled = |rule: &str| timeline.rules.iter().any(|r| r.rule == rule);
+    match timeline.end.as_ref().map(|end| end.how) {
+        Some(How::Aborted) => Word::Fail,
+        _ if ruled("abort") => Word::Fail,
+        Some(How::Unsteady) => Word::Invalid,
+        _ if ruled("steady") || !evidence.problems.is_empty() => Word::Invalid,
+        Some(How::Complete) => Word::Pass,
+        Some(How::Interrupted | How::Failed) | None => Word::Inconclusive,
+    }
+}
+
+fn overall(evidence: &Evidence, objectives: &[JudgedObjective]) -> Word {
+    objectives.iter().map(|o| o.word).fold(conduct(evidence), Word::max)
+}
+
+fn facts(evidence: &Evidence, verdict: Word) -> Facts {
+    let how = evidence.timeline.end.as_ref().map(|end| end.how);
+    let stuck = |stage| move |e: &&crate::record::FaultEvent| e.stage == stage;
+    let not_cleared = evidence.timeline.faults.iter().filter(stuck(crate::record::FaultStage::NotCleared));
+    let healed = |name: &str| evidence.faults.iter().any(|f| f.name == name && f.verified.is_some());
+    Facts {
+        not_undone: not_cleared.into_iter().any(|e| !healed(&e.fault)),
+        interrupted: how == Some(How::Interrupted),
+        runtime_error: matches!(how, Some(How::Failed) | None),
+        verdict,
+    }
+}
+
+/// How close an objective is to its limit, or how far beyond: above 1 it is broken.
+fn closeness(o: &JudgedObjective) -> f64 {
+    let ratio = o.ratio.unwrap_or(if o.word == Word::Fail { f64::MAX } else { 0.0 });
+    match o.comparison {
+        Comparison::Above | Comparison::AtLeast if ratio > 0.0 => 1.0 / ratio,
+        _ => ratio,
+    }
+}
+
+fn sentence(evidence: &Evidence, objectives: &[JudgedObjective], verdict: Word) -> String {
+    if let Some(rule) = decisive_rule(evidence.timeline) {
+        return match rule.rule.as_str() {
+            "abort" => format!("The abort rule `{}` stopped the run: {}.", rule.text, rule.measured),
+            _ => format!(
+                "The service was not in its steady state (`{}`) before the first fault: {}.",
+                rule.text, rule.measured
+            ),
+        };
+    }
+    let of_word = objectives.iter().filter(|o| o.word == verdict);
+    let count = of_word.clone().count();
+    let worst = of_word.max_by(|a, b| closeness(a).total_cmp(&closeness(b)));
+    match (worst, verdict) {
+        (None, Word::Pass) => "No objective was set, and the run went as planned.".to_owned(),
+        (Some(o), Word::Pass) => format!("All {count} objectives hold. The closest: {}", o.reason),
+        (Some(o), _) => {
+            format!("{} {count} of {} objectives: {}.", o.reason, objectives.len(), verdict.text())
+        }
+        (None, Word::Invalid) => {
+            let problem = evidence.problems.values().next().cloned();
+            format!(
+                "Nothing is proven: {}.",
+                problem.unwrap_or_else(|| "the experiment itself went wrong".to_owned())
+            )
+        }
+        (None, _) => "The run was cut short, so that it proves nothing.".to_owned(),
+    }
+}
+
+fn recovery_sentence(evidence: &Evidence) -> Option<String> {
+    let worst = evidence.aftermaths.iter().max_by_key(|a| (a.judged.recovered.is_none(), a.judged.outage));
+    worst.map(|a| a.judged.sentence.clone())
+}
+
+fn notes(evidence: &Evidence) -> Vec<String> {
+    let timeline = evidence.timeline;
+    let mut notes = timeline.notes.clone();
+    if !complete(timeline) {
+        notes.push(match timeline.end.as_ref().map(|end| end.how) {
+            None => "The history breaks off: squall was killed or crashed.".to_owned(),
+            Some(_) => "The run did not reach its planned end.".to_owned(),
+        });
+    }
+    if timeline.outline().objectives.is_empty() {
+        notes.push("No objective was set: the verdict only says that the run went as planned.".to_owned());
+    }
+    notes.extend(baseline_note(evidence));
+    notes.extend(evidence.aftermaths.iter().filter_map(|a| flapping_note(&a.judged)));
+    notes
+}
+
+fn baseline_note(evidence: &Evidence) -> Option<String> {
+    let judge = &evidence.timeline.outline().judge;
+    let cells = crate::timeline::phases::baseline(evidence.timeline, &evidence.triggers);
+    let length = evidence.length(&cells);
+    (!evidence.triggers.is_empty() && length < judge.baseline)
+        .then(|| format!("The baseline is {length} long; {} were asked for.", judge.baseline))
+}
+
+fn flapping_note(trigger: &JudgedTrigger) -> Option<String> {
+    let relapses: Vec<String> = trigger
+        .shapes
+        .iter()
+        .flat_map(|s| s.flapping.iter().map(move |at| format!("{} at {}", s.shape, crate::units::clock(*at))))
+        .collect();
+    (!relapses.is_empty())
+        .then(|| format!("FLAPPING after {}: it relapsed ({}).", trigger.name, relapses.join(", ")))
+}
+
+#[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
+mod tests;

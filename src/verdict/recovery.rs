@@ -16,8 +16,6 @@ use crate::units::{Micros, clock};
 pub(super) struct Aftermath {
     pub(super) judged: JudgedTrigger,
     pub(super) back: Return,
-    /// The load or the watch was too short to see the whole stretch, and nothing was wrong at its end.
-    pub(super) cut_short: bool,
 }
 
 /// The times between which windows are looked at.
@@ -42,12 +40,18 @@ pub(super) fn aftermath(
     let until = phases::horizon(timeline, triggers, trigger);
     let last = until >= timeline.load_end();
     let doubtful = if last { until } else { until - phases::largest_deadline(timeline) };
-    let watch = trigger.t_effective.zip(trigger.t_clear).map(|(effective, clear)| Watch { effective, clear, until, doubtful });
+    let watch = trigger.t_effective.zip(trigger.t_clear).map(|(effective, clear)| Watch {
+        effective,
+        clear,
+        until,
+        doubtful,
+    });
     let banded = series.iter().filter(|s| s.band.none.is_none());
     let seen: Vec<(ShapeTrigger, bool)> = match watch {
         Some(watch) => banded.map(|s| of_shape(timeline, s, trigger, watch, skip)).collect(),
         None => Vec::new(),
     };
+    // The watch was too short to see a whole stretch, and nothing was wrong at its end.
     let cut_short = seen.iter().any(|(s, cut)| s.recovered.is_none() && *cut)
         && seen.iter().all(|(s, cut)| s.recovered.is_some() || *cut);
     let shapes: Vec<ShapeTrigger> = seen.into_iter().map(|(s, _)| s).collect();
@@ -56,7 +60,7 @@ pub(super) fn aftermath(
         None if cut_short => Return::Unknown,
         None => Return::Never,
     };
-    Aftermath { judged: judged(trigger, shapes, back, until), back, cut_short }
+    Aftermath { judged: judged(trigger, shapes, back, until), back }
 }
 
 fn judged(trigger: &Trigger, shapes: Vec<ShapeTrigger>, back: Return, until: Micros) -> JudgedTrigger {
@@ -96,16 +100,31 @@ fn sentence(trigger: &JudgedTrigger, back: Return, until: Micros) -> String {
             words::percent(depth),
         ),
         (Return::Never, ..) => {
-            format!("The service did not recover from {name} in the {} watched after it {over} at {}.", until - end, clock(end))
+            format!(
+                "The service did not recover from {name} in the {} watched after it {over} at {}.",
+                until - end,
+                clock(end)
+            )
         }
-        _ if trigger.t_clear.is_none() => format!("{name} was never proven to be over, so nothing can be said of recovery."),
+        _ if trigger.t_clear.is_none() => {
+            format!("{name} was never proven to be over, so nothing can be said of recovery.")
+        }
         _ if trigger.shapes.is_empty() => format!("No shape has a normal band to recover into after {name}."),
-        _ => format!("The {} after {name} were too short to prove that the service had recovered.", until - end),
+        _ => format!(
+            "The {} after {name} were too short to prove that the service had recovered.",
+            until - end
+        ),
     }
 }
 
 /// The result, and whether the watch was too short to see a whole stretch.
-fn of_shape(timeline: &Timeline, series: &Series, trigger: &Trigger, watch: Watch, skip: &Cells) -> (ShapeTrigger, bool) {
+fn of_shape(
+    timeline: &Timeline,
+    series: &Series,
+    trigger: &Trigger,
+    watch: Watch,
+    skip: &Cells,
+) -> (ShapeTrigger, bool) {
     let start = |w: &Window| timeline.cell_start(w.from);
     let end = |w: &Window| timeline.cell_start(w.to);
     let windows: Vec<(&Window, bool)> = series
@@ -123,8 +142,13 @@ fn of_shape(timeline: &Timeline, series: &Series, trigger: &Trigger, watch: Watc
     let until_back: Vec<(&Window, bool)> = windows[..found.unwrap_or(windows.len())].to_vec();
     let significant = significant(series, &until_back);
     let last = significant.last().map(|w| end(w));
-    let outage = significant.first().zip(last).map_or(Micros::ZERO, |(w, last)| last - start(w).max(watch.effective));
-    let recovery = significant.iter().rev().find(|w| start(w) >= watch.clear).map_or(Micros::ZERO, |w| end(w) - watch.clear);
+    let outage =
+        significant.first().zip(last).map_or(Micros::ZERO, |(w, last)| last - start(w).max(watch.effective));
+    let recovery = significant
+        .iter()
+        .rev()
+        .find(|w| start(w) >= watch.clear)
+        .map_or(Micros::ZERO, |w| end(w) - watch.clear);
     let during_end = match r {
         Some(r) if trigger.one_shot => r.max(watch.effective + trigger.settle),
         None if trigger.one_shot => watch.until,

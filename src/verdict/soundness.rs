@@ -62,15 +62,16 @@ impl Soundness {
     fn deliveries(&mut self, timeline: &Timeline) {
         let planned = planned_per_cell(timeline);
         let total: u64 = planned.values().sum();
-        let started: u64 = planned.keys().map(|&cell| started(timeline, cell, true)).sum();
-        self.delivered = (total > 0).then(|| (started as f64 / total as f64).min(1.0));
+        let cells = timeline.all_cells();
+        let flows: u64 = cells.iter().map(|&cell| started(timeline, cell, true)).sum();
+        self.delivered = (total > 0).then(|| (flows as f64 / total as f64).min(1.0));
         if self.delivered.is_none_or(|share| share >= DELIVERED) {
             return;
         }
         for (cell, planned) in planned {
-            let started = started(timeline, cell, false);
-            if (started as f64) < DELIVERED * planned as f64 {
-                let why = format!("squall started {} of {} flows", grouped(started), grouped(planned));
+            let sent = started(timeline, cell, false);
+            if (sent as f64) < DELIVERED * planned as f64 {
+                let why = format!("squall started {} of {} flows", grouped(sent), grouped(planned));
                 self.unsound.insert(cell, why);
                 self.lost.insert(cell);
             }
@@ -80,7 +81,8 @@ impl Soundness {
     fn local_errors(&mut self, timeline: &Timeline) {
         for cell in timeline.all_cells() {
             let n @ 1.. = timeline.local_errors(cell) else { continue };
-            let why = format!("squall's own machine refused {} operations (files, ports, memory)", grouped(n));
+            let why =
+                format!("squall's own machine refused {} operations (files, ports, memory)", grouped(n));
             self.unsound.insert(cell, why);
             self.lost.insert(cell);
         }
@@ -89,7 +91,9 @@ impl Soundness {
     /// Cells whose operations may have been harmed by the generator: those in an unsound cell, or
     /// within `deadline` before one.
     pub(super) fn tainted(&self, timeline: &Timeline, cells: &Cells, deadline: Micros) -> Cells {
-        let near = |cell: u32, bad: u32| cell <= bad && timeline.cell_start(cell + 1) + deadline > timeline.cell_start(bad);
+        let near = |cell: u32, bad: u32| {
+            cell <= bad && timeline.cell_start(cell + 1) + deadline > timeline.cell_start(bad)
+        };
         cells.iter().copied().filter(|&c| self.unsound.range(c..).any(|(&bad, _)| near(c, bad))).collect()
     }
 
@@ -135,7 +139,9 @@ impl Soundness {
     }
 
     fn sentence(&self, timeline: &Timeline, cells: usize, lag: &Hist) -> String {
-        let late = lag.quantile(0.99).map_or(String::new(), |p99| format!("; 99 in 100 operations left within {p99} of their time"));
+        let late = lag
+            .quantile(0.99)
+            .map_or(String::new(), |p99| format!("; 99 in 100 operations left within {p99} of their time"));
         match self.unsound.first_key_value() {
             None => format!("The generator was sound in all {} cells{late}.", grouped(cells as u64)),
             Some((&cell, why)) => format!(
@@ -160,7 +166,8 @@ fn planned_per_cell(timeline: &Timeline) -> BTreeMap<u32, u64> {
     let last = (timeline.load_end().0 + width - 1) / width - i64::from(!whole);
     let mut planned = BTreeMap::new();
     for shape in &timeline.outline().shapes {
-        for (cell, &n) in shape.planned.iter().enumerate().take(last.max(0) as usize).filter(|(_, n)| **n > 0) {
+        for (cell, &n) in shape.planned.iter().enumerate().take(last.max(0) as usize).filter(|(_, n)| **n > 0)
+        {
             *planned.entry(cell as u32).or_default() += n;
         }
     }

@@ -1,0 +1,332 @@
+//! Test bench of the judge: makes histories out of a plan and samples, and samples out of a simulated
+//! FIFO server that does not cancel abandoned work (VERDICTS.md 4, `oracles/meta.py`).
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+
+use crate::arrival::{Arrival, Rate, Spacing};
+use crate::objective::{Comparison, Metric, Objective, PhaseName};
+use crate::outline::{FaultOutline, JudgeSettings, OperationOutline, Outline, ShapeOutline};
+use crate::random::{Key, Purpose};
+use crate::record::{Done, End, FaultEvent, FaultStage, Header, How, Record, Second, VERSION};
+use crate::sample::{Kind, OpId, Outcome, Sample};
+use crate::timeline::Timeline;
+use crate::units::Micros;
+
+pub(crate) fn s(seconds: f64) -> Micros {
+    Micros::from_secs_f64(seconds)
+}
+
+/// An expression without a selector.
+pub(crate) fn expect(metric: Metric, comparison: Comparison, value: f64, phase: PhaseName) -> Objective {
+    let text = format!("{metric:?} {comparison:?} {value}");
+    Objective { text, metric, selector: None, comparison, value, phase, window: None }
+}
+
+pub(crate) fn p(q: f64, limit: Micros, phase: PhaseName) -> Objective {
+    expect(Metric::Quantile(q), Comparison::Below, limit.0 as f64, phase)
+}
+
+/// An outline with one flow of one operation per shape, and the events of its faults.
+#[derive(Clone)]
+pub(crate) struct Plan {
+    pub(crate) outline: Outline,
+    pub(crate) events: Vec<Record>,
+    pub(crate) how: How,
+}
+
+impl Plan {
+    pub(crate) fn new(seconds: i64) -> Plan {
+        let outline = Outline {
+            profile: "fake".to_owned(),
+            chaos: None,
+            target: "fifo".to_owned(),
+            command: "squall run fake".to_owned(),
+            seed: 1,
+            virtual_time: true,
+            cell: Micros::SECOND,
+            duration: Micros::secs(seconds),
+            shapes: Vec::new(),
+            operations: Vec::new(),
+            faults: Vec::new(),
+            objectives: Vec::new(),
+            abort: Vec::new(),
+            steady: Vec::new(),
+            judge: JudgeSettings { warmup: Micros::ZERO, ..JudgeSettings::default() },
+        };
+        Plan { outline, events: Vec::new(), how: How::Complete }
+    }
+
+    /// A shape of one operation; its `OpId` is twice its place, the flow's is the next.
+    pub(crate) fn shape(mut self, name: &str, operation: &str, deadline: Micros) -> Plan {
+        let shape = self.outline.shapes.len();
+        self.outline.shapes.push(ShapeOutline {
+            name: name.to_owned(),
+            arrival: String::new(),
+            start: Micros::ZERO,
+            end: self.outline.duration,
+            trigger: false,
+            closed: false,
+            planned: Vec::new(),
+            period: None,
+        });
+        for (name, flow) in [(operation, false), (name, true)] {
+            self.outline.operations.push(OperationOutline { name: name.to_owned(), shape, deadline, flow });
+        }
+        self
+    }
+
+    pub(crate) fn objective(mut self, objective: Objective) -> Plan {
+        self.outline.objectives.push(objective);
+        self
+    }
+
+    /// A fault in [at, at + length), proven at once; a one-shot without a length.
+    pub(crate) fn fault(self, name: &str, at: f64, length: Option<f64>) -> Plan {
+        let mut plan = self.unproven(name, at, length);
+        plan.event(name, at, FaultStage::Effective);
+        if let Some(length) = length {
+            plan.event(name, at + length, FaultStage::Clearing);
+            plan.event(name, at + length, FaultStage::Verified);
+        }
+        plan
+    }
+
+    /// A fault that was asked for and nothing else.
+    pub(crate) fn unproven(mut self, name: &str, at: f64, length: Option<f64>) -> Plan {
+        self.outline.faults.push(FaultOutline {
+            name: name.to_owned(),
+            trigger: name.split('#').next().unwrap_or(name).to_owned(),
+            what: String::new(),
+            on: None,
+            at: s(at),
+            length: length.map(s),
+            settle: Micros::secs(10),
+            expect_no_traffic: false,
+        });
+        self.event(name, at, FaultStage::Asked);
+        self
+    }
+
+    pub(crate) fn event(&mut self, name: &str, at: f64, stage: FaultStage) {
+        let fault = name.to_owned();
+        self.events.push(Record::Fault(FaultEvent {
+            at: s(at),
+            fault,
+            stage,
+            detail: String::new(),
+            touched: None,
+        }));
+    }
+
+    pub(crate) fn header(&self) -> Header {
+        Header {
+            version: VERSION,
+            squall: "0.0.0".to_owned(),
+            started: "2000-01-01T00:00:00Z".to_owned(),
+            pacer: "virtual".to_owned(),
+            shards: 1,
+            host: String::new(),
+            outline: self.outline.clone(),
+            experiment: serde_json::Value::Null,
+        }
+    }
+
+    /// Records of all samples; what is sampled is what was planned.
+    pub(crate) fn records(&mut self, samples: &[Sample]) -> Vec<Record> {
+        self.plan_arrivals(samples);
+        let mut records = self.events.clone();
+        records.extend(due(samples));
+        records.extend(done(&self.outline, samples));
+        records.extend(seconds(&self.outline, samples));
+        let last = samples.iter().map(|s| s.done).max().unwrap_or_default();
+        let at = last.max(self.outline.duration);
+        records.push(Record::End(End { at, how: self.how, detail: String::new() }));
+        records
+    }
+
+    fn plan_arrivals(&mut self, samples: &[Sample]) {
+        for shape in self.outline.shapes.iter_mut().filter(|s| s.planned.is_empty() && !s.closed) {
+            shape.planned = vec![0; (self.outline.duration.0 / self.outline.cell.0) as usize];
+        }
+        for sample in samples {
+            let shape = &mut self.outline.shapes[usize::from(sample.op.0) / 2];
+            if let Some(n) = shape.planned.get_mut(cell(sample.intended) as usize) {
+                *n += 1;
+            }
+        }
+    }
+
+    pub(crate) fn timeline(mut self, samples: &[Sample]) -> Timeline {
+        let records = self.records(samples);
+        let mut timeline = Timeline::new(self.header());
+        records.iter().for_each(|r| timeline.apply(r));
+        timeline
+    }
+}
+
+fn cell(at: Micros) -> u32 {
+    (at.0 / 1_000_000) as u32
+}
+
+/// The operation and its flow.
+fn both(sample: &Sample) -> [OpId; 2] {
+    [sample.op, OpId(sample.op.0 + 1)]
+}
+
+fn due(samples: &[Sample]) -> Vec<Record> {
+    let mut counts: BTreeMap<(u32, OpId), u64> = BTreeMap::new();
+    for sample in samples {
+        both(sample).iter().for_each(|op| *counts.entry((cell(sample.intended), *op)).or_default() += 1);
+    }
+    counts.into_iter().map(|((cell, op), n)| Record::Due { cell, op, n }).collect()
+}
+
+fn done(outline: &Outline, samples: &[Sample]) -> Vec<Record> {
+    let mut dones: BTreeMap<(u32, OpId, Outcome), Done> = BTreeMap::new();
+    // What is `Unfinished` has no record: it is due, and nothing else is known of it.
+    for sample in samples.iter().filter(|s| s.outcome.kind != Kind::Unfinished) {
+        for op in both(sample) {
+            let done = dones.entry((cell(sample.intended), op, sample.outcome)).or_insert_with(|| Done {
+                cell: cell(sample.intended),
+                op,
+                kind: sample.outcome.kind,
+                status: sample.outcome.status,
+                n: 0,
+                attempts: 0,
+                sent: 0,
+                received: 0,
+                response: Default::default(),
+                service: Default::default(),
+                lag: Default::default(),
+                wait: Default::default(),
+            });
+            done.n += 1;
+            done.attempts += u64::from(sample.attempts);
+            done.response.record(sample.judged_response(outline.operations[usize::from(op.0)].deadline));
+            done.service.record(sample.service());
+            done.lag.record(sample.lag());
+            done.wait.record(sample.pool_wait);
+        }
+    }
+    dones.into_values().map(|d| Record::Done(Box::new(d))).collect()
+}
+
+fn seconds(outline: &Outline, samples: &[Sample]) -> Vec<Record> {
+    let last = samples.iter().map(|s| cell(s.done)).max().unwrap_or(0);
+    let shapes = outline.shapes.len();
+    let mut flying = vec![vec![0.0; shapes]; last as usize + 1];
+    for sample in samples {
+        for second in cell(sample.intended)..=cell(sample.done) {
+            let start = Micros::secs(i64::from(second));
+            let overlap = sample.done.min(start + Micros::SECOND) - sample.intended.max(start);
+            flying[second as usize][usize::from(sample.op.0) / 2] += overlap.as_secs_f64();
+        }
+    }
+    let second = |(i, in_flight): (usize, Vec<f64>)| {
+        Record::Second(Box::new(Second { second: i as u32, in_flight, ..Second::default() }))
+    };
+    flying.into_iter().enumerate().map(second).collect()
+}
+
+/// One operation that went right, or as `kind` says.
+pub(crate) fn sample(op: u16, intended: Micros, response: Micros, kind: Kind) -> Sample {
+    Sample {
+        op: OpId(op),
+        outcome: Outcome::new(kind, if kind.is_answer() { 200 } else { 0 }),
+        intended,
+        dequeued: intended,
+        pool_wait: Micros::ZERO,
+        first_byte: Some(intended),
+        done: intended + response,
+        attempts: 1,
+        sent: 100,
+        received: 100,
+    }
+}
+
+/// `rate` per second, evenly, over [from, to) seconds, each answered as `answer` says.
+pub(crate) fn evenly(
+    rate: i64,
+    from: i64,
+    to: i64,
+    answer: impl Fn(Micros) -> (Micros, Kind),
+) -> Vec<Sample> {
+    let times = (from * rate..to * rate).map(|i| Micros(i * 1_000_000 / rate));
+    times.map(|at| (at, answer(at))).map(|(at, (response, kind))| sample(0, at, response, kind)).collect()
+}
+
+pub(crate) fn poisson(rate: f64, seconds: i64, seed: u64) -> Vec<f64> {
+    let arrival =
+        Arrival { spacing: Spacing::Poisson, rate: Rate::Constant(rate), until: Micros::secs(seconds) };
+    arrival.times(seed, 0).map(Micros::as_secs_f64).collect()
+}
+
+/// One server, first in first out, that works off what its clients have long given up.
+#[derive(Clone)]
+pub(crate) struct Fifo {
+    /// Seconds of work in a job; drawn exponentially with `seed`, else exact.
+    pub(crate) service: f64,
+    pub(crate) exponential: Option<u64>,
+    /// Nothing is worked on in here.
+    pub(crate) stall: Option<(f64, f64)>,
+    /// What arrives in here is queued at its end, all at once.
+    pub(crate) hold: Option<(f64, f64)>,
+    pub(crate) queue: Option<usize>,
+    pub(crate) timeout: f64,
+    pub(crate) retries: u32,
+}
+
+impl Fifo {
+    pub(crate) fn new(service: f64) -> Fifo {
+        Fifo { service, exponential: None, stall: None, hold: None, queue: None, timeout: 1e6, retries: 0 }
+    }
+
+    fn work(&self, index: u64, attempt: u32) -> f64 {
+        let Some(seed) = self.exponential else { return self.service };
+        let key = Key { seed, shape: 0, index, attempt, purpose: Purpose::Service };
+        key.stream().exponential() * self.service
+    }
+
+    /// When work begun at `start` is done.
+    fn worked(&self, start: f64, work: f64) -> f64 {
+        match self.stall {
+            Some((from, _)) if start + work <= from => start + work,
+            Some((from, to)) if start < to => to + work - (from - start).max(0.0),
+            _ => start + work,
+        }
+    }
+
+    /// The samples of operation 0 for arrivals at these seconds.
+    pub(crate) fn serve(&self, arrivals: &[f64]) -> Vec<Sample> {
+        let key = |at: f64| Reverse((at * 1e9) as u64);
+        let mut tries: BinaryHeap<(Reverse<u64>, Reverse<usize>, u32)> =
+            arrivals.iter().enumerate().map(|(i, &at)| (key(at), Reverse(i), 0)).collect();
+        let (mut busy, mut queue, mut samples) = (0.0_f64, VecDeque::new(), Vec::new());
+        while let Some((Reverse(at), Reverse(index), tried)) = tries.pop() {
+            let at = at as f64 / 1e9;
+            let arrives = self.hold.filter(|h| h.0 <= at && at < h.1).map_or(at, |h| h.1);
+            while queue.front().is_some_and(|&done| done <= arrives) {
+                queue.pop_front();
+            }
+            let full = self.queue.is_some_and(|most| queue.len() >= most);
+            if !full {
+                busy = self.worked(busy.max(arrives), self.work(index as u64, tried));
+                queue.push_back(busy);
+            }
+            let (answered, gives_up) =
+                if full { (f64::MAX, arrives.min(at + self.timeout)) } else { (busy, at + self.timeout) };
+            if answered > gives_up && tried < self.retries {
+                tries.push((key(gives_up), Reverse(index), tried + 1));
+                continue;
+            }
+            let intended = s(arrivals[index]);
+            let kind = if answered <= gives_up { Kind::Ok } else { Kind::Timeout };
+            let mut done = sample(0, intended, s(answered.min(gives_up)) - intended, kind);
+            done.attempts = tried + 1;
+            samples.push(done);
+        }
+        samples.sort_by_key(|s| s.intended);
+        samples
+    }
+}

@@ -1,0 +1,450 @@
+//! Objectives: each sentence held against the evidence (VERDICTS.md 2 and 3).
+//!
+//! Owns which operation or trigger decides, and when a result is INVALID or INCONCLUSIVE.
+
+use super::evidence::{Evidence, complete};
+use super::judgement::{JudgedObjective, Word};
+use super::measure::{self, Measured, measure};
+use super::recovery::{self, Aftermath};
+use super::soundness;
+use super::words;
+use crate::objective::{Aggregate, Metric, Objective, PhaseName};
+use crate::sample::OpId;
+use crate::timeline::Cells;
+use crate::timeline::phases::{self, Return};
+use crate::units::{Micros, clock, grouped};
+
+/// What became of an objective for one operation or trigger.
+struct Ruling {
+    word: Word,
+    who: Option<String>,
+    measured: Measured,
+    /// Instead of the measured value's own text.
+    text: Option<&'static str>,
+    reason: String,
+    notes: Vec<String>,
+}
+
+impl Ruling {
+    fn without(word: Word, who: Option<String>, reason: String) -> Ruling {
+        Ruling { word, who, measured: Measured::default(), text: None, reason, notes: Vec::new() }
+    }
+}
+
+/// Judges one objective.
+pub(super) fn judge(evidence: &Evidence, objective: &Objective) -> JudgedObjective {
+    let rulings = match &objective.metric {
+        Metric::Outage | Metric::Recovery => of_triggers(evidence, objective),
+        _ => match obstacle(evidence, objective) {
+            Some(ruling) => vec![ruling],
+            None => of_phase(evidence, objective),
+        },
+    };
+    let badness = |r: &Ruling| {
+        let value = r.measured.value.unwrap_or(if r.text.is_some() { f64::MAX } else { f64::MIN });
+        objective.comparison.badness(value, objective.value)
+    };
+    let worse = |a: &Ruling, b: &Ruling| (b.word, badness(b)) > (a.word, badness(a));
+    let worst = rulings.into_iter().reduce(|a, b| if worse(&a, &b) { b } else { a });
+    dress(objective, worst.unwrap_or_else(|| nothing(objective)))
+}
+
+fn nothing(objective: &Objective) -> Ruling {
+    let what = objective.selector.as_deref().unwrap_or("operations");
+    Ruling::without(
+        Word::Inconclusive,
+        objective.selector.clone(),
+        format!("{}, no {what} were intended, so nothing is proven.", words::phase(&objective.phase)),
+    )
+}
+
+fn dress(objective: &Objective, ruling: Ruling) -> JudgedObjective {
+    let unit = measure::unit(&objective.metric);
+    let m = ruling.measured;
+    let ratio = m.value.filter(|_| objective.value != 0.0).map(|v| v / objective.value);
+    JudgedObjective {
+        text: objective.text.clone(),
+        word: ruling.word,
+        phase: objective.phase.clone(),
+        decided: ruling.who,
+        unit,
+        measured_text: ruling.text.map_or_else(|| words::measured(unit, &m), str::to_owned),
+        measured: m.value,
+        successes: m.successes,
+        interval: m.interval,
+        comparison: objective.comparison,
+        limit: objective.value,
+        limit_text: words::value(unit, objective.value),
+        ratio,
+        n: m.n,
+        bad: m.bad,
+        reason: ruling.reason,
+        notes: ruling.notes,
+    }
+}
+
+/// Why the phase as a whole cannot be judged, or fails without looking.
+fn obstacle(evidence: &Evidence, objective: &Objective) -> Option<Ruling> {
+    let (PhaseName::During(trigger) | PhaseName::After(trigger)) = &objective.phase else { return None };
+    let ruling = |word, reason| Some(Ruling::without(word, objective.selector.clone(), reason));
+    if let Some(problem) = evidence.problems.get(trigger) {
+        return ruling(Word::Invalid, format!("Nothing is proven: {problem}."));
+    }
+    if !evidence.cells(&objective.phase).is_empty() {
+        return None;
+    }
+    let after = matches!(objective.phase, PhaseName::After(_));
+    let stuck = |a: &&Aftermath| a.judged.trigger == *trigger && a.judged.one_shot && a.back == Return::Never;
+    if let Some(stuck) = evidence.aftermaths.iter().find(stuck).filter(|_| after) {
+        return ruling(
+            Word::Fail,
+            format!("There was no time after {trigger} to judge: {}", lower(&stuck.judged.sentence)),
+        );
+    }
+    let why =
+        if complete(evidence.timeline) { "has no whole cell" } else { "never came: the run was cut short" };
+    ruling(
+        Word::Inconclusive,
+        format!("The phase `{}` {why}, so nothing is proven.", phase_words(&objective.phase)),
+    )
+}
+
+fn phase_words(phase: &PhaseName) -> String {
+    match phase {
+        PhaseName::During(x) => format!("during {x}"),
+        PhaseName::After(x) => format!("after {x}"),
+        other => words::phase(other).to_lowercase(),
+    }
+}
+
+fn lower(sentence: &str) -> String {
+    let mut chars = sentence.chars();
+    chars.next().map_or(String::new(), |first| first.to_lowercase().chain(chars).collect())
+}
+
+fn of_phase(evidence: &Evidence, objective: &Objective) -> Vec<Ruling> {
+    let cells = evidence.cells(&objective.phase);
+    if let Metric::Target { name, aggregate } = &objective.metric {
+        return vec![of_target(evidence, objective, name, *aggregate, &cells)];
+    }
+    let named = |name: &str, flow: bool| match &objective.selector {
+        Some(selector) => name == selector,
+        None => !flow,
+    };
+    let timeline = evidence.timeline;
+    let busy = |op: OpId| cells.iter().any(|&cell| timeline.intended(op, cell) > 0);
+    let all = timeline
+        .operations()
+        .filter(|(op, o)| named(&o.name, o.flow) && (busy(*op) || objective.metric == Metric::Count));
+    all.map(|(op, _)| of_operation(evidence, objective, op, &cells)).collect()
+}
+
+fn of_operation(evidence: &Evidence, objective: &Objective, op: OpId, cells: &Cells) -> Ruling {
+    let outline = &evidence.timeline.outline().operations[usize::from(op.0)];
+    let m = value(evidence, objective, op, cells);
+    let phase = words::phase(&objective.phase);
+    let least = measure::least(&objective.metric);
+    let (word, reason) = match m.value {
+        None => (
+            Word::Inconclusive,
+            format!("{phase}, the time was too short to judge {} of {}.", objective.text, outline.name),
+        ),
+        Some(_) if m.n < least => (
+            Word::Inconclusive,
+            format!(
+                "{phase}, only {} {} were intended; {} needs {} to have an upper bound.",
+                grouped(m.n),
+                outline.name,
+                words::metric(&objective.metric),
+                grouped(least)
+            ),
+        ),
+        Some(v) => decide(evidence, objective, op, cells, v, &m),
+    };
+    let closed = evidence.timeline.outline().shapes.get(outline.shape).is_some_and(|s| s.closed);
+    let note = "A closed loop: its users wait for an answer before they ask again, so their waiting is hidden from this number.";
+    Ruling {
+        word,
+        who: Some(outline.name.clone()),
+        measured: m,
+        text: None,
+        reason,
+        notes: if closed { vec![note.to_owned()] } else { Vec::new() },
+    }
+}
+
+fn decide(
+    evidence: &Evidence,
+    objective: &Objective,
+    op: OpId,
+    cells: &Cells,
+    v: f64,
+    m: &Measured,
+) -> (Word, String) {
+    let name = &evidence.timeline.outline().operations[usize::from(op.0)].name;
+    let limit =
+        words::limit(objective.comparison, &words::value(measure::unit(&objective.metric), objective.value));
+    let long = objective.window.map_or(String::new(), |d| format!(" for {d} on end"));
+    let said = format!(
+        "{}, {}{long}; {limit}",
+        words::phase(&objective.phase),
+        words::claim(&objective.metric, name, m)
+    );
+    if objective.comparison.holds(v, objective.value) {
+        if evidence.sound.mostly_lost(cells) {
+            return (
+                Word::Invalid,
+                format!("{said}, but squall did not send all that was planned{}.", blame(evidence, cells)),
+            );
+        }
+        return (Word::Pass, format!("{said}."));
+    }
+    match excuse(evidence, objective, op, cells, v) {
+        Some(excuse) => (Word::Invalid, format!("{said}, but {excuse}.")),
+        None => (Word::Fail, format!("{said}.")),
+    }
+}
+
+/// Why a broken objective may be the generator's fault (VERDICTS.md 2).
+fn excuse(evidence: &Evidence, objective: &Objective, op: OpId, cells: &Cells, v: f64) -> Option<String> {
+    let (timeline, sound) = (evidence.timeline, &evidence.sound);
+    let holds = |v: f64| objective.comparison.holds(v, objective.value);
+    let late = delay(evidence, &objective.metric, op, cells);
+    if late > Micros::ZERO && holds(v - late.0 as f64) {
+        return Some(format!("squall itself was late by {late}, and without that it would hold"));
+    }
+    if sound.mostly_unsound(cells) {
+        return Some(format!(
+            "squall itself was late or short of resources in too many cells{}",
+            blame(evidence, cells)
+        ));
+    }
+    let tainted = sound.tainted(timeline, cells, timeline.deadline(op));
+    if tainted.is_empty() {
+        return None;
+    }
+    let clean = value(evidence, objective, op, &(cells - &tainted));
+    let proven = clean.n >= measure::least(&objective.metric);
+    let still = clean.value.is_some_and(|v| proven && !holds(v));
+    (!still).then(|| {
+        let length = evidence.length(&tainted);
+        format!("not without the {length} in which squall itself was unsound{}", blame(evidence, &tainted))
+    })
+}
+
+/// `(at 0:41.00: squall sent up to 4.9 s late)`.
+fn blame(evidence: &Evidence, cells: &Cells) -> String {
+    let at = |(cell, why): (u32, &str)| format!(" (at {}: {why})", clock(evidence.timeline.cell_start(cell)));
+    let later = || evidence.sound.unsound.iter().find(|(c, _)| cells.last().is_some_and(|last| *c > last));
+    let found = evidence.sound.why(cells).or_else(|| later().map(|(&c, why)| (c, why.as_str())));
+    found.map_or(String::new(), at)
+}
+
+/// The generator's share of a latency.
+fn delay(evidence: &Evidence, metric: &Metric, op: OpId, cells: &Cells) -> Micros {
+    let timeline = evidence.timeline;
+    match metric {
+        Metric::Quantile(q) => soundness::delay(timeline, op, cells, *q),
+        Metric::Max => soundness::delay(timeline, op, cells, 1.0),
+        Metric::Mean => {
+            let lag = timeline.tally(op, cells).lag.mean();
+            lag.unwrap_or(Micros::ZERO) + timeline.heartbeat(cells).mean().unwrap_or(Micros::ZERO)
+        }
+        _ => Micros::ZERO,
+    }
+}
+
+/// The objective's value over cells; with `for D`, the value that was not bettered for D on end.
+fn value(evidence: &Evidence, objective: &Objective, op: OpId, cells: &Cells) -> Measured {
+    let (timeline, deadline) = (evidence.timeline, evidence.timeline.deadline(op));
+    let over = |cells: &Cells| {
+        measure(&objective.metric, &timeline.tally(op, cells), evidence.length(cells), deadline)
+    };
+    let whole = over(cells);
+    let Some(long) = objective.window else { return whole };
+    let cell = timeline.outline().cell.0.max(1);
+    let cells_long = ((long.0 + cell - 1) / cell).max(1) as u32;
+    let width = window_width(&objective.metric, whole.n as f64 / cells.len().max(1) as f64, cells_long);
+    let windows: Vec<(u32, Measured)> =
+        windows_of(cells, width).into_iter().map(|w| (w.0, over(&w.1))).filter(|w| w.1.n > 0).collect();
+    let badness =
+        |m: &Measured| m.value.map_or(f64::MIN, |v| objective.comparison.badness(v, objective.value));
+    let stretches = windows.windows(cells_long.div_ceil(width) as usize);
+    let least =
+        stretches.filter_map(|s| s.iter().map(|w| &w.1).min_by(|a, b| badness(a).total_cmp(&badness(b))));
+    let worst = least.max_by(|a, b| badness(a).total_cmp(&badness(b)));
+    Measured {
+        value: worst.and_then(|m| m.value),
+        censored: worst.is_some_and(|m| m.censored),
+        successes: worst.and_then(|m| m.successes),
+        interval: None,
+        n: whole.n,
+        bad: whole.bad,
+    }
+}
+
+/// The smallest window that holds enough operations for the metric, at most D.
+fn window_width(metric: &Metric, per_cell: f64, longest: u32) -> u32 {
+    let enough = match metric {
+        Metric::Quantile(q) if *q >= 0.99 => 1000.0,
+        Metric::Quantile(q) if *q >= 0.95 => 200.0,
+        _ => 1.0,
+    };
+    let fits = [1, 2, 5, 10, 15, 30].into_iter().find(|w| per_cell * f64::from(*w) >= enough);
+    fits.unwrap_or(30).min(longest)
+}
+
+/// Whole windows of cells that follow each other without a gap.
+fn windows_of(cells: &Cells, width: u32) -> Vec<(u32, Cells)> {
+    let mut windows = Vec::new();
+    let mut window = Cells::new();
+    for &cell in cells {
+        if window.last().is_some_and(|&last| last + 1 != cell) {
+            window.clear();
+        }
+        window.insert(cell);
+        if window.len() as u32 == width {
+            windows.push((cell + 1 - width, std::mem::take(&mut window)));
+        }
+    }
+    windows
+}
+
+fn of_target(
+    evidence: &Evidence,
+    objective: &Objective,
+    name: &str,
+    aggregate: Aggregate,
+    cells: &Cells,
+) -> Ruling {
+    let cell = evidence.timeline.outline().cell.0.max(1);
+    let inside = |at: Micros| u32::try_from(at.0.div_euclid(cell)).is_ok_and(|c| cells.contains(&c));
+    let scrapes = evidence.timeline.scrapes.iter().filter(|s| s.name == name && inside(s.at));
+    let seen: Vec<(f64, f64)> = scrapes.map(|s| (s.at.as_secs_f64(), s.value)).collect();
+    let m = Measured { value: aggregated(&seen, aggregate), n: seen.len() as u64, ..Measured::default() };
+    let phase = words::phase(&objective.phase);
+    let (word, reason) = match m.value {
+        None => (Word::Inconclusive, format!("{phase}, target.{name} was not seen.")),
+        Some(v) => {
+            let limit = words::limit(
+                objective.comparison,
+                &words::value(measure::unit(&objective.metric), objective.value),
+            );
+            let word = if objective.comparison.holds(v, objective.value) { Word::Pass } else { Word::Fail };
+            (word, format!("{phase}, {}; {limit}.", words::claim(&objective.metric, name, &m)))
+        }
+    };
+    Ruling { word, who: Some(format!("target.{name}")), measured: m, text: None, reason, notes: Vec::new() }
+}
+
+/// One number of scraped values (seconds, value).
+pub(super) fn aggregated(seen: &[(f64, f64)], aggregate: Aggregate) -> Option<f64> {
+    let (first, last) = (seen.first()?, seen.last()?);
+    match aggregate {
+        Aggregate::Last => Some(last.1),
+        Aggregate::Mean => Some(seen.iter().map(|s| s.1).sum::<f64>() / seen.len() as f64),
+        Aggregate::Max => seen.iter().map(|s| s.1).reduce(f64::max),
+        Aggregate::Rate => {
+            let rise: f64 = seen.windows(2).map(|p| (p[1].1 - p[0].1).max(0.0)).sum();
+            (last.0 > first.0).then(|| rise / (last.0 - first.0))
+        }
+    }
+}
+
+fn of_triggers(evidence: &Evidence, objective: &Objective) -> Vec<Ruling> {
+    let named = |a: &&Aftermath| {
+        let judged = &a.judged;
+        objective.selector.as_ref().is_none_or(|s| *s == judged.trigger || *s == judged.name)
+    };
+    let rulings: Vec<Ruling> =
+        evidence.aftermaths.iter().filter(named).map(|a| of_trigger(evidence, objective, a)).collect();
+    if rulings.is_empty() {
+        let who = objective.selector.as_deref().unwrap_or("no trigger");
+        let problem = evidence.problems.get(who).map(|p| (Word::Invalid, format!("Nothing is proven: {p}.")));
+        let (word, reason) = problem.unwrap_or_else(|| {
+            (Word::Inconclusive, format!("{who} came to pass, so there is nothing to recover from."))
+        });
+        return vec![Ruling::without(word, objective.selector.clone(), reason)];
+    }
+    rulings
+}
+
+fn of_trigger(evidence: &Evidence, objective: &Objective, aftermath: &Aftermath) -> Ruling {
+    let judged = &aftermath.judged;
+    let v = span(&objective.metric, aftermath);
+    let (word, reason) = trigger_word(evidence, objective, aftermath);
+    let m = Measured { value: v.map(|v| v.0 as f64), n: 1, ..Measured::default() };
+    let text = (aftermath.back == Return::Never).then_some("never");
+    Ruling { word, who: Some(judged.name.clone()), measured: m, text, reason, notes: Vec::new() }
+}
+
+fn span(metric: &Metric, aftermath: &Aftermath) -> Option<Micros> {
+    let judged = &aftermath.judged;
+    let v = if *metric == Metric::Outage { judged.outage } else { judged.recovery };
+    v.filter(|_| matches!(aftermath.back, Return::At(_)))
+}
+
+fn trigger_word(evidence: &Evidence, objective: &Objective, aftermath: &Aftermath) -> (Word, String) {
+    let judged = &aftermath.judged;
+    if let Some(problem) = evidence.problems.get(&judged.trigger) {
+        return (Word::Invalid, format!("Nothing is proven: {problem}."));
+    }
+    if aftermath.back == Return::Unknown {
+        let without: Vec<String> = evidence
+            .series
+            .iter()
+            .filter_map(|s| s.band.none.as_ref().map(|why| format!("{}: {why}", s.band.shape)))
+            .collect();
+        let why = if judged.shapes.is_empty() && !without.is_empty() {
+            format!(" ({})", without.join("; "))
+        } else {
+            String::new()
+        };
+        return (Word::Inconclusive, format!("{}{why}", judged.sentence));
+    }
+    if let Some(moved) = evidence.series.iter().find_map(|s| s.band.unsteady.as_ref()) {
+        return (Word::Invalid, format!("What is normal is not known: {moved}."));
+    }
+    let holds = |a: &Aftermath| {
+        let v = span(&objective.metric, a).map_or(f64::INFINITY, |v| v.0 as f64);
+        objective.comparison.holds(v, objective.value)
+    };
+    let limit = words::limit(objective.comparison, &Micros(objective.value as i64).to_string());
+    let said = format!("{} ({limit})", judged.sentence.trim_end_matches('.'));
+    let cells = &evidence.cells(&PhaseName::During(judged.trigger.clone()))
+        | &evidence.cells(&PhaseName::After(judged.trigger.clone()));
+    match holds(aftermath) {
+        true if evidence.sound.mostly_lost(&cells) => (
+            Word::Invalid,
+            format!("{said}, but squall did not send all that was planned{}.", blame(evidence, &cells)),
+        ),
+        true => (Word::Pass, format!("{said}.")),
+        false if generator_at_fault(evidence, aftermath, &cells, holds) => (
+            Word::Invalid,
+            format!(
+                "{said}, but not without the cells in which squall itself was unsound{}.",
+                blame(evidence, &cells)
+            ),
+        ),
+        false => (Word::Fail, format!("{said}.")),
+    }
+}
+
+/// A broken recovery that would hold, or would be unknown, without the unsound windows.
+fn generator_at_fault(
+    evidence: &Evidence,
+    aftermath: &Aftermath,
+    cells: &Cells,
+    holds: impl Fn(&Aftermath) -> bool,
+) -> bool {
+    let timeline = evidence.timeline;
+    let all = timeline.all_cells();
+    let skip = evidence.sound.tainted(timeline, &all, phases::largest_deadline(timeline));
+    if skip.is_empty() {
+        return false;
+    }
+    let trigger = evidence.triggers.iter().find(|t| t.name == aftermath.judged.name);
+    let again =
+        trigger.map(|t| recovery::aftermath(timeline, &evidence.series, &evidence.triggers, t, &skip));
+    evidence.sound.mostly_unsound(cells) || again.is_some_and(|a| a.back == Return::Unknown || holds(&a))
+}

@@ -1,0 +1,116 @@
+//! The tables of a judgement: operations by phase, errors, phases.
+//!
+//! Owns copying numbers out of the timeline; nothing is judged here.
+
+use super::evidence::Evidence;
+use super::judgement::{ErrorGroup, OperationPhase, OperationTable, Phase, Quantity, Run, Span};
+use crate::sample::{OpId, Outcome};
+use crate::timeline::phases::PhaseCells;
+use crate::timeline::{Tally, Timeline};
+use crate::units::Micros;
+
+pub(super) fn run(timeline: &Timeline) -> Run {
+    let (header, outline) = (&timeline.header, timeline.outline());
+    let cells = timeline.all_cells();
+    let real = timeline.operations().filter(|(_, o)| !o.flow);
+    Run {
+        profile: outline.profile.clone(),
+        chaos: outline.chaos.clone(),
+        target: outline.target.clone(),
+        command: outline.command.clone(),
+        seed: outline.seed,
+        virtual_time: outline.virtual_time,
+        started: header.started.clone(),
+        duration: outline.duration,
+        squall: header.squall.clone(),
+        host: header.host.clone(),
+        intended: real.map(|(op, _)| cells.iter().map(|&c| timeline.intended(op, c)).sum::<u64>()).sum(),
+    }
+}
+
+pub(super) fn phases(evidence: &Evidence) -> Vec<Phase> {
+    evidence.phases.iter().map(|phase| of_cells(evidence.timeline, phase)).collect()
+}
+
+fn of_cells(timeline: &Timeline, phase: &PhaseCells) -> Phase {
+    let mut spans: Vec<Span> = Vec::new();
+    for &cell in &phase.cells {
+        let (from, to) = (timeline.cell_start(cell), timeline.cell_start(cell + 1));
+        match spans.last_mut() {
+            Some(last) if last.to == from => last.to = to,
+            _ => spans.push(Span { from, to }),
+        }
+    }
+    Phase {
+        name: phase.name.clone(),
+        from: spans.first().map_or(Micros::ZERO, |s| s.from),
+        to: spans.last().map_or(Micros::ZERO, |s| s.to),
+        spans,
+    }
+}
+
+pub(super) fn operations(evidence: &Evidence) -> Vec<OperationTable> {
+    let timeline = evidence.timeline;
+    let table = |(op, o): (OpId, &crate::outline::OperationOutline)| OperationTable {
+        name: o.name.clone(),
+        shape: timeline.outline().shapes.get(o.shape).map_or(String::new(), |s| s.name.clone()),
+        flow: o.flow,
+        deadline: o.deadline,
+        phases: evidence.phases.iter().filter_map(|p| operation_phase(evidence, op, p)).collect(),
+    };
+    timeline.operations().map(table).collect()
+}
+
+fn operation_phase(evidence: &Evidence, op: OpId, phase: &PhaseCells) -> Option<OperationPhase> {
+    let tally = evidence.timeline.tally(op, &phase.cells);
+    let at = |q: f64| quantity(&tally, q, evidence.timeline.deadline(op));
+    Some(OperationPhase {
+        phase: phase.name.clone(),
+        n: tally.intended,
+        rate: tally.good() as f64 / evidence.length(&phase.cells).as_secs_f64().max(1e-9),
+        bad: tally.bad_share()?,
+        amplification: tally.amplification(),
+        p50: at(0.5)?,
+        p90: at(0.9)?,
+        p99: at(0.99)?,
+        p999: at(0.999)?,
+        max: at(1.0)?,
+        successes_p99: tally.successes.quantile(0.99),
+    })
+}
+
+fn quantity(tally: &Tally, q: f64, deadline: Micros) -> Option<Quantity> {
+    let value = tally.response.quantile(q)?;
+    Some(Quantity { value, censored: tally.censored() > 0 && value >= deadline })
+}
+
+/// What failed, the most frequent first. Flows only fail through their operations, unless they were
+/// shed before the first one.
+pub(super) fn errors(timeline: &Timeline) -> Vec<ErrorGroup> {
+    let cells = timeline.all_cells();
+    let mut groups = Vec::new();
+    for (op, o) in timeline.operations() {
+        for (&outcome, &count) in &timeline.tally(op, &cells).outcomes {
+            let counts = !outcome.kind.is_good() && (!o.flow || outcome.kind == crate::sample::Kind::Shed);
+            if counts {
+                groups.push(group(timeline, op, &o.name, outcome, count));
+            }
+        }
+    }
+    groups.sort_by_key(|g| std::cmp::Reverse(g.count));
+    groups
+}
+
+fn group(timeline: &Timeline, op: OpId, name: &str, outcome: Outcome, count: u64) -> ErrorGroup {
+    let (first, last) = timeline.span_of(op, outcome).unwrap_or_default();
+    let same = |e: &&crate::record::ErrorSample| e.op == op && Outcome::new(e.kind, e.status) == outcome;
+    ErrorGroup {
+        operation: name.to_owned(),
+        kind: outcome.kind,
+        status: outcome.status,
+        count,
+        first: timeline.cell_start(first),
+        last: timeline.cell_start(last),
+        samples: timeline.errors.iter().filter(same).take(3).cloned().collect(),
+    }
+}

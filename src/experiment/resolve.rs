@@ -110,9 +110,19 @@ struct Load {
 
 /// Objectives, abort rules and steady state.
 struct Rules {
+    /// The profile's.
     objectives: Vec<(Objective, Span)>,
+    /// The chaos plan's.
+    on_faults: Vec<(Objective, Span)>,
     abort: Vec<Objective>,
     steady: Vec<Objective>,
+}
+
+impl Rules {
+    /// All objectives, the profile's first.
+    fn all(&self) -> impl Iterator<Item = &Objective> {
+        self.objectives.iter().chain(&self.on_faults).map(|(objective, _)| objective)
+    }
 }
 
 impl Resolver<'_> {
@@ -151,12 +161,12 @@ impl Resolver<'_> {
             shapes: load.outlines,
             operations: load.operations,
             faults: timeline.iter().map(|p| p.outline.clone()).collect(),
-            objectives: rules.objectives.iter().map(|(o, _)| o.clone()).collect(),
-            abort: rules.abort,
-            steady: rules.steady,
+            objectives: rules.all().cloned().collect(),
+            abort: rules.abort.clone(),
+            steady: rules.steady.clone(),
             judge: self.judge(duration),
         };
-        self.fits_in_time(&outline, &timeline, &rules.objectives);
+        self.fits_in_time(&outline, &timeline, &rules);
         let faults: Vec<Fault> = timeline.into_iter().map(|p| p.fault).collect();
         let shapes = load.shapes;
         Some(Experiment { outline, target, shapes, data, setup, teardown, links, services, faults, secrets })
@@ -343,7 +353,7 @@ impl Resolver<'_> {
         let no_metrics = self.written.metrics.is_none()
             && self.profile.is_whole("metrics")
             && matches!(place, Some(Place::Http(_)));
-        let mut read = |notes: &mut Notes, written: &[At<String>]| -> Vec<(Objective, Span)> {
+        let read = |notes: &mut Notes, written: &[At<String>]| -> Vec<(Objective, Span)> {
             let mut out = Vec::new();
             for at in written {
                 let Some(objective) = notes.expression(at, &names) else { continue };
@@ -362,14 +372,15 @@ impl Resolver<'_> {
         let plain = |rules: Vec<(Objective, Span)>| rules.into_iter().map(|(o, _)| o).collect();
         Rules {
             objectives: read(&mut self.notes, &self.written.objectives),
+            on_faults: read(&mut self.chaos_notes, &self.plan.objectives),
             abort: plain(read(&mut self.chaos_notes, &self.plan.abort)),
             steady: plain(read(&mut self.chaos_notes, &self.plan.steady)),
         }
     }
 
     fn target(&mut self, place: system::Resolved, scope: &Scope, rules: &Rules) -> Target {
-        let objectives = rules.objectives.iter().map(|(o, _)| o);
-        let mut keep: Vec<String> = objectives
+        let mut keep: Vec<String> = rules
+            .all()
             .chain(&rules.abort)
             .chain(&rules.steady)
             .filter_map(|o| match &o.metric {
@@ -439,9 +450,12 @@ impl Resolver<'_> {
         settings
     }
 
-    fn fits_in_time(&mut self, outline: &Outline, timeline: &[Planned], objectives: &[(Objective, Span)]) {
-        for (objective, span) in objectives {
+    fn fits_in_time(&mut self, outline: &Outline, timeline: &[Planned], rules: &Rules) {
+        for (objective, span) in &rules.objectives {
             check::judgeable(&mut self.notes, outline, objective, *span);
+        }
+        for (objective, span) in &rules.on_faults {
+            check::judgeable(&mut self.chaos_notes, outline, objective, *span);
         }
         let Some(first) = check::first_trigger(outline) else { return };
         let by_fault = timeline.iter().find(|p| p.outline.at == first).map(|p| p.span);

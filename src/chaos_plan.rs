@@ -20,6 +20,8 @@ pub struct ChaosPlan {
     /// Processes that squall starts, by name. The sandbox brings `api-1` to `api-N`, `store-a` and
     /// `store-b`.
     pub services: Entries<At<Service>>,
+    /// What must hold under these faults, on top of the profile's: `errors < 5% during store_slow`.
+    pub objectives: Vec<At<String>>,
     /// Must hold before the first fault.
     pub steady: Vec<At<String>>,
     /// End the run at once when they come true.

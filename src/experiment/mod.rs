@@ -1,5 +1,20 @@
 //! The experiment: profile + chaos plan + flags, resolved and checked. What will happen, never
 //! edited afterwards; `squall plan` prints it.
+//!
+//! Owns the resolved form and, in [`resolve`], the way there with everything that is checked on it.
+
+mod check;
+mod fault;
+mod flow;
+mod notes;
+mod place;
+mod resolve;
+mod shape;
+mod system;
+#[cfg(test)]
+mod tests;
+
+pub use resolve::{Flags, Lookup, resolve};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

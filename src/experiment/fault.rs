@@ -1,0 +1,330 @@
+//! The timeline as written to faults with their times: kinds, names, repeats.
+
+use crate::chaos_plan::{self, ChaosPlan};
+use crate::diagnose::{Span, one_of, suggest};
+use crate::experiment::notes::{Notes, is_name};
+use crate::experiment::place::Guard;
+use crate::experiment::{Direction, Fault, Link, Service, Upstream};
+use crate::outline::FaultOutline;
+use crate::units::Micros;
+use crate::yaml::At;
+
+const KINDS: [&str; 8] = ["latency", "blackhole", "down", "pause", "kill", "restart", "failover", "exec"];
+/// Words of phases, which no trigger may be called.
+pub(super) const PHASES: [&str; 3] = ["warmup", "baseline", "run"];
+const SETTLE: Micros = Micros::secs(10);
+
+/// A fault with its outline and its place in the file.
+#[derive(Clone, Debug)]
+pub(super) struct Planned {
+    pub fault: Fault,
+    pub outline: FaultOutline,
+    pub span: Span,
+}
+
+/// What faults may be on.
+pub(super) struct System<'a> {
+    pub links: &'a [Link],
+    pub services: &'a [Service],
+    /// Some could not be read: say nothing about unknown ones.
+    pub links_incomplete: bool,
+    pub services_incomplete: bool,
+    pub guard: &'a Guard<'a>,
+    pub duration: Micros,
+}
+
+/// All faults, repeats as entries of their own, in order of injection.
+pub(super) fn timeline(notes: &mut Notes, plan: &ChaosPlan, system: &System<'_>) -> Vec<Planned> {
+    let mut planned = Vec::new();
+    let mut names: Vec<&str> = Vec::new();
+    for written in &plan.timeline.value {
+        let name = &written.name;
+        if !is_name(name) {
+            notes.add(
+                name.span,
+                format!("`{}` is no name for a fault", name.value),
+                "use letters, digits, `_` and `-`",
+            );
+        } else if PHASES.contains(&name.as_str()) {
+            notes.add(name.span, format!("`{}` is the name of a phase", name.value), "choose another name");
+        } else if names.contains(&name.as_str()) {
+            notes.add(name.span, format!("two faults are named `{}`", name.value), "choose another name");
+        }
+        names.push(name);
+        if let Some((fault, on, what)) = kind(notes, written, system) {
+            planned.extend(times(notes, written, system, fault, on, what));
+        }
+    }
+    planned.sort_by_key(|p: &Planned| p.outline.at);
+    planned
+}
+
+type Kind = (Fault, Option<String>, String);
+
+fn kind(notes: &mut Notes, written: &At<chaos_plan::Fault>, system: &System<'_>) -> Option<Kind> {
+    let spans = [
+        written.latency.as_ref().map(|f| f.span),
+        written.blackhole.as_ref().map(|f| f.span),
+        written.down.as_ref().map(|f| f.span),
+        written.pause.as_ref().map(|f| f.span),
+        written.kill.as_ref().map(|f| f.span),
+        written.restart.as_ref().map(|f| f.span),
+        written.failover.as_ref().map(|f| f.span),
+        written.exec.as_ref().map(|f| f.span),
+    ];
+    let given: Vec<(&str, Span)> = KINDS.iter().zip(spans).filter_map(|(k, s)| Some((*k, s?))).collect();
+    match given.as_slice() {
+        [] => {
+            let help = format!("say what to break: {}", one_of(&KINDS));
+            notes.add(written.name.span, format!("the fault `{}` breaks nothing", written.name.value), help);
+            return None;
+        }
+        [_] => {}
+        [(first, _), (second, span), ..] => {
+            let message = format!("a fault is one thing, not `{first}` and `{second}`");
+            notes.add(*span, message, "make two faults of it, with names of their own");
+            return None;
+        }
+    }
+    on_link(notes, written, system)
+        .or_else(|| on_service(notes, written, system))
+        .or_else(|| exec(notes, written))
+}
+
+fn on_link(notes: &mut Notes, written: &chaos_plan::Fault, system: &System<'_>) -> Option<Kind> {
+    if let Some(f) = &written.latency {
+        let link = link(notes, &f.link, system)?;
+        let (latency, jitter) = (f.latency.0, f.jitter.as_ref().map_or(Micros::ZERO, |j| j.value.0));
+        if let Some(at) = f.jitter.as_ref().filter(|_| jitter > latency) {
+            notes.add(at.span, "jitter beyond the latency", format!("write at most `{latency}`"));
+        }
+        let direction = f.direction.unwrap_or(Direction::Downstream);
+        let spread = if jitter > Micros::ZERO { format!(" ± {jitter}") } else { String::new() };
+        let way = match direction {
+            Direction::Downstream => "",
+            Direction::Upstream => ", requests",
+            Direction::Both => ", both ways",
+        };
+        let what = format!("latency +{latency}{spread} on {link}{way}");
+        return Some((Fault::Latency { link: link.clone(), latency, jitter, direction }, Some(link), what));
+    }
+    if let Some(f) = &written.blackhole {
+        let link = link(notes, &f.link, system)?;
+        return Some((
+            Fault::Blackhole { link: link.clone() },
+            Some(link.clone()),
+            format!("blackhole on {link}"),
+        ));
+    }
+    if let Some(f) = &written.down {
+        let link = link(notes, &f.link, system)?;
+        return Some((Fault::Down { link: link.clone() }, Some(link.clone()), format!("{link} down")));
+    }
+    let f = written.failover.as_ref()?;
+    let link = link(notes, &f.link, system)?;
+    let to = upstream(notes, &f.to, system)?;
+    let outage = notes.positive(&f.outage, "the outage of a failover");
+    let what = format!("failover of {link} to {} with {outage} of outage", f.to.value);
+    Some((Fault::Failover { link: link.clone(), to, outage, stay: f.stay }, Some(link), what))
+}
+
+fn on_service(notes: &mut Notes, written: &chaos_plan::Fault, system: &System<'_>) -> Option<Kind> {
+    if let Some(f) = &written.pause {
+        let service = service(notes, &f.service, system)?;
+        let what = format!("pause of {service}");
+        return Some((Fault::Pause { service: service.clone() }, Some(service), what));
+    }
+    if let Some(f) = &written.kill {
+        let service = service(notes, &f.service, system)?;
+        let what = format!("kill of {service}");
+        return Some((Fault::Kill { service: service.clone() }, Some(service), what));
+    }
+    let f = written.restart.as_ref()?;
+    let service = service(notes, &f.service, system)?;
+    let what = format!("restart of {service}");
+    Some((Fault::Restart { service: service.clone() }, Some(service), what))
+}
+
+fn exec(notes: &mut Notes, written: &chaos_plan::Fault) -> Option<Kind> {
+    let f = written.exec.as_ref()?;
+    for (key, at) in [("run", &f.run), ("undo", &f.undo), ("check", &f.check)] {
+        if at.first().is_none_or(|program| program.is_empty()) {
+            notes.add(at.span, format!("`{key}` names no program"), "write it like `[redis-cli, PING]`");
+        }
+    }
+    let what = format!("exec {}", f.run.join(" "));
+    let fault =
+        Fault::Exec { run: f.run.value.clone(), undo: f.undo.value.clone(), check: f.check.value.clone() };
+    Some((fault, None, what))
+}
+
+fn link(notes: &mut Notes, at: &At<String>, system: &System<'_>) -> Option<String> {
+    let known: Vec<&str> = system.links.iter().map(|l| l.name.as_str()).collect();
+    if known.contains(&at.as_str()) || system.links_incomplete {
+        return Some(at.value.clone());
+    }
+    let help = match known.is_empty() {
+        true => "declare it: `links: {name: {listen: ..., upstream: ...}}`".to_owned(),
+        false => suggest(at, known),
+    };
+    notes.add(at.span, format!("there is no link `{}`", at.value), help);
+    None
+}
+
+fn service(notes: &mut Notes, at: &At<String>, system: &System<'_>) -> Option<String> {
+    let known: Vec<&str> = system.services.iter().map(|s| s.name.as_str()).collect();
+    if known.contains(&at.as_str()) || system.services_incomplete {
+        return Some(at.value.clone());
+    }
+    let help = match known.is_empty() {
+        true => "declare it: `services: {name: {start: [...], ready: {...}}}`".to_owned(),
+        false => suggest(at, known),
+    };
+    notes.add(at.span, format!("there is no service `{}`", at.value), help);
+    None
+}
+
+/// A service of the sandbox by its name, or an address.
+fn upstream(notes: &mut Notes, at: &At<String>, system: &System<'_>) -> Option<Upstream> {
+    let own = system.services.iter().filter(|s| s.command.is_none());
+    let own: Vec<&str> = own.map(|s| s.name.as_str()).collect();
+    if own.contains(&at.as_str()) {
+        return Some(Upstream::Service(at.value.clone()));
+    }
+    if !at.contains(':') {
+        let help = if own.is_empty() {
+            "write an address, such as `127.0.0.1:6380`".to_owned()
+        } else {
+            suggest(at, own)
+        };
+        notes.add(at.span, format!("`{}` is nothing to fail over to", at.value), help);
+        return None;
+    }
+    match system.guard.address(at) {
+        Ok(address) => Some(Upstream::Address(address)),
+        Err(refusal) => {
+            notes.add(at.span, refusal.message, refusal.help);
+            None
+        }
+    }
+}
+
+/// `at`, `for`, `every` and `times` as entries of the timeline.
+fn times(
+    notes: &mut Notes,
+    written: &At<chaos_plan::Fault>,
+    system: &System<'_>,
+    fault: Fault,
+    on: Option<String>,
+    what: String,
+) -> Vec<Planned> {
+    let length = length(notes, written, &fault);
+    let settle = written.settle.as_ref().map_or(SETTLE, |s| s.value.0);
+    let at = written.at.value.0;
+    let lasts = length.unwrap_or(match &fault {
+        Fault::Failover { outage, .. } => *outage,
+        _ => Micros::ZERO,
+    });
+    if at + lasts > system.duration {
+        let message = format!("this fault ends at {}, the load at {}", at + lasts, system.duration);
+        let help = format!("raise `duration` to {} or more", at + lasts + settle);
+        notes.add(written.at.span, message, help);
+    }
+    if let Some(at) = written.expect.filter(|_| !on_a_link(&fault)).map(|_| written.name.span) {
+        notes.add(at, "`expect: no_traffic` is for faults on a link", "leave it out");
+    }
+    let count = repeats(notes, written, system.duration, lasts, settle);
+    let every = written.every.as_ref().map_or(Micros::ZERO, |e| e.value.0);
+    let name = &written.name.value;
+    let outline = |k: i64| FaultOutline {
+        name: if count > 1 { format!("{name}#{}", k + 1) } else { name.clone() },
+        trigger: name.clone(),
+        what: what.clone(),
+        on: on.clone(),
+        at: at + every * k,
+        length,
+        settle,
+        expect_no_traffic: written.expect.is_some(),
+    };
+    (0..count)
+        .map(|k| Planned { fault: fault.clone(), outline: outline(k), span: written.name.span })
+        .collect()
+}
+
+fn on_a_link(fault: &Fault) -> bool {
+    matches!(
+        fault,
+        Fault::Latency { .. } | Fault::Blackhole { .. } | Fault::Down { .. } | Fault::Failover { .. }
+    )
+}
+
+/// Windowed faults need `for`, one-shots refuse it, `kill` and `exec` may have it.
+fn length(notes: &mut Notes, written: &chaos_plan::Fault, fault: &Fault) -> Option<Micros> {
+    let name = &written.name;
+    match (fault, &written.length) {
+        (Fault::Restart { .. }, Some(at)) => {
+            notes.add(at.span, "a restart has no length", "leave `for` out, or use `kill` with `for`");
+            None
+        }
+        (Fault::Failover { .. }, Some(at)) => {
+            notes.add(
+                at.span,
+                "a failover has no length",
+                "leave `for` out: `outage` says how long nothing answers",
+            );
+            None
+        }
+        (_, Some(at)) => Some(notes.positive(at, "a fault")),
+        (Fault::Restart { .. } | Fault::Failover { .. } | Fault::Kill { .. } | Fault::Exec { .. }, None) => {
+            None
+        }
+        (_, None) => {
+            notes.add(name.span, format!("how long does `{}` last?", name.value), "add `for: 20s`");
+            None
+        }
+    }
+}
+
+/// How often the fault happens, with the checks on `every` and `times`.
+fn repeats(
+    notes: &mut Notes,
+    written: &chaos_plan::Fault,
+    duration: Micros,
+    lasts: Micros,
+    settle: Micros,
+) -> i64 {
+    let times = written.times.as_ref();
+    let Some(every) = &written.every else {
+        if let Some(at) = times.filter(|t| t.value > 1) {
+            notes.add(at.span, "`times` without `every`", "say how far apart: `every: 20s`");
+        }
+        return 1;
+    };
+    let gap = notes.positive(every, "the time between repeats");
+    if gap < lasts + settle {
+        let message = format!("repeats every {gap} leave {} to settle, it takes {settle}", gap - lasts);
+        let help = format!(
+            "write `every: {}s` or more, or a shorter `settle`",
+            (lasts + settle).as_secs_f64().ceil()
+        );
+        notes.add(every.span, message, help);
+    }
+    let first = written.at.value.0;
+    let fitting =
+        if gap > Micros::ZERO { ((duration - first - lasts).0.max(0) / gap.0 + 1).min(1000) } else { 1 };
+    match times {
+        Some(at) if at.value == 0 => {
+            notes.add(at.span, "0 times is never", "write 1 or more");
+            1
+        }
+        Some(at) if i64::from(at.value) > fitting => {
+            let needed = first + gap * (i64::from(at.value) - 1) + lasts;
+            let message =
+                format!("only {fitting} of {} repeats fit before the load ends at {duration}", at.value);
+            notes.add(at.span, message, format!("raise `duration` to {needed} or more"));
+            fitting
+        }
+        Some(at) => i64::from(at.value),
+        None => fitting,
+    }
+}

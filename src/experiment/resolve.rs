@@ -1,0 +1,474 @@
+//! Profile + chaos plan + flags to an experiment, with everything that is wrong in one list.
+
+use std::collections::BTreeSet;
+
+use crate::chaos_plan::{ChaosPlan, Judge};
+use crate::diagnose::{self, Problem, Span};
+use crate::experiment::fault::{PHASES, Planned, System};
+use crate::experiment::flow::{Flow, Part};
+use crate::experiment::notes::{Notes, is_name};
+use crate::experiment::place::Guard;
+use crate::experiment::{
+    Data, Experiment, Fault, Link, Place, Service, Setup, Shape, Step, Target, Teardown, check, fault, shape,
+    system,
+};
+use crate::objective::{Metric, Names, Objective};
+use crate::outline::{JudgeSettings, OperationOutline, Outline, ShapeOutline};
+use crate::profile::{self, Profile};
+use crate::redact::{ordered, redact};
+use crate::template::{ALWAYS, Scope};
+use crate::units::Micros;
+use crate::yaml::{At, Document};
+
+pub use crate::experiment::place::Lookup;
+
+/// What the command line adds.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// `--target`: `sandbox` or URLs, instead of the profile's.
+    pub target: Vec<String>,
+    /// `--duration`, instead of the profile's.
+    pub duration: Option<Micros>,
+    /// `--seed`, or one that the caller drew.
+    pub seed: u64,
+    /// `--virtual`.
+    pub virtual_time: bool,
+    /// `--allow-target`: hosts outside loopback that may be loaded.
+    pub allow_target: Vec<String>,
+    /// Flaws of the sandbox, on top of the profile's.
+    pub flaws: Vec<String>,
+    /// The command that runs it again.
+    pub command: String,
+}
+
+/// Width of a cell of an unscaled run.
+const CELL: Micros = Micros::SECOND;
+
+/// Resolves and checks. The problems of the documents themselves come first; what could not be read
+/// is not held against the rest.
+pub fn resolve(
+    profile: &Document<Profile>,
+    chaos: Option<&Document<ChaosPlan>>,
+    flags: &Flags,
+    lookup: Lookup<'_>,
+) -> Result<Experiment, Vec<Problem>> {
+    let mut problems = profile.problems.clone();
+    problems.extend(chaos.iter().flat_map(|c| c.problems.clone()));
+    let mut experiment = None;
+    if let Some(written) = &profile.value {
+        let nothing = Document {
+            name: String::new(),
+            source: profile.source.clone(),
+            value: Some(ChaosPlan::default()),
+            problems: Vec::new(),
+            lost: Vec::new(),
+            secrets: Vec::new(),
+        };
+        let chaos_document = chaos.unwrap_or(&nothing);
+        let plan = chaos_document.value.clone().unwrap_or_default();
+        let mut resolver = Resolver {
+            profile,
+            written,
+            chaos: chaos_document,
+            plan: &plan,
+            flags,
+            guard: Guard { lookup, allowed: &flags.allow_target },
+            notes: Notes::new(&profile.source),
+            chaos_notes: Notes::new(&chaos_document.source),
+        };
+        experiment = resolver.resolve(chaos.map(|c| c.name.clone()));
+        problems.append(&mut resolver.notes.problems);
+        problems.append(&mut resolver.chaos_notes.problems);
+    }
+    diagnose::sort(&mut problems);
+    problems.dedup();
+    match experiment {
+        Some(experiment) if problems.is_empty() => Ok(experiment),
+        _ => Err(problems),
+    }
+}
+
+struct Resolver<'a> {
+    profile: &'a Document<Profile>,
+    written: &'a Profile,
+    chaos: &'a Document<ChaosPlan>,
+    plan: &'a ChaosPlan,
+    flags: &'a Flags,
+    guard: Guard<'a>,
+    /// About the profile.
+    notes: Notes,
+    /// About the chaos plan.
+    chaos_notes: Notes,
+}
+
+/// The shapes with all that belongs to them.
+struct Load {
+    shapes: Vec<Shape>,
+    outlines: Vec<ShapeOutline>,
+    operations: Vec<OperationOutline>,
+}
+
+/// Objectives, abort rules and steady state.
+struct Rules {
+    /// The profile's.
+    objectives: Vec<(Objective, Span)>,
+    /// The chaos plan's.
+    on_faults: Vec<(Objective, Span)>,
+    abort: Vec<Objective>,
+    steady: Vec<Objective>,
+}
+
+impl Rules {
+    /// All objectives, the profile's first.
+    fn all(&self) -> impl Iterator<Item = &Objective> {
+        self.objectives.iter().chain(&self.on_faults).map(|(objective, _)| objective)
+    }
+}
+
+impl Resolver<'_> {
+    fn resolve(&mut self, chaos_name: Option<String>) -> Option<Experiment> {
+        let duration = self.duration();
+        let mut scope = self.scope();
+        let setup = self.setup(&mut scope);
+        let load = self.load(duration, &scope);
+        let teardown = self.teardown(&scope);
+        let data = self.data();
+
+        let at = &self.written.target;
+        let place = system::place(&mut self.notes, &self.guard, at, &self.flags.target, &self.flags.flaws);
+        let (links, services) = self.system(place.as_ref().map(|p| &p.place));
+        let timeline = self.timeline(duration, &links, &services, place.is_none());
+        self.triggers_have_names_of_their_own(&timeline, &load);
+        let rules = self.rules(&timeline, &load, place.as_ref().map(|p| &p.place));
+        let place = place?;
+        self.virtual_time(&place.place, &timeline, &links, &services);
+
+        let mut secrets = self.profile.secrets.clone();
+        secrets.extend(self.chaos.secrets.iter().cloned());
+        secrets.extend(place.secrets.iter().cloned());
+        let secrets = ordered(secrets);
+        let shown = place.shown.clone();
+        let target = self.target(place, &scope, &rules);
+        let outline = Outline {
+            profile: self.profile.name.clone(),
+            chaos: chaos_name,
+            target: redact(&shown, &secrets),
+            command: redact(&self.flags.command, &secrets),
+            seed: self.flags.seed,
+            virtual_time: self.flags.virtual_time,
+            cell: CELL,
+            duration,
+            shapes: load.outlines,
+            operations: load.operations,
+            faults: timeline.iter().map(|p| p.outline.clone()).collect(),
+            objectives: rules.all().cloned().collect(),
+            abort: rules.abort.clone(),
+            steady: rules.steady.clone(),
+            judge: self.judge(duration),
+        };
+        self.fits_in_time(&outline, &timeline, &rules);
+        let faults: Vec<Fault> = timeline.into_iter().map(|p| p.fault).collect();
+        let shapes = load.shapes;
+        Some(Experiment { outline, target, shapes, data, setup, teardown, links, services, faults, secrets })
+    }
+
+    fn duration(&mut self) -> Micros {
+        match self.flags.duration {
+            Some(duration) if duration > Micros::ZERO => duration,
+            Some(_) => {
+                self.notes.flag("--duration must be longer than nothing", "write it like `--duration 90s`");
+                CELL
+            }
+            None => self.notes.positive(&self.written.duration, "the load"),
+        }
+    }
+
+    /// What every template may speak of, setup's captures left out.
+    fn scope(&self) -> Scope {
+        Scope {
+            names: ALWAYS.iter().map(|w| (*w).to_owned()).collect(),
+            data: self.written.data.iter().map(|(name, _)| name.value.clone()).collect(),
+            setup: BTreeSet::new(),
+            incomplete: !["data", "setup", "shapes"].iter().all(|key| self.profile.is_whole(key)),
+        }
+    }
+
+    fn data(&mut self) -> Vec<(String, Data)> {
+        let mut out = Vec::new();
+        for (name, data) in self.written.data.iter() {
+            if !is_name(name) || name.contains(['-', '.']) {
+                let help = "use letters, digits and `_`";
+                self.notes.add(name.span, format!("`{}` is no name for data", name.value), help);
+            }
+            out.push((name.value.clone(), self.source(data)));
+        }
+        out
+    }
+
+    fn source(&mut self, data: &At<profile::Data>) -> Data {
+        match &data.value {
+            profile::Data::Sequence(s) => Data::Sequence { start: s.start, step: s.step.unwrap_or(1) },
+            profile::Data::Random(r) => {
+                if r.from > r.to {
+                    let help = format!("write `{{from: {}, to: {}}}`", r.to, r.from);
+                    self.notes.add(data.span, "the range ends before it begins", help);
+                }
+                Data::Random { from: r.from, to: r.to }
+            }
+            profile::Data::List(items) | profile::Data::Pick(items) => {
+                if items.is_empty() {
+                    self.notes.add(data.span, "a list of nothing", "write it like `[us, eu]`");
+                }
+                match &data.value {
+                    profile::Data::List(_) => Data::List(items.clone()),
+                    _ => Data::Pick(items.clone()),
+                }
+            }
+        }
+    }
+
+    /// Steps that are not measured; gives back the names that they capture.
+    fn aside(&mut self, steps: &[At<profile::Step>], scope: &Scope) -> (Vec<Step>, BTreeSet<String>) {
+        let mut operations = Vec::new();
+        let mut flow = Flow {
+            notes: &mut self.notes,
+            operations: &mut operations,
+            part: Part::Aside,
+            shape: 0,
+            timeout: None,
+            scope: scope.clone(),
+            captured: BTreeSet::new(),
+            in_group: false,
+        };
+        let (steps, _) = flow.steps(steps);
+        let captured = flow.captured;
+        (steps, captured)
+    }
+
+    fn setup(&mut self, scope: &mut Scope) -> Setup {
+        let Some(written) = &self.written.setup else { return Setup::default() };
+        let within = written.within.as_ref();
+        let within = within.map_or(Micros::secs(60), |w| self.notes.positive(w, "setup"));
+        let (steps, captured) = self.aside(&written.steps, scope);
+        scope.setup = captured;
+        Setup { steps, retries: written.retries.unwrap_or(3), within }
+    }
+
+    fn teardown(&mut self, scope: &Scope) -> Teardown {
+        let Some(written) = &self.written.teardown else { return Teardown::default() };
+        let within = written.within.as_ref();
+        let within = within.map_or(Micros::secs(20), |w| self.notes.positive(w, "teardown"));
+        Teardown { steps: self.aside(&written.steps, scope).0, within }
+    }
+
+    fn load(&mut self, duration: Micros, scope: &Scope) -> Load {
+        let frame = shape::Frame { duration, cell: CELL, seed: self.flags.seed, scope };
+        let mut load = Load { shapes: Vec::new(), outlines: Vec::new(), operations: Vec::new() };
+        for (index, (name, written)) in self.written.shapes.iter().enumerate() {
+            let (shape, outline) =
+                shape::resolve(&mut self.notes, &frame, index, name, written, &mut load.operations);
+            load.shapes.push(shape);
+            load.outlines.push(outline);
+        }
+        if load.shapes.is_empty() && self.profile.is_whole("shapes") {
+            let help = "add one: `shapes: {name: {arrival: {constant: {rate: 50/s}}, flow: [...]}}`";
+            self.notes.add(Span::default(), "a profile without shapes sends nothing", help);
+        }
+        self.shapes_and_operations_differ(&load);
+        load
+    }
+
+    fn shapes_and_operations_differ(&mut self, load: &Load) {
+        for (name, written) in self.written.shapes.iter() {
+            let clash = load.operations.iter().any(|o| !o.flow && o.name == name.value);
+            if clash {
+                let message = format!("`{}` is a shape and an operation", name.value);
+                self.notes.add(
+                    name.span,
+                    message,
+                    "the flow as a whole goes by the shape's name: rename one",
+                );
+            }
+            if written.trigger && PHASES.contains(&name.as_str()) {
+                let message = format!("`{}` is the name of a phase", name.value);
+                self.notes.add(name.span, message, "choose another name");
+            }
+        }
+    }
+
+    fn system(&mut self, place: Option<&Place>) -> (Vec<Link>, Vec<Service>) {
+        let (mut links, mut services) = match place {
+            Some(Place::Sandbox(options)) => system::sandbox_system(options),
+            _ => (Vec::new(), Vec::new()),
+        };
+        system::links(&mut self.chaos_notes, &self.guard, self.plan, &mut links);
+        system::services(&mut self.chaos_notes, &self.guard, self.plan, &mut services);
+        (links, services)
+    }
+
+    fn timeline(
+        &mut self,
+        duration: Micros,
+        links: &[Link],
+        services: &[Service],
+        no_place: bool,
+    ) -> Vec<Planned> {
+        let declared = |written: usize, known: usize| no_place || known < written;
+        let system = System {
+            links,
+            services,
+            links_incomplete: !self.chaos.is_whole("links") || declared(self.plan.links.0.len(), links.len()),
+            services_incomplete: !self.chaos.is_whole("services")
+                || declared(self.plan.services.0.len(), services.len()),
+            guard: &self.guard,
+            duration,
+        };
+        let timeline = fault::timeline(&mut self.chaos_notes, self.plan, &system);
+        check::overlaps(&mut self.chaos_notes, &timeline, duration);
+        timeline
+    }
+
+    fn triggers_have_names_of_their_own(&mut self, timeline: &[Planned], load: &Load) {
+        for planned in timeline {
+            let name = &planned.outline.trigger;
+            if load.outlines.iter().any(|s| s.name == *name) {
+                let message = format!("`{name}` is a shape of the profile already");
+                self.chaos_notes.add(planned.span, message, "choose another name for the fault");
+            }
+        }
+    }
+
+    fn rules(&mut self, timeline: &[Planned], load: &Load, place: Option<&Place>) -> Rules {
+        let shapes_known = self.profile.is_whole("shapes");
+        let operations = load.operations.iter().map(|o| o.name.clone()).collect::<BTreeSet<_>>();
+        let mut triggers: BTreeSet<String> =
+            self.plan.timeline.iter().map(|f| f.name.value.clone()).collect();
+        triggers.extend(timeline.iter().map(|p| p.outline.trigger.clone()));
+        triggers.extend(load.outlines.iter().filter(|s| s.trigger).map(|s| s.name.clone()));
+        let triggers_known = shapes_known && self.chaos.is_whole("timeline");
+        let names = Names {
+            operations: shapes_known.then(|| operations.into_iter().collect()),
+            triggers: triggers_known.then(|| triggers.into_iter().collect()),
+        };
+        let no_metrics = self.written.metrics.is_none()
+            && self.profile.is_whole("metrics")
+            && matches!(place, Some(Place::Http(_)));
+        let read = |notes: &mut Notes, written: &[At<String>]| -> Vec<(Objective, Span)> {
+            let mut out = Vec::new();
+            for at in written {
+                let Some(objective) = notes.expression(at, &names) else { continue };
+                if let (Metric::Target { name, .. }, true) = (&objective.metric, no_metrics) {
+                    let message = format!("nothing reads the target's metric `{name}`");
+                    notes.add(
+                        at.span,
+                        message,
+                        "say where it is: `metrics: {path: /metrics}` in the profile",
+                    );
+                }
+                out.push((objective, at.span));
+            }
+            out
+        };
+        let plain = |rules: Vec<(Objective, Span)>| rules.into_iter().map(|(o, _)| o).collect();
+        Rules {
+            objectives: read(&mut self.notes, &self.written.objectives),
+            on_faults: read(&mut self.chaos_notes, &self.plan.objectives),
+            abort: plain(read(&mut self.chaos_notes, &self.plan.abort)),
+            steady: plain(read(&mut self.chaos_notes, &self.plan.steady)),
+        }
+    }
+
+    fn target(&mut self, place: system::Resolved, scope: &Scope, rules: &Rules) -> Target {
+        let mut keep: Vec<String> = rules
+            .all()
+            .chain(&rules.abort)
+            .chain(&rules.steady)
+            .filter_map(|o| match &o.metric {
+                Metric::Target { name, .. } => Some(name.clone()),
+                _ => None,
+            })
+            .collect();
+        keep.sort();
+        keep.dedup();
+        system::target(&mut self.notes, self.written, place, scope, keep)
+    }
+
+    /// In virtual time there are no processes, programs and networks but the sandbox's own.
+    fn virtual_time(&mut self, place: &Place, timeline: &[Planned], links: &[Link], services: &[Service]) {
+        if !self.flags.virtual_time {
+            return;
+        }
+        let help = "run it without `--virtual`";
+        if matches!(place, Place::Http(_)) {
+            self.notes.flag(
+                "--virtual runs against the sandbox only",
+                "add `--target sandbox`, or leave `--virtual` out",
+            );
+        }
+        for planned in timeline.iter().filter(|p| matches!(p.fault, Fault::Exec { .. })) {
+            self.chaos_notes.add(planned.span, "programs cannot run in virtual time", help);
+        }
+        let foreign_link = links.iter().any(|l| l.listen.is_some());
+        if let Some((name, _)) = self.plan.links.0.first().filter(|_| foreign_link) {
+            self.chaos_notes.add(name.span, "links to other systems cannot be in virtual time", help);
+        }
+        let foreign_service = services.iter().any(|s| s.command.is_some());
+        if let Some((name, _)) = self.plan.services.0.first().filter(|_| foreign_service) {
+            self.chaos_notes.add(name.span, "other processes cannot run in virtual time", help);
+        }
+    }
+
+    fn judge(&mut self, duration: Micros) -> JudgeSettings {
+        let (written, default): (&Judge, _) = (&self.plan.judge, JudgeSettings::default());
+        let time =
+            |at: &Option<At<crate::written::Duration>>, default| at.as_ref().map_or(default, |d| d.value.0);
+        let count = |at: &Option<At<u32>>, default| at.as_ref().map_or(default, |n| n.value);
+        for at in [&written.windows, &written.stretch_windows].into_iter().flatten() {
+            if at.value == 0 {
+                self.chaos_notes.add(at.span, "0 windows show nothing", "write 1 or more");
+            }
+        }
+        let settings = JudgeSettings {
+            warmup: time(&written.warmup, default.warmup),
+            baseline: time(&written.baseline, default.baseline),
+            windows: count(&written.windows, default.windows),
+            stretch: time(&written.stretch, default.stretch),
+            stretch_windows: count(&written.stretch_windows, default.stretch_windows),
+        };
+        if settings.warmup >= duration {
+            let message =
+                format!("the load ends at {duration}, before the warm-up of {} does", settings.warmup);
+            match &written.warmup {
+                Some(at) => self.chaos_notes.add(at.span, message, "shorten it, or raise `duration`"),
+                None => self.notes.add(
+                    self.written.duration.span,
+                    message,
+                    "raise `duration`, or set `judge: {warmup: ...}` in a chaos plan",
+                ),
+            }
+        }
+        settings
+    }
+
+    fn fits_in_time(&mut self, outline: &Outline, timeline: &[Planned], rules: &Rules) {
+        for (objective, span) in &rules.objectives {
+            check::judgeable(&mut self.notes, outline, objective, *span);
+        }
+        for (objective, span) in &rules.on_faults {
+            check::judgeable(&mut self.chaos_notes, outline, objective, *span);
+        }
+        let Some(first) = check::first_trigger(outline) else { return };
+        let by_fault = timeline.iter().find(|p| p.outline.at == first).map(|p| p.span);
+        match by_fault {
+            Some(span) => check::baseline(&mut self.chaos_notes, outline, Some((first, span))),
+            None => {
+                let shapes = self.written.shapes.iter();
+                let of = |s: &&(At<String>, At<profile::Shape>)| {
+                    s.1.trigger && s.1.start.as_ref().map_or(Micros::ZERO, |t| t.value.0) == first
+                };
+                let span = shapes.clone().find(of).map(|(name, _)| name.span);
+                check::baseline(&mut self.notes, outline, span.map(|s| (first, s)));
+            }
+        }
+    }
+}

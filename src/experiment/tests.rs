@@ -1,0 +1,1 @@
+//! What resolves to what, and what is refused in which words.

@@ -1,0 +1,92 @@
+//! Every shipped YAML is read, checked against its schema's copy, and resolved.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use squall::diagnose::render;
+use squall::experiment::{Experiment, Flags, resolve};
+use squall::{chaos_plan, profile};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn yaml_files(folder: &str) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|e| e == "yaml"));
+    files.sort();
+    assert!(!files.is_empty(), "{folder}");
+    files
+}
+
+fn environment() -> BTreeMap<String, String> {
+    let pairs =
+        [("SQUALL_LIVEKIT_KEY", "0123456789abcdef0123456789abcdef"), ("SQUALL_LIVEKIT_DIR", "/tmp/livekit")];
+    pairs.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+}
+
+fn lookup(host: &str, _: u16) -> Result<Vec<SocketAddr>, String> {
+    Err(format!("no name is looked up in this test: {host}"))
+}
+
+fn load(profile_file: &Path, chaos_file: Option<&Path>, flags: &Flags) -> Experiment {
+    let read = |file: &Path| (file.display().to_string(), std::fs::read_to_string(file).unwrap());
+    let (path, text) = read(profile_file);
+    let profile = profile::read(&path, &text, &environment());
+    let chaos = chaos_file.map(|file| {
+        let (path, text) = read(file);
+        chaos_plan::read(&path, &text, &environment())
+    });
+    resolve(&profile, chaos.as_ref(), flags, &lookup)
+        .unwrap_or_else(|problems| panic!("{}", render(&problems, false)))
+}
+
+#[test]
+fn every_profile_resolves_alone() {
+    for file in yaml_files("profiles") {
+        let experiment = load(&file, None, &Flags::default());
+        assert!(!experiment.outline.objectives.is_empty(), "{}", file.display());
+    }
+}
+
+#[test]
+fn every_chaos_plan_resolves_with_the_profiles_of_its_target() {
+    for chaos in yaml_files("chaos") {
+        let livekit = chaos.file_name().unwrap().to_str().unwrap().starts_with("livekit");
+        for profile in yaml_files("profiles") {
+            let same = profile.file_name().unwrap().to_str().unwrap().starts_with("livekit") == livekit;
+            if same {
+                let experiment = load(&profile, Some(&chaos), &Flags::default());
+                assert!(!experiment.faults.is_empty());
+                assert_eq!(experiment.faults.len(), experiment.outline.faults.len());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_shipped_file_names_its_schema() {
+    for (folder, schema) in [("profiles", "profile"), ("chaos", "chaos")] {
+        for file in yaml_files(folder) {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let first = format!("# yaml-language-server: $schema=../docs/schema/{schema}.schema.json");
+            assert_eq!(text.lines().next(), Some(first.as_str()), "{}", file.display());
+        }
+    }
+}
+
+/// With `SQUALL_UPDATE_SCHEMAS` set the copies are written anew.
+#[test]
+fn the_schemas_in_docs_are_those_of_the_code() {
+    for (name, schema) in [("profile", profile::schema()), ("chaos", chaos_plan::schema())] {
+        let file = root().join(format!("docs/schema/{name}.schema.json"));
+        let now = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+        if std::env::var_os("SQUALL_UPDATE_SCHEMAS").is_some() {
+            std::fs::write(&file, &now).unwrap();
+        }
+        let kept = std::fs::read_to_string(&file).unwrap_or_default();
+        assert!(kept == now, "{name} has changed: run SQUALL_UPDATE_SCHEMAS=1 cargo test --test shipped");
+    }
+}

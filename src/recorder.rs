@@ -7,14 +7,19 @@ use std::io::{self, Write};
 use std::rc::Rc;
 
 use crate::history::HistoryWriter;
-use crate::record::{Header, Record};
+use crate::record::{Header, Record, ServiceEvent, SetupEvent};
 use crate::sample::{Kind, OpId};
 use crate::timeline::Timeline;
+use crate::units::Micros;
+use crate::world::World;
 
 /// Samples kept per operation, kind and status over all shards.
 const ERROR_SAMPLES: u32 = 3;
 
 struct Inner {
+    world: World,
+    /// The start of the load; none before `begin`.
+    zero: Option<Micros>,
     history: HistoryWriter<Box<dyn Write>>,
     timeline: Option<Timeline>,
     /// What happened before the header could be written.
@@ -28,9 +33,12 @@ struct Inner {
 pub struct Recorder(Rc<RefCell<Inner>>);
 
 impl Recorder {
-    /// Records into `out`; what comes before `begin` is kept until then.
-    pub fn new(out: Box<dyn Write>) -> Recorder {
+    /// Records into `out`; what comes before `begin` is kept until then, and its times are shifted so
+    /// that they count from the start of the load.
+    pub fn new(world: World, out: Box<dyn Write>) -> Recorder {
         Recorder(Rc::new(RefCell::new(Inner {
+            world,
+            zero: None,
             history: HistoryWriter::new(out),
             timeline: None,
             early: Vec::new(),
@@ -39,18 +47,23 @@ impl Recorder {
         })))
     }
 
-    /// Writes the header and whatever was recorded before it.
-    pub fn begin(&self, header: Header) {
-        let mut inner = self.0.borrow_mut();
-        inner.timeline = Some(Timeline::new(header.clone()));
-        inner.append(vec![Record::Header(Box::new(header))]);
-        let early = std::mem::take(&mut inner.early);
-        drop(inner);
-        self.write(early);
+    /// The time for what happens now: since the start of the load, or provisional before that is known.
+    pub fn now(&self) -> Micros {
+        let inner = self.0.borrow();
+        inner.world.now() - inner.zero.unwrap_or(Micros::ZERO)
     }
 
-    pub fn begun(&self) -> bool {
-        self.0.borrow().timeline.is_some()
+    /// Writes the header and whatever was recorded before it; the load starts at `zero` of the world
+    /// that was handed in.
+    pub fn begin(&self, zero: Micros, header: Header) {
+        let mut inner = self.0.borrow_mut();
+        inner.zero = Some(zero);
+        inner.timeline = Some(Timeline::new(header.clone()));
+        inner.append(vec![Record::Header(Box::new(header))]);
+        let mut early = std::mem::take(&mut inner.early);
+        drop(inner);
+        early.iter_mut().for_each(|record| shift(record, zero));
+        self.write(early);
     }
 
     pub fn write(&self, mut records: Vec<Record>) {
@@ -78,6 +91,16 @@ impl Recorder {
     /// The first error of writing, if any: the disk is full, the folder is gone.
     pub fn take_error(&self) -> Option<io::Error> {
         self.0.borrow_mut().failed.take()
+    }
+}
+
+/// Moves the time of a record that was made before the load.
+fn shift(record: &mut Record, zero: Micros) {
+    match record {
+        Record::Service(ServiceEvent { at, .. })
+        | Record::Setup(SetupEvent { at, .. })
+        | Record::Note { at, .. } => *at = *at - zero,
+        _ => {}
     }
 }
 

@@ -147,6 +147,27 @@ pub fn bytes(n: u64) -> String {
     }
 }
 
+/// Wall time (microseconds since 1970, UTC) as RFC 3339 to the second: `2026-11-21T08:12:00Z`.
+pub fn rfc3339(wall: i64) -> String {
+    let (days, second) = (wall.div_euclid(86_400_000_000), wall.rem_euclid(86_400_000_000) / 1_000_000);
+    let (year, month, day) = civil(days);
+    let (h, m, s) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}Z")
+}
+
+/// Year, month and day of a day number since 1970-01-01, in the proleptic Gregorian calendar: years are
+/// counted from March, so that the leap day comes last (Richards' algorithm in its 400-year form).
+fn civil(days: i64) -> (i64, i64, i64) {
+    let since_march_0000 = days + 719_468;
+    let (era, of_era) = (since_march_0000.div_euclid(146_097), since_march_0000.rem_euclid(146_097));
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
+}
+
 /// Reads `250ms`, `10s`, `1m30s`, `2h`. A bare number is refused with the form to use.
 pub fn parse_duration(text: &str) -> Result<Micros, String> {
     let text = text.trim();
@@ -268,6 +289,13 @@ mod tests {
         ];
         for (us, text) in rows {
             assert_eq!(Micros(us).to_string(), text);
+        }
+        for (wall, text) in [
+            (946_684_800_000_000, "2000-01-01T00:00:00Z"),
+            (1_709_208_000_000_000, "2024-02-29T12:00:00Z"),
+            (1_795_248_720_000_000, "2026-11-21T08:12:00Z"),
+        ] {
+            assert_eq!(rfc3339(wall), text);
         }
         assert_eq!(clock(Micros(95_020_000)), "1:35.02");
         assert_eq!(grouped(9_870_123), "9,870,123");

@@ -79,7 +79,7 @@ impl Program {
         Ok(Program { templates: compiler.templates, steps })
     }
 
-    /// Renders a request; `auth` is the Authorization header.
+    /// Renders a request; `auth` is the header that identifies the user.
     ///
     /// # Errors
     /// In words: a variable is missing, or what a template made is no URI or header.
@@ -87,7 +87,7 @@ impl Program {
         &self,
         request: &Request,
         vars: &Arc<Vars>,
-        auth: Option<&HeaderValue>,
+        auth: Option<&(HeaderName, HeaderValue)>,
     ) -> Result<http::Request<Full<Bytes>>, String> {
         let context = Value::from_dyn_object(vars.clone());
         let uri = match &request.uri {
@@ -111,8 +111,8 @@ impl Program {
             let value = HeaderValue::from_str(&text).map_err(|_| format!("`{text}` is no header value"))?;
             headers.insert(name, value);
         }
-        if let Some(auth) = auth {
-            headers.entry(http::header::AUTHORIZATION).or_insert_with(|| auth.clone());
+        if let Some((name, value)) = auth {
+            headers.entry(name).or_insert_with(|| value.clone());
         }
         Ok(rendered)
     }

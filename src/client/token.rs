@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::HeaderValue;
+use http::header::AUTHORIZATION;
+use http::{HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
 use super::compile::{Common, Program, Step};
@@ -42,12 +43,18 @@ impl Tokens {
     }
 
     /// The header for this flow's user at wall time `wall` (microseconds since 1970).
-    pub fn header(&self, vars: &Arc<Vars>, wall: i64) -> Result<Option<HeaderValue>, String> {
+    pub fn header(&self, vars: &Arc<Vars>, wall: i64) -> Result<Option<(HeaderName, HeaderValue)>, String> {
         let (Some(auth), Some(program)) = (&self.auth, &self.program) else { return Ok(None) };
+        let name = match auth {
+            Auth::Jwt { header, .. } => {
+                HeaderName::from_bytes(header.as_bytes()).map_err(|_| format!("`{header}` is no header"))?
+            }
+            Auth::Bearer { .. } => AUTHORIZATION,
+        };
         let now = wall / 1_000_000;
-        if let Some((header, renew)) = self.kept.borrow().get(&vars.user) {
+        if let Some((value, renew)) = self.kept.borrow().get(&vars.user) {
             if now < *renew {
-                return Ok(Some(header.clone()));
+                return Ok(Some((name, value.clone())));
             }
         }
         let text = match program.steps.first() {
@@ -56,19 +63,18 @@ impl Tokens {
         };
         let (token, renew) = match auth {
             Auth::Bearer { .. } => (text, i64::MAX),
-            Auth::Jwt { key, header, lifetime, .. } => {
+            Auth::Jwt { key, lifetime, .. } => {
                 let renew = now + (lifetime.as_secs_f64() * (1.0 - RENEW_BELOW)) as i64;
-                (format!("{header}{}", sign(key, &text, now, *lifetime)?), renew)
+                (sign(key, &text, now, *lifetime)?, renew)
             }
         };
-        let prefix = if matches!(auth, Auth::Bearer { .. }) { "Bearer " } else { "" };
-        let mut header =
-            HeaderValue::from_str(&format!("{prefix}{token}")).map_err(|_| "the token is no header value")?;
-        header.set_sensitive(true);
+        let mut value =
+            HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| "the token is no header value")?;
+        value.set_sensitive(true);
         if self.keep {
-            self.kept.borrow_mut().insert(vars.user, (header.clone(), renew));
+            self.kept.borrow_mut().insert(vars.user, (value.clone(), renew));
         }
-        Ok(Some(header))
+        Ok(Some((name, value)))
     }
 }
 
@@ -116,10 +122,10 @@ mod tests {
         let claims = json!({"iss": "devkey", "sub": "user-{{ user }}", "video": {"roomCreate": true}});
         let key = "k".repeat(32);
         let auth =
-            Auth::Jwt { key: key.clone(), header: "Bearer ".into(), claims, lifetime: Micros::secs(60) };
+            Auth::Jwt { key: key.clone(), header: "authorization".into(), claims, lifetime: Micros::secs(60) };
         let tokens = Tokens::new(Some(&auth), true).unwrap();
         let vars = Arc::new(Vars::new(facts(), 0, 5, 42));
-        let header = tokens.header(&vars, 1_000_000_000).unwrap().unwrap();
+        let (_, header) = tokens.header(&vars, 1_000_000_000).unwrap().unwrap();
         let token = header.to_str().unwrap().strip_prefix("Bearer ").unwrap().to_owned();
         let (signed, signature) = token.rsplit_once('.').unwrap();
         let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key.as_bytes());
@@ -130,9 +136,9 @@ mod tests {
         assert_eq!(payload["sub"], "user-42");
         assert_eq!(payload["video"]["roomCreate"], true);
         assert_eq!((payload["nbf"].as_i64(), payload["exp"].as_i64()), (Some(1_000), Some(1_060)));
-        let again = tokens.header(&vars, 1_040_000_000).unwrap().unwrap();
+        let (_, again) = tokens.header(&vars, 1_040_000_000).unwrap().unwrap();
         assert_eq!(again, header, "kept while fresh");
-        let renewed = tokens.header(&vars, 1_050_000_000).unwrap().unwrap();
+        let (_, renewed) = tokens.header(&vars, 1_050_000_000).unwrap().unwrap();
         assert_ne!(renewed, header, "renewed before it expires");
     }
 }

@@ -18,7 +18,7 @@ pub use system::{Files, System, journal_of};
 
 use crate::chaos::{Controller, Reach};
 use crate::client::RunFacts;
-use crate::engine::{self, Load, Share};
+use crate::engine::{self, Batch, Load, Share};
 use crate::experiment::Experiment;
 use crate::record::{End, Header, How, Record, SetupEvent};
 use crate::recorder::Recorder;
@@ -205,7 +205,7 @@ impl Run {
     async fn until_load_ends(
         &self,
         world: &World,
-        records: &mut mpsc::UnboundedReceiver<Result<Vec<Record>, String>>,
+        records: &mut mpsc::UnboundedReceiver<Batch>,
         stop: &watch::Sender<bool>,
         heal: &watch::Sender<bool>,
         watch: &mut dyn FnMut(&Timeline, Micros),
@@ -262,7 +262,7 @@ impl Run {
         world: &World,
         facts: &Arc<RunFacts>,
         stop: watch::Receiver<bool>,
-    ) -> Result<mpsc::UnboundedReceiver<Result<Vec<Record>, String>>, Failure> {
+    ) -> Result<mpsc::UnboundedReceiver<Batch>, Failure> {
         let (tell, told) = mpsc::unbounded_channel();
         for shard in 0..self.setting.shards {
             let load = Load {
@@ -279,11 +279,11 @@ impl Run {
                 }
                 Some(origin) => {
                     let zero = world.zero();
-                    let shard = move || {
+                    let run = move || {
                         crate::world::run_real(origin, |world| engine::run(world.rebased(zero), load));
                     };
-                    let named = std::thread::Builder::new().name(format!("shard-{}", load_name(self, zero)));
-                    named.spawn(shard).map_err(|e| Failure::Runtime(format!("no thread for a shard: {e}")))?;
+                    let thread = std::thread::Builder::new().name(format!("shard-{shard}"));
+                    thread.spawn(run).map_err(|e| Failure::Runtime(format!("no thread for a shard: {e}")))?;
                 }
             }
         }

@@ -36,17 +36,17 @@ impl Rules {
         };
         if now >= self.warmup {
             for rule in &self.abort {
-                if let Some(reading) = live::live(timeline, rule, now).filter(|reading| reading.holds) {
-                    return Some((event("abort", &rule.text, reading.text), How::Aborted));
+                if let Some(reading) = live(timeline, rule, now).filter(|reading| reading.holds) {
+                    return Some((event("abort", &rule.text, reading.measured), How::Aborted));
                 }
             }
         }
         if self.first_fault.is_some_and(|at| now + Micros::SECOND >= at) {
             self.first_fault = None;
             for rule in &self.steady {
-                let reading = live::live(timeline, rule, now);
+                let reading = live(timeline, rule, now);
                 if reading.as_ref().is_none_or(|reading| !reading.holds) {
-                    let measured = reading.map_or_else(|| "nothing to measure".to_owned(), |r| r.text);
+                    let measured = reading.map_or_else(|| "nothing to measure".to_owned(), |r| r.measured);
                     return Some((event("steady", &rule.text, measured), How::Unsteady));
                 }
             }

@@ -49,8 +49,11 @@ pub struct Load {
     pub share: Share,
     /// Turns true when no further arrival may be issued.
     pub stop: watch::Receiver<bool>,
-    pub records: mpsc::UnboundedSender<Vec<Record>>,
+    pub records: mpsc::UnboundedSender<Batch>,
 }
+
+/// What a shard sends once a second; or, in words, why it could not begin.
+pub type Batch = Result<Vec<Record>, String>;
 
 /// A shard at work.
 pub struct Shard {
@@ -66,10 +69,15 @@ type Next = Reverse<(Micros, usize, u64)>;
 
 /// Runs one shard's load until all is answered, or the last deadline after the end has passed. The
 /// world's zero is the start of the load.
-///
-/// # Errors
-/// In words: a template could not be compiled.
-pub async fn run(world: World, load: Load) -> Result<(), String> {
+pub async fn run(world: World, load: Load) {
+    let records = load.records.clone();
+    if let Err(error) = run_shard(world, load).await {
+        // The reader has gone only when the run is over.
+        let _ = records.send(Err(error));
+    }
+}
+
+async fn run_shard(world: World, load: Load) -> Result<(), String> {
     let outline = &load.experiment.outline;
     let runners = (0..load.experiment.shapes.len())
         .map(|index| {
@@ -245,7 +253,7 @@ impl Shard {
     fn flush(&self, cpu: Option<f64>) {
         let records = self.tally.borrow_mut().flush(self.world.now(), cpu);
         // The reader has gone only when the run is over.
-        let _ = self.load.records.send(records);
+        let _ = self.load.records.send(Ok(records));
     }
 }
 

@@ -46,6 +46,14 @@ pub struct Experiment {
     pub secrets: Vec<String>,
 }
 
+impl Experiment {
+    /// All of it for people, secrets as `***`.
+    pub fn printable(&self) -> serde_json::Value {
+        let value = serde_json::to_value(self).expect("an experiment is plain data");
+        crate::redact::redact_json(&value, &self.secrets)
+    }
+}
+
 /// Where requests go, and what every one of them carries.
 #[derive(Clone, Debug, Serialize)]
 pub struct Target {

@@ -8,7 +8,7 @@ use crate::experiment::flow::{headers, json_templates};
 use crate::experiment::notes::{Notes, is_name};
 use crate::experiment::place::{Guard, Refusal, Url};
 use crate::experiment::{
-    Auth, Canary, Command, Flaw, HttpTarget, Link, Place, Ready, SandboxOptions, Service, Target, Upstream,
+    Auth, Canary, Command, Flaw, HttpTarget, Link, Place, Ready, PlainOptions, SandboxOptions, Service, Target, Upstream,
 };
 use crate::profile::{self, Profile};
 use crate::template::{self, Scope};
@@ -105,7 +105,14 @@ fn sandbox_options(notes: &mut Notes, written: &profile::Sandbox, flags: &[Strin
         }
     }
     flaws.dedup();
+    let plain = written.plain.as_ref().map(|plain| PlainOptions {
+        service: plain.service.map_or(Micros::MILLISECOND, |d| d.0),
+        exponential: plain.exponential,
+        seed: plain.seed.unwrap_or(1),
+        queue: plain.queue,
+    });
     SandboxOptions {
+        plain,
         nodes,
         workers: written.workers.as_ref().map_or(4, |n| n.value),
         query_cost: written.query_cost.map_or(Micros::MILLISECOND, |d| d.0),
@@ -219,8 +226,17 @@ fn metrics(
     }
 }
 
-/// The sandbox's own links and services.
+/// The sandbox's own links and services; the plain server has no link.
 pub(super) fn sandbox_system(options: &SandboxOptions) -> (Vec<Link>, Vec<Service>) {
+    let service = |name: String| Service {
+        name,
+        command: None,
+        ready: Ready::Sandbox,
+        within: options.start_time + Micros::secs(15),
+    };
+    if options.plain.is_some() {
+        return (Vec::new(), vec![service("plain".to_owned())]);
+    }
     let link = Link {
         name: "api-store".to_owned(),
         listen: None,
@@ -229,7 +245,6 @@ pub(super) fn sandbox_system(options: &SandboxOptions) -> (Vec<Link>, Vec<Servic
     };
     let nodes = (1..=options.nodes.min(16)).map(|n| format!("api-{n}"));
     let names = nodes.chain(["store-a".to_owned(), "store-b".to_owned()]);
-    let service = |name| Service { name, command: None, ready: Ready::Sandbox, within: Micros::secs(20) };
     (vec![link], names.map(service).collect())
 }
 

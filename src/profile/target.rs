@@ -39,9 +39,26 @@ pub struct Sandbox {
     pub rooms: Option<u64>,
     /// How long a process takes to get ready; 500 ms if not given.
     pub start_time: Option<Duration>,
+    /// One FIFO server instead of the rooms service: `{service: 1ms}`.
+    pub plain: Option<Plain>,
     /// What is wrong with it: `unbounded_list`.
     #[serde(default)]
     pub flaws: Vec<At<String>>,
+}
+
+/// One server that does one job at a time, in order, and never cancels: a rig with known answers.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "settings of the plain server: `{service: 1ms}`")]
+pub struct Plain {
+    /// Service time of a job, or its mean; 1 ms if not given.
+    pub service: Option<Duration>,
+    /// Exponential service times, drawn from `seed`; all the same if not given.
+    #[serde(default)]
+    pub exponential: bool,
+    /// Seed of the service times; 1 if not given.
+    pub seed: Option<u64>,
+    /// Jobs that may wait before it answers 503; no limit if not given.
+    pub queue: Option<u64>,
 }
 
 /// `sandbox: {...}`, the one key that a target may have.

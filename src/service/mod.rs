@@ -85,7 +85,7 @@ impl Service {
 
     fn tell(&self, what: &str, detail: impl Into<String>) {
         let (service, what, detail) = (self.name.clone(), what.to_owned(), detail.into());
-        self.recorder.note(Record::Service(ServiceEvent { at: self.world.now(), service, what, detail }));
+        self.recorder.note(Record::Service(ServiceEvent { at: self.recorder.now(), service, what, detail }));
     }
 
     /// Starts it and waits until it is ready.
@@ -116,7 +116,10 @@ impl Service {
                 let (world, process) = (self.world.clone(), process.clone());
                 let group = TaskGroup::start(async move {
                     // In virtual time an address is taken only if the plan says so twice.
-                    let _ = sandbox::run(world, process, |_| drop(tell.send(()))).await;
+                    let _ = sandbox::run(world, process, |_| {
+                        // Whoever waited may have given up.
+                        let _ = tell.send(());
+                    }).await;
                 });
                 Ok((Body::Group { group, paused: Cell::new(false) }, Some(told)))
             }

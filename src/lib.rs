@@ -3,7 +3,9 @@
 pub mod arrival;
 pub mod chaos;
 pub mod chaos_plan;
+pub mod cli;
 pub mod client;
+pub mod commands;
 pub mod conductor;
 pub mod diagnose;
 pub mod engine;

@@ -20,6 +20,8 @@ use crate::recorder::Recorder;
 use crate::sandbox;
 use crate::units::Micros;
 use crate::world::{TaskGroup, World};
+pub use child::own_binary;
+
 use child::Child;
 use process::{ProcessId, State};
 

@@ -1,0 +1,14 @@
+//! The commands: each reads its arguments, calls the floors below and prints what came of it.
+
+pub mod bench;
+pub mod check;
+mod documents;
+pub mod heal;
+pub mod keeper;
+pub mod plan;
+mod print;
+pub mod report;
+pub mod run;
+pub mod sandbox;
+
+pub use print::{error, out};

@@ -1,0 +1,34 @@
+//! `squall plan`: what a run would do. Sends nothing.
+
+use rustix::process::{Resource, getrlimit};
+
+use super::documents;
+use super::print::out;
+use crate::cli;
+use crate::report::plan;
+
+pub fn run(args: &cli::Experiment) -> u8 {
+    match documents::experiment(args) {
+        Ok(experiment) => {
+            out(&plan::text(&experiment, &limits()));
+            0
+        }
+        Err(code) => code,
+    }
+}
+
+/// What this machine allows.
+pub fn limits() -> plan::Limits {
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    plan::Limits { open_files: files, ports: ephemeral_ports() }
+}
+
+/// Local ports for outgoing connections to one address; Linux's default where it does not say.
+fn ephemeral_ports() -> u64 {
+    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let mut ends = text.split_whitespace().filter_map(|end| end.parse::<u64>().ok());
+    match (ends.next(), ends.next()) {
+        (Some(first), Some(last)) if last >= first => last - first + 1,
+        _ => 28_232,
+    }
+}

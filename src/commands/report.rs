@@ -1,0 +1,100 @@
+//! `squall report`: history in, every report out. `squall run` ends with the same.
+
+use std::fs::{self, File};
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use super::print::{error, out};
+use crate::cli;
+use crate::exit;
+use crate::history;
+use crate::report;
+use crate::verdict::{self, Judgement};
+
+/// What is written beside the run's own files, and whether anything is printed.
+#[derive(Debug, Default)]
+pub struct Outputs {
+    copies: Vec<(Kind, PathBuf)>,
+    quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Html,
+    Verdict,
+    Summary,
+}
+
+const KINDS: [(&str, Kind); 3] = [("html", Kind::Html), ("verdict", Kind::Verdict), ("summary", Kind::Summary)];
+
+impl Outputs {
+    /// Reads `--out kind=path`.
+    pub fn parse(output: &cli::Output) -> Result<Outputs, String> {
+        let mut copies = Vec::new();
+        for text in &output.out {
+            let known = crate::diagnose::one_of(KINDS.iter().map(|(word, _)| *word));
+            let (word, path) = text
+                .split_once('=')
+                .ok_or_else(|| format!("--out {text}: write it like `html=report.html` ({known})"))?;
+            let kind = KINDS
+                .iter()
+                .find(|(name, _)| *name == word)
+                .ok_or_else(|| format!("--out {text}: no kind `{word}` ({known})"))?;
+            copies.push((kind.1, PathBuf::from(path)));
+        }
+        Ok(Outputs { copies, quiet: output.quiet })
+    }
+}
+
+/// The command: makes all reports of a run again.
+pub fn run(folder: &Path, output: &cli::Output) -> u8 {
+    let outputs = match Outputs::parse(output) {
+        Ok(outputs) => outputs,
+        Err(why) => {
+            error(&format!("error: {why}"));
+            return exit::BAD_CONFIGURATION;
+        }
+    };
+    match report(folder, &outputs) {
+        Ok(judgement) => judgement.exit.code,
+        Err(why) => {
+            error(&format!("error: {why}"));
+            exit::RUNTIME_ERROR
+        }
+    }
+}
+
+/// Judges the history in `folder` and writes report.html, summary.md and verdict.json beside it.
+///
+/// # Errors
+/// In words: the history cannot be read, or a report cannot be written.
+pub fn report(folder: &Path, outputs: &Outputs) -> Result<Judgement, String> {
+    let path = if folder.is_dir() { folder.join("history.jsonl") } else { folder.to_owned() };
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let file = File::open(&path).map_err(|e| format!("{} cannot be read: {e}", path.display()))?;
+    let timeline = history::read(BufReader::new(file)).map_err(|e| format!("{}: {e}", path.display()))?;
+    let judgement = verdict::judge(&timeline);
+    let html = report::html::page(&timeline, &judgement);
+    let json = report::json::verdict(&judgement);
+    let summary = report::markdown::summary(&judgement);
+    let write = |path: &Path, text: &str| {
+        fs::write(path, text)
+            .map_err(|e| format!("{} cannot be written: {e}; the history is safe, `squall report` makes it again", path.display()))
+    };
+    write(&folder.join("report.html"), &html)?;
+    write(&folder.join("verdict.json"), &json)?;
+    write(&folder.join("summary.md"), &summary)?;
+    for (kind, path) in &outputs.copies {
+        let text = match kind {
+            Kind::Html => &html,
+            Kind::Verdict => &json,
+            Kind::Summary => &summary,
+        };
+        write(path, text)?;
+    }
+    if !outputs.quiet {
+        let shown = folder.join("report.html");
+        out(&report::terminal::summary(&judgement, &shown.display().to_string()));
+    }
+    Ok(judgement)
+}

@@ -1,0 +1,181 @@
+//! `squall run`: resolve, conduct, judge, report.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::documents;
+use super::print::error;
+use super::report::{self, Outputs};
+use crate::cli;
+use crate::conductor::{Failure, Files, Outcome, Setting, conduct};
+use crate::exit;
+use crate::experiment::Experiment;
+use crate::outline::Outline;
+use crate::progress::Progress;
+use crate::record::How;
+use crate::recorder::Recorder;
+use crate::units::rfc3339;
+use crate::world::{Origin, World, run_real, run_virtual};
+
+/// Runs and returns the exit code.
+pub fn run(args: &cli::Run) -> u8 {
+    carry_out(args).unwrap_or_else(|code| code)
+}
+
+fn carry_out(args: &cli::Run) -> Result<u8, u8> {
+    let outputs = Outputs::parse(&args.output).map_err(|why| bad(&why))?;
+    let experiment = Arc::new(documents::experiment(&args.experiment)?);
+    let folder = make_folder(&args.reports, &experiment.outline).map_err(|why| bad(&why))?;
+    let history = folder.join("history.jsonl");
+    let file = File::create(&history).map_err(|e| bad(&format!("{} cannot be made: {e}", history.display())))?;
+    let plan = crate::report::plan::text(&experiment, &super::plan::limits());
+    fs::write(folder.join("plan.txt"), plan).map_err(|e| bad(&format!("the plan cannot be written: {e}")))?;
+    let shards = shards(args);
+    let progress = Progress::for_terminal(&experiment.outline, args.output.quiet);
+    let result = if experiment.outline.virtual_time {
+        in_virtual_time(&experiment, shards, file, progress)
+    } else {
+        in_real_time(&experiment, shards, file, &folder, progress)
+    };
+    finish(result, &folder, &outputs)
+}
+
+fn bad(why: &str) -> u8 {
+    error(&format!("error: {why}"));
+    exit::BAD_CONFIGURATION
+}
+
+fn shards(args: &cli::Run) -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
+    args.experiment.shards.unwrap_or(cores).max(1)
+}
+
+/// `reports/20261121-081200-steady-mix`, made new.
+fn make_folder(reports: &Path, outline: &Outline) -> Result<PathBuf, String> {
+    let wall = World::real(Origin::now()).wall();
+    let stamp: String = rfc3339(wall).chars().filter(char::is_ascii_digit).collect();
+    let (day, time) = stamp.split_at(8);
+    for attempt in 0..100 {
+        let suffix = if attempt == 0 { String::new() } else { format!("-{attempt}") };
+        let folder = reports.join(format!("{day}-{time}-{}{suffix}", outline.profile));
+        fs::create_dir_all(reports).map_err(|e| cannot_make(reports, &e))?;
+        match fs::create_dir(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(cannot_make(&folder, &e)),
+        }
+    }
+    Err(format!("{} is full of runs of this second", reports.display()))
+}
+
+fn cannot_make(folder: &Path, cause: &io::Error) -> String {
+    format!("{} cannot be made: {cause}; choose another place with `--reports`", folder.display())
+}
+
+type Ended = Result<Outcome, Failure>;
+
+fn in_virtual_time(experiment: &Arc<Experiment>, shards: u32, history: File, mut progress: Progress) -> Ended {
+    let (_keep, interrupts) = watch::channel(0);
+    let setting = Setting {
+        shards,
+        files: None,
+        origin: None,
+        run: format!("v{:05x}", experiment.outline.seed & 0xf_ffff),
+        interrupts,
+        host: String::new(),
+    };
+    let experiment = experiment.clone();
+    run_virtual(|world| async move {
+        let recorder = Recorder::new(world.clone(), Box::new(history));
+        let ended = conduct(world, experiment, setting, recorder, &mut |fold, now| progress.update(fold, now)).await;
+        progress.finish();
+        ended
+    })
+}
+
+fn in_real_time(
+    experiment: &Arc<Experiment>,
+    shards: u32,
+    history: File,
+    folder: &Path,
+    mut progress: Progress,
+) -> Ended {
+    let binary = crate::service::own_binary().map_err(Failure::Runtime)?;
+    let origin = Origin::now();
+    let experiment = experiment.clone();
+    let files = Files { folder: folder.to_owned(), binary };
+    run_real(origin, |world| async move {
+        let (asked, interrupts) = watch::channel(0);
+        world.spawn(listen_for_signals(asked));
+        let setting = Setting {
+            shards,
+            files: Some(files),
+            origin: Some(origin),
+            run: format!("{:06x}", (world.wall() / 1_000) & 0xff_ffff),
+            interrupts,
+            host: host(),
+        };
+        let recorder = Recorder::new(world.clone(), Box::new(history));
+        let ended = conduct(world, experiment, setting, recorder, &mut |fold, now| progress.update(fold, now)).await;
+        progress.finish();
+        ended
+    })
+}
+
+/// Ctrl-C and SIGTERM: once ends in good order, twice heals and leaves.
+async fn listen_for_signals(asked: watch::Sender<u32>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return;
+    };
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        asked.send_modify(|n| *n += 1);
+        if *asked.borrow() == 1 {
+            error("stopping: healing faults, then teardown; once more to heal and leave at once");
+        }
+    }
+}
+
+/// Cores, memory and kernel, in one line.
+fn host() -> String {
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let system = rustix::system::uname();
+    format!(
+        "{cores} cores, {} {}",
+        system.sysname().to_string_lossy(),
+        system.release().to_string_lossy()
+    )
+}
+
+/// Judges what was recorded, whatever the end was, and reports it.
+fn finish(ended: Ended, folder: &Path, outputs: &Outputs) -> Result<u8, u8> {
+    let failure = match &ended {
+        Ok(_) => None,
+        Err(Failure::Configuration(why)) => Some((exit::BAD_CONFIGURATION, why.clone())),
+        Err(Failure::Runtime(why)) => Some((exit::RUNTIME_ERROR, why.clone())),
+    };
+    if let Some((_, why)) = &failure {
+        error(&format!("error: {why}"));
+    }
+    let reported = report::report(folder, outputs);
+    match (failure, ended, reported) {
+        (Some((code, _)), _, _) => Ok(code),
+        (None, Ok(Outcome { not_undone: true, .. }), _) => Ok(exit::NOT_UNDONE),
+        (None, Ok(Outcome { how: How::Interrupted, .. }), _) => Ok(exit::INTERRUPTED),
+        (_, _, Ok(judgement)) => Ok(judgement.exit.code),
+        (_, _, Err(why)) => {
+            error(&format!("error: {why}"));
+            Ok(exit::RUNTIME_ERROR)
+        }
+    }
+}
+

@@ -269,3 +269,6 @@ fn add_up<T: Copy + Default + std::ops::AddAssign>(sum: &mut Vec<T>, more: &[T])
     sum.resize(sum.len().max(more.len()), T::default());
     sum.iter_mut().zip(more).for_each(|(a, b)| *a += *b);
 }
+
+#[cfg(test)]
+mod tests;

@@ -271,4 +271,6 @@ fn add_up<T: Copy + Default + std::ops::AddAssign>(sum: &mut Vec<T>, more: &[T])
 }
 
 #[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
 mod tests;

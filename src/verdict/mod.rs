@@ -16,6 +16,7 @@ mod words;
 
 use crate::exit::{self, Facts};
 use crate::objective::Comparison;
+use crate::outline::JudgeSettings;
 use crate::record::{How, RuleEvent};
 use crate::timeline::Timeline;
 use evidence::{Evidence, complete};
@@ -155,9 +156,28 @@ fn notes(evidence: &Evidence) -> Vec<String> {
     if timeline.outline().objectives.is_empty() {
         notes.push("No objective was set: the verdict only says that the run went as planned.".to_owned());
     }
+    if !evidence.triggers.is_empty() {
+        notes.extend(settings_note(&timeline.outline().judge));
+    }
     notes.extend(baseline_note(evidence));
     notes.extend(evidence.aftermaths.iter().filter_map(|a| flapping_note(&a.judged)));
     notes
+}
+
+/// Settings that are laxer than the defaults weaken the verdict, so they are told.
+fn settings_note(judge: &JudgeSettings) -> Option<String> {
+    let usual = JudgeSettings::default();
+    let laxer = judge.warmup < usual.warmup
+        || judge.windows < usual.windows
+        || judge.stretch < usual.stretch
+        || judge.stretch_windows < usual.stretch_windows;
+    laxer.then(|| {
+        format!(
+            "Judged with a warm-up of {}, {} baseline windows and {} in {} windows to call it recovered; the defaults are {}, {}, {} and {}.",
+            judge.warmup, judge.windows, judge.stretch, judge.stretch_windows,
+            usual.warmup, usual.windows, usual.stretch, usual.stretch_windows,
+        )
+    })
 }
 
 fn baseline_note(evidence: &Evidence) -> Option<String> {
@@ -178,7 +198,5 @@ fn flapping_note(trigger: &JudgedTrigger) -> Option<String> {
         .then(|| format!("FLAPPING after {}: it relapsed ({}).", trigger.name, relapses.join(", ")))
 }
 
-#[cfg(test)]
-pub(crate) mod fake;
 #[cfg(test)]
 mod tests;

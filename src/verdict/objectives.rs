@@ -228,7 +228,7 @@ fn excuse(evidence: &Evidence, objective: &Objective, op: OpId, cells: &Cells, v
     let still = clean.value.is_some_and(|v| proven && !holds(v));
     (!still).then(|| {
         let length = evidence.length(&tainted);
-        format!("not without the {length} in which squall itself was unsound{}", blame(evidence, &tainted))
+        format!("that rests on the {length} in which squall itself was unsound{}", blame(evidence, &tainted))
     })
 }
 
@@ -422,7 +422,7 @@ fn trigger_word(evidence: &Evidence, objective: &Objective, aftermath: &Aftermat
         false if generator_at_fault(evidence, aftermath, &cells, holds) => (
             Word::Invalid,
             format!(
-                "{said}, but not without the cells in which squall itself was unsound{}.",
+                "{said}, but that rests on cells in which squall itself was unsound{}.",
                 blame(evidence, &cells)
             ),
         ),

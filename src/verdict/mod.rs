@@ -124,9 +124,10 @@ fn sentence(evidence: &Evidence, objectives: &[JudgedObjective], verdict: Word) 
     let worst = of_word.max_by(|a, b| closeness(a).total_cmp(&closeness(b)));
     match (worst, verdict) {
         (None, Word::Pass) => "No objective was set, and the run went as planned.".to_owned(),
+        (Some(o), Word::Pass) if count == 1 => format!("The objective holds. {}", o.reason),
         (Some(o), Word::Pass) => format!("All {count} objectives hold. The closest: {}", o.reason),
         (Some(o), _) => {
-            format!("{} {count} of {} objectives: {}.", o.reason, objectives.len(), verdict.text())
+            format!("{} {}: {count} of {}.", o.reason, plural(verdict), objectives.len())
         }
         (None, Word::Invalid) => {
             let problem = evidence.problems.values().next().cloned();
@@ -136,6 +137,15 @@ fn sentence(evidence: &Evidence, objectives: &[JudgedObjective], verdict: Word) 
             )
         }
         (None, _) => "The run was cut short, so that it proves nothing.".to_owned(),
+    }
+}
+
+fn plural(word: Word) -> &'static str {
+    match word {
+        Word::Pass => "Objectives that hold",
+        Word::Fail => "Objectives that fail",
+        Word::Invalid => "Objectives that are invalid",
+        Word::Inconclusive => "Objectives that are inconclusive",
     }
 }
 

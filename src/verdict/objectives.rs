@@ -410,7 +410,8 @@ fn trigger_word(evidence: &Evidence, objective: &Objective, aftermath: &Aftermat
         objective.comparison.holds(v, objective.value)
     };
     let limit = words::limit(objective.comparison, &Micros(objective.value as i64).to_string());
-    let said = format!("{} ({limit})", judged.sentence.trim_end_matches('.'));
+    let what = words::metric(&objective.metric);
+    let said = format!("{}; for the {what} {limit}", judged.sentence.trim_end_matches('.'));
     let cells = &evidence.cells(&PhaseName::During(judged.trigger.clone()))
         | &evidence.cells(&PhaseName::After(judged.trigger.clone()));
     match holds(aftermath) {

@@ -1,8 +1,33 @@
-//! The exit codes: what a script learns of a run (DESIGN.md).
+//! The verdict's words and the exit codes: what a script learns of a run (DESIGN.md).
 //!
-//! Owns the table and its order; who calls `exit` is `main`.
+//! Owns the words, the table and their orders; who calls `exit` is `main`.
 
-use crate::verdict::Word;
+use serde::{Deserialize, Serialize};
+
+/// What became of an objective or of the run. Ordered: the worse one is the greater.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Word {
+    #[default]
+    Pass,
+    /// Too little evidence.
+    Inconclusive,
+    /// The generator, the baseline or the injector was at fault.
+    Invalid,
+    Fail,
+}
+
+impl Word {
+    /// `PASS`, `FAIL`, ...
+    pub fn text(self) -> &'static str {
+        match self {
+            Word::Pass => "PASS",
+            Word::Inconclusive => "INCONCLUSIVE",
+            Word::Invalid => "INVALID",
+            Word::Fail => "FAIL",
+        }
+    }
+}
 
 /// How a run ended, as far as its exit code is concerned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -99,8 +99,8 @@ fn header(line: &[u8]) -> Result<Header, HistoryError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::timeline::fake::Plan;
     use crate::units::Micros;
-    use crate::verdict::fake::Plan;
 
     fn written() -> Vec<u8> {
         let mut writer = HistoryWriter::new(Vec::new());

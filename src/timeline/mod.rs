@@ -270,3 +270,8 @@ fn add_up<T: Copy + Default + std::ops::AddAssign>(sum: &mut Vec<T>, more: &[T])
     sum.resize(sum.len().max(more.len()), T::default());
     sum.iter_mut().zip(more).for_each(|(a, b)| *a += *b);
 }
+
+#[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::exit::Word;
 use crate::objective::{Comparison, PhaseName};
 use crate::record::{ErrorSample, How, RuleEvent, Touched};
 use crate::sample::Kind;
@@ -13,31 +14,6 @@ use crate::units::Micros;
 
 /// Version of `verdict.json`; it grows when a field is renamed, removed or means something else.
 pub const VERSION: u32 = 1;
-
-/// What became of an objective or of the run. Ordered: the worse one is the greater.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Word {
-    #[default]
-    Pass,
-    /// Too little evidence.
-    Inconclusive,
-    /// The generator, the baseline or the injector was at fault.
-    Invalid,
-    Fail,
-}
-
-impl Word {
-    /// `PASS`, `FAIL`, ...
-    pub fn text(self) -> &'static str {
-        match self {
-            Word::Pass => "PASS",
-            Word::Inconclusive => "INCONCLUSIVE",
-            Word::Invalid => "INVALID",
-            Word::Fail => "FAIL",
-        }
-    }
-}
 
 /// The whole judgement of one run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

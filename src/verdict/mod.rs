@@ -16,6 +16,7 @@ mod words;
 
 use crate::exit::{self, Facts};
 use crate::objective::Comparison;
+use crate::outline::JudgeSettings;
 use crate::record::{How, RuleEvent};
 use crate::timeline::Timeline;
 use evidence::{Evidence, complete};
@@ -123,9 +124,10 @@ fn sentence(evidence: &Evidence, objectives: &[JudgedObjective], verdict: Word) 
     let worst = of_word.max_by(|a, b| closeness(a).total_cmp(&closeness(b)));
     match (worst, verdict) {
         (None, Word::Pass) => "No objective was set, and the run went as planned.".to_owned(),
+        (Some(o), Word::Pass) if count == 1 => format!("The objective holds. {}", o.reason),
         (Some(o), Word::Pass) => format!("All {count} objectives hold. The closest: {}", o.reason),
         (Some(o), _) => {
-            format!("{} {count} of {} objectives: {}.", o.reason, objectives.len(), verdict.text())
+            format!("{} {}: {count} of {}.", o.reason, plural(verdict), objectives.len())
         }
         (None, Word::Invalid) => {
             let problem = evidence.problems.values().next().cloned();
@@ -135,6 +137,15 @@ fn sentence(evidence: &Evidence, objectives: &[JudgedObjective], verdict: Word) 
             )
         }
         (None, _) => "The run was cut short, so that it proves nothing.".to_owned(),
+    }
+}
+
+fn plural(word: Word) -> &'static str {
+    match word {
+        Word::Pass => "Objectives that hold",
+        Word::Fail => "Objectives that fail",
+        Word::Invalid => "Objectives that are invalid",
+        Word::Inconclusive => "Objectives that are inconclusive",
     }
 }
 
@@ -155,9 +166,28 @@ fn notes(evidence: &Evidence) -> Vec<String> {
     if timeline.outline().objectives.is_empty() {
         notes.push("No objective was set: the verdict only says that the run went as planned.".to_owned());
     }
+    if !evidence.triggers.is_empty() {
+        notes.extend(settings_note(&timeline.outline().judge));
+    }
     notes.extend(baseline_note(evidence));
     notes.extend(evidence.aftermaths.iter().filter_map(|a| flapping_note(&a.judged)));
     notes
+}
+
+/// Settings that are laxer than the defaults weaken the verdict, so they are told.
+fn settings_note(judge: &JudgeSettings) -> Option<String> {
+    let usual = JudgeSettings::default();
+    let laxer = judge.warmup < usual.warmup
+        || judge.windows < usual.windows
+        || judge.stretch < usual.stretch
+        || judge.stretch_windows < usual.stretch_windows;
+    laxer.then(|| {
+        format!(
+            "Judged with a warm-up of {}, {} baseline windows and {} in {} windows to call it recovered; the defaults are {}, {}, {} and {}.",
+            judge.warmup, judge.windows, judge.stretch, judge.stretch_windows,
+            usual.warmup, usual.windows, usual.stretch, usual.stretch_windows,
+        )
+    })
 }
 
 fn baseline_note(evidence: &Evidence) -> Option<String> {
@@ -178,7 +208,5 @@ fn flapping_note(trigger: &JudgedTrigger) -> Option<String> {
         .then(|| format!("FLAPPING after {}: it relapsed ({}).", trigger.name, relapses.join(", ")))
 }
 
-#[cfg(test)]
-pub(crate) mod fake;
 #[cfg(test)]
 mod tests;

@@ -228,7 +228,7 @@ fn excuse(evidence: &Evidence, objective: &Objective, op: OpId, cells: &Cells, v
     let still = clean.value.is_some_and(|v| proven && !holds(v));
     (!still).then(|| {
         let length = evidence.length(&tainted);
-        format!("not without the {length} in which squall itself was unsound{}", blame(evidence, &tainted))
+        format!("that rests on the {length} in which squall itself was unsound{}", blame(evidence, &tainted))
     })
 }
 
@@ -410,7 +410,8 @@ fn trigger_word(evidence: &Evidence, objective: &Objective, aftermath: &Aftermat
         objective.comparison.holds(v, objective.value)
     };
     let limit = words::limit(objective.comparison, &Micros(objective.value as i64).to_string());
-    let said = format!("{} ({limit})", judged.sentence.trim_end_matches('.'));
+    let what = words::metric(&objective.metric);
+    let said = format!("{}; for the {what} {limit}", judged.sentence.trim_end_matches('.'));
     let cells = &evidence.cells(&PhaseName::During(judged.trigger.clone()))
         | &evidence.cells(&PhaseName::After(judged.trigger.clone()));
     match holds(aftermath) {
@@ -422,7 +423,7 @@ fn trigger_word(evidence: &Evidence, objective: &Objective, aftermath: &Aftermat
         false if generator_at_fault(evidence, aftermath, &cells, holds) => (
             Word::Invalid,
             format!(
-                "{said}, but not without the cells in which squall itself was unsound{}.",
+                "{said}, but that rests on cells in which squall itself was unsound{}.",
                 blame(evidence, &cells)
             ),
         ),

@@ -1,10 +1,11 @@
 //! What the judge must say of histories that are known by construction (VERDICTS.md 4 and 5).
 
-use super::fake::{Fifo, Plan, evenly, expect, p, poisson, s, sample};
 use super::*;
-use crate::objective::{Metric, PhaseName};
+use crate::objective::{Aggregate, Metric, PhaseName};
+use crate::outline::JudgeSettings;
 use crate::record::{FaultStage, Record, RuleEvent, Second, Touched};
 use crate::sample::{Kind, Sample};
+use crate::timeline::fake::{Fifo, Plan, evenly, expect, p, poisson, s, sample};
 use crate::units::Micros;
 
 const RUN: PhaseName = PhaseName::Run;
@@ -63,10 +64,6 @@ fn rig(load: f64, seconds: i64, hold: f64, seed: u64, server: &Fifo) -> Judgemen
     verdict(plan, &server.serve(&poisson(load, seconds, seed)))
 }
 
-fn recovery_seconds(judged: &Judgement) -> Option<f64> {
-    judged.triggers[0].recovery.map(Micros::as_secs_f64)
-}
-
 #[test]
 fn times_to_recover_are_those_of_the_oracle() {
     let plain = Fifo::new(1.0 / 300.0);
@@ -81,7 +78,7 @@ fn times_to_recover_are_those_of_the_oracle() {
     for (name, load, hold, server, expected) in rows {
         for seed in 0..5 {
             let judged = rig(load, 440, hold, seed, &server);
-            let took = recovery_seconds(&judged).unwrap_or(-1.0);
+            let took = judged.triggers[0].recovery.map_or(-1.0, Micros::as_secs_f64);
             assert!(expected.contains(&took), "{name}, seed {seed}: {took} {:?}", judged.baseline);
             assert_eq!(judged.objectives[0].word, Word::Pass, "{name}: {}", judged.objectives[0].reason);
             assert!(judged.triggers[0].shapes[0].flapping.is_empty(), "{name}, seed {seed}");
@@ -120,6 +117,57 @@ fn healthy_queues_with_bursts_neither_fail_nor_flap() {
         assert_eq!(judged.verdict, Word::Pass, "seed {seed}: {}", judged.summary.verdict);
         assert!(judged.triggers[0].shapes[0].flapping.is_empty(), "seed {seed}");
     }
+}
+
+#[test]
+fn healthy_ninety_second_demos_neither_fail_nor_flap() {
+    for seed in 0..60 {
+        let rate = [30.0, 80.0, 200.0, 500.0][seed as usize % 4];
+        let server = Fifo { exponential: Some(seed), ..Fifo::new(0.65 / rate) };
+        let mut plan = rooms(90).fault("noop", 32.0, Some(15.0)).objective(recovery_within(10.0));
+        plan.outline.judge = JudgeSettings {
+            warmup: s(5.0),
+            baseline: s(25.0),
+            windows: 10,
+            stretch: s(10.0),
+            stretch_windows: 5,
+        };
+        let judged = verdict(plan, &server.serve(&poisson(rate, 90, seed)));
+        assert_eq!(
+            judged.verdict,
+            Word::Pass,
+            "seed {seed}: {} {:?}",
+            judged.summary.verdict,
+            judged.baseline
+        );
+        assert!(judged.triggers[0].shapes[0].flapping.is_empty(), "seed {seed}");
+    }
+}
+
+#[test]
+fn an_outage_after_a_kill_is_measured_though_it_begins_late() {
+    let down = |at: Micros| {
+        if at >= s(103.0) && at < s(112.0) { (Micros::millis(1), Kind::Connect) } else { fine(at) }
+    };
+    let plan =
+        rooms(200).fault("kill", 100.0, None).objective(expect(Metric::Outage, Comparison::Below, 15e6, RUN));
+    let judged = verdict(plan.objective(p(0.5, s(1.0), after("kill"))), &evenly(1000, 0, 200, down));
+    assert_eq!(judged.verdict, Word::Pass, "{}", judged.summary.verdict);
+    let trigger = &judged.triggers[0];
+    assert_eq!(
+        (trigger.outage, trigger.recovery, trigger.recovered),
+        (Some(s(9.0)), Some(s(12.0)), Some(s(112.0)))
+    );
+    assert_eq!(trigger.shapes[0].time_to_detect, Some(s(5.0)));
+    assert!((trigger.shapes[0].area_during - 9000.0).abs() < 1.0, "{trigger:?}");
+}
+
+#[test]
+fn a_run_too_short_to_see_the_stretch_is_inconclusive() {
+    let plan = rooms(125).fault("x", 100.0, Some(10.0)).objective(recovery_within(10.0));
+    let judged = verdict(plan, &evenly(100, 0, 125, fine));
+    assert_eq!(judged.verdict, Word::Inconclusive, "{}", judged.summary.verdict);
+    assert!(judged.objectives[0].reason.contains("too short"), "{}", judged.objectives[0].reason);
 }
 
 #[test]
@@ -286,6 +334,44 @@ fn too_little_is_inconclusive_and_fail_outranks_everything() {
         let judged = verdict(plan, &few);
         assert_eq!((judged.verdict, judged.exit.code), (word, exit), "{name}: {}", judged.summary.verdict);
     }
+}
+
+#[test]
+fn flows_that_count_in_a_later_cell_are_delivered_all_the_same() {
+    let mut plan = rooms(100).objective(p(0.5, s(1.0), RUN));
+    let later = |record: Record| match record {
+        Record::Due { cell, op, n } => Record::Due { cell: cell + u32::from(op.0 % 2), op, n },
+        Record::Done(mut done) => {
+            done.cell += u32::from(done.op.0 % 2);
+            Record::Done(done)
+        }
+        other => other,
+    };
+    let records: Vec<Record> = plan.records(&evenly(20, 0, 100, fine)).into_iter().map(later).collect();
+    let mut timeline = Timeline::new(plan.header());
+    records.iter().for_each(|r| timeline.apply(r));
+    let judged = judge(&timeline);
+    assert_eq!(
+        (judged.verdict, judged.generator.delivered),
+        (Word::Pass, Some(1.0)),
+        "{:?}",
+        judged.generator
+    );
+}
+
+#[test]
+fn scraped_metrics_become_one_number() {
+    let seen = [(0.0, 10.0), (1.0, 30.0), (2.0, 5.0), (4.0, 15.0)];
+    let rows = [
+        (Aggregate::Last, Some(15.0)),
+        (Aggregate::Mean, Some(15.0)),
+        (Aggregate::Max, Some(30.0)),
+        (Aggregate::Rate, Some(7.5)),
+    ];
+    for (aggregate, expected) in rows {
+        assert_eq!(objectives::aggregated(&seen, aggregate), expected, "{aggregate:?}");
+    }
+    assert_eq!(objectives::aggregated(&[], Aggregate::Last), None);
 }
 
 #[test]

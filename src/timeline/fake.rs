@@ -1,4 +1,4 @@
-//! Test bench of the judge: makes histories out of a plan and samples, and samples out of a simulated
+//! Test bench of the timeline and the judge: makes histories out of a plan and samples, and samples out of a simulated
 //! FIFO server that does not cancel abandoned work (VERDICTS.md 4, `oracles/meta.py`).
 
 use std::cmp::Reverse;

@@ -1,0 +1,232 @@
+//! That deltas add up in any order, that phases are those of SEMANTICS.md, and that nothing is lost
+//! between them.
+
+use proptest::prelude::*;
+
+use super::fake::{Fifo, Plan, evenly, poisson, s, sample};
+use super::phases::{Return, phases, triggers};
+use super::*;
+use crate::objective::PhaseName;
+use crate::random::{Key, Purpose};
+use crate::sample::Sample;
+
+fn rooms(seconds: i64) -> Plan {
+    let mut plan = Plan::new(seconds).shape("rooms", "create", s(2.0));
+    plan.outline.judge.warmup = s(10.0);
+    plan
+}
+
+fn fine(rate: i64, seconds: i64) -> Vec<Sample> {
+    evenly(rate, 0, seconds, |_| (Micros::millis(5), Kind::Ok))
+}
+
+/// `during x 50..63`, as whole cells.
+fn table(plan: Plan, back: Return) -> Vec<String> {
+    let timeline = plan.timeline(&fine(2, 100));
+    let triggers = triggers(&timeline);
+    let line = |p: phases::PhaseCells| {
+        let mut spans: Vec<(u32, u32)> = Vec::new();
+        for cell in p.cells {
+            match spans.last_mut() {
+                Some(last) if last.1 == cell => last.1 += 1,
+                _ => spans.push((cell, cell + 1)),
+            }
+        }
+        let spans: Vec<String> = spans.iter().map(|(a, b)| format!("{a}..{b}")).collect();
+        format!("{:?} {}", p.name, spans.join(" ")).replace('"', "")
+    };
+    phases(&timeline, &triggers, &vec![back; triggers.len()]).into_iter().map(line).collect()
+}
+
+#[test]
+fn phases_are_those_of_the_table() {
+    let mut surge = rooms(100).shape("surge", "list", s(1.0));
+    surge.outline.shapes[1].trigger = true;
+    surge.outline.shapes[1].start = s(40.0);
+    surge.outline.shapes[1].planned = (0..60).map(|cell| u64::from(cell >= 40)).collect();
+    let windowed = || rooms(100).fault("x", 50.5, Some(12.2));
+    let rows: Vec<(&str, Plan, Return, Vec<&str>)> = vec![
+        ("no trigger", rooms(100), Return::Unknown, vec!["Warmup 0..10", "Run 10..100"]),
+        (
+            "during rounds outward, after and baseline inward; D before is left out",
+            windowed(),
+            Return::Never,
+            vec!["Warmup 0..10", "Baseline 10..48", "During(x) 50..63", "After(x) 63..100", "Run 10..100"],
+        ),
+        (
+            "repeats are merged",
+            rooms(100).fault("x#1", 30.0, Some(5.0)).fault("x#2", 60.0, Some(5.0)),
+            Return::Unknown,
+            vec![
+                "Warmup 0..10",
+                "Baseline 10..28",
+                "During(x) 30..35 60..65",
+                "After(x) 35..60 65..100",
+                "Run 10..100",
+            ],
+        ),
+        (
+            "a one-shot lasts until it has settled",
+            rooms(100).fault("kill", 50.0, None),
+            Return::At(s(53.0)),
+            vec![
+                "Warmup 0..10",
+                "Baseline 10..48",
+                "During(kill) 50..60",
+                "After(kill) 60..100",
+                "Run 10..100",
+            ],
+        ),
+        (
+            "or until recovery",
+            rooms(100).fault("kill", 50.0, None),
+            Return::At(s(75.0)),
+            vec![
+                "Warmup 0..10",
+                "Baseline 10..48",
+                "During(kill) 50..75",
+                "After(kill) 75..100",
+                "Run 10..100",
+            ],
+        ),
+        (
+            "and its after never comes without recovery",
+            rooms(100).fault("kill", 50.0, None),
+            Return::Never,
+            vec!["Warmup 0..10", "Baseline 10..48", "During(kill) 50..100", "After(kill) ", "Run 10..100"],
+        ),
+        (
+            "after ends where the next trigger begins",
+            rooms(100).fault("x", 30.0, Some(5.0)).fault("y", 70.0, Some(5.0)),
+            Return::Unknown,
+            vec![
+                "Warmup 0..10",
+                "Baseline 10..28",
+                "During(x) 30..35",
+                "After(x) 35..70",
+                "During(y) 70..75",
+                "After(y) 75..100",
+                "Run 10..100",
+            ],
+        ),
+        (
+            "a shape as trigger is in force to its last intended start",
+            surge,
+            Return::Unknown,
+            vec![
+                "Warmup 0..10",
+                "Baseline 10..38",
+                "During(surge) 40..60",
+                "After(surge) 60..100",
+                "Run 10..100",
+            ],
+        ),
+        (
+            "a fault never removed has no after",
+            rooms(100).unproven("x", 50.0, Some(5.0)),
+            Return::Unknown,
+            vec!["Warmup 0..10", "Baseline 10..48", "During(x) 50..100", "After(x) ", "Run 10..100"],
+        ),
+    ];
+    for (name, plan, back, expected) in rows {
+        assert_eq!(table(plan, back), expected, "{name}");
+    }
+}
+
+#[test]
+fn what_is_open_is_bad_at_the_deadline_or_the_time_it_waited() {
+    let samples: Vec<Sample> =
+        [0.0, 20.0].iter().map(|&at| sample(0, s(at), Micros::ZERO, Kind::Unfinished)).collect();
+    let timeline = Plan::new(21).shape("rooms", "create", s(5.0)).timeline(&samples);
+    let tally = timeline.tally(OpId(0), &timeline.all_cells());
+    let values: Vec<f64> = tally.response.values().map(|(v, _)| v.as_secs_f64().round()).collect();
+    assert_eq!((tally.intended, tally.good(), values), (2, 0, vec![5.0, 21.0]));
+}
+
+#[test]
+fn a_history_that_breaks_off_counts_what_was_open() {
+    let mut plan = rooms(100);
+    let samples =
+        evenly(10, 0, 60, |at| (Micros::ZERO, if at < s(50.0) { Kind::Ok } else { Kind::Unfinished }));
+    let records = plan.records(&samples);
+    let mut timeline = Timeline::new(plan.header());
+    records.iter().filter(|r| !matches!(r, Record::End(_))).for_each(|r| timeline.apply(r));
+    assert_eq!(timeline.load_end(), s(60.0));
+    let tally = timeline.tally(OpId(0), &timeline.all_cells());
+    assert_eq!((tally.intended, tally.good()), (600, 500));
+}
+
+#[test]
+fn flows_in_flight_are_rate_times_response_by_littles_law() {
+    let server = Fifo { exponential: Some(4), ..Fifo::new(0.001) };
+    let timeline = rooms(100).timeline(&server.serve(&poisson(800.0, 100, 4)));
+    let tally = timeline.tally(OpId(0), &(0..100).collect());
+    let mean = tally.response.mean().unwrap().as_secs_f64();
+    let flying = (0..100).filter_map(|second| timeline.in_flight(0, second)).sum::<f64>() / 100.0;
+    let expected = tally.intended as f64 / 100.0 * mean;
+    assert!((flying / expected - 1.0).abs() < 0.01, "{flying} {expected}");
+}
+
+fn kind() -> impl Strategy<Value = Kind> {
+    prop_oneof![
+        Just(Kind::Ok),
+        Just(Kind::Late),
+        Just(Kind::Timeout),
+        Just(Kind::Status),
+        Just(Kind::Unfinished)
+    ]
+}
+
+fn samples() -> impl Strategy<Value = Vec<Sample>> {
+    let one = (0i64..40_000, 1i64..9_000_000, kind(), 0u16..2);
+    let make =
+        |(at, took, kind, op): (i64, i64, Kind, u16)| sample(op * 2, Micros::millis(at), Micros(took), kind);
+    prop::collection::vec(one.prop_map(make), 0..60)
+}
+
+/// Fisher and Yates.
+fn shuffle<T>(items: &mut [T], seed: u64) {
+    let key = Key { seed, shape: 0, index: 0, attempt: 0, purpose: Purpose::Data };
+    let mut draws = key.stream();
+    for i in (1..items.len()).rev() {
+        items.swap(i, draws.below(i as u64 + 1) as usize);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn deltas_fold_the_same_in_any_order_and_split(samples in samples(), order in any::<u64>(), split in 1usize..5) {
+        let plan = rooms(40).shape("lists", "list", s(1.0));
+        let whole = plan.clone().timeline(&samples);
+        let pieces = samples.chunks(split).flat_map(|part| plan.clone().records(part));
+        let mut pieces: Vec<Record> = pieces.filter(|r| matches!(r, Record::Due { .. } | Record::Done(_))).collect();
+        shuffle(&mut pieces, order);
+        let mut parts = Timeline::new(whole.header.clone());
+        pieces.iter().for_each(|r| parts.apply(r));
+        parts.end = whole.end.clone();
+        prop_assert_eq!(&parts.cells, &whole.cells);
+    }
+
+    #[test]
+    fn windows_sum_to_the_whole(samples in samples(), cuts in prop::collection::btree_set(0u32..45, 0..6)) {
+        let timeline = rooms(40).shape("lists", "list", s(1.0)).timeline(&samples);
+        let whole = timeline.shape_tally(0, &timeline.all_cells());
+        let mut sum = 0;
+        let mut from = 0;
+        for to in cuts.into_iter().chain([u32::MAX / 2]) {
+            let cells: Cells = timeline.all_cells().range(from..to.max(from)).copied().collect();
+            sum += timeline.shape_tally(0, &cells).intended;
+            from = to.max(from);
+        }
+        prop_assert_eq!(sum, whole.intended);
+        let intended = samples.iter().filter(|s| s.op == OpId(0)).count() as u64;
+        prop_assert_eq!(whole.intended, intended);
+        let phases = phases(&timeline, &[], &[]);
+        let both: u64 = phases.iter()
+            .filter(|p| matches!(p.name, PhaseName::Warmup | PhaseName::Run))
+            .map(|p| timeline.shape_tally(0, &p.cells).intended).sum();
+        prop_assert_eq!(both, intended);
+    }
+}

@@ -11,6 +11,7 @@ pub mod profile;
 pub mod random;
 pub mod record;
 pub mod redact;
+pub mod report;
 pub mod sample;
 pub mod template;
 pub mod units;

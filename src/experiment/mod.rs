@@ -45,6 +45,14 @@ pub struct Experiment {
     pub secrets: Vec<String>,
 }
 
+impl Experiment {
+    /// The experiment for people and files, secrets as `***`.
+    pub fn redacted(&self) -> serde_json::Value {
+        let value = serde_json::to_value(self).unwrap_or_default();
+        crate::redact::redact_json(&value, &self.secrets)
+    }
+}
+
 /// Where requests go, and what every one of them carries.
 #[derive(Clone, Debug, Serialize)]
 pub struct Target {

@@ -134,8 +134,7 @@ impl Resolver<'_> {
         let teardown = self.teardown(&scope);
         let data = self.data();
 
-        let at = &self.written.target;
-        let place = system::place(&mut self.notes, &self.guard, at, &self.flags.target, &self.flags.flaws);
+        let place = self.place();
         let (links, services) = self.system(place.as_ref().map(|p| &p.place));
         let timeline = self.timeline(duration, &links, &services, place.is_none());
         self.triggers_have_names_of_their_own(&timeline, &load);
@@ -179,8 +178,30 @@ impl Resolver<'_> {
                 self.notes.flag("--duration must be longer than nothing", "write it like `--duration 90s`");
                 CELL
             }
-            None => self.notes.positive(&self.written.duration, "the load"),
+            None => match &self.written.duration {
+                Some(written) => self.notes.positive(written, "the load"),
+                None => {
+                    self.missing("duration", "how long does the load last?", "add `duration: 90s`");
+                    Micros::secs(3600)
+                }
+            },
         }
+    }
+
+    /// A top-level key that was not written at all.
+    fn missing(&mut self, key: &str, message: &str, help: &str) {
+        if self.profile.is_whole(key) {
+            self.notes.add(Span::default(), message, help);
+        }
+    }
+
+    fn place(&mut self) -> Option<system::Resolved> {
+        let written = self.written.target.as_ref();
+        if written.is_none() && self.flags.target.is_empty() {
+            self.missing("target", "where do the requests go?", "add `target: sandbox`, or a URL");
+            return None;
+        }
+        system::place(&mut self.notes, &self.guard, written, &self.flags.target, &self.flags.flaws)
     }
 
     /// What every template may speak of, setup's captures left out.
@@ -189,7 +210,7 @@ impl Resolver<'_> {
             names: ALWAYS.iter().map(|w| (*w).to_owned()).collect(),
             data: self.written.data.iter().map(|(name, _)| name.value.clone()).collect(),
             setup: BTreeSet::new(),
-            incomplete: !["data", "setup", "shapes"].iter().all(|key| self.profile.is_whole(key)),
+            incomplete: !["data", "setup", "shapes"].iter().all(|key| self.profile.has_all_names(key)),
         }
     }
 
@@ -239,6 +260,7 @@ impl Resolver<'_> {
             scope: scope.clone(),
             captured: BTreeSet::new(),
             in_group: false,
+            whole: self.profile.is_whole("setup") && self.profile.is_whole("teardown"),
         };
         let (steps, _) = flow.steps(steps);
         let captured = flow.captured;
@@ -262,7 +284,13 @@ impl Resolver<'_> {
     }
 
     fn load(&mut self, duration: Micros, scope: &Scope) -> Load {
-        let frame = shape::Frame { duration, cell: CELL, seed: self.flags.seed, scope };
+        let frame = shape::Frame {
+            duration,
+            cell: CELL,
+            seed: self.flags.seed,
+            scope,
+            whole: self.profile.is_whole("shapes"),
+        };
         let mut load = Load { shapes: Vec::new(), outlines: Vec::new(), operations: Vec::new() };
         for (index, (name, written)) in self.written.shapes.iter().enumerate() {
             let (shape, outline) =
@@ -317,9 +345,11 @@ impl Resolver<'_> {
         let system = System {
             links,
             services,
-            links_incomplete: !self.chaos.is_whole("links") || declared(self.plan.links.0.len(), links.len()),
-            services_incomplete: !self.chaos.is_whole("services")
+            links_incomplete: !self.chaos.has_all_names("links")
+                || declared(self.plan.links.0.len(), links.len()),
+            services_incomplete: !self.chaos.has_all_names("services")
                 || declared(self.plan.services.0.len(), services.len()),
+            timeline_whole: self.chaos.is_whole("timeline"),
             guard: &self.guard,
             duration,
         };
@@ -339,13 +369,13 @@ impl Resolver<'_> {
     }
 
     fn rules(&mut self, timeline: &[Planned], load: &Load, place: Option<&Place>) -> Rules {
-        let shapes_known = self.profile.is_whole("shapes");
+        let shapes_known = self.profile.has_all_names("shapes");
         let operations = load.operations.iter().map(|o| o.name.clone()).collect::<BTreeSet<_>>();
         let mut triggers: BTreeSet<String> =
             self.plan.timeline.iter().map(|f| f.name.value.clone()).collect();
         triggers.extend(timeline.iter().map(|p| p.outline.trigger.clone()));
         triggers.extend(load.outlines.iter().filter(|s| s.trigger).map(|s| s.name.clone()));
-        let triggers_known = shapes_known && self.chaos.is_whole("timeline");
+        let triggers_known = shapes_known && self.chaos.has_all_names("timeline");
         let names = Names {
             operations: shapes_known.then(|| operations.into_iter().collect()),
             triggers: triggers_known.then(|| triggers.into_iter().collect()),
@@ -441,7 +471,7 @@ impl Resolver<'_> {
             match &written.warmup {
                 Some(at) => self.chaos_notes.add(at.span, message, "shorten it, or raise `duration`"),
                 None => self.notes.add(
-                    self.written.duration.span,
+                    self.written.duration.as_ref().map_or(Span::default(), |d| d.span),
                     message,
                     "raise `duration`, or set `judge: {warmup: ...}` in a chaos plan",
                 ),

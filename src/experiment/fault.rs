@@ -2,7 +2,7 @@
 
 use crate::chaos_plan::{self, ChaosPlan};
 use crate::diagnose::{Span, one_of, suggest};
-use crate::experiment::notes::{Notes, is_name};
+use crate::experiment::notes::{Notes, is_name, written as as_written};
 use crate::experiment::place::Guard;
 use crate::experiment::{Direction, Fault, Link, Service, Upstream};
 use crate::outline::FaultOutline;
@@ -99,7 +99,11 @@ fn on_link(notes: &mut Notes, written: &chaos_plan::Fault, system: &System<'_>) 
         let link = link(notes, &f.link, system)?;
         let (latency, jitter) = (f.latency.0, f.jitter.as_ref().map_or(Micros::ZERO, |j| j.value.0));
         if let Some(at) = f.jitter.as_ref().filter(|_| jitter > latency) {
-            notes.add(at.span, "jitter beyond the latency", format!("write at most `{latency}`"));
+            notes.add(
+                at.span,
+                "jitter beyond the latency",
+                format!("write at most `{}`", as_written(latency)),
+            );
         }
         let direction = f.direction.unwrap_or(Direction::Downstream);
         let spread = if jitter > Micros::ZERO { format!(" ± {jitter}") } else { String::new() };
@@ -240,7 +244,7 @@ fn times(
     });
     if at + lasts > system.duration {
         let message = format!("this fault ends at {}, the load at {}", at + lasts, system.duration);
-        let help = format!("raise `duration` to {} or more", at + lasts + settle);
+        let help = format!("raise `duration` to {} or more", as_written(at + lasts + settle));
         notes.add(at_written.span, message, help);
     }
     if let Some(at) = written.expect.filter(|_| !on_a_link(&fault)).map(|_| written.name.span) {
@@ -319,10 +323,7 @@ fn repeats(
     let gap = notes.positive(every, "the time between repeats");
     if gap < lasts + settle {
         let message = format!("repeats every {gap} leave {} to settle, it takes {settle}", gap - lasts);
-        let help = format!(
-            "write `every: {}s` or more, or a shorter `settle`",
-            (lasts + settle).as_secs_f64().ceil()
-        );
+        let help = format!("write `every: {}` or more, or a shorter `settle`", as_written(lasts + settle));
         notes.add(every.span, message, help);
     }
     let fitting =
@@ -336,7 +337,7 @@ fn repeats(
             let needed = first + gap * (i64::from(at.value) - 1) + lasts;
             let message =
                 format!("only {fitting} of {} repeats fit before the load ends at {duration}", at.value);
-            notes.add(at.span, message, format!("raise `duration` to {needed} or more"));
+            notes.add(at.span, message, format!("raise `duration` to {} or more", as_written(needed)));
             fitting
         }
         Some(at) => i64::from(at.value),

@@ -4,6 +4,7 @@
 //! Owns the resolved form and, in [`resolve`], the way there with everything that is checked on it.
 
 mod check;
+mod data;
 mod fault;
 mod flow;
 mod notes;

@@ -6,10 +6,10 @@ use crate::chaos_plan::{ChaosPlan, Judge};
 use crate::diagnose::{self, Problem, Span};
 use crate::experiment::fault::{PHASES, Planned, System};
 use crate::experiment::flow::{Flow, Part};
-use crate::experiment::notes::{Notes, is_name};
+use crate::experiment::notes::Notes;
 use crate::experiment::place::Guard;
 use crate::experiment::{
-    Data, Experiment, Fault, Link, Place, Service, Setup, Shape, Step, Target, Teardown, check, fault, shape,
+    Experiment, Fault, Link, Place, Service, Setup, Shape, Step, Target, Teardown, check, data, fault, shape,
     system,
 };
 use crate::objective::{Metric, Names, Objective};
@@ -132,7 +132,7 @@ impl Resolver<'_> {
         let setup = self.setup(&mut scope);
         let load = self.load(duration, &scope);
         let teardown = self.teardown(&scope);
-        let data = self.data();
+        let data = data::resolve(&mut self.notes, &self.written.data);
 
         let place = self.place();
         let (links, services) = self.system(place.as_ref().map(|p| &p.place));
@@ -211,40 +211,6 @@ impl Resolver<'_> {
             data: self.written.data.iter().map(|(name, _)| name.value.clone()).collect(),
             setup: BTreeSet::new(),
             incomplete: !["data", "setup", "shapes"].iter().all(|key| self.profile.has_all_names(key)),
-        }
-    }
-
-    fn data(&mut self) -> Vec<(String, Data)> {
-        let mut out = Vec::new();
-        for (name, data) in self.written.data.iter() {
-            if !is_name(name) || name.contains(['-', '.']) {
-                let help = "use letters, digits and `_`";
-                self.notes.add(name.span, format!("`{}` is no name for data", name.value), help);
-            }
-            out.push((name.value.clone(), self.source(data)));
-        }
-        out
-    }
-
-    fn source(&mut self, data: &At<profile::Data>) -> Data {
-        match &data.value {
-            profile::Data::Sequence(s) => Data::Sequence { start: s.start, step: s.step.unwrap_or(1) },
-            profile::Data::Random(r) => {
-                if r.from > r.to {
-                    let help = format!("write `{{from: {}, to: {}}}`", r.to, r.from);
-                    self.notes.add(data.span, "the range ends before it begins", help);
-                }
-                Data::Random { from: r.from, to: r.to }
-            }
-            profile::Data::List(items) | profile::Data::Pick(items) => {
-                if items.is_empty() {
-                    self.notes.add(data.span, "a list of nothing", "write it like `[us, eu]`");
-                }
-                match &data.value {
-                    profile::Data::List(_) => Data::List(items.clone()),
-                    _ => Data::Pick(items.clone()),
-                }
-            }
         }
     }
 

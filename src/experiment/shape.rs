@@ -2,7 +2,7 @@
 
 use crate::arrival::{Arrival, Rate, Spacing, Stage};
 use crate::experiment::flow::{Flow, Part};
-use crate::experiment::notes::{Notes, is_name};
+use crate::experiment::notes::{Notes, is_name, written as as_written};
 use crate::experiment::{Shape, Start};
 use crate::outline::{OperationOutline, ShapeOutline};
 use crate::profile;
@@ -117,7 +117,7 @@ fn length(notes: &mut Notes, frame: &Frame<'_>, written: &profile::Shape, start:
     if length > left && left > Micros::ZERO {
         let message =
             format!("this shape lasts until {}, the load ends at {}", start + length, frame.duration);
-        notes.add(at.span, message, format!("shorten it to `{left}`, or raise `duration`"));
+        notes.add(at.span, message, format!("shorten it to `{}`, or raise `duration`", as_written(left)));
     }
     length.min(left).max(Micros::ZERO)
 }
@@ -206,7 +206,7 @@ fn planned(
             *n += 1;
         }
     }
-    if planned.iter().all(|&n| n == 0) && arrival.until > Micros::ZERO {
+    if expected > 0.0 && planned.iter().all(|&n| n == 0) {
         let help = "raise the rate, or let the shape last longer";
         notes.add(at.span, "this shape never starts a flow", help);
     }

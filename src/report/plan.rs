@@ -97,7 +97,7 @@ fn shapes(experiment: &Experiment) -> String {
     for (index, (shape, told)) in experiment.shapes.iter().zip(&outline.shapes).enumerate() {
         let trigger = if told.trigger { ", trigger" } else { "" };
         let arrival = format!("{}{trigger}", told.arrival);
-        let flows = flows(told).map_or_else(|| "flows as they come".to_owned(), |n| counted_flows(n));
+        let flows = flows(told).map_or_else(|| "flows as they come".to_owned(), counted_flows);
         rows.push(vec![told.name.clone(), flows, arrival, stretch(told.start, told.end)]);
         for (id, operation) in outline.operations.iter().enumerate() {
             if operation.shape != index || operation.flow {

@@ -12,9 +12,9 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 
 use super::at::AT;
-use super::error::{Error, Lack, exactly_one};
+use super::error::{Error, Lack};
 use super::{Entry, MOST_PROBLEMS, Node, Scalar, Value};
-use crate::diagnose::{Problem, Source};
+use crate::diagnose::{Problem, Source, one_of};
 
 /// Keys that give a name to something that others may speak of.
 const NAMING: [&str; 4] = ["as", "capture", "name", "in"];
@@ -214,7 +214,7 @@ impl<'de> Deserializer<'de> for In<'_> {
             Value::Map(entries) if entries.len() == 1 => visitor.visit_enum(Variant { entry: &entries[0] }),
             _ => {
                 let message = "expected one key that says which kind it is".to_owned();
-                Err(Error::new(message).help(exactly_one(variants)).lack())
+                Err(Error::new(message).help(one_of(variants)).lack())
             }
         };
         result.map_err(|e| e.within(self.node.id))

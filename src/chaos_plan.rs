@@ -105,7 +105,8 @@ pub struct Fault {
     /// What phases are named after.
     pub name: At<String>,
     /// When, from the start of the load.
-    pub at: At<Duration>,
+    #[schemars(required)]
+    pub at: Option<At<Duration>>,
     /// How long.
     #[serde(rename = "for")]
     pub length: Option<At<Duration>>,

@@ -22,6 +22,7 @@ pub mod random;
 pub mod record;
 pub mod recorder;
 pub mod redact;
+pub mod report;
 pub mod sample;
 pub mod sandbox;
 pub mod service;

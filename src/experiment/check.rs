@@ -4,7 +4,7 @@
 use crate::diagnose::Span;
 use crate::experiment::Fault;
 use crate::experiment::fault::Planned;
-use crate::experiment::notes::Notes;
+use crate::experiment::notes::{Notes, written};
 use crate::objective::{Metric, Objective, PhaseName};
 use crate::outline::{JudgeSettings, Outline};
 use crate::units::Micros;
@@ -72,12 +72,14 @@ pub(super) fn baseline(notes: &mut Notes, outline: &Outline, first: Option<(Micr
         return;
     }
     let at = judge.warmup + deadline + needed.max(judge.baseline);
+    let room = if length > Micros::ZERO { length.to_string() } else { "no room".to_owned() };
+    let wanted = if windows > 1 { format!(", it needs {needed}") } else { String::new() };
     let message = format!(
-        "the baseline has {} before this: it lies between the warm-up ({}) and one deadline ({deadline}) before the first trigger ({first})",
-        length.max(Micros::ZERO),
+        "the baseline has {room}{wanted}: it lies between the warm-up ({}) and one deadline ({deadline}) before the first trigger ({first})",
         judge.warmup
     );
-    let help = format!("begin at {} or later, or shorten `judge: warmup` or the longest timeout", short(at));
+    let help =
+        format!("begin at {} or later, or shorten `judge: warmup` or the longest timeout", written(at));
     notes.add(span, message, help);
 }
 
@@ -151,16 +153,6 @@ pub(super) fn judgeable(notes: &mut Notes, outline: &Outline, objective: &Object
     let needed = needed(outline, objective);
     if needed > outline.duration {
         let message = format!("the load ends at {} before this can be judged", outline.duration);
-        let seconds = needed.as_secs_f64().ceil();
-        notes.add(span, message, format!("raise `duration` to {seconds}s or more"));
-    }
-}
-
-/// A time as YAML wants it: whole seconds where it is one.
-fn short(at: Micros) -> String {
-    if at.0 % 1_000_000 == 0 {
-        format!("{}s", at.0 / 1_000_000)
-    } else {
-        format!("{}ms", at.0.div_euclid(1000) + 1)
+        notes.add(span, message, format!("raise `duration` to {} or more", written(needed)));
     }
 }

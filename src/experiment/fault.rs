@@ -2,7 +2,7 @@
 
 use crate::chaos_plan::{self, ChaosPlan};
 use crate::diagnose::{Span, one_of, suggest};
-use crate::experiment::notes::{Notes, is_name};
+use crate::experiment::notes::{Notes, is_name, written as as_written};
 use crate::experiment::place::Guard;
 use crate::experiment::{Direction, Fault, Link, Service, Upstream};
 use crate::outline::FaultOutline;
@@ -29,6 +29,8 @@ pub(super) struct System<'a> {
     /// Some could not be read: say nothing about unknown ones.
     pub links_incomplete: bool,
     pub services_incomplete: bool,
+    /// Nothing was cut out of the timeline.
+    pub timeline_whole: bool,
     pub guard: &'a Guard<'a>,
     pub duration: Micros,
 }
@@ -74,6 +76,7 @@ fn kind(notes: &mut Notes, written: &At<chaos_plan::Fault>, system: &System<'_>)
     ];
     let given: Vec<(&str, Span)> = KINDS.iter().zip(spans).filter_map(|(k, s)| Some((*k, s?))).collect();
     match given.as_slice() {
+        [] if !system.timeline_whole => return None,
         [] => {
             let help = format!("say what to break: {}", one_of(&KINDS));
             notes.add(written.name.span, format!("the fault `{}` breaks nothing", written.name.value), help);
@@ -96,7 +99,11 @@ fn on_link(notes: &mut Notes, written: &chaos_plan::Fault, system: &System<'_>) 
         let link = link(notes, &f.link, system)?;
         let (latency, jitter) = (f.latency.0, f.jitter.as_ref().map_or(Micros::ZERO, |j| j.value.0));
         if let Some(at) = f.jitter.as_ref().filter(|_| jitter > latency) {
-            notes.add(at.span, "jitter beyond the latency", format!("write at most `{latency}`"));
+            notes.add(
+                at.span,
+                "jitter beyond the latency",
+                format!("write at most `{}`", as_written(latency)),
+            );
         }
         let direction = f.direction.unwrap_or(Direction::Downstream);
         let spread = if jitter > Micros::ZERO { format!(" ± {jitter}") } else { String::new() };
@@ -218,22 +225,32 @@ fn times(
     on: Option<String>,
     what: String,
 ) -> Vec<Planned> {
-    let length = length(notes, written, &fault);
+    let length = length(notes, written, &fault, system.timeline_whole);
     let settle = written.settle.as_ref().map_or(SETTLE, |s| s.value.0);
-    let at = written.at.value.0;
+    let Some(at_written) = &written.at else {
+        if system.timeline_whole {
+            notes.add(
+                written.name.span,
+                format!("when does `{}` begin?", written.name.value),
+                "add `at: 30s`",
+            );
+        }
+        return Vec::new();
+    };
+    let at = at_written.value.0;
     let lasts = length.unwrap_or(match &fault {
         Fault::Failover { outage, .. } => *outage,
         _ => Micros::ZERO,
     });
     if at + lasts > system.duration {
         let message = format!("this fault ends at {}, the load at {}", at + lasts, system.duration);
-        let help = format!("raise `duration` to {} or more", at + lasts + settle);
-        notes.add(written.at.span, message, help);
+        let help = format!("raise `duration` to {} or more", as_written(at + lasts + settle));
+        notes.add(at_written.span, message, help);
     }
     if let Some(at) = written.expect.filter(|_| !on_a_link(&fault)).map(|_| written.name.span) {
         notes.add(at, "`expect: no_traffic` is for faults on a link", "leave it out");
     }
-    let count = repeats(notes, written, system.duration, lasts, settle);
+    let count = repeats(notes, written, at, system.duration, lasts, settle);
     let every = written.every.as_ref().map_or(Micros::ZERO, |e| e.value.0);
     let name = &written.name.value;
     let outline = |k: i64| FaultOutline {
@@ -259,7 +276,7 @@ fn on_a_link(fault: &Fault) -> bool {
 }
 
 /// Windowed faults need `for`, one-shots refuse it, `kill` and `exec` may have it.
-fn length(notes: &mut Notes, written: &chaos_plan::Fault, fault: &Fault) -> Option<Micros> {
+fn length(notes: &mut Notes, written: &chaos_plan::Fault, fault: &Fault, whole: bool) -> Option<Micros> {
     let name = &written.name;
     match (fault, &written.length) {
         (Fault::Restart { .. }, Some(at)) => {
@@ -279,7 +296,9 @@ fn length(notes: &mut Notes, written: &chaos_plan::Fault, fault: &Fault) -> Opti
             None
         }
         (_, None) => {
-            notes.add(name.span, format!("how long does `{}` last?", name.value), "add `for: 20s`");
+            if whole {
+                notes.add(name.span, format!("how long does `{}` last?", name.value), "add `for: 20s`");
+            }
             None
         }
     }
@@ -289,6 +308,7 @@ fn length(notes: &mut Notes, written: &chaos_plan::Fault, fault: &Fault) -> Opti
 fn repeats(
     notes: &mut Notes,
     written: &chaos_plan::Fault,
+    first: Micros,
     duration: Micros,
     lasts: Micros,
     settle: Micros,
@@ -303,13 +323,9 @@ fn repeats(
     let gap = notes.positive(every, "the time between repeats");
     if gap < lasts + settle {
         let message = format!("repeats every {gap} leave {} to settle, it takes {settle}", gap - lasts);
-        let help = format!(
-            "write `every: {}s` or more, or a shorter `settle`",
-            (lasts + settle).as_secs_f64().ceil()
-        );
+        let help = format!("write `every: {}` or more, or a shorter `settle`", as_written(lasts + settle));
         notes.add(every.span, message, help);
     }
-    let first = written.at.value.0;
     let fitting =
         if gap > Micros::ZERO { ((duration - first - lasts).0.max(0) / gap.0 + 1).min(1000) } else { 1 };
     match times {
@@ -321,7 +337,7 @@ fn repeats(
             let needed = first + gap * (i64::from(at.value) - 1) + lasts;
             let message =
                 format!("only {fitting} of {} repeats fit before the load ends at {duration}", at.value);
-            notes.add(at.span, message, format!("raise `duration` to {needed} or more"));
+            notes.add(at.span, message, format!("raise `duration` to {} or more", as_written(needed)));
             fitting
         }
         Some(at) => i64::from(at.value),

@@ -43,6 +43,8 @@ pub(super) struct Flow<'a> {
     /// Names that were captured so far.
     pub captured: BTreeSet<String>,
     pub in_group: bool,
+    /// Nothing was cut out of these steps: what is not there was not written.
+    pub whole: bool,
 }
 
 /// Resolved steps and the longest time that they may take, by their deadlines.
@@ -63,6 +65,7 @@ impl Flow<'_> {
     fn step(&mut self, step: &At<profile::Step>) -> Option<(Step, Micros)> {
         let kinds = kinds(step);
         match kinds.as_slice() {
+            [] if !self.whole => return None,
             [] => {
                 let help = format!("it is {}", one_of(&KINDS));
                 self.notes.add(step.span, "this step does nothing", help);

@@ -4,6 +4,7 @@
 //! Owns the resolved form and, in [`resolve`], the way there with everything that is checked on it.
 
 mod check;
+mod data;
 mod fault;
 mod flow;
 mod notes;
@@ -47,9 +48,15 @@ pub struct Experiment {
 }
 
 impl Experiment {
+<<<<<<< HEAD
     /// All of it for people, secrets as `***`.
     pub fn printable(&self) -> serde_json::Value {
         let value = serde_json::to_value(self).expect("an experiment is plain data");
+=======
+    /// The experiment for people and files, secrets as `***`.
+    pub fn redacted(&self) -> serde_json::Value {
+        let value = serde_json::to_value(self).unwrap_or_default();
+>>>>>>> docs
         crate::redact::redact_json(&value, &self.secrets)
     }
 }

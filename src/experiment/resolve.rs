@@ -6,10 +6,10 @@ use crate::chaos_plan::{ChaosPlan, Judge};
 use crate::diagnose::{self, Problem, Span};
 use crate::experiment::fault::{PHASES, Planned, System};
 use crate::experiment::flow::{Flow, Part};
-use crate::experiment::notes::{Notes, is_name};
+use crate::experiment::notes::Notes;
 use crate::experiment::place::Guard;
 use crate::experiment::{
-    Data, Experiment, Fault, Link, Place, Service, Setup, Shape, Step, Target, Teardown, check, fault, shape,
+    Experiment, Fault, Link, Place, Service, Setup, Shape, Step, Target, Teardown, check, data, fault, shape,
     system,
 };
 use crate::objective::{Metric, Names, Objective};
@@ -132,10 +132,9 @@ impl Resolver<'_> {
         let setup = self.setup(&mut scope);
         let load = self.load(duration, &scope);
         let teardown = self.teardown(&scope);
-        let data = self.data();
+        let data = data::resolve(&mut self.notes, &self.written.data);
 
-        let at = &self.written.target;
-        let place = system::place(&mut self.notes, &self.guard, at, &self.flags.target, &self.flags.flaws);
+        let place = self.place();
         let (links, services) = self.system(place.as_ref().map(|p| &p.place));
         let timeline = self.timeline(duration, &links, &services, place.is_none());
         self.triggers_have_names_of_their_own(&timeline, &load);
@@ -179,8 +178,30 @@ impl Resolver<'_> {
                 self.notes.flag("--duration must be longer than nothing", "write it like `--duration 90s`");
                 CELL
             }
-            None => self.notes.positive(&self.written.duration, "the load"),
+            None => match &self.written.duration {
+                Some(written) => self.notes.positive(written, "the load"),
+                None => {
+                    self.missing("duration", "how long does the load last?", "add `duration: 90s`");
+                    Micros::secs(3600)
+                }
+            },
         }
+    }
+
+    /// A top-level key that was not written at all.
+    fn missing(&mut self, key: &str, message: &str, help: &str) {
+        if self.profile.is_whole(key) {
+            self.notes.add(Span::default(), message, help);
+        }
+    }
+
+    fn place(&mut self) -> Option<system::Resolved> {
+        let written = self.written.target.as_ref();
+        if written.is_none() && self.flags.target.is_empty() {
+            self.missing("target", "where do the requests go?", "add `target: sandbox`, or a URL");
+            return None;
+        }
+        system::place(&mut self.notes, &self.guard, written, &self.flags.target, &self.flags.flaws)
     }
 
     /// What every template may speak of, setup's captures left out.
@@ -189,41 +210,7 @@ impl Resolver<'_> {
             names: ALWAYS.iter().map(|w| (*w).to_owned()).collect(),
             data: self.written.data.iter().map(|(name, _)| name.value.clone()).collect(),
             setup: BTreeSet::new(),
-            incomplete: !["data", "setup", "shapes"].iter().all(|key| self.profile.is_whole(key)),
-        }
-    }
-
-    fn data(&mut self) -> Vec<(String, Data)> {
-        let mut out = Vec::new();
-        for (name, data) in self.written.data.iter() {
-            if !is_name(name) || name.contains(['-', '.']) {
-                let help = "use letters, digits and `_`";
-                self.notes.add(name.span, format!("`{}` is no name for data", name.value), help);
-            }
-            out.push((name.value.clone(), self.source(data)));
-        }
-        out
-    }
-
-    fn source(&mut self, data: &At<profile::Data>) -> Data {
-        match &data.value {
-            profile::Data::Sequence(s) => Data::Sequence { start: s.start, step: s.step.unwrap_or(1) },
-            profile::Data::Random(r) => {
-                if r.from > r.to {
-                    let help = format!("write `{{from: {}, to: {}}}`", r.to, r.from);
-                    self.notes.add(data.span, "the range ends before it begins", help);
-                }
-                Data::Random { from: r.from, to: r.to }
-            }
-            profile::Data::List(items) | profile::Data::Pick(items) => {
-                if items.is_empty() {
-                    self.notes.add(data.span, "a list of nothing", "write it like `[us, eu]`");
-                }
-                match &data.value {
-                    profile::Data::List(_) => Data::List(items.clone()),
-                    _ => Data::Pick(items.clone()),
-                }
-            }
+            incomplete: !["data", "setup", "shapes"].iter().all(|key| self.profile.has_all_names(key)),
         }
     }
 
@@ -239,6 +226,7 @@ impl Resolver<'_> {
             scope: scope.clone(),
             captured: BTreeSet::new(),
             in_group: false,
+            whole: self.profile.is_whole("setup") && self.profile.is_whole("teardown"),
         };
         let (steps, _) = flow.steps(steps);
         let captured = flow.captured;
@@ -262,7 +250,13 @@ impl Resolver<'_> {
     }
 
     fn load(&mut self, duration: Micros, scope: &Scope) -> Load {
-        let frame = shape::Frame { duration, cell: CELL, seed: self.flags.seed, scope };
+        let frame = shape::Frame {
+            duration,
+            cell: CELL,
+            seed: self.flags.seed,
+            scope,
+            whole: self.profile.is_whole("shapes"),
+        };
         let mut load = Load { shapes: Vec::new(), outlines: Vec::new(), operations: Vec::new() };
         for (index, (name, written)) in self.written.shapes.iter().enumerate() {
             let (shape, outline) =
@@ -317,9 +311,11 @@ impl Resolver<'_> {
         let system = System {
             links,
             services,
-            links_incomplete: !self.chaos.is_whole("links") || declared(self.plan.links.0.len(), links.len()),
-            services_incomplete: !self.chaos.is_whole("services")
+            links_incomplete: !self.chaos.has_all_names("links")
+                || declared(self.plan.links.0.len(), links.len()),
+            services_incomplete: !self.chaos.has_all_names("services")
                 || declared(self.plan.services.0.len(), services.len()),
+            timeline_whole: self.chaos.is_whole("timeline"),
             guard: &self.guard,
             duration,
         };
@@ -339,13 +335,13 @@ impl Resolver<'_> {
     }
 
     fn rules(&mut self, timeline: &[Planned], load: &Load, place: Option<&Place>) -> Rules {
-        let shapes_known = self.profile.is_whole("shapes");
+        let shapes_known = self.profile.has_all_names("shapes");
         let operations = load.operations.iter().map(|o| o.name.clone()).collect::<BTreeSet<_>>();
         let mut triggers: BTreeSet<String> =
             self.plan.timeline.iter().map(|f| f.name.value.clone()).collect();
         triggers.extend(timeline.iter().map(|p| p.outline.trigger.clone()));
         triggers.extend(load.outlines.iter().filter(|s| s.trigger).map(|s| s.name.clone()));
-        let triggers_known = shapes_known && self.chaos.is_whole("timeline");
+        let triggers_known = shapes_known && self.chaos.has_all_names("timeline");
         let names = Names {
             operations: shapes_known.then(|| operations.into_iter().collect()),
             triggers: triggers_known.then(|| triggers.into_iter().collect()),
@@ -441,7 +437,7 @@ impl Resolver<'_> {
             match &written.warmup {
                 Some(at) => self.chaos_notes.add(at.span, message, "shorten it, or raise `duration`"),
                 None => self.notes.add(
-                    self.written.duration.span,
+                    self.written.duration.as_ref().map_or(Span::default(), |d| d.span),
                     message,
                     "raise `duration`, or set `judge: {warmup: ...}` in a chaos plan",
                 ),

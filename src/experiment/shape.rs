@@ -2,7 +2,7 @@
 
 use crate::arrival::{Arrival, Rate, Spacing, Stage};
 use crate::experiment::flow::{Flow, Part};
-use crate::experiment::notes::{Notes, is_name};
+use crate::experiment::notes::{Notes, is_name, written as as_written};
 use crate::experiment::{Shape, Start};
 use crate::outline::{OperationOutline, ShapeOutline};
 use crate::profile;
@@ -21,6 +21,8 @@ pub(super) struct Frame<'a> {
     pub seed: u64,
     /// What every template of a flow may speak of.
     pub scope: &'a Scope,
+    /// Nothing was cut out of the shapes.
+    pub whole: bool,
 }
 
 /// One shape; its operations are appended to `operations`, the flow as a whole first.
@@ -42,15 +44,26 @@ pub(super) fn resolve(
     let start = written.start.as_ref().map_or(Micros::ZERO, |s| s.value.0);
     let until = length(notes, frame, written, start);
     caps(notes, written);
-    let (arrival, period) = arrival(notes, &written.arrival, until);
+    let (arrival, period) = match &written.arrival {
+        Some(written) => arrival(notes, written, until),
+        None => {
+            if frame.whole {
+                let message = format!("when do the flows of `{}` start?", name.value);
+                notes.add(name.span, message, "add `arrival: {constant: {rate: 50/s}}`");
+            }
+            (Start::Closed { users: 1, until }, None)
+        }
+    };
     let timeout = written.timeout.as_ref().map(|t| notes.positive(t, "a timeout"));
 
     let op = OpId(operations.len() as u16);
     let whole =
         OperationOutline { name: name.value.clone(), shape: index, deadline: Micros::ZERO, flow: true };
     operations.push(whole);
-    if written.flow.is_empty() {
-        notes.add(written.flow.span, "a flow without steps", "write `flow: [{get: /rooms}]`");
+    let steps = written.flow.as_ref().map_or(&[][..], |f| &f.value);
+    if steps.is_empty() && frame.whole {
+        let span = written.flow.as_ref().map_or(name.span, |f| f.span);
+        notes.add(span, format!("`{}` has no steps", name.value), "write `flow: [{get: /rooms}]`");
     }
     let mut flow = Flow {
         notes,
@@ -61,8 +74,9 @@ pub(super) fn resolve(
         scope: frame.scope.clone(),
         captured: Default::default(),
         in_group: false,
+        whole: frame.whole,
     };
-    let (steps, deadline) = flow.steps(&written.flow);
+    let (steps, deadline) = flow.steps(steps);
     operations[usize::from(op.0)].deadline = deadline;
 
     let outline = ShapeOutline {
@@ -103,7 +117,7 @@ fn length(notes: &mut Notes, frame: &Frame<'_>, written: &profile::Shape, start:
     if length > left && left > Micros::ZERO {
         let message =
             format!("this shape lasts until {}, the load ends at {}", start + length, frame.duration);
-        notes.add(at.span, message, format!("shorten it to `{left}`, or raise `duration`"));
+        notes.add(at.span, message, format!("shorten it to `{}`, or raise `duration`", as_written(left)));
     }
     length.min(left).max(Micros::ZERO)
 }
@@ -177,11 +191,11 @@ fn planned(
     arrival: &Start,
     start: Micros,
 ) -> Vec<u64> {
-    let Start::Open(arrival) = arrival else { return Vec::new() };
+    let (Start::Open(arrival), Some(at)) = (arrival, &written.arrival) else { return Vec::new() };
     let expected = arrival.expected(Micros::ZERO, arrival.until);
     if expected > MOST_ARRIVALS {
         let message = format!("{} arrivals are more than squall plans for", grouped(expected as u64));
-        notes.add(written.arrival.span, message, "lower the rate or the duration");
+        notes.add(at.span, message, "lower the rate or the duration");
         return Vec::new();
     }
     let cells = (frame.duration.0.max(0) as u64).div_ceil(frame.cell.0.max(1) as u64);
@@ -192,9 +206,9 @@ fn planned(
             *n += 1;
         }
     }
-    if planned.iter().all(|&n| n == 0) && arrival.until > Micros::ZERO {
+    if expected > 0.0 && planned.iter().all(|&n| n == 0) {
         let help = "raise the rate, or let the shape last longer";
-        notes.add(written.arrival.span, "this shape never starts a flow", help);
+        notes.add(at.span, "this shape never starts a flow", help);
     }
     planned
 }

@@ -13,6 +13,7 @@ use crate::experiment::{
 use crate::profile::{self, Profile};
 use crate::template::{self, Scope};
 use crate::units::Micros;
+use crate::yaml::At;
 
 /// Flaws of the sandbox, by the words for them.
 const FLAWS: [(&str, Flaw); 1] = [("unbounded_list", Flaw::UnboundedList)];
@@ -33,16 +34,15 @@ pub(super) struct Resolved {
 pub(super) fn place(
     notes: &mut Notes,
     guard: &Guard<'_>,
-    written: &crate::yaml::At<profile::Target>,
+    written: Option<&At<profile::Target>>,
     flag: &[String],
     flaws: &[String],
 ) -> Option<Resolved> {
-    let sandbox = Box::default();
     let (target, span) = match flag {
-        [] => (written.value.clone(), Some(written.span)),
-        [one] if one == "sandbox" => match &written.value {
-            profile::Target::Sandbox(options) => (profile::Target::Sandbox(options.clone()), None),
-            profile::Target::Urls(_) => (profile::Target::Sandbox(sandbox), None),
+        [] => (written?.value.clone(), written.map(|w| w.span)),
+        [one] if one == "sandbox" => match written.map(|w| &w.value) {
+            Some(profile::Target::Sandbox(options)) => (profile::Target::Sandbox(options.clone()), None),
+            _ => (profile::Target::default(), None),
         },
         urls => (profile::Target::Urls(urls.to_vec()), None),
     };
@@ -162,7 +162,11 @@ pub(super) fn target(
     let mut all = headers(notes, &profile.headers, scope);
     if let Some(value) = resolved.authorization {
         if profile.auth.is_some() {
-            notes.add(profile.target.span, "user info in the URL beside `auth`", "keep one of them");
+            notes.add(
+                profile.target.as_ref().map_or(Span::default(), |t| t.span),
+                "user info in the URL beside `auth`",
+                "keep one of them",
+            );
         }
         all.push(("authorization".to_owned(), crate::experiment::Text::Fixed(value)));
     }

@@ -1,1 +1,160 @@
 //! What resolves to what, and what is refused in which words.
+
+use std::net::SocketAddr;
+
+use super::*;
+use crate::diagnose::{Problem, render};
+use crate::units::Micros;
+use crate::yaml::Env;
+
+const CALM: &str = "target: sandbox\nduration: 90s\nshapes:\n  mix:\n    arrival: {constant: {rate: 10/s}}\n    timeout: 2s\n    flow: [{get: /rooms, as: list}]\n";
+const QUICK: &str = "judge: {warmup: 5s, baseline: 20s, windows: 10, stretch: 10s}\n";
+
+fn lookup(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+    match host {
+        "localhost" => Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))]),
+        "staging.example" => Ok(vec![SocketAddr::from(([192, 0, 2, 7], port))]),
+        _ => Err("unknown host".to_owned()),
+    }
+}
+
+fn env() -> Env {
+    [("KEY", "0123456789abcdef0123456789abcdef"), ("TOKEN", "tok-en-12345")]
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .into()
+}
+
+fn with_flags(profile: &str, chaos: Option<&str>, flags: &Flags) -> Result<Experiment, Vec<Problem>> {
+    let profile = crate::profile::read("p.yaml", profile, &env());
+    let chaos = chaos.map(|text| crate::chaos_plan::read("c.yaml", text, &env()));
+    resolve(&profile, chaos.as_ref(), flags, &lookup)
+}
+
+fn resolved(profile: &str, chaos: Option<&str>) -> Experiment {
+    with_flags(profile, chaos, &Flags::default()).unwrap_or_else(|p| panic!("{}", render(&p, false)))
+}
+
+/// All that is said about these two files.
+fn refused(profile: &str, chaos: Option<&str>) -> String {
+    refused_with(profile, chaos, &Flags::default())
+}
+
+fn refused_with(profile: &str, chaos: Option<&str>, flags: &Flags) -> String {
+    render(&with_flags(profile, chaos, flags).expect_err("it should not resolve"), false)
+}
+
+#[test]
+fn a_profile_and_a_plan_become_an_experiment() {
+    let chaos = format!(
+        "{QUICK}timeline:\n  - {{name: slow, at: 40s, for: 5s, every: 20s, times: 2, latency: {{link: api-store, latency: 100ms}}}}\n  - {{name: back, at: 80s, settle: 1s, failover: {{link: api-store, to: store-b, outage: 2s}}}}\n"
+    );
+    let experiment = resolved(&format!("{CALM}objectives: [p99(list) < 1s during slow]\n"), Some(&chaos));
+    let outline = &experiment.outline;
+    let names: Vec<&str> = outline.faults.iter().map(|f| f.name.as_str()).collect();
+    assert_eq!(names, ["slow#1", "slow#2", "back"]);
+    assert_eq!(outline.faults[1].at, Micros::secs(60));
+    assert_eq!(outline.shapes[0].planned, vec![10; 90]);
+    let operations: Vec<_> =
+        outline.operations.iter().map(|o| (o.name.as_str(), o.flow, o.deadline)).collect();
+    assert_eq!(operations, [("mix", true, Micros::secs(2)), ("list", false, Micros::secs(2))]);
+    assert!(
+        matches!(&experiment.faults[2], Fault::Failover { to: Upstream::Service(s), .. } if s == "store-b")
+    );
+    assert_eq!(experiment.services.len(), 4);
+}
+
+#[test]
+fn the_deadline_of_a_flow_is_the_sum_along_its_longest_path() {
+    let profile = "target: sandbox\nduration: 20s\nshapes:\n  s:\n    arrival: {closed: {users: 2}}\n    timeout: 2s\n    flow:\n      - {get: /a, as: a}\n      - think: 5s\n      - repeat: {times: 3, steps: [{get: /b, as: b, timeout: 1s}]}\n      - choice: [{steps: [{get: /c, as: c}]}, {weight: 2, steps: [{get: /d}, {get: /e}]}]\n      - group: {as: g, steps: [{get: /f}, {get: /g}]}\n";
+    let outline = resolved(profile, None).outline;
+    let deadline = |name: &str| outline.operations.iter().find(|o| o.name == name).map(|o| o.deadline);
+    assert_eq!(deadline("s"), Some(Micros::secs(2 + 3 + 4 + 4)));
+    assert_eq!(deadline("g"), Some(Micros::secs(4)));
+    assert_eq!(deadline("GET /d"), Some(Micros::secs(2)));
+    assert_eq!(deadline("b"), Some(Micros::secs(1)));
+}
+
+#[test]
+fn secrets_are_kept_apart_and_nowhere_else() {
+    let profile = "target: \"http://bob:s3cret@localhost:8080/api\"\nduration: 20s\nheaders: {x-key: \"${TOKEN}\", cookie: a=literal-cookie}\nshapes:\n  s: {arrival: {constant: {rate: 1/s}}, flow: [{post: /a, json: {k: \"${KEY}\"}}]}\n";
+    let flags = Flags {
+        command: "squall run p.yaml --target http://bob:s3cret@localhost".into(),
+        ..Flags::default()
+    };
+    let experiment = with_flags(profile, None, &flags).unwrap_or_else(|p| panic!("{}", render(&p, false)));
+    let shown = experiment.redacted().to_string();
+    for secret in ["s3cret", "tok-en", "literal-cookie", "0123456789abcdef", "Ym9iOnMzY3JldA"] {
+        assert!(!shown.contains(secret), "{secret} in {shown}");
+    }
+    assert_eq!(experiment.outline.target, "http://***@localhost:8080/api");
+    assert!(experiment.outline.command.ends_with("http://***@localhost"), "{}", experiment.outline.command);
+}
+
+#[test]
+fn ten_mistakes_in_one_file_are_ten_problems() {
+    let profile = "target: sandbox\nduration: 90\nheader: {a: b}\nauth: {jwt: {key: short, claims: {sub: \"{{ usr }}\"}}}\nshapes:\n  mix:\n    arrival: {constant: {rate: 0/s}}\n    in_flight: 0\n    flow:\n      - {gte: /rooms}\n      - {get: /rooms, think: 1s}\n      - {post: rooms, json: {name: \"{{ data.room }}\"}}\n      - {get: /rooms, as: list, capture: {id: \"$.[\"}}\nobjectives:\n  - p99(lsit) < 300ms\n";
+    let problems = with_flags(profile, None, &Flags::default()).unwrap_err();
+    insta::assert_snapshot!(render(&problems, false));
+    assert!(problems.len() >= 10, "{}", problems.len());
+}
+
+#[test]
+fn a_wrong_timeline_is_refused_in_words() {
+    let chaos = format!(
+        "{QUICK}timeline:\n  - {{name: a, at: 3s, for: 5s, latency: {{link: api-stor, latency: 1s}}}}\n  - {{name: a, at: 40s, down: {{link: api-store}}}}\n  - {{name: b, at: 50s, for: 5s, restart: {{service: api-3}}}}\n  - {{name: c, at: 30s, for: 5s, every: 8s, times: 9, blackhole: {{link: api-store}}}}\n  - {{name: run, at: 30s, for: 5s, pause: {{service: api-1}}}}\n  - {{name: d, at: 32s, kill: {{service: api-1}}}}\n  - {{name: e, at: 88s, for: 5s}}\n  - {{name: f, at: 89s, failover: {{link: api-store, to: store-c, outage: 3s}}}}\n  - {{name: mix, at: 34s, exec: {{run: [a], undo: []}}}}\n"
+    );
+    insta::assert_snapshot!(refused(CALM, Some(&chaos)));
+}
+
+#[test]
+fn a_load_that_ends_too_early_is_told_how_long_it_must_be() {
+    let chaos = format!("{QUICK}timeline:\n  - {{name: kill, at: 80s, kill: {{service: api-1}}, for: 5s}}\n");
+    let profile = format!("{CALM}objectives: [recovery(kill) < 5s, \"p99 < 1s after kill\"]\n");
+    insta::assert_snapshot!(refused(&profile, Some(&chaos)));
+}
+
+#[test]
+fn a_baseline_without_room_is_refused() {
+    let chaos = format!("{QUICK}timeline:\n  - {{name: cut, at: 6s, for: 5s, down: {{link: api-store}}}}\n");
+    insta::assert_snapshot!(refused(CALM, Some(&chaos)));
+}
+
+#[test]
+fn targets_are_guarded() {
+    let of = |target: &str, allowed: &[&str]| {
+        let flags = Flags {
+            target: vec![target.to_owned()],
+            allow_target: allowed.iter().map(|a| (*a).to_owned()).collect(),
+            ..Flags::default()
+        };
+        with_flags(CALM, None, &flags).map_err(|p| render(&p, false))
+    };
+    assert!(of("http://localhost:1", &[]).is_ok() && of("http://[::1]:1", &[]).is_ok());
+    assert!(of("http://staging.example", &["staging.example"]).is_ok());
+    let refusals: Vec<String> =
+        ["http://staging.example", "https://localhost", "localhost:80", "http://nowhere"]
+            .iter()
+            .map(|t| of(t, &[]).expect_err(t))
+            .collect();
+    insta::assert_snapshot!(refusals.join(""));
+}
+
+#[test]
+fn virtual_time_has_no_foreign_things() {
+    let chaos = format!(
+        "{QUICK}links: {{db: {{listen: 127.0.0.1:1, upstream: 127.0.0.1:2}}}}\nservices: {{s: {{start: [a], ready: {{tcp: 127.0.0.1:3}}}}}}\ntimeline:\n  - {{name: x, at: 40s, exec: {{run: [a], undo: [b], check: [c]}}}}\n"
+    );
+    let flags = Flags { virtual_time: true, ..Flags::default() };
+    insta::assert_snapshot!(refused_with(CALM, Some(&chaos), &flags));
+    let flags = Flags { virtual_time: true, target: vec!["http://localhost:1".into()], ..Flags::default() };
+    assert!(refused_with(CALM, None, &flags).contains("sandbox only"));
+}
+
+#[test]
+fn what_could_not_be_read_is_not_held_against_the_rest() {
+    let chaos = format!(
+        "{QUICK}links: {{db: {{listen: 127.0.0.1:1, upstraem: 127.0.0.1:2}}}}\ntimeline:\n  - {{name: x, at: 40s, for: 1s, down: {{link: db}}}}\n"
+    );
+    let problems = with_flags(CALM, Some(&chaos), &Flags::default()).unwrap_err();
+    assert_eq!(problems.len(), 1, "{}", render(&problems, false));
+}

@@ -102,10 +102,9 @@ impl<'t> Parser<'t> {
     fn metric(&mut self) -> Result<(Metric, Option<String>), Mistake> {
         let (word, range) = self.word();
         let bracket = self.bracket()?;
-        if let (Some((inner, _)), Some(aggregate)) = (&bracket, aggregate(word)) {
-            if let Some(name) = inner.strip_prefix("target.") {
-                return Ok((Metric::Target { name: name.to_owned(), aggregate }, None));
-            }
+        let scraped = bracket.as_ref().and_then(|(inner, _)| inner.strip_prefix("target."));
+        if let (Some(name), Some(aggregate)) = (scraped, aggregate(word)) {
+            return Ok((Metric::Target { name: name.to_owned(), aggregate }, None));
         }
         let metric = self.metric_word(word, range)?;
         let Some((inner, range)) = bracket else { return Ok((metric, None)) };

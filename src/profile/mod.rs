@@ -22,9 +22,11 @@ use crate::yaml::{self, At, Document, Entries, Env, Secrecy};
 #[serde(deny_unknown_fields, expecting = "a profile: keys with their values")]
 pub struct Profile {
     /// Where the requests go: `sandbox`, `{sandbox: {...}}`, a URL, or a list of URLs of one service.
-    pub target: At<Target>,
+    #[schemars(required)]
+    pub target: Option<At<Target>>,
     /// How long the load lasts.
-    pub duration: At<Duration>,
+    #[schemars(required)]
+    pub duration: Option<At<Duration>>,
     /// Headers of every request.
     #[serde(default)]
     pub headers: Entries<At<String>>,
@@ -40,6 +42,8 @@ pub struct Profile {
     /// Done after the load, whatever happened.
     pub teardown: Option<Teardown>,
     /// Kinds of traffic, by name.
+    #[serde(default)]
+    #[schemars(required)]
     pub shapes: Entries<At<Shape>>,
     /// What must hold, such as `p99(create_room) < 300ms during store_slow`.
     #[serde(default)]

@@ -12,7 +12,8 @@ use crate::yaml::At;
 #[serde(deny_unknown_fields, expecting = "a shape: `arrival`, `flow` and more")]
 pub struct Shape {
     /// When flows start.
-    pub arrival: At<Arrival>,
+    #[schemars(required)]
+    pub arrival: Option<At<Arrival>>,
     /// When this shape begins; with the load if not given.
     pub start: Option<At<Duration>>,
     /// How long it lasts; to the end of the load if not given.
@@ -33,7 +34,8 @@ pub struct Shape {
     /// for open arrivals if not given.
     pub probes: Option<bool>,
     /// What one user does.
-    pub flow: At<Vec<At<Step>>>,
+    #[schemars(required)]
+    pub flow: Option<At<Vec<At<Step>>>>,
 }
 
 /// When flows start. All but `closed` are open loops: answers never hold them up.

@@ -12,20 +12,31 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 
 use super::at::AT;
-use super::error::{Error, Lack, exactly_one};
+use super::error::{Error, Lack};
 use super::{Entry, MOST_PROBLEMS, Node, Scalar, Value};
-use crate::diagnose::{Problem, Source};
+use crate::diagnose::{Problem, Source, one_of};
 
-/// The value, if the root itself could be read, and the top-level keys that lost something.
+/// Keys that give a name to something that others may speak of.
+const NAMING: [&str; 4] = ["as", "capture", "name", "in"];
+
+/// What was cut out of one top-level key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    pub key: String,
+    /// Names may have gone with it.
+    pub names: bool,
+}
+
+/// The value, if the root itself could be read, and what was cut out of it.
 pub(super) fn decode<T: DeserializeOwned>(
     mut root: Node,
     unfilled: &[u32],
     source: &Arc<Source>,
     problems: &mut Vec<Problem>,
-) -> (Option<T>, Vec<String>) {
+) -> (Option<T>, Vec<Cut>) {
     let (mut tainted, mut lost) = (BTreeSet::new(), Vec::new());
     for &cut in unfilled {
-        lost.extend(top_level_key(&root, cut));
+        lost.extend(cut_of(&root, cut));
         cut_out(&mut root, cut, &mut tainted);
     }
     loop {
@@ -42,7 +53,7 @@ pub(super) fn decode<T: DeserializeOwned>(
         if cut == root.id || problems.len() >= MOST_PROBLEMS {
             return (None, lost);
         }
-        lost.extend(top_level_key(&root, cut));
+        lost.extend(cut_of(&root, cut));
         cut_out(&mut root, cut, &mut tainted);
     }
 }
@@ -65,9 +76,17 @@ fn cut_out(node: &mut Node, cut: u32, tainted: &mut BTreeSet<u32>) -> bool {
     }
 }
 
-fn top_level_key(root: &Node, cut: u32) -> Option<String> {
+/// Under which top-level key it lies, and whether names go with it.
+fn cut_of(root: &Node, cut: u32) -> Option<Cut> {
     let Value::Map(entries) = &root.value else { return None };
-    entries.iter().find(|e| e.value.holds(cut)).map(|e| e.key.text().to_owned())
+    let entry = entries.iter().find(|e| e.value.holds(cut))?;
+    let direct = |node: &Node| match &node.value {
+        Value::Scalar(_) => false,
+        Value::List(items) => items.iter().any(|n| n.id == cut),
+        Value::Map(entries) => entries.iter().any(|e| e.value.id == cut),
+    };
+    let names = entry.value.id == cut || direct(&entry.value) || entry.value.names_in(cut, false);
+    Some(Cut { key: entry.key.text().to_owned(), names })
 }
 
 impl Node {
@@ -76,6 +95,19 @@ impl Node {
             Value::Scalar(_) => 0,
             Value::List(items) => items.len(),
             Value::Map(entries) => entries.len(),
+        }
+    }
+
+    /// Whether the part with this number gives names to anything; `inside` once it was entered.
+    fn names_in(&self, cut: u32, inside: bool) -> bool {
+        let inside = inside || self.id == cut;
+        match &self.value {
+            Value::Scalar(_) => false,
+            Value::List(items) => items.iter().any(|n| n.names_in(cut, inside)),
+            Value::Map(entries) => entries.iter().any(|e| {
+                let named = NAMING.contains(&e.key.text());
+                (named && (inside || e.value.holds(cut))) || e.value.names_in(cut, inside)
+            }),
         }
     }
 
@@ -182,7 +214,7 @@ impl<'de> Deserializer<'de> for In<'_> {
             Value::Map(entries) if entries.len() == 1 => visitor.visit_enum(Variant { entry: &entries[0] }),
             _ => {
                 let message = "expected one key that says which kind it is".to_owned();
-                Err(Error::new(message).help(exactly_one(variants)).lack())
+                Err(Error::new(message).help(one_of(variants)).lack())
             }
         };
         result.map_err(|e| e.within(self.node.id))

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::de::{self, Expected, Unexpected};
 
-use crate::diagnose::{Span, one_of, suggest};
+use crate::diagnose::{Span, suggest};
 
 #[derive(Clone, Debug)]
 pub(super) struct Error {
@@ -101,11 +101,6 @@ impl de::Error for Error {
     fn missing_field(field: &'static str) -> Error {
         Error::new(format!("`{field}` is missing")).help(format!("add `{field}: ...`")).lack()
     }
-}
-
-/// `one of` for variants, where none or more than one was given.
-pub(super) fn exactly_one(known: &[&str]) -> String {
-    one_of(known.iter().copied().collect::<Vec<_>>())
 }
 
 /// serde's and Rust's words for things, in those of people.

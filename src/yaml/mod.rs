@@ -15,6 +15,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 pub use at::{At, Entries, text_of};
+pub use decode::Cut;
 
 use crate::diagnose::{self, Problem, Source, Span};
 
@@ -63,17 +64,27 @@ pub struct Document<T> {
     pub source: Arc<Source>,
     pub value: Option<T>,
     pub problems: Vec<Problem>,
-    /// Top-level keys under which something could not be read: names may be missing there.
-    pub lost: Vec<String>,
+    /// What could not be read.
+    pub lost: Vec<Cut>,
     /// Values that must never be printed.
     pub secrets: Vec<String>,
 }
 
 impl<T> Document<T> {
+    /// Whether all names under this top-level key could be read.
+    pub fn has_all_names(&self, key: &str) -> bool {
+        self.value.is_some() && !self.lost.iter().any(|cut| cut.names && is_meant(&cut.key, key))
+    }
+
     /// Whether everything under this top-level key could be read.
     pub fn is_whole(&self, key: &str) -> bool {
-        self.value.is_some() && !self.lost.iter().any(|k| k == key)
+        self.value.is_some() && !self.lost.iter().any(|cut| is_meant(&cut.key, key))
     }
+}
+
+/// A cut key is this one, or this one mistyped.
+fn is_meant(cut: &str, key: &str) -> bool {
+    diagnose::nearest(cut, [key]).is_some()
 }
 
 /// Reads a file. `is_secret` says by the path of keys whether a scalar is one whoever wrote it, or

@@ -1,0 +1,3 @@
+//! What squall tells people, as texts and files.
+
+pub mod plan;

@@ -1,0 +1,345 @@
+//! The texts of `squall plan` and `squall check`: what would happen, and what is wrong. Sends nothing.
+
+use std::fmt::Write as _;
+
+use comfy_table::{CellAlignment, Table};
+
+use crate::diagnose::{Problem, render};
+use crate::experiment::{Data, Experiment, Shape, Start, Step};
+use crate::outline::{Outline, ShapeOutline};
+use crate::sample::OpId;
+use crate::units::{Micros, clock, grouped, three_digits};
+
+/// What this machine allows.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Open files of one process.
+    pub open_files: u64,
+    /// Local ports for connections to one address.
+    pub ephemeral_ports: u64,
+}
+
+/// Files that squall needs beside its connections.
+const OWN_FILES: u64 = 64;
+
+/// Everything that `squall plan` prints.
+pub fn plan(experiment: &Experiment, limits: Limits) -> String {
+    let outline = &experiment.outline;
+    let mut out = String::new();
+    let chaos = outline.chaos.as_deref().map(|c| format!(" x {c}")).unwrap_or_default();
+    let time = if outline.virtual_time { ", in virtual time" } else { "" };
+    let _ = writeln!(out, "{}{chaos} against {}", outline.profile, outline.target);
+    let _ = writeln!(out, "{} of load, seed {}{time}\n", outline.duration, outline.seed);
+    section(&mut out, "shapes", &shapes(experiment));
+    section(&mut out, "faults", &faults(outline));
+    section(&mut out, "phases", &phases(outline));
+    section(&mut out, "must hold", &rules(outline));
+    section(&mut out, "data", &data(experiment));
+    section(&mut out, "before and after", &aside(experiment));
+    section(&mut out, "load", &load(experiment, limits));
+    out.push_str("nothing was sent\n");
+    out
+}
+
+/// What `squall check` prints: every problem and their number, or that there is none.
+pub fn check(result: &Result<Experiment, Vec<Problem>>, colour: bool) -> String {
+    match result {
+        Ok(experiment) => {
+            let o = &experiment.outline;
+            let files = o.chaos.as_ref().map_or(o.profile.clone(), |c| format!("{} and {c}", o.profile));
+            let counts = [
+                counted(o.shapes.len(), "shape"),
+                counted(o.faults.len(), "fault"),
+                counted(o.objectives.len(), "objective"),
+            ];
+            format!("{files}: nothing wrong ({})\n", counts.join(", "))
+        }
+        Err(problems) => format!("{}{}\n", render(problems, colour), counted(problems.len(), "problem")),
+    }
+}
+
+fn counted(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+fn section(out: &mut String, title: &str, body: &str) {
+    if body.trim().is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "{title}");
+    for line in body.lines() {
+        let _ = writeln!(out, "  {}", line.trim_end());
+    }
+    out.push('\n');
+}
+
+fn table(rows: Vec<Vec<String>>, numbers: &[usize]) -> String {
+    let mut table = Table::new();
+    table.load_preset(comfy_table::presets::NOTHING);
+    table.add_rows(rows);
+    for (i, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if numbers.contains(&i) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.to_string()
+}
+
+/// A stretch of the clock: `0:05.00 - 0:31.00`.
+fn stretch(from: Micros, to: Micros) -> String {
+    format!("{} - {}", clock(from), clock(to))
+}
+
+fn shapes(experiment: &Experiment) -> String {
+    let outline = &experiment.outline;
+    let mut rows = Vec::new();
+    for (index, (shape, told)) in experiment.shapes.iter().zip(&outline.shapes).enumerate() {
+        let trigger = if told.trigger { ", trigger" } else { "" };
+        let arrival = format!("{}{trigger}", told.arrival);
+        let flows = flows(told).map_or_else(|| "flows as they come".to_owned(), counted_flows);
+        rows.push(vec![told.name.clone(), flows, arrival, stretch(told.start, told.end)]);
+        for (id, operation) in outline.operations.iter().enumerate() {
+            if operation.shape != index || operation.flow {
+                continue;
+            }
+            let each = expected(&shape.flow, OpId(id as u16));
+            let total = match flows_f64(told) {
+                Some(flows) => grouped((flows * each).round() as u64),
+                None => format!("{} a flow", three_digits(each)),
+            };
+            rows.push(vec![
+                format!("  {}", operation.name),
+                total,
+                format!("good within {}", operation.deadline),
+            ]);
+        }
+    }
+    table(rows, &[1])
+}
+
+fn counted_flows(n: u64) -> String {
+    format!("{} flow{}", grouped(n), if n == 1 { "" } else { "s" })
+}
+
+/// Flows of an open shape.
+fn flows(shape: &ShapeOutline) -> Option<u64> {
+    (!shape.closed).then(|| shape.planned.iter().sum())
+}
+
+fn flows_f64(shape: &ShapeOutline) -> Option<f64> {
+    flows(shape).map(|n| n as f64)
+}
+
+/// How often one flow does this operation: choices by weight, lists of unknown length once.
+fn expected(steps: &[Step], op: OpId) -> f64 {
+    steps.iter().map(|step| expected_of(step, op)).sum()
+}
+
+fn expected_of(step: &Step, op: OpId) -> f64 {
+    match step {
+        Step::Request(request) => f64::from(u8::from(request.op == Some(op))),
+        Step::Group { op: group, .. } => f64::from(u8::from(*group == op)),
+        Step::Think(_) => 0.0,
+        Step::Repeat { times, steps, .. } => *times as f64 * expected(steps, op),
+        Step::ForEach { steps, .. } => expected(steps, op),
+        Step::Choice(branches) => {
+            let all: f64 = branches.iter().map(|(weight, _)| weight).sum();
+            branches
+                .iter()
+                .map(|(weight, steps)| weight / all.max(f64::MIN_POSITIVE) * expected(steps, op))
+                .sum()
+        }
+    }
+}
+
+/// Requests on the wire, groups opened up.
+fn requests(steps: &[Step]) -> f64 {
+    steps
+        .iter()
+        .map(|step| match step {
+            Step::Request(_) => 1.0,
+            Step::Think(_) => 0.0,
+            Step::Repeat { times, steps, .. } => *times as f64 * requests(steps),
+            Step::ForEach { steps, .. } | Step::Group { steps, .. } => requests(steps),
+            Step::Choice(branches) => {
+                let all: f64 = branches.iter().map(|(weight, _)| weight).sum();
+                let part = |(weight, steps): &(f64, Vec<Step>)| {
+                    weight / all.max(f64::MIN_POSITIVE) * requests(steps)
+                };
+                branches.iter().map(part).sum()
+            }
+        })
+        .sum()
+}
+
+fn faults(outline: &Outline) -> String {
+    let rows = outline.faults.iter().map(|f| {
+        let when = match f.length {
+            Some(length) => stretch(f.at, f.at + length),
+            None => format!("{}, once", clock(f.at)),
+        };
+        let quiet = if f.expect_no_traffic { ", no traffic expected" } else { "" };
+        vec![f.name.clone(), when, format!("{}{quiet}", f.what)]
+    });
+    table(rows.collect(), &[])
+}
+
+/// The phases as planned; those of one-shots end when the target has recovered.
+fn phases(outline: &Outline) -> String {
+    let judge = &outline.judge;
+    let mut rows = vec![vec!["warmup".to_owned(), stretch(Micros::ZERO, judge.warmup)]];
+    let mut triggers: Vec<(&str, Micros, Option<Micros>)> =
+        outline.faults.iter().map(|f| (f.name.as_str(), f.at, f.length.map(|l| f.at + l))).collect();
+    let shapes = outline.shapes.iter().filter(|s| s.trigger);
+    triggers.extend(shapes.map(|s| (s.name.as_str(), s.start, Some(s.end))));
+    triggers.sort_by_key(|t| t.1);
+    if let Some(first) = triggers.first() {
+        let deadlines = outline.operations.iter().filter(|o| !o.flow).map(|o| o.deadline);
+        let end = first.1 - deadlines.max().unwrap_or(Micros::ZERO);
+        rows.push(vec!["baseline".to_owned(), stretch(judge.warmup, end)]);
+    }
+    for (name, at, end) in &triggers {
+        let next = triggers.iter().map(|t| t.1).find(|next| next > at).unwrap_or(outline.duration);
+        match end {
+            Some(end) => {
+                rows.push(vec![format!("during {name}"), stretch(*at, *end)]);
+                rows.push(vec![format!("after {name}"), stretch(*end, next.max(*end))]);
+            }
+            None => {
+                rows.push(vec![format!("during {name}"), format!("{} until it has recovered", clock(*at))]);
+                rows.push(vec![format!("after {name}"), format!("from then until {}", clock(next))]);
+            }
+        }
+    }
+    rows.push(vec!["run".to_owned(), stretch(judge.warmup, outline.duration)]);
+    table(rows, &[])
+}
+
+fn rules(outline: &Outline) -> String {
+    let mut lines: Vec<String> = outline.objectives.iter().map(|o| o.text.clone()).collect();
+    lines.extend(outline.steady.iter().map(|o| format!("{} (before the first fault)", o.text)));
+    lines.extend(outline.abort.iter().map(|o| format!("ends at once if: {}", o.text)));
+    lines.join("\n")
+}
+
+fn data(experiment: &Experiment) -> String {
+    let rows = experiment.data.iter().map(|(name, data)| {
+        let what = match data {
+            Data::Sequence { start, step } => format!("{start}, {}, {}, ...", start + step, start + 2 * step),
+            Data::List(items) => format!("{} values in turn", items.len()),
+            Data::Pick(items) => format!("one of {} values at random", items.len()),
+            Data::Random { from, to } => format!("a whole number from {from} to {to} at random"),
+        };
+        vec![format!("data.{name}"), what]
+    });
+    table(rows.collect(), &[])
+}
+
+fn aside(experiment: &Experiment) -> String {
+    let mut rows = Vec::new();
+    let parts = [
+        ("setup", &experiment.setup.steps, experiment.setup.within),
+        ("teardown", &experiment.teardown.steps, experiment.teardown.within),
+    ];
+    for (name, steps, within) in parts.into_iter().filter(|(_, steps, _)| !steps.is_empty()) {
+        let count = grouped(requests(steps).round() as u64);
+        rows.push(vec![name.to_owned(), format!("{count} requests, within {within}")]);
+    }
+    table(rows, &[])
+}
+
+fn load(experiment: &Experiment, limits: Limits) -> String {
+    let outline = &experiment.outline;
+    let mut per_cell = vec![0.0; outline.shapes.iter().map(|s| s.planned.len()).max().unwrap_or(0)];
+    let mut sockets = 0;
+    for (shape, told) in experiment.shapes.iter().zip(&outline.shapes) {
+        let each = requests(&shape.flow);
+        told.planned.iter().zip(&mut per_cell).for_each(|(&n, cell)| *cell += n as f64 * each);
+        sockets += most_connections(shape, told, outline);
+    }
+    let total: f64 = per_cell.iter().sum();
+    let (peak_at, peak) = peak(&per_cell);
+    let seconds = outline.cell.as_secs_f64();
+    let mut out = format!(
+        "about {} requests in all, at most {}/s (at {})\n",
+        grouped(total.round() as u64),
+        three_digits(peak / seconds),
+        clock(outline.cell * peak_at as i64),
+    );
+    if outline.shapes.iter().any(|s| s.closed) {
+        out.push_str("closed loops come on top: their rate is up to the target\n");
+    }
+    let room = limits.open_files.saturating_sub(OWN_FILES).min(limits.ephemeral_ports);
+    let _ = writeln!(
+        out,
+        "up to {} connections if nothing answers; this machine has {} files and {} ports",
+        grouped(sockets),
+        grouped(limits.open_files),
+        grouped(limits.ephemeral_ports),
+    );
+    if sockets > room {
+        let _ = writeln!(
+            out,
+            "that may not be enough: raise `ulimit -n`, or cap shapes with `connections` or `in_flight`"
+        );
+    }
+    out
+}
+
+fn peak(cells: &[f64]) -> (usize, f64) {
+    cells.iter().copied().enumerate().fold((0, 0.0), |best, (i, n)| if n > best.1 { (i, n) } else { best })
+}
+
+/// Connections if no answer came at all: flows that are open at once, within the shape's caps.
+fn most_connections(shape: &Shape, told: &ShapeOutline, outline: &Outline) -> u64 {
+    let open = match &shape.arrival {
+        Start::Closed { users, .. } => *users,
+        Start::Open(_) => {
+            let deadline = outline.operations[usize::from(shape.op.0)].deadline;
+            let cells = (deadline.0.max(1) as u64).div_ceil(outline.cell.0.max(1) as u64) as usize;
+            told.planned
+                .windows(cells.clamp(1, told.planned.len().max(1)))
+                .map(|w| w.iter().sum())
+                .max()
+                .unwrap_or(0)
+        }
+    };
+    open.min(shape.in_flight_cap.unwrap_or(u64::MAX)).min(shape.connections.map_or(u64::MAX, u64::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::{Flags, resolve};
+    use crate::yaml::Env;
+
+    fn experiment() -> Result<Experiment, Vec<Problem>> {
+        let profile = "target: sandbox\nduration: 60s\ndata: {n: {random: {from: 1, to: 9}}}\n\
+            setup: {steps: [{repeat: {times: 20, steps: [{post: /rooms, json: {name: x}}]}}]}\n\
+            shapes:\n  mix:\n    arrival: {constant: {rate: 10/s}}\n    timeout: 2s\n    flow:\n\
+            \x20     - {get: \"/rooms/{{ data.n }}\", as: get_room}\n\
+            \x20     - choice: [{weight: 3, steps: [{post: /rooms, as: create_room}]}, {steps: [{think: 1s}]}]\n\
+            \x20 pool:\n    arrival: {closed: {users: 7}}\n    flow: [{get: /rooms, as: list}]\n\
+            objectives: [p99(get_room) < 1s during cut]\n";
+        let chaos = "judge: {warmup: 5s, windows: 1}\ntimeline:\n  - {name: cut, at: 40s, for: 5s, down: {link: api-store}}\n\
+            \x20 - {name: back, at: 50s, restart: {service: api-1}}\nsteady: [errors < 5%]\nabort: [errors > 90% for 5s]\n";
+        let profile = crate::profile::read("mix.yaml", profile, &Env::new());
+        let chaos = crate::chaos_plan::read("cuts.yaml", chaos, &Env::new());
+        resolve(&profile, Some(&chaos), &Flags { seed: 7, ..Flags::default() }, &|_, _| Ok(Vec::new()))
+    }
+
+    #[test]
+    fn the_plan_tells_all_that_would_happen() {
+        let experiment = experiment().unwrap_or_else(|p| panic!("{}", render(&p, false)));
+        insta::assert_snapshot!(plan(&experiment, Limits { open_files: 80, ephemeral_ports: 28_000 }));
+    }
+
+    #[test]
+    fn a_check_that_finds_nothing_says_what_it_saw() {
+        assert_eq!(
+            check(&experiment(), false),
+            "mix and cuts: nothing wrong (2 shapes, 2 faults, 1 objective)\n"
+        );
+    }
+}

@@ -10,7 +10,7 @@ use crate::report::plan;
 pub fn run(args: &cli::Experiment) -> u8 {
     match documents::experiment(args) {
         Ok(experiment) => {
-            out(&plan::text(&experiment, &limits()));
+            out(&plan::plan(&experiment, limits()));
             0
         }
         Err(code) => code,
@@ -20,7 +20,7 @@ pub fn run(args: &cli::Experiment) -> u8 {
 /// What this machine allows.
 pub fn limits() -> plan::Limits {
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    plan::Limits { open_files: files, ports: ephemeral_ports() }
+    plan::Limits { open_files: files, ephemeral_ports: ephemeral_ports() }
 }
 
 /// Local ports for outgoing connections to one address; Linux's default where it does not say.

@@ -15,5 +15,14 @@ pub fn error(text: &str) {
 
 /// Whether what goes to standard error may be coloured.
 pub fn colour() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    std::io::stderr().is_terminal() && wanted()
+}
+
+/// Whether what goes to standard output may be coloured.
+pub fn colour_out() -> bool {
+    std::io::stdout().is_terminal() && wanted()
+}
+
+fn wanted() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use super::print::{error, out};
+use super::print::{colour_out, error, out};
 use crate::cli;
 use crate::exit;
 use crate::history;
@@ -74,9 +74,9 @@ pub fn report(folder: &Path, outputs: &Outputs) -> Result<Judgement, String> {
     let file = File::open(&path).map_err(|e| format!("{} cannot be read: {e}", path.display()))?;
     let timeline = history::read(BufReader::new(file)).map_err(|e| format!("{}: {e}", path.display()))?;
     let judgement = verdict::judge(&timeline);
-    let html = report::html::page(&timeline, &judgement);
-    let json = report::json::verdict(&judgement);
-    let summary = report::markdown::summary(&judgement);
+    let html = report::html(&timeline, &judgement);
+    let json = report::json(&judgement);
+    let summary = report::markdown(&judgement);
     let write = |path: &Path, text: &str| {
         fs::write(path, text)
             .map_err(|e| format!("{} cannot be written: {e}; the history is safe, `squall report` makes it again", path.display()))
@@ -94,7 +94,7 @@ pub fn report(folder: &Path, outputs: &Outputs) -> Result<Judgement, String> {
     }
     if !outputs.quiet {
         let shown = folder.join("report.html");
-        out(&report::terminal::summary(&judgement, &shown.display().to_string()));
+        out(&report::terminal(&judgement, &shown.display().to_string(), colour_out()));
     }
     Ok(judgement)
 }

@@ -32,7 +32,7 @@ fn carry_out(args: &cli::Run) -> Result<u8, u8> {
     let folder = make_folder(&args.reports, &experiment.outline).map_err(|why| bad(&why))?;
     let history = folder.join("history.jsonl");
     let file = File::create(&history).map_err(|e| bad(&format!("{} cannot be made: {e}", history.display())))?;
-    let plan = crate::report::plan::text(&experiment, &super::plan::limits());
+    let plan = crate::report::plan::plan(&experiment, super::plan::limits());
     fs::write(folder.join("plan.txt"), plan).map_err(|e| bad(&format!("the plan cannot be written: {e}")))?;
     let shards = shards(args);
     let progress = Progress::for_terminal(&experiment.outline, args.output.quiet);

@@ -163,7 +163,7 @@ impl Run {
             shards: self.setting.shards,
             host: self.setting.host.clone(),
             outline,
-            experiment: self.experiment.printable(),
+            experiment: self.experiment.redacted(),
         };
         self.recorder.begin(zero, header);
     }

@@ -48,15 +48,9 @@ pub struct Experiment {
 }
 
 impl Experiment {
-<<<<<<< HEAD
-    /// All of it for people, secrets as `***`.
-    pub fn printable(&self) -> serde_json::Value {
-        let value = serde_json::to_value(self).expect("an experiment is plain data");
-=======
     /// The experiment for people and files, secrets as `***`.
     pub fn redacted(&self) -> serde_json::Value {
         let value = serde_json::to_value(self).unwrap_or_default();
->>>>>>> docs
         crate::redact::redact_json(&value, &self.secrets)
     }
 }

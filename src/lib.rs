@@ -17,6 +17,7 @@ pub mod http;
 pub mod objective;
 pub mod outline;
 pub mod profile;
+pub mod progress;
 pub mod proxy;
 pub mod random;
 pub mod record;

@@ -7,6 +7,7 @@ use super::on_link::{LinkDriver, redirect};
 use super::on_service::ServiceDriver;
 use crate::experiment::{Experiment, Fault, Upstream};
 use crate::record::Touched;
+use crate::units::Micros;
 
 pub enum Driver {
     Link(LinkDriver),
@@ -51,6 +52,14 @@ impl Driver {
             Driver::Exec { name, undo, check, .. } => {
                 Some(Undo::Exec { fault: name.clone(), undo: undo.clone(), check: check.clone() })
             }
+        }
+    }
+
+    /// A failover's own window.
+    pub fn outage(&self) -> Option<Micros> {
+        match self {
+            Driver::Link(link) => link.outage(),
+            Driver::Service(_) | Driver::Exec { .. } => None,
         }
     }
 

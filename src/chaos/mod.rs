@@ -154,12 +154,13 @@ impl Controller {
     async fn in_force(&self, outline: &FaultOutline, driver: &Driver) {
         let world = &self.reach.world;
         let began = world.now();
-        let end = began + outline.length.unwrap_or(Micros::ZERO);
+        let window = outline.length.or(driver.outage());
+        let end = began + window.unwrap_or(Micros::ZERO);
         if let Err(error) = driver.inject().await {
             self.tell(outline, world.now(), FaultStage::NotEffective, error);
         } else {
             self.prove(outline, driver, end.max(began + PROOF)).await;
-            if outline.length.is_some() {
+            if window.is_some() {
                 tokio::select! {
                     biased;
                     () = self.heal_asked() => {}

@@ -48,6 +48,11 @@ impl LinkDriver {
         Ok(driver)
     }
 
+    /// How long a failover refuses before the other upstream answers.
+    pub fn outage(&self) -> Option<Micros> {
+        self.failover.as_ref().map(|(outage, _)| *outage)
+    }
+
     pub fn undo(&self) -> Undo {
         Undo::Link { link: self.link.clone(), fault: self.fault.clone() }
     }
@@ -118,8 +123,7 @@ impl LinkDriver {
     }
 
     pub async fn heal(&self) -> Result<(), String> {
-        if let Some((outage, to)) = &self.failover {
-            self.reach.world.sleep(*outage).await;
+        if let Some((_, to)) = &self.failover {
             redirect(&self.reach, &self.link, to).await?;
         }
         self.ask(Ask::Clear { link: self.link.clone(), fault: self.fault.clone() }).await.map(|_| ())

@@ -1,30 +1,33 @@
 //! `squall sandbox`: the rooms service in the foreground; and, hidden, one of its processes.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use super::print::{error, out};
+use serde_json::json;
+
+use super::documents::lookup;
+use super::print::{colour, error, out};
 use crate::cli;
 use crate::conductor::{Files, System};
+use crate::diagnose::{self, Problem};
 use crate::exit;
-use crate::experiment::{Experiment, Flaw, PlainOptions, SandboxOptions};
+use crate::experiment::{Experiment, Flags, resolve};
+use crate::profile;
 use crate::recorder::Recorder;
 use crate::sandbox;
-use crate::units::parse_duration;
 use crate::world::{Origin, run_real};
 
 /// Runs the sandbox until Ctrl-C or SIGTERM.
 pub fn run(args: &cli::Sandbox) -> u8 {
-    let options = match options(args) {
-        Ok(options) => options,
-        Err(why) => {
-            error(&format!("error: {why}"));
+    let experiment = match experiment(args) {
+        Ok(experiment) => experiment,
+        Err(problems) => {
+            error(diagnose::render(&problems, colour()).trim_end());
             return exit::BAD_CONFIGURATION;
         }
     };
-    let experiment = Arc::new(Experiment::of_sandbox(options));
     run_real(Origin::now(), |world| async move {
         let folder = std::env::temp_dir().join(format!("squall-sandbox-{}", std::process::id()));
         if let Err(cause) = std::fs::create_dir_all(&folder) {
@@ -71,20 +74,23 @@ async fn serve(world: crate::world::World, experiment: &Experiment, folder: Path
     0
 }
 
-fn options(args: &cli::Sandbox) -> Result<SandboxOptions, String> {
-    let service = parse_duration(&args.service).map_err(|why| format!("--service: {why}"))?;
-    let plain = PlainOptions { service, exponential: args.exponential, queue: args.queue, ..PlainOptions::default() };
-    let flaws = args.flaw.iter().map(|word| match word.as_str() {
-        "unbounded_list" => Ok(Flaw::UnboundedList),
-        other => Err(format!("--flaw: the sandbox has no flaw `{other}`; it has `unbounded_list`")),
+/// The sandbox as a profile would describe it; its one shape is never run.
+fn experiment(args: &cli::Sandbox) -> Result<Experiment, Vec<Problem>> {
+    let plain = json!({"service": args.service, "exponential": args.exponential, "queue": args.queue});
+    let sandbox = json!({
+        "nodes": args.nodes,
+        "rooms": args.rooms,
+        "flaws": args.flaw,
+        "plain": if args.plain { plain } else { json!(null) },
     });
-    Ok(SandboxOptions {
-        plain: args.plain.then_some(plain),
-        nodes: args.nodes,
-        rooms: args.rooms,
-        flaws: flaws.collect::<Result<_, _>>()?,
-        ..SandboxOptions::default()
-    })
+    let profile = json!({
+        "target": {"sandbox": sandbox},
+        "duration": "1s",
+        "shapes": {"idle": {"arrival": {"constant": {"rate": "1/s"}}, "flow": [{"get": "/livez", "as": "livez"}]}},
+        "objectives": [],
+    });
+    let document = profile::read("the command line", &profile.to_string(), &BTreeMap::new());
+    resolve(&document, None, &Flags::default(), &lookup)
 }
 
 /// One process: says where it serves, then serves until its standard input ends.

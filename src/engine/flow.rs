@@ -286,10 +286,11 @@ impl Flow {
         if let Some(op) = op {
             tally.due(op, intended);
         }
-        match self.last_step {
-            None => self.lag = dequeued - intended,
-            Some(last) => tally.due_moves(self.runner.shape.op, last, intended),
+        if self.last_step.is_none() {
+            self.lag = dequeued - intended;
         }
+        let last = self.last_step.unwrap_or(self.arrival);
+        tally.due_moves(self.runner.shape.op, last, intended);
         self.last_step = Some(intended);
     }
 

@@ -93,7 +93,7 @@ async fn run_shard(world: World, load: Load) -> Result<(), String> {
     shard.drain().await;
     beating.abort();
     flushing.abort();
-    shard.flush(None);
+    shard.flush(world.now(), None);
     Ok(())
 }
 
@@ -244,14 +244,20 @@ impl Shard {
         let mut processor = ProcessorClock::start(&self.world);
         loop {
             self.alarms.until(at).await;
+            let now = self.world.now();
+            if now - at >= Micros::SECOND {
+                // Frozen for a while: what came of it belongs to the second that is under way.
+                at = Micros::SECOND * (now.0 / Micros::SECOND.0 + 1);
+                continue;
+            }
             let cpu = if self.load.share.shard == 0 { processor.share(&self.world) } else { None };
-            self.flush(cpu);
+            self.flush(at, cpu);
             at += Micros::SECOND;
         }
     }
 
-    fn flush(&self, cpu: Option<f64>) {
-        let records = self.tally.borrow_mut().flush(self.world.now(), cpu);
+    fn flush(&self, at: Micros, cpu: Option<f64>) {
+        let records = self.tally.borrow_mut().flush(at, cpu);
         // The reader has gone only when the run is over.
         let _ = self.load.records.send(Ok(records));
     }

@@ -27,7 +27,7 @@ pub struct Tally {
     answers: Vec<u64>,
     in_flight: Vec<InFlight>,
     heartbeat: Hist,
-    second: u32,
+    flushed: Micros,
 }
 
 /// A count and its integral over time.
@@ -61,7 +61,7 @@ impl Tally {
             answers: vec![0; shapes],
             in_flight: vec![InFlight::default(); shapes],
             heartbeat: Hist::default(),
-            second: 0,
+            flushed: Micros::ZERO,
         }
     }
 
@@ -180,15 +180,16 @@ impl Tally {
         self.heartbeat.record(lateness);
     }
 
-    /// Everything counted since the last flush, as records; the second that ends at `at` is closed.
+    /// Everything counted since the last flush, as records; what happened since then is put down to the
+    /// second that ends at `at`, however long it took.
     pub fn flush(&mut self, at: Micros, cpu: Option<f64>) -> Vec<Record> {
         let mut records = Vec::with_capacity(self.due.len() + self.done.len() + self.ready.len() + 1);
         let due = std::mem::take(&mut self.due).into_iter().filter(|(_, n)| *n != 0);
         records.extend(due.map(|((cell, op), n)| Record::Due { cell, op, n }));
         records.extend(std::mem::take(&mut self.done).into_values().map(|done| Record::Done(Box::new(done))));
         records.append(&mut self.ready);
-        let began = Micros::SECOND * i64::from(self.second);
-        let length = (at - began).0.max(1) as f64;
+        let length = (at - self.flushed).0.max(1) as f64;
+        self.flushed = at;
         let in_flight = self.in_flight.iter_mut().map(|count| {
             count.advance(at);
             std::mem::take(&mut count.area) / length
@@ -196,9 +197,9 @@ impl Tally {
         let in_flight = in_flight.map(|mean| (mean * 1e6).round() / 1e6).collect();
         let answers = self.answers.iter_mut().map(std::mem::take).collect();
         let heartbeat = std::mem::take(&mut self.heartbeat);
-        let second = Second { second: self.second, shard: self.shard, answers, in_flight, heartbeat, cpu };
+        let second = ((at.0 - 1).max(0) / Micros::SECOND.0) as u32;
+        let second = Second { second, shard: self.shard, answers, in_flight, heartbeat, cpu };
         records.push(Record::Second(Box::new(second)));
-        self.second += 1;
         records
     }
 }

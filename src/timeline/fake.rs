@@ -179,7 +179,7 @@ fn due(samples: &[Sample]) -> Vec<Record> {
     for sample in samples {
         both(sample).iter().for_each(|op| *counts.entry((cell(sample.intended), *op)).or_default() += 1);
     }
-    counts.into_iter().map(|((cell, op), n)| Record::Due { cell, op, n }).collect()
+    counts.into_iter().map(|((cell, op), n)| Record::Due { cell, op, n: n as i64 }).collect()
 }
 
 fn done(outline: &Outline, samples: &[Sample]) -> Vec<Record> {

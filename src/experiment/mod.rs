@@ -15,6 +15,8 @@ mod system;
 #[cfg(test)]
 mod tests;
 
+pub use crate::chaos_plan::Direction;
+pub use crate::template::Text;
 pub use resolve::{Flags, Lookup, resolve};
 
 use std::net::SocketAddr;
@@ -128,13 +130,6 @@ pub struct Metrics {
     pub every: Micros,
     /// Names that objectives use; nothing else is kept.
     pub keep: Vec<String>,
-}
-
-/// A text that is either fixed or made anew for every use (minijinja).
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub enum Text {
-    Fixed(String),
-    Template(String),
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -383,13 +378,4 @@ pub enum Fault {
         undo: Vec<String>,
         check: Vec<String>,
     },
-}
-
-/// Which way a link's fault acts: answers are downstream, requests upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    Downstream,
-    Upstream,
-    Both,
 }

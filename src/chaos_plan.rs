@@ -3,8 +3,9 @@
 //! Owns the form of `chaos/*.yaml` and its JSON Schema; what it amounts to is for `experiment`.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
+use crate::experiment::Direction;
 use crate::written::Duration;
 use crate::yaml::{self, At, Document, Entries, Env, Secrecy};
 
@@ -151,15 +152,6 @@ pub struct Latency {
     pub jitter: Option<At<Duration>>,
     /// `downstream` (answers), `upstream` (requests) or `both`; downstream if not given.
     pub direction: Option<Direction>,
-}
-
-/// Which way a link's fault acts: answers are downstream, requests upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    Downstream,
-    Upstream,
-    Both,
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -15,7 +15,6 @@ mod system;
 #[cfg(test)]
 mod tests;
 
-pub use crate::chaos_plan::Direction;
 pub use crate::template::Text;
 pub use resolve::{Flags, Lookup, resolve};
 
@@ -378,4 +377,13 @@ pub enum Fault {
         undo: Vec<String>,
         check: Vec<String>,
     },
+}
+
+/// Which way a link's fault acts: answers are downstream, requests upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    Downstream,
+    Upstream,
+    Both,
 }

@@ -6,9 +6,16 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
+use serde::Serialize;
 
 use crate::diagnose::{one_of, suggest};
-use crate::experiment::Text;
+
+/// A text that is either fixed or made anew for every use (minijinja).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum Text {
+    Fixed(String),
+    Template(String),
+}
 
 /// Variables that always exist: the user, the arrival's index, and an id unique to the run.
 pub const ALWAYS: [&str; 3] = ["user", "i", "run"];

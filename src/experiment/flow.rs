@@ -151,23 +151,13 @@ impl Flow<'_> {
 
     fn for_each(&mut self, each: &At<profile::ForEach>) -> (Step, Micros) {
         let list = &each.list;
-        let known = match list.strip_prefix("setup.") {
-            Some(name) => self.scope.setup.contains(name),
-            None => self.captured.contains(list.as_str()),
-        };
-        if !known && !self.scope.incomplete {
-            let words: Vec<String> = self
-                .captured
-                .iter()
-                .cloned()
-                .chain(self.scope.setup.iter().map(|s| format!("setup.{s}")))
-                .collect();
+        if !self.captured.contains(list.as_str()) && !self.scope.incomplete {
             let message = format!("no step before this one captures `{}`", list.value);
-            let help = match words.is_empty() {
+            let help = match self.captured.is_empty() {
                 true => {
                     format!("capture it first: `capture: {{{}: {{all: \"$.rooms[*].name\"}}}}`", list.value)
                 }
-                false => suggest(list, &words),
+                false => suggest(list, &self.captured),
             };
             self.notes.add(list.span, message, help);
         }

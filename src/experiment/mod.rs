@@ -15,6 +15,7 @@ mod system;
 #[cfg(test)]
 mod tests;
 
+pub use crate::template::Text;
 pub use resolve::{Flags, Lookup, resolve};
 
 use std::net::SocketAddr;
@@ -144,13 +145,6 @@ pub struct Metrics {
     pub every: Micros,
     /// Names that objectives use; nothing else is kept.
     pub keep: Vec<String>,
-}
-
-/// A text that is either fixed or made anew for every use (minijinja).
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub enum Text {
-    Fixed(String),
-    Template(String),
 }
 
 #[derive(Clone, Debug, Serialize)]

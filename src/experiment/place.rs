@@ -35,6 +35,7 @@ impl Url {
         let rest = match text.split_once("://") {
             Some(("http", rest)) => rest,
             Some(("https", rest)) => {
+                let rest = rest.rsplit('@').next().unwrap_or(rest);
                 let help = format!("put a proxy that ends TLS before it, and name that: `http://{rest}`");
                 return refuse("https is not in this build".to_owned(), help);
             }

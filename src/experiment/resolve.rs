@@ -365,12 +365,15 @@ impl Resolver<'_> {
             }
             out
         };
-        let plain = |rules: Vec<(Objective, Span)>| rules.into_iter().map(|(o, _)| o).collect();
+        let live = |notes: &mut Notes, written: &[At<String>]| -> Vec<Objective> {
+            let rules = read(notes, written);
+            rules.into_iter().map(|(objective, span)| seen_live(notes, objective, span)).collect()
+        };
         Rules {
             objectives: read(&mut self.notes, &self.written.objectives),
             on_faults: read(&mut self.chaos_notes, &self.plan.objectives),
-            abort: plain(read(&mut self.chaos_notes, &self.plan.abort)),
-            steady: plain(read(&mut self.chaos_notes, &self.plan.steady)),
+            abort: live(&mut self.chaos_notes, &self.plan.abort),
+            steady: live(&mut self.chaos_notes, &self.plan.steady),
         }
     }
 
@@ -467,4 +470,13 @@ impl Resolver<'_> {
             }
         }
     }
+}
+
+/// Outage and recovery are known when the run is over: no rule that is watched can speak of them.
+fn seen_live(notes: &mut Notes, objective: Objective, span: Span) -> Objective {
+    if matches!(objective.metric, Metric::Outage | Metric::Recovery) {
+        let message = format!("`{}` is not known while the run goes on", objective.metric);
+        notes.add(span, message, "make it an objective, or watch `errors` or a quantile");
+    }
+    objective
 }

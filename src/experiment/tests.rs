@@ -158,3 +158,41 @@ fn what_could_not_be_read_is_not_held_against_the_rest() {
     let problems = with_flags(CALM, Some(&chaos), &Flags::default()).unwrap_err();
     assert_eq!(problems.len(), 1, "{}", render(&problems, false));
 }
+
+#[test]
+fn steps_and_shapes_that_make_no_sense_are_refused_in_words() {
+    let profile = "target: http://localhost:1\nduration: 20s\nsetup:\n  steps: [{group: {as: g, steps: []}}, {get: /a, capture: {tenant: $.id, user: $.u}}]\nshapes:\n  list:\n    arrival: {bursts: {size: 0, every: 1s, over: 2s}}\n    start: 30s\n    flow:\n      - {think: 1s, as: x}\n      - {get: /a, path: /b}\n      - {method: PURGE}\n      - {post: /a, json: {}, body: x}\n      - repeat: {times: 0, parallel: 3, steps: []}\n      - choice: [{weight: 0, steps: []}]\n      - for_each: {in: names, as: i, steps: [{get: \"/{{ setup.tenant }}/{{ setup.tennant }}\"}]}\n      - group: {as: g, steps: [{get: /x, as: inner}]}\n      - {get: /a, as: list, headers: {\"bad header\": x}}\n      - {}\n  list2: {arrival: {closed: {users: 0}}, for: 90s, flow: []}\n  list3: {flow: [{get: /a}]}\nobjectives: [target.rooms = 7, rate(target.x) < 5]\n";
+    insta::assert_snapshot!(refused(profile, None));
+}
+
+#[test]
+fn the_system_of_a_plan_is_checked_too() {
+    let chaos = format!(
+        "{QUICK}links:\n  api-store: {{listen: 127.0.0.1:1, upstream: 127.0.0.1:2}}\n  a: {{listen: 10.0.0.1:1, upstream: staging.example:5}}\n  b: {{listen: 127.0.0.1:7, upstream: 127.0.0.1:7}}\n  c: {{listen: 127.0.0.1:7, upstream: 127.0.0.1:x, canary: rediss}}\nservices:\n  api-1: {{start: [a], ready: {{tcp: 127.0.0.1:1}}}}\n  s: {{start: [], ready: {{http: \"https://127.0.0.1\"}}}}\nsteady: [recovery < 3s]\nabort: [errors > 50]\ntimeline: []\n"
+    );
+    insta::assert_snapshot!(refused(CALM, Some(&chaos)));
+}
+
+#[test]
+fn a_missing_variable_is_one_problem_and_no_more() {
+    let profile = CALM.replace("2s\n", "${PATIENCE}\n");
+    insta::assert_snapshot!(refused(&profile, None), @r"
+    error: the environment has no `PATIENCE`
+     --> p.yaml:6:14
+      |
+    6 |     timeout: ${PATIENCE}
+      |              ^^^^^^^^^^^
+      |
+      = help: set it, or give a default: `${PATIENCE:-...}`
+    ");
+}
+
+#[test]
+fn no_message_shows_what_stands_before_the_at_of_a_url() {
+    let profile = CALM.replace("target: sandbox", "target: https://bob:s3cret@localhost/x");
+    let text = refused(&profile, None);
+    assert!(text.contains("https://**********@localhost") && !text.contains("s3cret"), "{text}");
+    let flags = Flags { target: vec!["https://bob:s3cret@localhost".into()], ..Flags::default() };
+    let text = refused_with(CALM, None, &flags);
+    assert!(!text.contains("s3cret"), "{text}");
+}

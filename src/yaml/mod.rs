@@ -140,7 +140,7 @@ fn find_secrets<'t>(
 ) {
     match &node.value {
         Value::Scalar(scalar) => match is_secret(path) {
-            Secrecy::Open => {}
+            Secrecy::Open => hide_user_info(node.span, &scalar.text, secrets, masked),
             Secrecy::IfFilled => secrets.extend(scalar.filled.iter().cloned()),
             Secrecy::Secret => {
                 secrets.extend(scalar.filled.iter().cloned());
@@ -160,6 +160,22 @@ fn find_secrets<'t>(
                 path.pop();
             }
         }
+    }
+}
+
+/// `user:password@` of a URL is a secret wherever it stands.
+fn hide_user_info(span: Span, text: &str, secrets: &mut Vec<String>, masked: &mut [u8]) {
+    let user_info = |text: &str| -> Option<(usize, usize)> {
+        let start = text.find("://")? + 3;
+        let end = text[start..].find(['/', '?', '#']).map_or(text.len(), |n| start + n);
+        Some((start, start + text[start..end].rfind('@')?))
+    };
+    if let Some((start, end)) = user_info(text) {
+        secrets.push(text[start..end].to_owned());
+    }
+    let written = masked.get(span.start..span.end).map(String::from_utf8_lossy);
+    if let Some((start, end)) = written.as_deref().and_then(user_info) {
+        mask(masked, Span { start: span.start + start, end: span.start + end });
     }
 }
 

@@ -5,7 +5,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::experiment::Direction;
+use crate::toxic::Direction;
 use crate::written::Duration;
 use crate::yaml::{self, At, Document, Entries, Env, Secrecy};
 

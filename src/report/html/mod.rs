@@ -1,0 +1,174 @@
+//! report.html: one page, complete without network, script or style sheet.
+//!
+//! Owns the page's order and its head; sections are its pieces', pictures `chart`'s.
+
+mod evidence;
+mod faults;
+mod markup;
+mod objectives;
+mod operations;
+mod table;
+
+pub(super) use markup::Markup;
+
+use super::chart;
+use super::series::{self, Point};
+use super::words;
+use crate::sample::OpId;
+use crate::timeline::Timeline;
+use crate::verdict::{Judgement, Word};
+
+const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("point.js");
+
+/// One operation with its series, for the sections that show each.
+struct Shown<'a> {
+    op: OpId,
+    name: &'a str,
+    points: Vec<Point>,
+}
+
+/// The whole page.
+pub fn html(timeline: &Timeline, judgement: &Judgement) -> String {
+    let mut page = Markup::default();
+    page.raw("<!doctype html>\n");
+    page.el("html", &[("lang", "en")], |page| {
+        page.el("head", &[], |head| {
+            head.void("meta", &[("charset", "utf-8")]);
+            head.void("meta", &[("name", "viewport"), ("content", "width=device-width, initial-scale=1")]);
+            let title = format!("{}: {}", judgement.verdict.text(), words::title(judgement));
+            head.leaf("title", &[], &title);
+            head.el("style", &[], |style| style.raw(STYLE));
+        });
+        page.el("body", &[], |body| {
+            body.el("main", &[], |main| content(main, timeline, judgement));
+            body.el("script", &[], |script| script.raw(SCRIPT));
+        });
+    });
+    page.raw("\n");
+    page.into_string()
+}
+
+fn content(page: &mut Markup, timeline: &Timeline, judgement: &Judgement) {
+    let outline = timeline.outline();
+    let order = series::worst_first(timeline, judgement).into_iter();
+    let shown: Vec<Shown> = order
+        .map(|op| Shown {
+            op,
+            name: &outline.operations[usize::from(op.0)].name,
+            points: series::points(timeline, op),
+        })
+        .filter(|shown| shown.points.iter().any(|p| p.intended > 0))
+        .collect();
+    head(page, judgement);
+    felt(page, timeline, judgement, &shown);
+    objectives::section(page, judgement);
+    page.el("div", &[("class", "pair")], |page| {
+        operations::percentiles(page, timeline, judgement, &shown);
+        page.el("div", &[], |page| {
+            faults::section(page, judgement);
+            faults::errors(page, judgement);
+        });
+    });
+    rates(page, timeline, judgement, &shown);
+    operations::section(page, judgement);
+    evidence::sections(page, timeline, judgement);
+    again(page, judgement);
+}
+
+/// `pass`, `fail`, ...: the class that colours a word.
+fn class_of(word: Word) -> &'static str {
+    match word {
+        Word::Pass => "pass",
+        Word::Fail => "fail",
+        Word::Invalid => "invalid",
+        Word::Inconclusive => "inconclusive",
+    }
+}
+
+fn head(page: &mut Markup, judgement: &Judgement) {
+    let class = class_of(judgement.verdict);
+    page.el("header", &[("class", class)], |page| {
+        page.el("h1", &[], |h1| {
+            let word = format!("{} {}", words::mark(judgement.verdict), judgement.verdict.text());
+            h1.leaf("span", &[("class", &format!("word {class}"))], &word);
+            h1.text(" ");
+            h1.text(&words::title(judgement));
+        });
+        page.el("p", &[("class", "lead")], |p| {
+            p.leaf("b", &[], &judgement.summary.verdict);
+            if let Some(recovery) = &judgement.summary.recovery {
+                p.text(" ");
+                p.text(recovery);
+            }
+        });
+        page.leaf("p", &[("class", "facts")], &words::facts(judgement).join(" · "));
+        let caveats = words::caveats(judgement);
+        if !caveats.is_empty() {
+            page.el("ul", &[("class", "caveats")], |ul| caveats.iter().for_each(|c| ul.leaf("li", &[], c)));
+        }
+    });
+}
+
+/// A section's title with a remark in smaller type beside it.
+fn heading(page: &mut Markup, title: &str, beside: &str) {
+    page.el("h2", &[], |h2| {
+        h2.text(title);
+        if !beside.is_empty() {
+            h2.text(" ");
+            h2.leaf("small", &[], beside);
+        }
+    });
+}
+
+/// The first as it is, the others folded.
+fn first_open(page: &mut Markup, shown: &[Shown], mut each: impl FnMut(&mut Markup, &Shown)) {
+    for (i, shown) in shown.iter().enumerate() {
+        if i == 0 {
+            each(page, shown);
+        } else {
+            page.el("details", &[], |details| {
+                details.leaf("summary", &[], shown.name);
+                each(details, shown);
+            });
+        }
+    }
+}
+
+fn first_name<'a>(shown: &'a [Shown]) -> &'a str {
+    shown.first().map_or("", |s| s.name)
+}
+
+fn felt(page: &mut Markup, timeline: &Timeline, judgement: &Judgement, shown: &[Shown]) {
+    page.el("section", &[], |page| {
+        let cell = timeline.outline().cell;
+        let first = shown.first().and_then(|s| s.points.first());
+        let each = first.map_or(cell, |p| p.to - p.from);
+        let beside = format!("{}, one point per {each}, faults shaded", first_name(shown));
+        heading(page, "What users felt", if shown.is_empty() { "nothing was sent" } else { &beside });
+        first_open(page, shown, |page, s| {
+            chart::felt(page, timeline, judgement, s.op, &s.points);
+            if s.points.iter().any(|p| p.bounded) {
+                let text = "▲ p99 is at least this: some operations never got an answer, and count at their deadline or the time they had waited.";
+                page.leaf("p", &[("class", "note")], text);
+            }
+        });
+    });
+}
+
+fn rates(page: &mut Markup, timeline: &Timeline, judgement: &Judgement, shown: &[Shown]) {
+    if shown.is_empty() {
+        return;
+    }
+    page.el("section", &[], |page| {
+        heading(page, "Rate and errors", first_name(shown));
+        first_open(page, shown, |page, s| chart::rate(page, timeline, judgement, s.name, &s.points));
+    });
+}
+
+fn again(page: &mut Markup, judgement: &Judgement) {
+    page.el("section", &[], |page| {
+        heading(page, "Run it again", "");
+        page.el("pre", &[], |pre| pre.leaf("code", &[], &judgement.run.command));
+    });
+}

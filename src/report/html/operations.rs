@@ -1,0 +1,101 @@
+//! Operations: latency by percentile, and the table by phase.
+//!
+//! Owns those two sections of the page.
+
+use super::table::plain;
+use super::{Markup, Shown, first_name, first_open, heading};
+use crate::objective::PhaseName;
+use crate::report::{chart, series, words};
+use crate::timeline::Timeline;
+use crate::units::grouped;
+use crate::verdict::{Judgement, OperationPhase, OperationTable, Quantity};
+
+pub(super) fn percentiles(page: &mut Markup, timeline: &Timeline, judgement: &Judgement, shown: &[Shown]) {
+    if shown.is_empty() {
+        return;
+    }
+    page.el("section", &[], |page| {
+        heading(page, "Latency by percentile", first_name(shown));
+        first_open(page, shown, |page, s| {
+            let lines = lines(timeline, judgement, s);
+            chart::percentile(page, s.name, &lines, timeline.deadline(s.op));
+        });
+        let text =
+            "Response time from intended start. Dotted: a lower bound, some operations never got an answer.";
+        page.leaf("p", &[("class", "note")], text);
+    });
+}
+
+/// Phases with operations; `run` and the warm-up only where there is nothing else.
+fn lines<'a>(
+    timeline: &Timeline,
+    judgement: &'a Judgement,
+    shown: &Shown,
+) -> Vec<chart::percentile::Line<'a>> {
+    let told = |p: &PhaseName| !matches!(p, PhaseName::Warmup | PhaseName::Run);
+    let triggered = judgement.phases.iter().any(|p| told(&p.name));
+    let phases =
+        judgement.phases.iter().filter(|p| if triggered { told(&p.name) } else { p.name == PhaseName::Run });
+    let lines = phases
+        .map(|p| chart::percentile::Line { phase: &p.name, tally: series::over(timeline, shown.op, p) });
+    lines.filter(|l| l.tally.intended > 0).collect()
+}
+
+pub(super) fn section(page: &mut Markup, judgement: &Judgement) {
+    page.el("section", &[], |page| {
+        heading(page, "Operations by phase", "response time from intended start, ms");
+        let columns = [
+            ("operation", false),
+            ("phase", false),
+            ("n", true),
+            ("good /s", true),
+            ("bad %", true),
+            ("attempts", true),
+            ("p50", true),
+            ("p90", true),
+            ("p99", true),
+            ("p99.9", true),
+            ("max", true),
+            ("p99 of successes", true),
+        ];
+        let each = |op: &'_ OperationTable| op.phases.len();
+        let total: usize = judgement.operations.iter().map(each).sum();
+        let mut rows: Vec<(Option<&OperationTable>, &OperationPhase)> = Vec::with_capacity(total);
+        for op in &judgement.operations {
+            rows.extend(op.phases.iter().enumerate().map(|(i, p)| ((i == 0).then_some(op), p)));
+        }
+        plain(page, &columns, &rows, |row, (op, p)| {
+            row.cell("", |cell| {
+                let Some(op) = op else { return };
+                cell.leaf("b", &[], &op.name);
+                if op.flow {
+                    cell.text(" (flow)");
+                }
+            });
+            row.text(&p.phase.to_string());
+            row.text(&grouped(p.n));
+            row.text(&words::plain(p.rate));
+            row.text(&words::percent(p.bad));
+            row.text(&p.amplification.map_or("–".to_owned(), |a| format!("{a:.2}")));
+            for quantity in [p.p50, p.p90, p.p99, p.p999, p.max] {
+                row.text(&shown(quantity));
+            }
+            row.text(&p.successes_p99.map_or("–".to_owned(), words::millis));
+        });
+        page.leaf("p", &[("class", "note")], &deadlines(judgement));
+    });
+}
+
+fn shown(quantity: Quantity) -> String {
+    words::bounded(quantity).replace(">= ", "≥ ")
+}
+
+/// `attempts: per first try. Good means answered within: create_room 2 s, ...`.
+fn deadlines(judgement: &Judgement) -> String {
+    let each = judgement.operations.iter().filter(|o| !o.flow);
+    let each: Vec<String> = each.map(|o| format!("{} {}", o.name, o.deadline)).collect();
+    format!(
+        "Attempts are per first try. Good means: as expected, and within the deadline ({}).",
+        each.join(", ")
+    )
+}

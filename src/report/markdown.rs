@@ -1,0 +1,115 @@
+//! summary.md: what the terminal says, in the same order, for a pull request or a wiki.
+//!
+//! Owns Markdown's forms and its escaping.
+
+use super::words;
+use super::words::visible;
+use crate::units::grouped;
+use crate::verdict::Judgement;
+
+/// The summary as GitHub's Markdown.
+pub fn markdown(judgement: &Judgement) -> String {
+    let mut out = format!(
+        "# {} {} {}\n\n",
+        words::mark(judgement.verdict),
+        judgement.verdict.text(),
+        text(&words::title(judgement))
+    );
+    out.push_str(&format!("**{}**", text(&judgement.summary.verdict)));
+    if let Some(recovery) = &judgement.summary.recovery {
+        out.push_str(&format!(" {}", text(recovery)));
+    }
+    out.push_str(&format!("\n\n{}\n", text(&words::facts(judgement).join(" · "))));
+    for caveat in words::caveats(judgement) {
+        out.push_str(&format!("\n> {}\n", text(&caveat)));
+    }
+    objectives(&mut out, judgement);
+    operations(&mut out, judgement);
+    errors(&mut out, judgement);
+    faults(&mut out, judgement);
+    for left in &judgement.left {
+        out.push_str(&format!("\nLeft behind: {}\n", text(left)));
+    }
+    out.push_str(&format!("\nExit {}: {}. Run it again:\n\n", judgement.exit.code, judgement.exit.reason));
+    out.push_str(&format!("    {}\n", visible(&judgement.run.command)));
+    out
+}
+
+/// Text that Markdown and the HTML behind it must not read as markup.
+fn text(raw: &str) -> String {
+    let mut out = String::new();
+    for c in visible(raw).chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '~' | '!' => out.extend(['\\', c]),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn section(out: &mut String, title: &str, head: &[&str], right_from: usize) {
+    out.push_str(&format!("\n## {title}\n\n| {} |\n|", head.join(" | ")));
+    for i in 0..head.len() {
+        out.push_str(if i >= right_from { " ---: |" } else { " --- |" });
+    }
+    out.push('\n');
+}
+
+fn row<T: AsRef<str>>(out: &mut String, cells: &[T]) {
+    let cells: Vec<String> = cells.iter().map(|c| text(c.as_ref())).collect();
+    out.push_str(&format!("| {} |\n", cells.join(" | ")));
+}
+
+fn objectives(out: &mut String, judgement: &Judgement) {
+    let title = format!("Objectives ({})", words::held(judgement));
+    section(out, &title, &["", "objective", "phase", "measured", "limit", "n"], 3);
+    for o in words::worst_first(judgement) {
+        let word = format!("{} {}", words::mark(o.word), o.word.text());
+        let (phase, n) = (words::where_decided(o), grouped(o.n));
+        row(out, &[&word, &o.text, &phase, &o.measured_text, &o.limit_text, &n]);
+    }
+}
+
+fn operations(out: &mut String, judgement: &Judgement) {
+    let head = ["operation", "phase", "n", "rate/s", "bad %", "p50", "p90", "p99", "p99.9", "max"];
+    section(out, "Operations by phase (response time from intended start, ms)", &head, 2);
+    for op in &judgement.operations {
+        for p in &op.phases {
+            let mut cells = vec![op.name.clone(), p.phase.to_string(), grouped(p.n)];
+            cells.extend([words::plain(p.rate), words::percent(p.bad)]);
+            cells.extend([p.p50, p.p90, p.p99, p.p999, p.max].map(words::bounded));
+            row(out, &cells);
+        }
+    }
+}
+
+fn errors(out: &mut String, judgement: &Judgement) {
+    if judgement.errors.is_empty() {
+        return;
+    }
+    section(out, "Errors", &["operation", "what", "when", "sample", "count"], 4);
+    for e in words::errors(judgement) {
+        let sample = e.samples.first().map_or(String::new(), |s| format!("{} -> {}", s.request, s.detail));
+        let (what, when) = (words::outcome(e.kind, e.status), words::from_to(e.first, e.last));
+        row(out, &[&e.operation, &what, &when, &sample, &grouped(e.count)]);
+    }
+}
+
+fn faults(out: &mut String, judgement: &Judgement) {
+    if !judgement.faults.is_empty() {
+        section(out, "Faults", &["fault", "what", "effective", "cleared", "touched", "added"], 2);
+    }
+    for f in &judgement.faults {
+        let (effective, cleared) = (words::proven(f.effective), words::proven(f.verified));
+        row(out, &[&f.name, &f.what, &effective, &cleared, &words::touched(f), &words::added(f)]);
+    }
+    for problem in judgement.faults.iter().filter_map(|f| f.problem.as_ref()) {
+        out.push_str(&format!("\n{}\n", text(problem)));
+    }
+    for trigger in judgement.triggers.iter().filter(|t| !t.sentence.is_empty()) {
+        out.push_str(&format!("\n{}\n", text(&trigger.sentence)));
+    }
+}

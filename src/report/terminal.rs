@@ -1,0 +1,219 @@
+//! The summary that ends a run on the terminal: verdict first, then objectives, operations, errors, faults.
+//!
+//! Owns its layout in 100 columns and its colours. Whether colours are wanted, and writing it out, is the
+//! caller's.
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
+
+use super::words;
+use super::words::visible;
+use crate::units::{clock, grouped};
+use crate::verdict::{Judgement, Word};
+
+const WIDTH: u16 = 100;
+
+/// The summary, a newline at its end. `page` is the path of the report; `colour` asks for ANSI colours.
+pub fn terminal(judgement: &Judgement, page: &str, colour: bool) -> String {
+    let mut out = Summary { text: String::new(), colour };
+    out.head(judgement);
+    out.objectives(judgement);
+    out.operations(judgement);
+    out.errors(judgement);
+    out.faults(judgement);
+    out.tail(judgement, page);
+    out.text
+}
+
+struct Summary {
+    text: String,
+    colour: bool,
+}
+
+fn style_of(word: Word) -> Style {
+    let colour = match word {
+        Word::Pass => AnsiColor::Green,
+        Word::Fail => AnsiColor::Red,
+        Word::Invalid => AnsiColor::Magenta,
+        Word::Inconclusive => AnsiColor::Yellow,
+    };
+    Style::new().bold().fg_color(Some(colour.into()))
+}
+
+impl Summary {
+    fn line(&mut self, text: &str) {
+        self.text.push_str(text.trim_end());
+        self.text.push('\n');
+    }
+
+    fn paint(&self, style: Style, text: &str) -> String {
+        if self.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+
+    fn heading(&mut self, text: &str, beside: &str) {
+        let dim = if beside.is_empty() { String::new() } else { self.paint(Style::new().dimmed(), beside) };
+        let line = format!("\n{}  {dim}", self.paint(Style::new().bold(), text));
+        self.line(&line);
+    }
+
+    fn head(&mut self, judgement: &Judgement) {
+        let word = format!("{} {}", words::mark(judgement.verdict), judgement.verdict.text());
+        let line = format!("{}  {}", self.paint(style_of(judgement.verdict), &word), words::title(judgement));
+        self.line(&line);
+        let summary = &judgement.summary;
+        for sentence in [Some(&summary.verdict), summary.recovery.as_ref()].into_iter().flatten() {
+            self.wrapped("  ", &visible(sentence));
+        }
+        self.wrapped("  ", &words::facts(judgement).join(" · "));
+        for caveat in words::caveats(judgement) {
+            self.wrapped("  note: ", &caveat);
+        }
+    }
+
+    /// Words broken into lines of at most `WIDTH` columns, the first after `lead`.
+    fn wrapped(&mut self, lead: &str, text: &str) {
+        let mut line = lead.to_owned();
+        let mut fresh = true;
+        for word in text.split_whitespace() {
+            if !fresh && line.chars().count() + 1 + word.chars().count() > usize::from(WIDTH) {
+                self.line(&line);
+                line = " ".repeat(lead.chars().count());
+                fresh = true;
+            }
+            if !fresh {
+                line.push(' ');
+            }
+            line.push_str(word);
+            fresh = false;
+        }
+        self.line(&line);
+    }
+
+    fn objectives(&mut self, judgement: &Judgement) {
+        if judgement.objectives.is_empty() {
+            return;
+        }
+        self.heading("OBJECTIVES", &words::held(judgement));
+        let mut table = table(&["", "objective", "phase", "measured", "limit", "n"], &[3, 4, 5]);
+        for o in words::worst_first(judgement) {
+            table.add_row([
+                format!("{} {}", words::mark(o.word), o.word.text()),
+                visible(&o.text),
+                words::where_decided(o),
+                visible(&o.measured_text),
+                visible(&o.limit_text),
+                grouped(o.n),
+            ]);
+        }
+        self.table(&table);
+        for o in words::worst_first(judgement).into_iter().filter(|o| o.word != Word::Pass) {
+            self.wrapped("  ", &visible(&o.reason));
+        }
+    }
+
+    /// Prints a table; where a line begins with a verdict's word, that word is coloured.
+    fn table(&mut self, table: &Table) {
+        for line in table.lines() {
+            let known =
+                [Word::Fail, Word::Invalid, Word::Inconclusive, Word::Pass].into_iter().find_map(|word| {
+                    let lead = format!(" {} {}", words::mark(word), word.text());
+                    line.strip_prefix(&lead).map(|rest| (word, lead, rest.to_owned()))
+                });
+            match known {
+                Some((word, lead, rest)) => {
+                    let line = self.paint(style_of(word), &lead) + rest.trim_end();
+                    self.line(&line);
+                }
+                None => self.line(&line),
+            }
+        }
+    }
+
+    fn operations(&mut self, judgement: &Judgement) {
+        self.heading("OPERATIONS BY PHASE", "response time from intended start, ms");
+        let head = ["operation", "phase", "n", "rate/s", "bad %", "p50", "p90", "p99", "p99.9", "max"];
+        let mut table = table(&head, &[2, 3, 4, 5, 6, 7, 8, 9]);
+        for op in &judgement.operations {
+            let flow = if op.flow { " (flow)" } else { "" };
+            for (i, p) in op.phases.iter().enumerate() {
+                let name = if i == 0 { visible(&op.name) + flow } else { String::new() };
+                let mut row = vec![name, visible(&p.phase.to_string()), grouped(p.n)];
+                row.extend([words::plain(p.rate), words::percent(p.bad)]);
+                row.extend([p.p50, p.p90, p.p99, p.p999, p.max].map(words::bounded));
+                table.add_row(row);
+            }
+        }
+        self.table(&table);
+    }
+
+    fn errors(&mut self, judgement: &Judgement) {
+        if judgement.errors.is_empty() {
+            return;
+        }
+        self.heading("ERRORS", "by operation, kind and status");
+        for e in words::errors(judgement) {
+            let (what, when) = (words::outcome(e.kind, e.status), words::from_to(e.first, e.last));
+            let line = format!(" {:>8}  {}  {what}  {when}", grouped(e.count), visible(&e.operation));
+            self.line(&line);
+            for s in &e.samples {
+                let mut text = format!("{} {} -> {}", clock(s.at), visible(&s.request), visible(&s.detail));
+                if !s.body.is_empty() {
+                    text.push_str(&format!(" | {}", visible(&s.body)));
+                }
+                self.wrapped("             ", &text);
+            }
+        }
+    }
+
+    fn faults(&mut self, judgement: &Judgement) {
+        if judgement.faults.is_empty() && judgement.triggers.is_empty() {
+            return;
+        }
+        self.heading("FAULTS", "");
+        let mut table = table(&["fault", "what", "effective", "cleared", "touched", "added"], &[2, 3, 5]);
+        for f in &judgement.faults {
+            table.add_row([
+                visible(&f.name),
+                visible(&f.what),
+                words::proven(f.effective),
+                words::proven(f.verified),
+                words::touched(f),
+                words::added(f),
+            ]);
+        }
+        if !judgement.faults.is_empty() {
+            self.table(&table);
+        }
+        for problem in judgement.faults.iter().filter_map(|f| f.problem.as_ref()) {
+            self.wrapped("  ", &visible(problem));
+        }
+        for trigger in judgement.triggers.iter().filter(|t| !t.sentence.is_empty()) {
+            self.wrapped("  ", &visible(&trigger.sentence));
+        }
+    }
+
+    fn tail(&mut self, judgement: &Judgement, page: &str) {
+        for left in &judgement.left {
+            self.wrapped("left behind: ", &visible(left));
+        }
+        let line = format!("\nexit {}: {}", judgement.exit.code, judgement.exit.reason);
+        self.line(&line);
+        let line = format!("again:  {}", visible(&judgement.run.command));
+        self.line(&line);
+        let line = format!("report: {page}");
+        self.line(&line);
+    }
+}
+
+/// A table without rules; the columns in `right` hold numbers, which are never broken.
+fn table(head: &[&str], right: &[usize]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
+    table.set_header(head);
+    for &at in right {
+        let column = table.column_mut(at).expect("the column is in the header");
+        column.set_cell_alignment(CellAlignment::Right);
+        column.set_constraint(ColumnConstraint::ContentWidth);
+    }
+    table
+}

@@ -1,0 +1,248 @@
+//! Words and numbers that page, terminal and Markdown share.
+//!
+//! Owns how a single value is written, and in which order things are told; layout is each format's own.
+
+use std::cmp::Reverse;
+
+use crate::record::Touched;
+use crate::sample::Kind;
+use crate::timeline::Timeline;
+use crate::units::{Micros, bytes, clock, grouped};
+use crate::verdict::{
+    ErrorGroup, JudgedFault, JudgedObjective, JudgedTrigger, Judgement, Quantity, Unit, Word,
+};
+
+/// The sign beside a verdict's word, so that colour is never alone.
+pub(super) fn mark(word: Word) -> &'static str {
+    match word {
+        Word::Pass => "✓",
+        Word::Fail => "✗",
+        Word::Invalid => "!",
+        Word::Inconclusive => "?",
+    }
+}
+
+/// `room-creation-burst × store-storm`.
+pub(super) fn title(judgement: &Judgement) -> String {
+    let run = &judgement.run;
+    let chaos = run.chaos.as_ref().map_or(String::new(), |chaos| format!(" × {}", visible(chaos)));
+    visible(&run.profile) + &chaos
+}
+
+/// The facts of a run, in the order in which they are told.
+pub(super) fn facts(judgement: &Judgement) -> Vec<String> {
+    let (run, generator) = (&judgement.run, &judgement.generator);
+    let rate = run.intended as f64 / run.duration.as_secs_f64().max(1e-6);
+    let world = if run.virtual_time { " in virtual time" } else { "" };
+    let lag = generator.lag_p99.map_or(String::new(), |lag| format!(" (lag p99 {lag})"));
+    let sound = if generator.sound { "generator sound" } else { "generator NOT sound" };
+    vec![
+        format!("target {}", visible(&run.target)),
+        format!("{} operations/s for {}{world}", plain(rate), run.duration),
+        format!("seed {}", run.seed),
+        started(&run.started),
+        format!("squall {}", run.squall),
+        format!("exit {}", judgement.exit.code),
+        format!("{sound}{lag}"),
+    ]
+}
+
+/// RFC 3339 to the minute: `2026-11-21 08:12 UTC`. Anything else stays as it is.
+fn started(text: &str) -> String {
+    match (text.get(..10), text.get(10..11), text.get(11..16)) {
+        (Some(day), Some("T"), Some(minute)) => format!("{day} {minute} UTC"),
+        _ => visible(text),
+    }
+}
+
+/// What a reader must know beside the verdict: the rule that decided, an early end, the judge's notes.
+pub(super) fn caveats(judgement: &Judgement) -> Vec<String> {
+    let mut all = Vec::new();
+    if let Some(rule) = &judgement.rule {
+        let (at, text) = (clock(rule.at), visible(&rule.text));
+        all.push(format!("The {} rule `{text}` decided at {at}: {}.", rule.rule, visible(&rule.measured)));
+    }
+    if judgement.ended.how.is_none() {
+        all.push(format!("The history breaks off at {}.", clock(judgement.ended.at)));
+    } else if !judgement.ended.detail.is_empty() {
+        all.push(format!(
+            "The run ended at {}: {}",
+            clock(judgement.ended.at),
+            visible(&judgement.ended.detail)
+        ));
+    }
+    if !judgement.generator.sound {
+        all.push(visible(&judgement.generator.sentence));
+    }
+    all.extend(judgement.notes.iter().map(|note| visible(note)));
+    all
+}
+
+/// Objectives, the worst word first, otherwise as in the profile.
+pub(super) fn worst_first(judgement: &Judgement) -> Vec<&JudgedObjective> {
+    let mut all: Vec<_> = judgement.objectives.iter().collect();
+    all.sort_by_key(|o| Reverse(o.word));
+    all
+}
+
+/// `5 of 6 held`.
+pub(super) fn held(judgement: &Judgement) -> String {
+    let held = judgement.objectives.iter().filter(|o| o.word == Word::Pass).count();
+    format!("{held} of {} held", judgement.objectives.len())
+}
+
+/// Phase, and what decided where the objective itself does not say: `during store_slow, list_rooms`.
+pub(super) fn where_decided(objective: &JudgedObjective) -> String {
+    let phase = visible(&objective.phase.to_string());
+    match &objective.decided {
+        Some(who) if !objective.text.contains(who.as_str()) => format!("{phase}, {}", visible(who)),
+        _ => phase,
+    }
+}
+
+/// Milliseconds with three digits, for a column that says so: `3.14`, `14.2`, `1,204`.
+pub(super) fn millis(value: Micros) -> String {
+    match value.as_millis_f64() {
+        ms if ms < 9.995 => format!("{ms:.2}"),
+        ms if ms < 99.95 => format!("{ms:.1}"),
+        ms => grouped(ms.round() as u64),
+    }
+}
+
+/// The same with `>= ` before a lower bound.
+pub(super) fn bounded(quantity: Quantity) -> String {
+    let mark = if quantity.censored { ">= " } else { "" };
+    format!("{mark}{}", millis(quantity.value))
+}
+
+/// A share for a column of percentages: `0`, `< 0.01`, `0.40`, `38.2`.
+pub(super) fn percent(share: f64) -> String {
+    match share * 100.0 {
+        p if p <= 0.0 => "0".to_owned(),
+        p if p < 0.005 => "< 0.01".to_owned(),
+        p if p < 9.995 => format!("{p:.2}"),
+        p => format!("{p:.1}"),
+    }
+}
+
+/// A value in its unit: `412 ms`, `0.40 %`, `14.2/s`, `1,204`.
+pub(super) fn value(unit: Unit, value: f64) -> String {
+    match unit {
+        Unit::Duration => Micros(value.round() as i64).to_string(),
+        Unit::Share => format!("{} %", percent(value)),
+        Unit::Rate => format!("{}/s", plain(value)),
+        Unit::Number => plain(value),
+    }
+}
+
+/// A count or rate with at most three digits and grouped thousands.
+pub(super) fn plain(value: f64) -> String {
+    match value {
+        v if v >= 999.5 => grouped(v.round() as u64),
+        v => crate::units::three_digits(v),
+    }
+}
+
+/// `status 503`, `timeout`.
+pub(super) fn outcome(kind: Kind, status: u16) -> String {
+    match (kind, status) {
+        (kind, 0) => kind.word().to_owned(),
+        (Kind::Status, status) => format!("status {status}"),
+        (kind, status) => format!("{}, status {status}", kind.word()),
+    }
+}
+
+/// Error groups as they are told: by operation, the most frequent first.
+pub(super) fn errors(judgement: &Judgement) -> Vec<&ErrorGroup> {
+    let mut all: Vec<_> = judgement.errors.iter().collect();
+    all.sort_by_key(|e| (position(judgement, &e.operation), Reverse(e.count)));
+    all
+}
+
+fn position(judgement: &Judgement, operation: &str) -> usize {
+    let known = judgement.operations.iter().position(|o| o.name == operation);
+    known.unwrap_or(usize::MAX)
+}
+
+/// `1:35 to 1:41`: cells in which something first and last began.
+pub(super) fn from_to(first: Micros, last: Micros) -> String {
+    if first == last {
+        short_clock(first)
+    } else {
+        format!("{} to {}", short_clock(first), short_clock(last))
+    }
+}
+
+/// `1:35`, for axes and cells.
+pub(super) fn short_clock(at: Micros) -> String {
+    let s = (at.0.max(0) + 500_000) / 1_000_000;
+    let (h, m, s) = (s / 3600, s / 60 % 60, s % 60);
+    if h > 0 { format!("{h}:{m:02}:{s:02}") } else { format!("{m}:{s:02}") }
+}
+
+/// A fault's time, or why there is none.
+pub(super) fn proven(at: Option<Micros>) -> String {
+    at.map_or("not proven".to_owned(), clock)
+}
+
+/// `2,004 chunks, 96 connections`.
+pub(super) fn touched(fault: &JudgedFault) -> String {
+    let Some(touched) = &fault.touched else { return "–".to_owned() };
+    let Touched { connections, chunks, bytes: passed, dropped_bytes, closed_connections, .. } = touched;
+    let mut parts = Vec::new();
+    if *chunks > 0 {
+        parts.push(format!("{} chunks ({})", grouped(*chunks), bytes(*passed)));
+    }
+    if *connections > 0 {
+        parts.push(format!("{} connections", grouped(*connections)));
+    }
+    if *dropped_bytes > 0 {
+        parts.push(format!("{} dropped", bytes(*dropped_bytes)));
+    }
+    if *closed_connections > 0 {
+        parts.push(format!("{} closed or refused", grouped(*closed_connections)));
+    }
+    if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
+}
+
+/// `+251 ms`, as measured on real chunks.
+pub(super) fn added(fault: &JudgedFault) -> String {
+    let added = fault.touched.as_ref().and_then(|t| t.added);
+    added.map_or("–".to_owned(), |added| format!("+{added}"))
+}
+
+/// How long a trigger's harm lasted: `6 s ± 1 s`, `not within the run`, `–`.
+pub(super) fn lasted(trigger: &JudgedTrigger, time: Option<Micros>) -> String {
+    match time {
+        Some(Micros::ZERO) => "none".to_owned(),
+        Some(time) if trigger.margin > Micros::ZERO => format!("{time} ± {}", trigger.margin),
+        Some(time) => time.to_string(),
+        None if trigger.shapes.is_empty() => "–".to_owned(),
+        None => "never ended".to_owned(),
+    }
+}
+
+/// Everything that could move a cursor, colour a line or turn its direction is written out: `\x1b`.
+pub fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if (c as u32) < 0x20 || (0x7f..0xa0).contains(&(c as u32)) => {
+                out.push_str(&format!("\\x{:02x}", c as u32));
+            }
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => {
+                out.push_str(&format!("\\u{{{:x}}}", c as u32));
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// The name of an operation by its id.
+pub(super) fn operation(timeline: &Timeline, op: crate::sample::OpId) -> String {
+    timeline.outline().operations.get(usize::from(op.0)).map_or("?".to_owned(), |o| visible(&o.name))
+}

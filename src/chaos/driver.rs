@@ -121,7 +121,9 @@ async fn hook(reach: &Reach, argv: &[String]) -> Result<(), String> {
 /// A failed-over link goes back to its first upstream, unless it stays.
 pub async fn go_back(reach: &Reach, experiment: &Experiment, fault: &Fault) -> Result<(), String> {
     let Fault::Failover { link, stay: false, .. } = fault else { return Ok(()) };
-    let Some(declared) = experiment.links.iter().find(|declared| declared.name == *link) else { return Ok(()) };
+    let Some(declared) = experiment.links.iter().find(|declared| declared.name == *link) else {
+        return Ok(());
+    };
     redirect(reach, link, &declared.upstream).await
 }
 

@@ -17,7 +17,12 @@ pub const HOOK_TIMEOUT: Micros = Micros::secs(10);
 pub async fn succeeds(world: &World, argv: &[String], timeout: Micros) -> Result<bool, String> {
     let (program, arguments) = argv.split_first().ok_or("the command is empty")?;
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
     let run = async { command.status().await };
     match world.timeout(timeout, run).await {
         Err(_) => Err(format!("`{program}` was not done within {timeout}")),

@@ -29,10 +29,19 @@ pub enum Undo {
 #[serde(rename_all = "snake_case")]
 pub enum Entry {
     /// First line: whose journal it is.
-    Run { squall: ProcessId },
-    Keeper { process: ProcessId },
-    Open { id: u64, undo: Undo },
-    Closed { id: u64 },
+    Run {
+        squall: ProcessId,
+    },
+    Keeper {
+        process: ProcessId,
+    },
+    Open {
+        id: u64,
+        undo: Undo,
+    },
+    Closed {
+        id: u64,
+    },
 }
 
 /// A journal being written. In virtual time there is nothing outside to undo, and none is kept.

@@ -115,7 +115,8 @@ impl Keeper {
         let log = std::fs::File::create(log).map_err(cannot)?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().map_err(cannot)?;
-        let process = ProcessId::of(child.id().unwrap_or_default() as i32).ok_or("the keeper ended at once")?;
+        let process =
+            ProcessId::of(child.id().unwrap_or_default() as i32).ok_or("the keeper ended at once")?;
         let waiting = Rc::<Waiting>::default();
         if let Some(stdout) = child.stdout.take() {
             world.spawn(dispatch(BufReader::new(stdout), waiting.clone()));
@@ -131,7 +132,8 @@ impl Keeper {
     }
 
     pub async fn ask(&self, ask: Ask) -> Reply {
-        let patience = ANSWER_TIMEOUT + if let Ask::Canary { timeout, .. } = &ask { *timeout } else { Micros::ZERO };
+        let patience =
+            ANSWER_TIMEOUT + if let Ask::Canary { timeout, .. } = &ask { *timeout } else { Micros::ZERO };
         let id = self.next.replace(self.next.get() + 1);
         let (tell, told) = oneshot::channel();
         self.waiting.borrow_mut().insert(id, tell);

@@ -32,6 +32,8 @@ use keeper::Keeper;
 /// How long a fault without a window, or with a short one, has to show its effect; and how long its
 /// removal has to show.
 const PROOF: Micros = Micros::secs(5);
+/// How long before a fault its driver looks at the state to compare with.
+const LOOK_BEFORE: Micros = Micros::millis(500);
 /// Between two looks.
 const LOOK: Micros = Micros::millis(20);
 
@@ -119,19 +121,26 @@ impl Controller {
         let _ = self.heal.clone().wait_for(|heal| *heal).await;
     }
 
-    async fn fault(self: Rc<Controller>, index: usize) {
-        let outline = self.experiment.outline.faults[index].clone();
-        let world = self.reach.world.clone();
+    /// Returns at `at`, or as soon as every fault must be healed.
+    async fn wait_until(&self, at: Micros) {
         tokio::select! {
             biased;
             () = self.heal_asked() => {}
-            () = world.sleep_until(outline.at) => {}
+            () = self.reach.world.sleep_until(at) => {}
         }
+    }
+
+    async fn fault(self: Rc<Controller>, index: usize) {
+        let outline = self.experiment.outline.faults[index].clone();
+        let world = self.reach.world.clone();
+        self.wait_until(outline.at - LOOK_BEFORE).await;
+        let driver = Driver::new(&self.reach, &self.experiment, index).await;
+        self.wait_until(outline.at).await;
         if self.must_heal() {
             self.tell(&outline, world.now(), FaultStage::Skipped, "the run ended before its time");
             return;
         }
-        let driver = match Driver::new(&self.reach, &self.experiment, index).await {
+        let driver = match driver {
             Ok(driver) => driver,
             Err(error) => return self.tell(&outline, world.now(), FaultStage::NotEffective, error),
         };
@@ -161,11 +170,7 @@ impl Controller {
         } else {
             self.prove(outline, driver, end.max(began + PROOF)).await;
             if window.is_some() {
-                tokio::select! {
-                    biased;
-                    () = self.heal_asked() => {}
-                    () = world.sleep_until(end) => {}
-                }
+                self.wait_until(end).await;
             }
         }
         self.remove(outline, driver).await;

@@ -121,8 +121,12 @@ mod tests {
     fn a_token_carries_the_users_claims_and_verifies_with_the_key() {
         let claims = json!({"iss": "devkey", "sub": "user-{{ user }}", "video": {"roomCreate": true}});
         let key = "k".repeat(32);
-        let auth =
-            Auth::Jwt { key: key.clone(), header: "authorization".into(), claims, lifetime: Micros::secs(60) };
+        let auth = Auth::Jwt {
+            key: key.clone(),
+            header: "authorization".into(),
+            claims,
+            lifetime: Micros::secs(60),
+        };
         let tokens = Tokens::new(Some(&auth), true).unwrap();
         let vars = Arc::new(Vars::new(facts(), 0, 5, 42));
         let (_, header) = tokens.header(&vars, 1_000_000_000).unwrap().unwrap();

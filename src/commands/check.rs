@@ -15,7 +15,8 @@ use crate::profile;
 pub fn run(args: &cli::Check) -> u8 {
     let problems = check(args);
     if problems.is_empty() {
-        let files = if args.files.len() == 1 { "1 file".to_owned() } else { format!("{} files", args.files.len()) };
+        let files =
+            if args.files.len() == 1 { "1 file".to_owned() } else { format!("{} files", args.files.len()) };
         out(&format!("{files} checked, nothing is wrong\n"));
         return 0;
     }
@@ -25,7 +26,9 @@ pub fn run(args: &cli::Check) -> u8 {
 
 /// A chaos plan has a timeline, links or services; a profile has none of these.
 fn is_plan(text: &str) -> bool {
-    ["timeline:", "links:", "services:", "judge:"].iter().any(|key| text.lines().any(|line| line.starts_with(key)))
+    ["timeline:", "links:", "services:", "judge:"]
+        .iter()
+        .any(|key| text.lines().any(|line| line.starts_with(key)))
 }
 
 fn check(args: &cli::Check) -> Vec<Problem> {

@@ -75,8 +75,7 @@ pub fn text_of(path: &Path) -> Result<String, Problem> {
 fn similar(path: &Path) -> Option<String> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let listed = fs::read_dir(folder).ok()?;
-    let names: Vec<String> =
-        listed.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    let names: Vec<String> = listed.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
     let wanted = path.file_name()?.to_str()?;
     let near = diagnose::nearest(wanted, names.iter().map(String::as_str))?;
     Some(format!("did you mean {}?", folder.join(near).display()))
@@ -85,14 +84,15 @@ fn similar(path: &Path) -> Option<String> {
 fn flags(args: &cli::Experiment) -> Result<Flags, Problem> {
     let duration = args.duration.as_deref().map(parse_duration).transpose();
     let duration = duration.map_err(|why| Problem::new(format!("--duration: {why}")))?;
+    let seed = args.seed.unwrap_or_else(draw_seed);
     Ok(Flags {
         target: args.target.clone(),
         duration,
-        seed: args.seed.unwrap_or_else(draw_seed),
+        seed,
         virtual_time: args.virtual_time,
         allow_target: args.allow_target.clone(),
         flaws: args.sandbox_flaw.clone(),
-        command: command(args),
+        command: format!("{} --seed {seed}", command(args)),
     })
 }
 
@@ -101,7 +101,7 @@ fn draw_seed() -> u64 {
     u64::from(std::process::id()) * 31 % 9_000 + 1_000
 }
 
-/// The command that runs it again, without the seed: that is added once it is known.
+/// The command that runs it again, but for the seed.
 fn command(args: &cli::Experiment) -> String {
     let mut words = vec!["squall run".to_owned(), args.profile.display().to_string()];
     let mut add = |name: &str, value: String| words.push(format!("{name} {value}"));
@@ -121,6 +121,7 @@ fn command(args: &cli::Experiment) -> String {
 
 /// Looks a host's name up; both kinds of address.
 pub fn lookup(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
-    let addresses = (host, port).to_socket_addrs().map_err(|_| format!("the name `{host}` does not resolve"))?;
+    let addresses =
+        (host, port).to_socket_addrs().map_err(|_| format!("the name `{host}` does not resolve"))?;
     Ok(addresses.collect())
 }

@@ -25,7 +25,8 @@ enum Kind {
     Summary,
 }
 
-const KINDS: [(&str, Kind); 3] = [("html", Kind::Html), ("verdict", Kind::Verdict), ("summary", Kind::Summary)];
+const KINDS: [(&str, Kind); 3] =
+    [("html", Kind::Html), ("verdict", Kind::Verdict), ("summary", Kind::Summary)];
 
 impl Outputs {
     /// Reads `--out kind=path`.
@@ -78,8 +79,12 @@ pub fn report(folder: &Path, outputs: &Outputs) -> Result<Judgement, String> {
     let json = report::json(&judgement);
     let summary = report::markdown(&judgement);
     let write = |path: &Path, text: &str| {
-        fs::write(path, text)
-            .map_err(|e| format!("{} cannot be written: {e}; the history is safe, `squall report` makes it again", path.display()))
+        fs::write(path, text).map_err(|e| {
+            format!(
+                "{} cannot be written: {e}; the history is safe, `squall report` makes it again",
+                path.display()
+            )
+        })
     };
     write(&folder.join("report.html"), &html)?;
     write(&folder.join("verdict.json"), &json)?;

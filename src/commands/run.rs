@@ -31,7 +31,8 @@ fn carry_out(args: &cli::Run) -> Result<u8, u8> {
     let experiment = Arc::new(documents::experiment(&args.experiment)?);
     let folder = make_folder(&args.reports, &experiment.outline).map_err(|why| bad(&why))?;
     let history = folder.join("history.jsonl");
-    let file = File::create(&history).map_err(|e| bad(&format!("{} cannot be made: {e}", history.display())))?;
+    let file =
+        File::create(&history).map_err(|e| bad(&format!("{} cannot be made: {e}", history.display())))?;
     let plan = crate::report::plan::plan(&experiment, super::plan::limits());
     fs::write(folder.join("plan.txt"), plan).map_err(|e| bad(&format!("the plan cannot be written: {e}")))?;
     let shards = shards(args);
@@ -78,7 +79,12 @@ fn cannot_make(folder: &Path, cause: &io::Error) -> String {
 
 type Ended = Result<Outcome, Failure>;
 
-fn in_virtual_time(experiment: &Arc<Experiment>, shards: u32, history: File, mut progress: Progress) -> Ended {
+fn in_virtual_time(
+    experiment: &Arc<Experiment>,
+    shards: u32,
+    history: File,
+    mut progress: Progress,
+) -> Ended {
     let (_keep, interrupts) = watch::channel(0);
     let setting = Setting {
         shards,
@@ -91,7 +97,8 @@ fn in_virtual_time(experiment: &Arc<Experiment>, shards: u32, history: File, mut
     let experiment = experiment.clone();
     run_virtual(|world| async move {
         let recorder = Recorder::new(world.clone(), Box::new(history));
-        let ended = conduct(world, experiment, setting, recorder, &mut |fold, now| progress.update(fold, now)).await;
+        let ended =
+            conduct(world, experiment, setting, recorder, &mut |fold, now| progress.update(fold, now)).await;
         progress.finish();
         ended
     })
@@ -120,7 +127,8 @@ fn in_real_time(
             host: host(),
         };
         let recorder = Recorder::new(world.clone(), Box::new(history));
-        let ended = conduct(world, experiment, setting, recorder, &mut |fold, now| progress.update(fold, now)).await;
+        let ended =
+            conduct(world, experiment, setting, recorder, &mut |fold, now| progress.update(fold, now)).await;
         progress.finish();
         ended
     })
@@ -129,7 +137,8 @@ fn in_real_time(
 /// Ctrl-C and SIGTERM: once ends in good order, twice heals and leaves.
 async fn listen_for_signals(asked: watch::Sender<u32>) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         return;
     };
@@ -149,11 +158,7 @@ async fn listen_for_signals(asked: watch::Sender<u32>) {
 fn host() -> String {
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     let system = rustix::system::uname();
-    format!(
-        "{cores} cores, {} {}",
-        system.sysname().to_string_lossy(),
-        system.release().to_string_lossy()
-    )
+    format!("{cores} cores, {} {}", system.sysname().to_string_lossy(), system.release().to_string_lossy())
 }
 
 /// Judges what was recorded, whatever the end was, and reports it.
@@ -178,4 +183,3 @@ fn finish(ended: Ended, folder: &Path, outputs: &Outputs) -> Result<u8, u8> {
         }
     }
 }
-

@@ -314,5 +314,7 @@ impl Run {
 }
 
 fn cannot_record(error: &std::io::Error) -> Failure {
-    Failure::Runtime(format!("the history could not be written: {error}; free some space or choose `--reports`"))
+    Failure::Runtime(format!(
+        "the history could not be written: {error}; free some space or choose `--reports`"
+    ))
 }

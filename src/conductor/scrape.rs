@@ -33,7 +33,8 @@ fn parse(text: &str) -> BTreeMap<String, f64> {
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let name_end = line.find(['{', ' ']).unwrap_or(line.len());
         let after_labels = line.rfind('}').map_or(name_end, |end| end + 1);
-        let value = line.get(after_labels..).and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
+        let value =
+            line.get(after_labels..).and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
         if let (Some(value), false) = (value, name_end == 0) {
             *values.entry(line[..name_end].to_owned()).or_insert(0.0) += value;
         }

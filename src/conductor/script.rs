@@ -180,7 +180,11 @@ impl Script {
             return Ok(());
         }
         let sentence = format!("{line}: {failed}");
-        Err(if self.answered.get() { ScriptError::Failed(sentence) } else { ScriptError::NeverAnswered(sentence) })
+        Err(if self.answered.get() {
+            ScriptError::Failed(sentence)
+        } else {
+            ScriptError::NeverAnswered(sentence)
+        })
     }
 
     async fn once(&self, request: &Request, place: &mut Place) -> Result<(), String> {

@@ -136,11 +136,17 @@ impl System {
 }
 
 fn cannot_journal(error: std::io::Error) -> Failure {
-    Failure::Runtime(format!("the undo journal cannot be written: {error}; free some space or choose `--reports`"))
+    Failure::Runtime(format!(
+        "the undo journal cannot be written: {error}; free some space or choose `--reports`"
+    ))
 }
 
 /// The keeper and its journal in a real run that has anything to undo; otherwise links beside the rest.
-fn carrier(world: &World, experiment: &Experiment, files: Option<&Files>) -> Result<(Journal, Port), Failure> {
+fn carrier(
+    world: &World,
+    experiment: &Experiment,
+    files: Option<&Files>,
+) -> Result<(Journal, Port), Failure> {
     let local = || (Journal::none(), Port::Local(Links::new(world.clone())));
     let Some(files) = files else { return Ok(local()) };
     let sandbox = matches!(experiment.target.place, Place::Sandbox(_));
@@ -176,9 +182,9 @@ impl Planned {
         for link in &experiment.links {
             let upstream = match &link.upstream {
                 Upstream::Address(address) => *address,
-                Upstream::Service(name) => *addresses
-                    .get(name)
-                    .ok_or_else(|| Failure::Configuration(format!("link `{}` has no upstream `{name}`", link.name)))?,
+                Upstream::Service(name) => *addresses.get(name).ok_or_else(|| {
+                    Failure::Configuration(format!("link `{}` has no upstream `{name}`", link.name))
+                })?,
             };
             let listen = link.listen.unwrap_or_else(any_port);
             let ask = Ask::Open { link: link.name.clone(), listen, upstream, canary: link.canary.clone() };

@@ -8,7 +8,8 @@ use crate::experiment::flow::{headers, json_templates};
 use crate::experiment::notes::{Notes, is_name};
 use crate::experiment::place::{Guard, Refusal, Url};
 use crate::experiment::{
-    Auth, Canary, Command, Flaw, HttpTarget, Link, Place, Ready, PlainOptions, SandboxOptions, Service, Target, Upstream,
+    Auth, Canary, Command, Flaw, HttpTarget, Link, Place, PlainOptions, Ready, SandboxOptions, Service,
+    Target, Upstream,
 };
 use crate::profile::{self, Profile};
 use crate::template::{self, Scope};

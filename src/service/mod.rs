@@ -121,7 +121,8 @@ impl Service {
                     let _ = sandbox::run(world, process, |_| {
                         // Whoever waited may have given up.
                         let _ = tell.send(());
-                    }).await;
+                    })
+                    .await;
                 });
                 Ok((Body::Group { group, paused: Cell::new(false) }, Some(told)))
             }
@@ -203,7 +204,11 @@ impl Service {
             Some(Body::Child(child)) => child.id.signal(signal),
             Some(Body::Group { group, paused }) => {
                 paused.set(pause);
-                if pause { group.pause() } else { group.resume() }
+                if pause {
+                    group.pause()
+                } else {
+                    group.resume()
+                }
                 Ok(())
             }
         }

@@ -164,7 +164,7 @@ fn cell(timeline: &mut Timeline, op: OpId, second: u32, n: u64) {
 }
 
 /// The history.
-pub(super) fn timeline() -> Timeline {
+pub(crate) fn timeline() -> Timeline {
     let mut timeline = Timeline::new(Header {
         version: crate::record::VERSION,
         squall: "0.1.0".into(),
@@ -447,7 +447,7 @@ fn band() -> ShapeBand {
 }
 
 /// The judgement of [`timeline`].
-pub(super) fn judgement(timeline: &Timeline) -> Judgement {
+pub(crate) fn judgement(timeline: &Timeline) -> Judgement {
     let (outline, phases) = (timeline.outline(), phases());
     let none = "it has too few operations for a band; at least 72 in a window are needed";
     Judgement {

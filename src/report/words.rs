@@ -109,10 +109,15 @@ pub(super) fn millis(value: Micros) -> String {
     }
 }
 
-/// The same with `>= ` before a lower bound.
+/// The same with `>= ` before a lower bound, which is rounded down to three digits: histograms give the
+/// upper end of a bucket.
 pub(super) fn bounded(quantity: Quantity) -> String {
-    let mark = if quantity.censored { ">= " } else { "" };
-    format!("{mark}{}", millis(quantity.value))
+    if !quantity.censored {
+        return millis(quantity.value);
+    }
+    let value = quantity.value.0.max(0);
+    let step = 10i64.pow(value.max(1).ilog10().saturating_sub(2));
+    format!(">= {}", millis(Micros(value / step * step)))
 }
 
 /// A share for a column of percentages: `0`, `< 0.01`, `0.40`, `38.2`.

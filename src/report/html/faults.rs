@@ -23,7 +23,7 @@ pub(super) fn section(page: &mut Markup, judgement: &Judgement) {
 }
 
 fn faults(page: &mut Markup, judgement: &Judgement) {
-    let columns = [("fault", false), ("effective", true), ("cleared", true), ("touched", true)];
+    let columns = [("fault", false), ("effective", true), ("cleared", true), ("touched", false)];
     let fill = |row: &mut super::table::Row, f: &JudgedFault| {
         row.cell("", |cell| {
             cell.leaf("b", &[], &f.name);

@@ -9,7 +9,7 @@ use crate::sample::Kind;
 use crate::timeline::Timeline;
 use crate::units::{Micros, bytes, clock, grouped};
 use crate::verdict::{
-    ErrorGroup, JudgedFault, JudgedObjective, JudgedTrigger, Judgement, Quantity, Unit, Word,
+    ErrorGroup, JudgedFault, JudgedObjective, JudgedTrigger, Judgement, OperationTable, Quantity, Unit, Word,
 };
 
 /// The sign beside a verdict's word, so that colour is never alone.
@@ -155,6 +155,13 @@ pub(super) fn outcome(kind: Kind, status: u16) -> String {
         (Kind::Status, status) => format!("status {status}"),
         (kind, status) => format!("{}, status {status}", kind.word()),
     }
+}
+
+/// Operations as they are told: a flow of one operation says nothing that the operation does not.
+pub(super) fn operations(judgement: &Judgement) -> Vec<&OperationTable> {
+    let all = &judgement.operations;
+    let steps = |shape: &str| all.iter().filter(|o| o.shape == shape && !o.flow).count();
+    all.iter().filter(|o| !o.flow || steps(&o.shape) > 1).collect()
 }
 
 /// Error groups as they are told: by operation, the most frequent first.

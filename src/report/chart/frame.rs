@@ -106,9 +106,8 @@ impl Frame {
             if s.inside.as_deref() == Some(s.name.as_str()) || !first {
                 continue;
             }
-            let rows = (0..3).map(|row| lanes * LANE + 10.0 + f64::from(row) * ROW);
-            let spots: Vec<Spot> =
-                rows.flat_map(|y| [start(from, y), end(to, y), end(self.right, y)]).collect();
+            let rows = (0..4).map(|row| lanes * LANE + 10.0 + f64::from(row) * ROW);
+            let spots: Vec<Spot> = rows.flat_map(|y| [start(from, y), end(to, y)]).collect();
             s.below = placer.place(&s.name, SMALL, false, &spots);
             if let Some(spot) = s.below {
                 s.inside = None;

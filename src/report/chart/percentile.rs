@@ -127,8 +127,12 @@ fn look(lines: &[Line], i: usize) -> (Ink, &'static str) {
 
 fn in_words(name: &str, lines: &[Line]) -> String {
     let each = lines.iter().filter_map(|l| {
-        let (p50, p99) = (l.tally.response.quantile(0.5)?, l.tally.response.quantile(0.99)?);
-        Some(format!("{}: p50 {p50}, p99 {p99} of {}", l.phase, grouped(l.tally.intended)))
+        let answered = 1.0 - l.tally.censored() as f64 / l.tally.intended.max(1) as f64;
+        let at = |q: f64| {
+            let bound = if q > answered { "at least " } else { "" };
+            l.tally.response.quantile(q).map(|v| format!("{bound}{v}"))
+        };
+        Some(format!("{}: p50 {}, p99 {} of {}", l.phase, at(0.5)?, at(0.99)?, grouped(l.tally.intended)))
     });
     format!("{name}, latency by percentile. {}", each.collect::<Vec<_>>().join("; "))
 }

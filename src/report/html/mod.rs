@@ -70,11 +70,11 @@ fn content(page: &mut Markup, timeline: &Timeline, judgement: &Judgement) {
     felt(page, timeline, judgement, &shown);
     objectives::section(page, judgement);
     page.el("div", &[("class", "pair")], |page| {
-        operations::percentiles(page, timeline, judgement, &shown);
         page.el("div", &[], |page| {
-            faults::section(page, judgement);
+            operations::percentiles(page, timeline, judgement, &shown);
             faults::errors(page, judgement);
         });
+        page.el("div", &[], |page| faults::section(page, judgement));
     });
     rates(page, timeline, judgement, &shown);
     operations::section(page, judgement);

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::documents::lookup;
 use super::print::{error, out};
+use crate::chaos_plan;
 use crate::cli;
 use crate::client::RunFacts;
 use crate::engine::{self, Load, Share};
@@ -50,7 +51,7 @@ pub fn client(args: &cli::BenchClient) -> u8 {
             0
         }
         Err(why) => {
-            error(&format!("error: {why}"));
+            error(why.trim_end());
             exit::BAD_CONFIGURATION
         }
     }
@@ -59,7 +60,7 @@ pub fn client(args: &cli::BenchClient) -> u8 {
 fn measure(args: &cli::BenchClient) -> Result<serde_json::Value, String> {
     let experiment = Arc::new(experiment(args)?);
     let crate::experiment::Place::Http(target) = experiment.target.place.clone() else {
-        return Err("the bench needs a URL".to_owned());
+        return Err("error: the bench needs a URL".to_owned());
     };
     let origin = Origin::now();
     let (tell, mut told) = mpsc::unbounded_channel();
@@ -79,7 +80,7 @@ fn measure(args: &cli::BenchClient) -> Result<serde_json::Value, String> {
     });
     let (mut requests, mut bad, mut lag) = (0, 0, Hist::default());
     while let Ok(batch) = told.try_recv() {
-        for record in batch? {
+        for record in batch.map_err(|why| format!("error: {why}"))? {
             if let Record::Done(done) = record {
                 if usize::from(done.op.0) == OPERATION {
                     requests += done.n;
@@ -102,7 +103,7 @@ fn experiment(args: &cli::BenchClient) -> Result<Experiment, String> {
     let arrival = match (args.connections, args.rate) {
         (Some(users), _) => format!("{{closed: {{users: {users}}}}}"),
         (None, Some(rate)) => format!("{{constant: {{rate: {rate}/s}}}}"),
-        (None, None) => return Err("give --connections or --rate".to_owned()),
+        (None, None) => return Err("error: give --connections or --rate".to_owned()),
     };
     let text = format!(
         "target: {}\nduration: {}\nshapes:\n  bench:\n    arrival: {arrival}\n    timeout: 5s\n    flow:\n      \
@@ -110,6 +111,7 @@ fn experiment(args: &cli::BenchClient) -> Result<Experiment, String> {
         args.url, args.length
     );
     let document = profile::read("bench", &text, &BTreeMap::new());
-    resolve(&document, None, &Flags::default(), &lookup)
+    let plan = chaos_plan::read("bench", "judge: {warmup: 1ms, baseline: 1ms}\n", &BTreeMap::new());
+    resolve(&document, Some(&plan), &Flags::default(), &lookup)
         .map_err(|problems| crate::diagnose::render(&problems, false))
 }

@@ -63,13 +63,15 @@ impl Soundness {
         let planned = planned_per_cell(timeline);
         let total: u64 = planned.values().sum();
         let cells = timeline.all_cells();
+        let probes = probes_per_cell(timeline);
         let flows: u64 = cells.iter().map(|&cell| started(timeline, cell, true)).sum();
+        let flows = flows + probes.values().sum::<u64>();
         self.delivered = (total > 0).then(|| (flows as f64 / total as f64).min(1.0));
         if self.delivered.is_none_or(|share| share >= DELIVERED) {
             return;
         }
         for (cell, planned) in planned {
-            let sent = started(timeline, cell, false);
+            let sent = started(timeline, cell, false) + probes.get(&cell).copied().unwrap_or(0);
             if (sent as f64) < DELIVERED * planned as f64 {
                 let why = format!("squall started {} of {} flows", grouped(sent), grouped(planned));
                 self.unsound.insert(cell, why);
@@ -179,6 +181,23 @@ fn started(timeline: &Timeline, cell: u32, flows: bool) -> u64 {
     let open = |shape: usize| timeline.outline().shapes.get(shape).is_some_and(|s| !s.planned.is_empty());
     let ops = timeline.operations().filter(|(_, o)| o.flow == flows && open(o.shape));
     ops.map(|(op, _)| timeline.intended(op, cell)).sum()
+}
+
+/// Arrivals that were sent as patient probes, by the cell in which their first step was intended: they
+/// were planned too, and are counted apart.
+fn probes_per_cell(timeline: &Timeline) -> BTreeMap<u32, u64> {
+    let mut first: BTreeMap<(usize, u64), Micros> = BTreeMap::new();
+    for probe in timeline.probes.iter().filter(|probe| probe.done.is_none()) {
+        let Some(op) = timeline.outline().operations.get(usize::from(probe.op.0)) else { continue };
+        let at = first.entry((op.shape, probe.index)).or_insert(probe.intended);
+        *at = (*at).min(probe.intended);
+    }
+    let mut cells = BTreeMap::new();
+    for at in first.into_values() {
+        let cell = (at.0.max(0) / timeline.outline().cell.0.max(1)) as u32;
+        *cells.entry(cell).or_default() += 1;
+    }
+    cells
 }
 
 fn all_lags(timeline: &Timeline, cells: &Cells) -> Hist {

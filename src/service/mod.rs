@@ -223,7 +223,7 @@ impl Service {
                 child.id.signal(Signal::KILL)?;
                 child.gone().await;
             }
-            Some(Body::Group { .. }) => {}
+            Some(Body::Group { group, .. }) => group.kill().await,
         }
         drop(body);
         self.tell("killed", "");

@@ -185,7 +185,7 @@ fn carrier(
     let log = files.folder.join("keeper.log");
     let keeper = Keeper::spawn(world, &files.binary, &path, &log).map_err(Failure::Runtime)?;
     journal.append(&Entry::Keeper { process: keeper.process.clone() }).map_err(cannot_journal)?;
-    Ok((journal, Port::Keeper(keeper)))
+    Ok((journal, Port::Keeper(Box::new(keeper))))
 }
 
 /// What will be started, with addresses.

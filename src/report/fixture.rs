@@ -85,7 +85,9 @@ fn outline() -> Outline {
 }
 
 /// Text, word, measured, its text, limit's text, ratio.
-const OBJECTIVES: [(&str, Word, Option<f64>, &str, &str, Option<f64>); 6] = [
+type ObjectiveRow = (&'static str, Word, Option<f64>, &'static str, &'static str, Option<f64>);
+
+const OBJECTIVES: [ObjectiveRow; 6] = [
     ("p99(create_room) < 50ms during baseline", Word::Pass, Some(14_000.0), "14 ms", "50 ms", Some(0.28)),
     ("p99 < 300ms during store_slow", Word::Fail, Some(412_000.0), "412 ms", "300 ms", Some(1.373)),
     ("errors(create_room) < 1% during store_slow", Word::Pass, Some(0.004), "0.4 %", "1 %", Some(0.4)),
@@ -153,6 +155,7 @@ fn cell(timeline: &mut Timeline, op: OpId, second: u32, n: u64) {
             status,
             n: count,
             attempts,
+            tried: count,
             sent,
             received,
             response: times,
@@ -164,7 +167,7 @@ fn cell(timeline: &mut Timeline, op: OpId, second: u32, n: u64) {
 }
 
 /// The history.
-pub(super) fn timeline() -> Timeline {
+pub(crate) fn timeline() -> Timeline {
     let mut timeline = Timeline::new(Header {
         version: crate::record::VERSION,
         squall: "0.1.0".into(),
@@ -447,7 +450,7 @@ fn band() -> ShapeBand {
 }
 
 /// The judgement of [`timeline`].
-pub(super) fn judgement(timeline: &Timeline) -> Judgement {
+pub(crate) fn judgement(timeline: &Timeline) -> Judgement {
     let (outline, phases) = (timeline.outline(), phases());
     let none = "it has too few operations for a band; at least 72 in a window are needed";
     Judgement {

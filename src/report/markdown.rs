@@ -76,7 +76,7 @@ fn objectives(out: &mut String, judgement: &Judgement) {
 fn operations(out: &mut String, judgement: &Judgement) {
     let head = ["operation", "phase", "n", "rate/s", "bad %", "p50", "p90", "p99", "p99.9", "max"];
     section(out, "Operations by phase (response time from intended start, ms)", &head, 2);
-    for op in &judgement.operations {
+    for op in words::operations(judgement) {
         for p in &op.phases {
             let mut cells = vec![op.name.clone(), p.phase.to_string(), grouped(p.n)];
             cells.extend([words::plain(p.rate), words::percent(p.bad)]);

@@ -107,7 +107,9 @@ impl Summary {
         }
         self.table(&table);
         for o in words::worst_first(judgement).into_iter().filter(|o| o.word != Word::Pass) {
-            self.wrapped("  ", &visible(&o.reason));
+            if o.reason != judgement.summary.verdict {
+                self.wrapped("  ", &visible(&o.reason));
+            }
         }
     }
 
@@ -131,13 +133,13 @@ impl Summary {
 
     fn operations(&mut self, judgement: &Judgement) {
         self.heading("OPERATIONS BY PHASE", "response time from intended start, ms");
-        let head = ["operation", "phase", "n", "rate/s", "bad %", "p50", "p90", "p99", "p99.9", "max"];
-        let mut table = table(&head, &[2, 3, 4, 5, 6, 7, 8, 9]);
-        for op in &judgement.operations {
+        let head = ["", "n", "rate/s", "bad %", "p50", "p90", "p99", "p99.9", "max"];
+        let mut table = table(&head, &[1, 2, 3, 4, 5, 6, 7, 8]);
+        for op in words::operations(judgement) {
             let flow = if op.flow { " (flow)" } else { "" };
-            for (i, p) in op.phases.iter().enumerate() {
-                let name = if i == 0 { visible(&op.name) + flow } else { String::new() };
-                let mut row = vec![name, visible(&p.phase.to_string()), grouped(p.n)];
+            table.add_row([visible(&op.name) + flow]);
+            for p in &op.phases {
+                let mut row = vec![format!("  {}", visible(&p.phase.to_string())), grouped(p.n)];
                 row.extend([words::plain(p.rate), words::percent(p.bad)]);
                 row.extend([p.p50, p.p90, p.p99, p.p999, p.max].map(words::bounded));
                 table.add_row(row);

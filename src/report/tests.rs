@@ -1,15 +1,233 @@
 use std::path::Path;
 
+use super::chart::label::{Anchor, Area, Spot, area};
 use super::fixture;
 use super::{html, json, markdown, terminal, visible};
+use crate::timeline::Timeline;
+use crate::units::Micros;
+use crate::verdict::{JudgedFault, Judgement, Span};
 
-fn page() -> String {
+fn run() -> (Timeline, Judgement) {
     let timeline = fixture::timeline();
-    html(&timeline, &fixture::judgement(&timeline))
+    let judgement = fixture::judgement(&timeline);
+    (timeline, judgement)
 }
 
+fn page() -> String {
+    let (timeline, judgement) = run();
+    html(&timeline, &judgement)
+}
+
+/// Everything between `<name` and `</name>`, one after the other.
+fn elements<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
+    let (open, close) = (format!("<{name}"), format!("</{name}>"));
+    let pieces = page.split(open.as_str()).skip(1);
+    pieces
+        .filter(|p| p.starts_with([' ', '>']))
+        .map(|p| p.split(close.as_str()).next().unwrap_or(p))
+        .collect()
+}
+
+fn attribute<'a>(element: &'a str, name: &str) -> Option<&'a str> {
+    let tag = element.split('>').next()?;
+    tag.split(&format!(" {name}=\"")).nth(1)?.split('"').next()
+}
+
+/// The text of an element without the elements in it.
+fn words_of(element: &str) -> String {
+    let inner = element.split_once('>').map_or("", |(_, inner)| inner);
+    let pieces = inner.split('<').enumerate();
+    let texts = pieces.map(|(i, p)| if i == 0 { p } else { p.split_once('>').map_or("", |(_, text)| text) });
+    texts.filter(|t| !t.is_empty()).collect::<Vec<_>>().join(" ").replace("&lt;", "<").replace("&gt;", ">")
+}
+
+/// The boxes of all texts in a picture.
+fn boxes(svg: &str) -> Vec<(String, Area)> {
+    let number = |e: &str, name| attribute(e, name).and_then(|v| v.parse::<f64>().ok()).expect("a number");
+    let texts = elements(svg, "text").into_iter();
+    texts
+        .map(|e| {
+            let anchor = match attribute(e, "text-anchor") {
+                Some("middle") => Anchor::Middle,
+                Some("end") => Anchor::End,
+                _ => Anchor::Start,
+            };
+            let (text, bold) = (words_of(e), attribute(e, "font-weight").is_some());
+            let spot = Spot { x: number(e, "x"), y: number(e, "y"), anchor };
+            let area = area(&text, spot, number(e, "font-size"), bold);
+            (text, area)
+        })
+        .collect()
+}
+
+fn assert_no_label_covers_another(page: &str) {
+    for svg in elements(page, "svg") {
+        let boxes = boxes(svg);
+        for (i, (one, a)) in boxes.iter().enumerate() {
+            for (other, b) in &boxes[i + 1..] {
+                assert!(!a.overlaps(b), "`{one}` {a:?} and `{other}` {b:?} in {}", &svg[..200]);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_terminal_summary_begins_with_the_verdict_and_fits_a_hundred_columns() {
+    let text = terminal(&run().1, "reports/run/report.html", false);
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn the_markdown_summary_tells_the_same_in_the_same_order() {
+    insta::assert_snapshot!(markdown(&run().1));
+}
+
+#[test]
+fn the_page_tells_its_sections_in_order_and_every_chart_says_what_it_shows() {
+    let page = page();
+    let mut outline = String::new();
+    for section in page.split("<h2").skip(1) {
+        outline += &format!("## {}\n", words_of(section.split("</h2>").next().unwrap_or("")));
+        for svg in elements(section, "svg").into_iter().filter(|svg| !svg.contains("chart narrow")) {
+            outline += &format!("chart: {}\n", words_of(elements(svg, "title").first().expect("a title")));
+        }
+        for table in elements(section, "table") {
+            let head: Vec<String> = elements(table, "th").into_iter().map(words_of).collect();
+            outline += &format!("table: {} ({} rows)\n", head.join(" | "), elements(table, "tr").len() - 1);
+        }
+    }
+    insta::assert_snapshot!(outline);
+}
+
+#[test]
+fn what_the_target_says_is_shown_and_never_obeyed() {
+    let (timeline, judgement) = run();
+    let page = html(&timeline, &judgement);
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;\\x1b[31m") && page.contains("\\u{202e}"));
+    assert_eq!(page.matches("<script>").count(), 1, "only the page's own");
+    let plain = terminal(&judgement, "x", false);
+    assert!(
+        plain.contains("<script>alert(1)</script>\\x1b[31m\\r\\n") && !plain.contains(['\x1b', '\u{202e}'])
+    );
+    let coloured = terminal(&judgement, "x", true);
+    assert!(coloured.contains('\x1b') && !coloured.contains("\x1b[31m\r") && !coloured.contains('\u{202e}'));
+    let markdown = markdown(&judgement);
+    assert!(!markdown.contains("<script>") && !markdown.contains('\x1b'));
+    assert_eq!(visible(fixture::HOSTILE), "<script>alert(1)</script>\\x1b[31m\\r\\n| **bold** \\u{202e}");
+}
+
+#[test]
+fn a_hostile_name_stays_text_wherever_it_is_shown() {
+    let (mut timeline, mut judgement) = run();
+    for op in &mut timeline.header.outline.operations {
+        op.name = fixture::HOSTILE.to_owned();
+    }
+    judgement.operations[0].name = fixture::HOSTILE.to_owned();
+    judgement.faults[0].what = fixture::HOSTILE.to_owned();
+    judgement.objectives[0].text = fixture::HOSTILE.to_owned();
+    judgement.run.target = fixture::HOSTILE.to_owned();
+    judgement.run.command = fixture::HOSTILE.to_owned();
+    assert_eq!(html(&timeline, &judgement).matches("<script>").count(), 1);
+    assert!(!terminal(&judgement, "x", false).contains('\x1b'));
+    let summary = markdown(&judgement);
+    let mut outside_code = summary.lines().filter(|line| !line.starts_with("    "));
+    assert!(outside_code.all(|line| !line.contains("<script>") && !line.contains("| **")));
+}
+
+#[test]
+fn no_label_covers_another() {
+    assert_no_label_covers_another(&page());
+}
+
+#[test]
+fn no_label_covers_another_when_faults_crowd() {
+    let (timeline, mut judgement) = run();
+    let first: JudgedFault = judgement.faults[0].clone();
+    for i in 0..12 {
+        let at = Micros::secs(50 + 3 * i);
+        let name = format!("store_failover#{i}");
+        judgement.faults.push(JudgedFault { name, effective: Some(at), verified: Some(at), ..first.clone() });
+        let during = judgement.phases.iter_mut().find(|p| p.name.to_string() == "during store_slow");
+        during.expect("a phase").spans.push(Span { from: at, to: at + Micros::SECOND });
+    }
+    assert_no_label_covers_another(&html(&timeline, &judgement));
+}
+
+#[test]
+fn every_number_in_a_picture_is_finite() {
+    let page = page();
+    for svg in elements(&page, "svg") {
+        for name in ["x", "y", "width", "height", "cx", "cy", "stroke-width", "font-size"] {
+            let before = format!(" {name}=\"");
+            let values = svg.split(before.as_str()).skip(1).filter_map(|v| v.split('"').next());
+            assert!(values.into_iter().all(|v| v.parse::<f64>().is_ok_and(f64::is_finite)), "{name}");
+        }
+        let paths = svg.split(" d=\"").skip(1).filter_map(|d| d.split('"').next());
+        let numbers = paths.flat_map(|d| d.split(['M', 'L', 'Z', ' '])).filter(|n| !n.is_empty());
+        assert!(numbers.into_iter().all(|n| n.parse::<f64>().is_ok_and(f64::is_finite)));
+    }
+}
+
+#[test]
+fn every_element_is_closed_in_order() {
+    let page = page();
+    let mut open: Vec<&str> = Vec::new();
+    for tag in page.split('<').skip(1) {
+        let tag = tag.split('>').next().unwrap_or("");
+        match tag.strip_prefix('/') {
+            Some(name) => assert_eq!(open.pop(), Some(name)),
+            None if tag.starts_with('!') || tag.ends_with('/') => {}
+            None => open.push(tag.split(' ').next().unwrap_or("")),
+        }
+    }
+    assert!(open.is_empty(), "{open:?}");
+}
+
+#[test]
+fn the_page_needs_nothing_from_elsewhere_and_is_small() {
+    let page = page();
+    assert!(page.len() < 400 * 1024, "{} bytes", page.len());
+    for word in ["http:", "https:", "//cdn", "@import", "url(", " src=", " href=", " style="] {
+        assert!(!page.contains(word), "{word}");
+    }
+}
+
+#[test]
+fn a_run_in_which_nothing_was_sent_still_has_a_report() {
+    let (timeline, judgement) = run();
+    let empty = Timeline::new(timeline.header);
+    let none = Judgement {
+        objectives: vec![],
+        phases: vec![],
+        triggers: vec![],
+        faults: vec![],
+        operations: vec![],
+        errors: vec![],
+        baseline: vec![],
+        ..judgement
+    };
+    assert!(html(&empty, &none).contains("nothing was sent"));
+    assert!(terminal(&none, "report.html", false).contains("report: report.html"));
+    assert!(markdown(&none).contains("FAIL"));
+}
+
+#[test]
+fn verdict_json_reads_back_to_the_same_verdict() {
+    let judgement = run().1;
+    let back: Judgement = serde_json::from_str(&json(&judgement)).expect("it is valid");
+    assert_eq!(
+        (back.verdict, back.exit, back.objectives),
+        (judgement.verdict, judgement.exit, judgement.objectives)
+    );
+    assert_eq!((back.faults, back.errors), (judgement.faults, judgement.errors));
+}
+
+/// For people: with `SQUALL_TEST_PAGES` set to a folder, the made-up run's page is left there.
 #[test]
 fn the_page_can_be_looked_at() {
     let Ok(folder) = std::env::var("SQUALL_TEST_PAGES") else { return };
     std::fs::write(Path::new(&folder).join("report.html"), page()).expect("the folder is there");
+    let text = terminal(&run().1, "reports/run/report.html", true);
+    std::fs::write(Path::new(&folder).join("terminal.txt"), text).expect("the folder is there");
 }

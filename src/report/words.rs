@@ -9,7 +9,7 @@ use crate::sample::Kind;
 use crate::timeline::Timeline;
 use crate::units::{Micros, bytes, clock, grouped};
 use crate::verdict::{
-    ErrorGroup, JudgedFault, JudgedObjective, JudgedTrigger, Judgement, Quantity, Unit, Word,
+    ErrorGroup, JudgedFault, JudgedObjective, JudgedTrigger, Judgement, OperationTable, Quantity, Unit, Word,
 };
 
 /// The sign beside a verdict's word, so that colour is never alone.
@@ -109,10 +109,15 @@ pub(super) fn millis(value: Micros) -> String {
     }
 }
 
-/// The same with `>= ` before a lower bound.
+/// The same with `>= ` before a lower bound, which is rounded down to three digits: histograms give the
+/// upper end of a bucket.
 pub(super) fn bounded(quantity: Quantity) -> String {
-    let mark = if quantity.censored { ">= " } else { "" };
-    format!("{mark}{}", millis(quantity.value))
+    if !quantity.censored {
+        return millis(quantity.value);
+    }
+    let value = quantity.value.0.max(0);
+    let step = 10i64.pow(value.max(1).ilog10().saturating_sub(2));
+    format!(">= {}", millis(Micros(value / step * step)))
 }
 
 /// A share for a column of percentages: `0`, `< 0.01`, `0.40`, `38.2`.
@@ -150,6 +155,13 @@ pub(super) fn outcome(kind: Kind, status: u16) -> String {
         (Kind::Status, status) => format!("status {status}"),
         (kind, status) => format!("{}, status {status}", kind.word()),
     }
+}
+
+/// Operations as they are told: a flow of one operation says nothing that the operation does not.
+pub(super) fn operations(judgement: &Judgement) -> Vec<&OperationTable> {
+    let all = &judgement.operations;
+    let steps = |shape: &str| all.iter().filter(|o| o.shape == shape && !o.flow).count();
+    all.iter().filter(|o| !o.flow || steps(&o.shape) > 1).collect()
 }
 
 /// Error groups as they are told: by operation, the most frequent first.

@@ -235,7 +235,7 @@ impl Service {
                 child.gone().await;
                 child.id.end_rest();
             }
-            Some(Body::Group { .. }) => {}
+            Some(Body::Group { group, .. }) => group.kill().await,
         }
         drop(body);
         self.tell("killed", "");

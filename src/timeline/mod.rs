@@ -208,6 +208,14 @@ impl Timeline {
         self.cells.get(&(op, cell)).map_or(0, Cell::intended)
     }
 
+    /// Operations due, finished and good so far; cheap enough for once a second.
+    pub fn totals(&self, op: OpId) -> (u64, u64, u64) {
+        let cells = self.cells.range((op, 0)..=(op, u32::MAX)).map(|(_, cell)| cell);
+        cells.fold((0, 0, 0), |(due, done, good), c| {
+            (due + c.intended(), done + c.intended() - c.open(), good + c.count(Kind::Ok))
+        })
+    }
+
     /// The longest lag of any operation intended in a cell.
     pub fn worst_lag(&self, cell: u32) -> Option<Micros> {
         self.each_op_in(cell).filter_map(|c| c.lag.max()).max()

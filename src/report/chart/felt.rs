@@ -47,7 +47,7 @@ fn draw(page: &mut Markup, frame: &Frame, points: &[Point], limits: &[Limit], ti
     let top = frame.strip_height() + frame.rows_height() + 8.0;
     let latency = (top, top + if frame.narrow { 170.0 } else { 200.0 });
     let good = (latency.1 + GAP, latency.1 + GAP + GOOD_HEIGHT);
-    Svg::picture(page, (frame.width, good.1 + 22.0), frame.narrow, title, |svg| {
+    Svg::picture(page, (frame.width, good.1 + 23.0), frame.narrow, title, |svg| {
         frame.draw_strip(svg, 0.0);
         frame.panel(svg, latency, false);
         frame.panel(svg, good, true);

@@ -100,15 +100,14 @@ impl Frame {
         for i in 0..self.segments.len() {
             let (from, to) = (self.at(self.segments[i].from), self.at(self.segments[i].to));
             let s = &mut self.segments[i];
-            s.inside = label::fitted(&s.name, to - from - 10.0, SMALL, false);
+            s.inside = label::fitted(&s.name, to - from - 8.0, SMALL, false);
             let first = !named.contains(&s.name);
             named.push(s.name.clone());
             if s.inside.as_deref() == Some(s.name.as_str()) || !first {
                 continue;
             }
-            let rows = (0..3).map(|row| lanes * LANE + 10.0 + f64::from(row) * ROW);
-            let spots: Vec<Spot> =
-                rows.flat_map(|y| [start(from, y), end(to, y), end(self.right, y)]).collect();
+            let rows = (0..4).map(|row| lanes * LANE + 10.0 + f64::from(row) * ROW);
+            let spots: Vec<Spot> = rows.flat_map(|y| [start(from, y), end(to, y)]).collect();
             s.below = placer.place(&s.name, SMALL, false, &spots);
             if let Some(spot) = s.below {
                 s.inside = None;
@@ -144,7 +143,7 @@ impl Frame {
             svg.rect_titled((from + 0.5, y), (to - from - 1.0, LANE - 4.0), s.ink, s.opacity, &title);
             let face = Face { ink: svg::TEXT, ..FACE };
             if let Some(text) = &s.inside {
-                svg.caption(start(from + 6.0, y + 14.0), face, text);
+                svg.caption(start(from + 5.0, y + 14.0), face, text);
             }
             if let Some(spot) = s.below {
                 svg.caption(Spot { y: top + spot.y, ..spot }, FACE, &s.name);
@@ -192,7 +191,7 @@ impl Frame {
             if labels {
                 let text = short_clock(tick);
                 let over = x + label::width(&text, SMALL, false) / 2.0 > self.width;
-                let y = bottom + 15.0;
+                let y = bottom + 16.5;
                 svg.caption(if over { end(self.width, y) } else { middle(x, y) }, FACE, &text);
             }
         }

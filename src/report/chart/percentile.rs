@@ -49,7 +49,7 @@ fn draw(page: &mut Markup, name: &str, lines: &[Line], deadline: Micros, narrow:
     let values = lines.iter().flat_map(|l| [0.0, 0.5, 1.0].map(|q| l.tally.response.quantile(q)));
     let (low, high) = scale::log_range(values.flatten().map(|v| v.0 as f64));
     let y = Scale::log(low, high, bottom, TOP);
-    Svg::picture(page, (width, bottom + 22.0), narrow, &in_words(name, lines), |svg| {
+    Svg::picture(page, (width, bottom + 23.0), narrow, &in_words(name, lines), |svg| {
         for tick in scale::log_ticks(low, high) {
             svg.line((left, y.at(tick)), (right, y.at(tick)), svg::GRID, 1.0, "");
             let text = Micros(tick.round() as i64).to_string();
@@ -58,7 +58,7 @@ fn draw(page: &mut Markup, name: &str, lines: &[Line], deadline: Micros, narrow:
         for (nine, text) in (0..=last as usize).zip(["0", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"]) {
             let at = x.at(nine as f64);
             svg.line((at, TOP), (at, bottom), svg::GRID, 1.0, "");
-            svg.caption(middle(at, bottom + 15.0), FACE, text);
+            svg.caption(middle(at, bottom + 16.5), FACE, text);
         }
         let curves: Vec<Curve> =
             lines.iter().enumerate().map(|(i, l)| curve(lines, i, l, deadline, (&x, &y))).collect();
@@ -91,8 +91,8 @@ fn curve(lines: &[Line], i: usize, line: &Line, deadline: Micros, (x, y): (&Scal
     let reach = n.log10().clamp(0.3, 5.0);
     let answered = 1.0 - line.tally.censored() as f64 / n;
     let mut curve = Curve { ink, dash, measured: Vec::new(), bounded: Vec::new() };
-    for step in 0..=80 {
-        let nine = reach * f64::from(step) / 80.0;
+    for step in 0..=60 {
+        let nine = reach * f64::from(step) / 60.0;
         let q = 1.0 - 10f64.powf(-nine);
         let Some(value) = line.tally.response.quantile(q) else { continue };
         let at = (x.at(nines(q)), y.at(value.0 as f64));
@@ -127,8 +127,12 @@ fn look(lines: &[Line], i: usize) -> (Ink, &'static str) {
 
 fn in_words(name: &str, lines: &[Line]) -> String {
     let each = lines.iter().filter_map(|l| {
-        let (p50, p99) = (l.tally.response.quantile(0.5)?, l.tally.response.quantile(0.99)?);
-        Some(format!("{}: p50 {p50}, p99 {p99} of {}", l.phase, grouped(l.tally.intended)))
+        let answered = 1.0 - l.tally.censored() as f64 / l.tally.intended.max(1) as f64;
+        let at = |q: f64| {
+            let bound = if q > answered { "at least " } else { "" };
+            l.tally.response.quantile(q).map(|v| format!("{bound}{v}"))
+        };
+        Some(format!("{}: p50 {}, p99 {} of {}", l.phase, at(0.5)?, at(0.99)?, grouped(l.tally.intended)))
     });
     format!("{name}, latency by percentile. {}", each.collect::<Vec<_>>().join("; "))
 }

@@ -33,7 +33,7 @@ pub(in crate::report) fn rate(
         let top = frame.rows_height() + 22.0;
         let good = (top, top + HEIGHT);
         let bad = (good.1 + GAP, good.1 + GAP + BAD_HEIGHT);
-        Svg::picture(page, (frame.width, bad.1 + 22.0), narrow, &title, |svg| {
+        Svg::picture(page, (frame.width, bad.1 + 23.0), narrow, &title, |svg| {
             frame.panel(svg, good, false);
             frame.panel(svg, bad, true);
             draw_bad(svg, &frame, points, bad);

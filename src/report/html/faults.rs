@@ -23,7 +23,7 @@ pub(super) fn section(page: &mut Markup, judgement: &Judgement) {
 }
 
 fn faults(page: &mut Markup, judgement: &Judgement) {
-    let columns = [("fault", false), ("effective", true), ("cleared", true), ("touched", true)];
+    let columns = [("fault", false), ("effective", true), ("cleared", true), ("touched", false)];
     let fill = |row: &mut super::table::Row, f: &JudgedFault| {
         row.cell("", |cell| {
             cell.leaf("b", &[], &f.name);
@@ -63,7 +63,7 @@ fn recovery(page: &mut Markup, judgement: &Judgement) {
         &columns,
         &told,
         |row, t| {
-            row.two(&t.name, &t.sentence);
+            row.cell("", |cell| cell.leaf("b", &[], &t.name));
             row.text(&words::lasted(t, t.outage));
             row.text(&words::lasted(t, t.recovery));
             let depth = t.shapes.iter().map(|s| s.depth_during.max(s.depth_after)).fold(0.0, f64::max);
@@ -75,6 +75,9 @@ fn recovery(page: &mut Markup, judgement: &Judgement) {
         },
         |_| "",
     );
+    for trigger in told.iter().filter(|t| !t.sentence.is_empty()) {
+        page.leaf("p", &[("class", "note")], &trigger.sentence);
+    }
 }
 
 pub(super) fn errors(page: &mut Markup, judgement: &Judgement) {

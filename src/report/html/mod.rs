@@ -14,8 +14,11 @@ pub(super) use markup::Markup;
 use super::chart;
 use super::series::{self, Point};
 use super::words;
+use crate::objective::PhaseName;
+use crate::outline::OperationOutline;
 use crate::sample::OpId;
 use crate::timeline::Timeline;
+use crate::units::Micros;
 use crate::verdict::{Judgement, Word};
 
 const STYLE: &str = include_str!("style.css");
@@ -25,6 +28,8 @@ const SCRIPT: &str = include_str!("point.js");
 struct Shown<'a> {
     op: OpId,
     name: &'a str,
+    /// How it did over the run, for where it is folded.
+    remark: String,
     points: Vec<Point>,
 }
 
@@ -56,6 +61,7 @@ fn content(page: &mut Markup, timeline: &Timeline, judgement: &Judgement) {
         .map(|op| Shown {
             op,
             name: &outline.operations[usize::from(op.0)].name,
+            remark: remark(judgement, &outline.operations[usize::from(op.0)]),
             points: series::points(timeline, op),
         })
         .filter(|shown| shown.points.iter().any(|p| p.intended > 0))
@@ -64,16 +70,27 @@ fn content(page: &mut Markup, timeline: &Timeline, judgement: &Judgement) {
     felt(page, timeline, judgement, &shown);
     objectives::section(page, judgement);
     page.el("div", &[("class", "pair")], |page| {
-        operations::percentiles(page, timeline, judgement, &shown);
         page.el("div", &[], |page| {
-            faults::section(page, judgement);
+            operations::percentiles(page, timeline, judgement, &shown);
             faults::errors(page, judgement);
         });
+        page.el("div", &[], |page| faults::section(page, judgement));
     });
     rates(page, timeline, judgement, &shown);
     operations::section(page, judgement);
     evidence::sections(page, timeline, judgement);
     again(page, judgement);
+}
+
+/// `3.65 % bad, p99 >= 2,000 ms over the run`.
+fn remark(judgement: &Judgement, op: &OperationOutline) -> String {
+    let table = judgement.operations.iter().find(|t| t.name == op.name && t.flow == op.flow);
+    let run = table.and_then(|t| t.phases.iter().find(|p| p.phase == PhaseName::Run));
+    let flow = if op.flow { "the flow as a whole, " } else { "" };
+    run.map_or(String::new(), |p| {
+        let p99 = words::bounded(p.p99).replace(">= ", "≥ ");
+        format!("{flow}{} % bad, p99 {p99} ms over the run", words::percent(p.bad))
+    })
 }
 
 /// `pass`, `fail`, ...: the class that colours a word.
@@ -128,7 +145,11 @@ fn first_open(page: &mut Markup, shown: &[Shown], mut each: impl FnMut(&mut Mark
             each(page, shown);
         } else {
             page.el("details", &[], |details| {
-                details.leaf("summary", &[], shown.name);
+                details.el("summary", &[], |summary| {
+                    summary.text(shown.name);
+                    summary.text(" ");
+                    summary.leaf("small", &[], &shown.remark);
+                });
                 each(details, shown);
             });
         }
@@ -144,6 +165,7 @@ fn felt(page: &mut Markup, timeline: &Timeline, judgement: &Judgement, shown: &[
         let cell = timeline.outline().cell;
         let first = shown.first().and_then(|s| s.points.first());
         let each = first.map_or(cell, |p| p.to - p.from);
+        let each = if each == Micros::SECOND { "second".to_owned() } else { each.to_string() };
         let beside = format!("{}, one point per {each}, faults shaded", first_name(shown));
         heading(page, "What users felt", if shown.is_empty() { "nothing was sent" } else { &beside });
         first_open(page, shown, |page, s| {

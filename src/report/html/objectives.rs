@@ -37,7 +37,7 @@ fn fill(row: &mut super::table::Row, o: &JudgedObjective) {
         let class = format!("word {}", class_of(o.word));
         cell.leaf("b", &[("class", &class)], &format!("{} {}", words::mark(o.word), o.word.text()));
     });
-    row.cell("", |cell| {
+    row.cell("wide", |cell| {
         cell.leaf("code", &[], &o.text);
         let told = (o.word != Word::Pass).then_some(&o.reason).into_iter().chain(&o.notes);
         for sentence in told {

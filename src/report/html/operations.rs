@@ -58,10 +58,8 @@ pub(super) fn section(page: &mut Markup, judgement: &Judgement) {
             ("max", true),
             ("p99 of successes", true),
         ];
-        let each = |op: &'_ OperationTable| op.phases.len();
-        let total: usize = judgement.operations.iter().map(each).sum();
-        let mut rows: Vec<(Option<&OperationTable>, &OperationPhase)> = Vec::with_capacity(total);
-        for op in &judgement.operations {
+        let mut rows: Vec<(Option<&OperationTable>, &OperationPhase)> = Vec::new();
+        for op in words::operations(judgement) {
             rows.extend(op.phases.iter().enumerate().map(|(i, p)| ((i == 0).then_some(op), p)));
         }
         plain(page, &columns, &rows, |row, (op, p)| {

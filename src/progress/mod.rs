@@ -1,0 +1,100 @@
+//! Live progress: a bar with lines on a terminal, plain lines elsewhere, nothing with `-q`.
+//!
+//! Owns drawing on standard error. It owns no clock: whoever runs the experiment calls `update` once a
+//! second. What is told lies in `view`.
+
+mod view;
+
+use std::io::{IsTerminal as _, Write as _};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::outline::Outline;
+use crate::timeline::Timeline;
+use crate::units::Micros;
+use view::View;
+
+/// Plain lines come this far apart.
+const PLAIN_EVERY: Micros = Micros::secs(10);
+
+/// Where progress goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A bar that redraws itself.
+    Terminal,
+    /// Lines, every ten seconds of the run's clock.
+    Plain,
+    /// Nowhere.
+    Quiet,
+}
+
+/// What is shown while a run goes on.
+#[derive(Debug)]
+pub struct Progress {
+    shown: Shown,
+}
+
+#[derive(Debug)]
+enum Shown {
+    Bar(ProgressBar),
+    /// When the next lines are due.
+    Lines(Micros),
+    Nothing,
+}
+
+impl Progress {
+    pub fn new(kind: Kind, outline: &Outline) -> Progress {
+        let shown = match kind {
+            Kind::Terminal => Shown::Bar(bar(outline.duration)),
+            Kind::Plain => Shown::Lines(PLAIN_EVERY),
+            Kind::Quiet => Shown::Nothing,
+        };
+        Progress { shown }
+    }
+
+    /// The kind that suits this process: a bar only if both outputs are terminals.
+    pub fn for_terminal(outline: &Outline, quiet: bool) -> Progress {
+        let terminal = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
+        let kind = match (quiet, terminal) {
+            (true, _) => Kind::Quiet,
+            (false, true) => Kind::Terminal,
+            (false, false) => Kind::Plain,
+        };
+        Progress::new(kind, outline)
+    }
+
+    /// Shows what is known at `now`; to be called about once a second.
+    pub fn update(&mut self, timeline: &Timeline, now: Micros) {
+        match &mut self.shown {
+            Shown::Bar(bar) => {
+                bar.set_position(now.0.max(0) as u64);
+                bar.set_message(View::of(timeline, now).below_the_bar());
+                bar.tick();
+            }
+            Shown::Lines(due) if now >= *due => {
+                *due = Micros((now.0 / PLAIN_EVERY.0 + 1) * PLAIN_EVERY.0);
+                say(&View::of(timeline, now).lines());
+            }
+            Shown::Lines(_) | Shown::Nothing => {}
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&mut self) {
+        if let Shown::Bar(bar) = &self.shown {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn bar(duration: Micros) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:32.cyan/dim} {msg}").expect("the template is valid");
+    let bar = ProgressBar::with_draw_target(Some(duration.0.max(1) as u64), ProgressDrawTarget::stderr());
+    bar.set_style(style.progress_chars("━╸─"));
+    bar
+}
+
+/// Writes to standard error; a closed pipe means that nobody reads any more.
+fn say(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}

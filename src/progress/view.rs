@@ -1,0 +1,198 @@
+//! What progress tells: the run and its phase, a line per shape, a line per fault in force.
+//!
+//! Owns the live numbers and their words; they are estimates of a run that still goes on, never verdicts.
+
+use crate::outline::FaultOutline;
+use crate::record::FaultStage;
+use crate::timeline::{Cells, Timeline};
+use crate::units::{Micros, grouped};
+
+/// Latencies are those of operations intended within this time before now.
+const RECENT: Micros = Micros::secs(5);
+
+/// The state of a run at one time.
+pub(super) struct View {
+    now: Micros,
+    length: Micros,
+    phase: String,
+    shapes: Vec<ShapeLine>,
+    faults: Vec<String>,
+}
+
+struct ShapeLine {
+    name: String,
+    due: u64,
+    done: u64,
+    bad: u64,
+    p50: Option<Micros>,
+    p99: Option<Micros>,
+}
+
+impl View {
+    pub(super) fn of(timeline: &Timeline, now: Micros) -> View {
+        let outline = timeline.outline();
+        View {
+            now,
+            length: outline.duration,
+            phase: phase(timeline, now),
+            shapes: (0..outline.shapes.len()).map(|shape| shape_line(timeline, shape, now)).collect(),
+            faults: in_force(timeline, now).map(|(fault, since)| fault_line(fault, since, now)).collect(),
+        }
+    }
+
+    /// What stands beside the bar, and the lines below it.
+    pub(super) fn below_the_bar(&self) -> String {
+        let mut text = self.head();
+        for line in self.rows() {
+            text.push('\n');
+            text.push_str(&line);
+        }
+        text
+    }
+
+    /// The same as lines of text.
+    pub(super) fn lines(&self) -> String {
+        let mut text = self.head() + "\n";
+        for line in self.rows() {
+            text.push_str(&format!("  {line}\n"));
+        }
+        text
+    }
+
+    fn head(&self) -> String {
+        format!("{} of {}  {}", clock(self.now), clock(self.length), self.phase)
+    }
+
+    fn rows(&self) -> impl Iterator<Item = String> + '_ {
+        let width = self.shapes.iter().map(|s| s.name.chars().count()).max().unwrap_or(0);
+        let shapes = self.shapes.iter().map(move |s| {
+            let show = |v: Option<Micros>| v.map_or("–".to_owned(), |v| v.to_string());
+            format!(
+                "{:width$}  due {:>7}  done {:>7}  in flight {:>5}  errors {:>6}  p50 {:>8}  p99 {:>8}",
+                s.name,
+                grouped(s.due),
+                grouped(s.done),
+                grouped(s.due.saturating_sub(s.done)),
+                grouped(s.bad),
+                show(s.p50),
+                show(s.p99),
+            )
+        });
+        shapes.chain(self.faults.iter().cloned())
+    }
+}
+
+fn shape_line(timeline: &Timeline, shape: usize, now: Micros) -> ShapeLine {
+    let width = timeline.outline().cell.0.max(1);
+    let cell = |at: Micros| u32::try_from(at.0.max(0) / width).unwrap_or(u32::MAX);
+    let recent: Cells = (cell(now - RECENT)..=cell(now)).collect();
+    let mut line = ShapeLine {
+        name: timeline.outline().shapes[shape].name.clone(),
+        due: 0,
+        done: 0,
+        bad: 0,
+        p50: None,
+        p99: None,
+    };
+    let mut response = crate::histogram::Hist::default();
+    for (op, _) in timeline.operations().filter(|(_, o)| o.shape == shape && !o.flow) {
+        let (due, done, good) = timeline.totals(op);
+        line.due += due;
+        line.done += done;
+        line.bad += done - good;
+        response.merge(&timeline.live_tally(op, &recent, now).response);
+    }
+    (line.p50, line.p99) = (response.quantile(0.5), response.quantile(0.99));
+    line
+}
+
+/// Planned faults that are in force, and since when. One-shots count until they have settled.
+fn in_force(timeline: &Timeline, now: Micros) -> impl Iterator<Item = (&FaultOutline, Micros)> {
+    timeline.outline().faults.iter().filter_map(move |fault| {
+        let events = timeline.faults.iter().filter(|e| e.fault == fault.name);
+        let (mut since, mut last) = (None, None);
+        for event in events {
+            since = since.or(Some(event.at));
+            last = Some(event.stage);
+        }
+        let (since, last) = (since?, last?);
+        let open = matches!(last, FaultStage::Asked | FaultStage::Effective | FaultStage::Clearing);
+        let settling = fault.length.is_none() && last == FaultStage::Verified && now < since + fault.settle;
+        let settled = fault.length.is_none() && last == FaultStage::Effective && now >= since + fault.settle;
+        ((open && !settled) || settling).then_some((fault, since))
+    })
+}
+
+fn fault_line(fault: &FaultOutline, since: Micros, now: Micros) -> String {
+    let length = fault.length.map_or(String::new(), |length| format!(" of {length}"));
+    format!("{}: {}, for {}{length}", fault.name, fault.what, whole(now - since))
+}
+
+/// The phase as far as it can be told while the run goes on.
+fn phase(timeline: &Timeline, now: Micros) -> String {
+    let outline = timeline.outline();
+    let shapes = outline.shapes.iter().filter(|s| s.trigger);
+    let mut during: Vec<&str> =
+        shapes.clone().filter(|s| (s.start..s.end).contains(&now)).map(|s| s.name.as_str()).collect();
+    during.extend(in_force(timeline, now).map(|(fault, _)| fault.trigger.as_str()));
+    if now < outline.judge.warmup {
+        return "warmup".to_owned();
+    }
+    if !during.is_empty() {
+        return format!("during {}", during.join(" and "));
+    }
+    let ended = shapes.filter(|s| s.end <= now).map(|s| (s.end, s.name.as_str()));
+    let faults = outline.faults.iter().filter_map(|f| {
+        let events = timeline.faults.iter().filter(|e| e.fault == f.name);
+        Some((events.map(|e| e.at).max()?, f.trigger.as_str()))
+    });
+    match ended.chain(faults).max() {
+        Some((_, name)) => format!("after {name}"),
+        None if outline.faults.is_empty() && !outline.shapes.iter().any(|s| s.trigger) => "run".to_owned(),
+        None => "baseline".to_owned(),
+    }
+}
+
+/// Whole seconds: a line that changes once a second needs no more.
+fn whole(time: Micros) -> Micros {
+    Micros::secs((time.0 + 500_000) / 1_000_000)
+}
+
+/// `1:35`.
+fn clock(at: Micros) -> String {
+    let s = (at.0.max(0) + 500_000) / 1_000_000;
+    format!("{}:{:02}", s / 60, s % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+    use crate::timeline::Timeline;
+
+    /// The made-up run as it was known at `now`.
+    fn at(now: i64) -> String {
+        let mut timeline: Timeline = fixture::timeline();
+        timeline.faults.retain(|e| e.at <= Micros::secs(now));
+        View::of(&timeline, Micros::secs(now)).lines()
+    }
+
+    #[test]
+    fn progress_names_the_phase_and_the_faults_in_force() {
+        for (now, phase) in [
+            (2, "0:02 of 1:30  warmup"),
+            (10, "0:10 of 1:30  baseline"),
+            (30, "0:30 of 1:30  during store_slow"),
+            (50, "0:50 of 1:30  after store_slow"),
+            (61, "1:01 of 1:30  during store_failover"),
+            (80, "1:20 of 1:30  after store_failover"),
+        ] {
+            assert_eq!(at(now).lines().next(), Some(phase));
+        }
+    }
+
+    #[test]
+    fn progress_has_a_line_per_shape_and_per_fault_in_force() {
+        insta::assert_snapshot!(at(30));
+    }
+}

@@ -78,7 +78,7 @@ impl System {
             let log = logs.join(format!("{name}.log"));
             let born = to_journal(journal.clone());
             let service =
-                Service::new(world.clone(), recorder.clone(), &name, spec, ready, within, log, born);
+                Service::new(world.clone(), recorder.clone(), &name, spec, (ready, within), log, born);
             services.insert(name, Rc::new(service));
         }
         let reach = Reach { world: world.clone(), port, services: Rc::new(services) };

@@ -1,3 +1,5 @@
+//! What reports must show, whatever they look like.
+
 use std::path::Path;
 
 use super::chart::label::{Anchor, Area, Spot, area};

@@ -65,8 +65,7 @@ impl Service {
         recorder: Recorder,
         name: &str,
         spec: Spec,
-        ready: Ready,
-        within: Micros,
+        (ready, within): (Ready, Micros),
         log: PathBuf,
         born: Born,
     ) -> Service {
@@ -106,11 +105,11 @@ impl Service {
             Body::Child(child) => format!("pid {}", child.id.pid),
             Body::Group { .. } => String::new(),
         };
-        if let Body::Child(child) = &body {
-            if let Err(why) = (self.born)(&self.name, child.id.clone()) {
-                let _ = child.id.signal_group(Signal::KILL);
-                return Err(why);
-            }
+        if let Body::Child(child) = &body
+            && let Err(why) = (self.born)(&self.name, child.id.clone())
+        {
+            let _ = child.id.signal_group(Signal::KILL);
+            return Err(why);
         }
         *self.body.borrow_mut() = Some(Rc::new(body));
         self.tell("started", detail);

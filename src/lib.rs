@@ -1,5 +1,7 @@
 //! squall: load, faults and judgement on one clock. `docs/design.md` has a line per module.
 
+#![deny(unsafe_code)]
+
 pub mod arrival;
 pub mod chaos;
 pub mod chaos_plan;

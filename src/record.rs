@@ -72,6 +72,8 @@ pub struct Done {
     pub n: u64,
     /// Attempts made by these operations; shed and abandoned ones made none.
     pub attempts: u64,
+    /// First tries among them: attempts / tried is the amplification.
+    pub tried: u64,
     pub sent: u64,
     pub received: u64,
     /// Response times as judged: what is no success enters at max(D, elapsed).

@@ -88,6 +88,11 @@ impl Recorder {
         Ref::filter_map(self.0.borrow(), |inner| inner.timeline.as_ref()).ok()
     }
 
+    /// Whether writing has failed: nothing more is recorded.
+    pub fn has_failed(&self) -> bool {
+        self.0.borrow().failed.is_some()
+    }
+
     /// The first error of writing, if any: the disk is full, the folder is gone.
     pub fn take_error(&self) -> Option<io::Error> {
         self.0.borrow_mut().failed.take()
@@ -106,8 +111,9 @@ fn shift(record: &mut Record, zero: Micros) {
 
 impl Inner {
     fn append(&mut self, records: Vec<Record>) {
-        if let Err(error) = self.history.append(&records) {
-            self.failed.get_or_insert(error);
+        // What comes after a torn line would make all of the history unreadable.
+        if self.failed.is_none() {
+            self.failed = self.history.append(&records).err();
         }
     }
 

@@ -102,6 +102,8 @@ pub struct Sample {
     pub first_byte: Option<Micros>,
     pub done: Micros,
     pub attempts: u32,
+    /// Those of them that were the first for their request: a group or a flow has several requests.
+    pub tried: u32,
     pub sent: u64,
     pub received: u64,
 }

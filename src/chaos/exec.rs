@@ -22,7 +22,8 @@ pub async fn succeeds(world: &World, argv: &[String], timeout: Micros) -> Result
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .kill_on_drop(true);
+        .kill_on_drop(true)
+        .process_group(0);
     let run = async { command.status().await };
     match world.timeout(timeout, run).await {
         Err(_) => Err(format!("`{program}` was not done within {timeout}")),

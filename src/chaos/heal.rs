@@ -27,12 +27,13 @@ pub struct Healed {
 /// The journal cannot be read.
 pub async fn heal(world: &World, path: &Path) -> std::io::Result<Vec<Healed>> {
     let contents = read(path)?;
-    let journal = Journal::reopen(path)?;
+    // What cannot be closed, because the disk is full, is undone all the same, and merely again later.
+    let journal = Journal::reopen(path).unwrap_or_else(|_| Journal::none());
     let mut healed = Vec::new();
     for (id, undo) in contents.open {
         let result = undo_one(world, &undo, contents.keeper.as_ref().map(|keeper| keeper.state())).await;
         if result.is_ok() {
-            journal.append(&Entry::Closed { id })?;
+            let _ = journal.append(&Entry::Closed { id });
         }
         healed.push(Healed { what: describe(&undo), result });
     }
@@ -59,14 +60,14 @@ async fn undo_one(world: &World, undo: &Undo, keeper: Option<State>) -> Result<(
             if process.state() != State::Stopped {
                 return Ok(());
             }
-            process.signal(Signal::CONT)?;
+            process.signal_group(Signal::CONT)?;
             reaches(world, || process.state() != State::Stopped).await
         }
         Undo::End { process, .. } => {
             if process.state() == State::Gone {
                 return Ok(());
             }
-            process.signal(Signal::KILL)?;
+            process.signal_group(Signal::KILL)?;
             reaches(world, || process.state() == State::Gone).await
         }
         Undo::Exec { undo, check, .. } => {

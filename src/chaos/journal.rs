@@ -68,7 +68,9 @@ impl Journal {
 
     /// Goes on with an existing journal, to close what is open in it.
     pub fn reopen(path: &Path) -> io::Result<Journal> {
-        let file = File::options().append(true).open(path)?;
+        let mut file = File::options().append(true).open(path)?;
+        // A torn last line must not swallow what is written next.
+        file.write_all(b"\n")?;
         Ok(Journal { file: RefCell::new(Some(file)), next: Cell::new(u64::MAX) })
     }
 
@@ -103,7 +105,7 @@ pub struct Contents {
     pub open: Vec<(u64, Undo)>,
 }
 
-/// Reads a journal; a torn last line was never acted on and is left out.
+/// Reads a journal; a torn line was never acted on and is left out.
 pub fn read(path: &Path) -> io::Result<Contents> {
     let mut contents = Contents::default();
     for line in BufReader::new(File::open(path)?).lines() {
@@ -112,7 +114,7 @@ pub fn read(path: &Path) -> io::Result<Contents> {
             Ok(Entry::Keeper { process }) => contents.keeper = Some(process),
             Ok(Entry::Open { id, undo }) => contents.open.insert(0, (id, undo)),
             Ok(Entry::Closed { id }) => contents.open.retain(|(open, _)| *open != id),
-            Err(_) => break,
+            Err(_) => {}
         }
     }
     Ok(contents)

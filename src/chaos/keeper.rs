@@ -169,11 +169,11 @@ impl Keeper {
 async fn dispatch(mut stdout: BufReader<tokio::process::ChildStdout>, waiting: Rc<Waiting>) {
     let mut line = String::new();
     while matches!(stdout.read_line(&mut line).await, Ok(1..)) {
-        if let Ok(Answer { id, reply }) = serde_json::from_str(&line) {
-            if let Some(tell) = waiting.borrow_mut().remove(&id) {
-                // Whoever asked may have given up.
-                let _ = tell.send(reply);
-            }
+        if let Ok(Answer { id, reply }) = serde_json::from_str(&line)
+            && let Some(tell) = waiting.borrow_mut().remove(&id)
+        {
+            // Whoever asked may have given up.
+            let _ = tell.send(reply);
         }
         line.clear();
     }

@@ -39,7 +39,7 @@ const LOOK: Micros = Micros::millis(20);
 
 /// Where links are carried: in the keeper, or beside everything else in virtual time.
 pub enum Port {
-    Keeper(Keeper),
+    Keeper(Box<Keeper>),
     Local(Links),
 }
 
@@ -197,7 +197,7 @@ impl Controller {
 
     async fn remove(&self, outline: &FaultOutline, driver: &Driver) {
         let world = &self.reach.world;
-        if outline.length.is_some() {
+        if outline.length.or(driver.outage()).is_some() {
             self.tell(outline, world.now(), FaultStage::Clearing, "");
         }
         let mut result = driver.heal().await;

@@ -52,10 +52,10 @@ impl Tokens {
             Auth::Bearer { .. } => AUTHORIZATION,
         };
         let now = wall / 1_000_000;
-        if let Some((value, renew)) = self.kept.borrow().get(&vars.user) {
-            if now < *renew {
-                return Ok(Some((name, value.clone())));
-            }
+        if let Some((value, renew)) = self.kept.borrow().get(&vars.user)
+            && now < *renew
+        {
+            return Ok(Some((name, value.clone())));
         }
         let text = match program.steps.first() {
             Some(Step::Request(request)) => program.render_body(request, vars)?,

@@ -81,12 +81,12 @@ fn measure(args: &cli::BenchClient) -> Result<serde_json::Value, String> {
     let (mut requests, mut bad, mut lag) = (0, 0, Hist::default());
     while let Ok(batch) = told.try_recv() {
         for record in batch.map_err(|why| format!("error: {why}"))? {
-            if let Record::Done(done) = record {
-                if usize::from(done.op.0) == OPERATION {
-                    requests += done.n;
-                    bad += if done.kind.is_good() { 0 } else { done.n };
-                    lag.merge(&done.lag);
-                }
+            if let Record::Done(done) = record
+                && usize::from(done.op.0) == OPERATION
+            {
+                requests += done.n;
+                bad += if done.kind.is_good() { 0 } else { done.n };
+                lag.merge(&done.lag);
             }
         }
     }

@@ -73,10 +73,10 @@ async fn heal_one(world: &World, path: &Path) -> bool {
         out(&format!("{shown}: nothing was left to undo\n"));
     }
     // An idle keeper would hold its ports for a while; healed, it is not needed any more.
-    if let Some(keeper) = contents.keeper.filter(|keeper| all && keeper.state() != State::Gone) {
-        if keeper.signal(Signal::TERM).is_ok() {
-            out(&format!("{shown}: its keeper (pid {}) was let go\n", keeper.pid));
-        }
+    if let Some(keeper) = contents.keeper.filter(|keeper| all && keeper.state() != State::Gone)
+        && keeper.signal(Signal::TERM).is_ok()
+    {
+        out(&format!("{shown}: its keeper (pid {}) was let go\n", keeper.pid));
     }
     all
 }

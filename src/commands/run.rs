@@ -167,6 +167,8 @@ fn finish(ended: Ended, folder: &Path, outputs: &Outputs) -> Result<u8, u8> {
         Ok(_) => None,
         Err(Failure::Configuration(why)) => Some((exit::BAD_CONFIGURATION, why.clone())),
         Err(Failure::Runtime(why)) => Some((exit::RUNTIME_ERROR, why.clone())),
+        Err(Failure::Interrupted(why)) => Some((exit::INTERRUPTED, why.clone())),
+        Err(Failure::NotUndone(why)) => Some((exit::NOT_UNDONE, why.clone())),
     };
     if let Some((_, why)) = &failure {
         error(&format!("error: {why}"));

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::documents::lookup;
 use super::print::{colour, error, out};
 use crate::cli;
-use crate::conductor::{Files, System};
+use crate::conductor::{Failure, Files, System};
 use crate::diagnose::{self, Problem};
 use crate::exit;
 use crate::experiment::{Experiment, Flags, resolve};
@@ -51,8 +51,21 @@ async fn serve(world: crate::world::World, experiment: &Experiment, folder: Path
             return exit::RUNTIME_ERROR;
         }
     };
-    let system = match System::start(&world, experiment, &recorder, Some(&files)).await {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        error("error: this system has no signals to end the sandbox with");
+        return exit::RUNTIME_ERROR;
+    };
+    let mut asked = async move || {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    let system = match System::start(&world, experiment, &recorder, Some(&files), asked()).await {
         Ok(system) => system,
+        Err(Failure::Interrupted(_)) => return 0,
         Err(failure) => {
             error(&format!("error: {failure}"));
             return exit::RUNTIME_ERROR;
@@ -62,14 +75,7 @@ async fn serve(world: crate::world::World, experiment: &Experiment, folder: Path
         out(&format!("http://{address}\n"));
     }
     error("serving until Ctrl-C");
-    if let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    }
+    asked().await;
     system.stop().await;
     0
 }

@@ -40,6 +40,12 @@ pub enum Failure {
     /// Exit 107.
     #[error("{0}")]
     Runtime(String),
+    /// Exit 105: the user asked to stop before the load began, or something failed besides.
+    #[error("{0}")]
+    Interrupted(String),
+    /// Exit 110: something failed, and a fault could not be undone either.
+    #[error("{0}")]
+    NotUndone(String),
 }
 
 /// How a run is carried out.
@@ -73,7 +79,14 @@ pub async fn conduct(
     recorder: Recorder,
     watch: &mut dyn FnMut(&Timeline, Micros),
 ) -> Result<Outcome, Failure> {
-    let system = System::start(&world, &experiment, &recorder, setting.files.as_ref()).await?;
+    let mut interrupts = setting.interrupts.clone();
+    let asked = async move {
+        // Where nobody can ask, nobody does.
+        if interrupts.wait_for(|n| *n > 0).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let system = System::start(&world, &experiment, &recorder, setting.files.as_ref(), asked).await?;
     let run = Run { world, experiment, setting, recorder, system };
     let result = run.conduct(watch).await;
     run.system.stop().await;
@@ -95,26 +108,39 @@ impl Run {
             Err(failure) => {
                 self.begin(self.world.now());
                 self.tear_down(Arc::new(self.facts(BTreeMap::new()))).await;
-                self.end(How::Failed, failure.to_string());
+                let interrupted = matches!(failure, Failure::Interrupted(_));
+                self.end(if interrupted { How::Interrupted } else { How::Failed }, failure.to_string());
                 return Err(failure);
             }
         };
         let zero = self.world.now() + HEAD_START;
         self.begin(zero);
         let outcome = self.load(self.world.rebased(zero), &facts, watch).await;
-        if *self.setting.interrupts.borrow() < 2 {
-            self.tear_down(facts).await;
-        }
+        self.tear_down(facts).await;
         match outcome {
             Ok((outcome, detail)) => {
-                self.end(outcome.how, detail);
-                self.recorder.take_error().map_or(Ok(outcome), |error| Err(cannot_record(&error)))
+                self.end(outcome.how, detail.clone());
+                self.told(outcome, detail)
             }
             Err(failure) => {
                 self.end(How::Failed, failure.to_string());
                 Err(failure)
             }
         }
+    }
+
+    /// An end that was no good one has a sentence; the worst of its reasons decides the exit code.
+    fn told(&self, outcome: Outcome, detail: String) -> Result<Outcome, Failure> {
+        let why = match self.recorder.take_error() {
+            Some(error) => cannot_record(&error),
+            None if outcome.how == How::Failed => detail,
+            None => return Ok(outcome),
+        };
+        Err(match outcome {
+            Outcome { not_undone: true, .. } => Failure::NotUndone(why),
+            Outcome { how: How::Interrupted, .. } => Failure::Interrupted(why),
+            _ => Failure::Runtime(why),
+        })
     }
 
     fn facts(&self, setup: BTreeMap<String, minijinja::Value>) -> RunFacts {
@@ -136,7 +162,7 @@ impl Run {
         let mut interrupts = self.setting.interrupts.clone();
         tokio::select! {
             biased;
-            _ = interrupts.wait_for(|n| *n > 0) => return Err(Failure::Runtime("interrupted during setup".to_owned())),
+            _ = interrupts.wait_for(|n| *n > 0) => return Err(Failure::Interrupted("stopped during setup".to_owned())),
             result = script.run() => result.map_err(|error| match error {
                 ScriptError::NeverAnswered(why) => {
                     Failure::Configuration(format!("the target never answered in setup: {why}"))
@@ -192,7 +218,7 @@ impl Run {
             let (recorder, target) = (self.recorder.clone(), self.system.target.clone());
             world.spawn(scrape::scrape(world.clone(), recorder, target, metrics))
         });
-        let (how, detail) = self.until_load_ends(&world, &mut records, &stop, &heal, watch).await?;
+        let (how, detail) = self.until_load_ends(&world, &mut records, &stop, &heal, watch).await;
         heal.send_replace(true);
         let undone = faults.await.unwrap_or(false);
         controller.go_back().await;
@@ -209,12 +235,11 @@ impl Run {
         stop: &watch::Sender<bool>,
         heal: &watch::Sender<bool>,
         watch: &mut dyn FnMut(&Timeline, Micros),
-    ) -> Result<(How, String), Failure> {
+    ) -> (How, String) {
         let mut rules = Rules::new(&self.experiment.outline);
         let mut interrupts = self.setting.interrupts.clone();
         let mut ended = (How::Complete, String::new());
         let mut tick = Micros::SECOND;
-        let mut failed = None;
         loop {
             tokio::select! {
                 biased;
@@ -233,8 +258,9 @@ impl Run {
                     None => break,
                     Some(Ok(batch)) => self.recorder.write(batch),
                     Some(Err(error)) => {
-                        failed.get_or_insert(error);
+                        ended = (How::Failed, error);
                         stop.send_replace(true);
+                        heal.send_replace(true);
                     }
                 },
                 () = world.sleep_until(tick) => {
@@ -244,6 +270,11 @@ impl Run {
                         watch(&fold, now);
                         rules.look(&fold, now)
                     });
+                    if self.recorder.has_failed() && ended.0 == How::Complete {
+                        ended = (How::Failed, "the history could not be written".to_owned());
+                        stop.send_replace(true);
+                        heal.send_replace(true);
+                    }
                     if let (Some((event, how)), How::Complete) = (decided, ended.0) {
                         ended = (how, format!("{}: {}", event.text, event.measured));
                         self.recorder.note(Record::Rule(event));
@@ -253,7 +284,7 @@ impl Run {
                 }
             }
         }
-        failed.map_or(Ok(ended), |error| Err(Failure::Runtime(error)))
+        ended
     }
 
     /// One thread per shard; in virtual time, tasks.
@@ -302,8 +333,13 @@ impl Run {
             Err(error) => vec![error],
             Ok(script) => {
                 let script = Rc::new(script);
-                // Failures are in `left`; an error besides them cannot happen, as the script keeps going.
-                let _ = world.timeout(teardown.within, script.run()).await;
+                let mut interrupts = self.setting.interrupts.clone();
+                tokio::select! {
+                    biased;
+                    Ok(_) = interrupts.wait_for(|n| *n > 1) => {}
+                    // Failures are in `left`; an error besides them cannot happen, as the script keeps going.
+                    _ = world.timeout(teardown.within, script.run()) => {}
+                }
                 script.left.take()
             }
         };
@@ -313,8 +349,6 @@ impl Run {
     }
 }
 
-fn cannot_record(error: &std::io::Error) -> Failure {
-    Failure::Runtime(format!(
-        "the history could not be written: {error}; free some space or choose `--reports`"
-    ))
+fn cannot_record(error: &std::io::Error) -> String {
+    format!("the history could not be written: {error}; free some space or choose `--reports`")
 }

@@ -14,7 +14,7 @@ use crate::experiment::{Experiment, HttpTarget, Place, Ready, SandboxOptions, Up
 use crate::proxy::{Ask, Links, Reply};
 use crate::recorder::Recorder;
 use crate::sandbox::{self, Role};
-use crate::service::{Service, Spec};
+use crate::service::{Born, Service, Spec};
 use crate::units::Micros;
 use crate::world::World;
 
@@ -40,21 +40,45 @@ pub struct System {
 }
 
 impl System {
-    /// Brings everything up; what had been started is stopped again if something fails.
+    /// Brings everything up, unless `asked` to stop meanwhile; what had been started is ended again if
+    /// something fails.
     pub async fn start(
         world: &World,
         experiment: &Experiment,
         recorder: &Recorder,
         files: Option<&Files>,
+        asked: impl Future<Output = ()>,
     ) -> Result<System, Failure> {
         let (journal, port) = carrier(world, experiment, files)?;
         let (journal, port) = (Rc::new(journal), Rc::new(port));
+        let brought_up = tokio::select! {
+            biased;
+            () = asked => Err(Failure::Interrupted("stopped while services were starting".to_owned())),
+            brought_up = System::bring_up(world, experiment, recorder, files, journal, port.clone()) => brought_up,
+        };
+        if let (Err(_), Port::Keeper(keeper)) = (&brought_up, &*port) {
+            // It ends what the journal names, and leaves.
+            keeper.dismiss().await;
+        }
+        brought_up
+    }
+
+    async fn bring_up(
+        world: &World,
+        experiment: &Experiment,
+        recorder: &Recorder,
+        files: Option<&Files>,
+        journal: Rc<Journal>,
+        port: Rc<Port>,
+    ) -> Result<System, Failure> {
         let logs = files.map(|files| files.folder.join("services")).unwrap_or_default();
         let planned = Planned::lay_out(world, experiment, &port).await?;
         let mut services = BTreeMap::new();
         for (name, spec, ready, within) in planned.services {
             let log = logs.join(format!("{name}.log"));
-            let service = Service::new(world.clone(), recorder.clone(), &name, spec, ready, within, log);
+            let born = to_journal(journal.clone());
+            let service =
+                Service::new(world.clone(), recorder.clone(), &name, spec, ready, within, log, born);
             services.insert(name, Rc::new(service));
         }
         let reach = Reach { world: world.clone(), port, services: Rc::new(services) };
@@ -82,12 +106,6 @@ impl System {
         for declared in experiment.services.iter().filter(|service| service.command.is_some()) {
             if let Some(service) = self.reach.services.get(&declared.name) {
                 service.start().await.map_err(Failure::Configuration)?;
-            }
-        }
-        for service in self.reach.services.values() {
-            if let Some(process) = service.process() {
-                let undo = Undo::End { service: service.name.clone(), process };
-                self.journal.open(undo).map_err(cannot_journal)?;
             }
         }
         self.reach_target().await
@@ -135,6 +153,14 @@ impl System {
     }
 }
 
+/// Every process that squall starts is in the journal as soon as it is there, restarted ones too.
+fn to_journal(journal: Rc<Journal>) -> Born {
+    Rc::new(move |service, process| {
+        let undo = Undo::End { service: service.to_owned(), process };
+        journal.open(undo).map(|_| ()).map_err(|e| cannot_journal(e).to_string())
+    })
+}
+
 fn cannot_journal(error: std::io::Error) -> Failure {
     Failure::Runtime(format!(
         "the undo journal cannot be written: {error}; free some space or choose `--reports`"
@@ -159,7 +185,7 @@ fn carrier(
     let log = files.folder.join("keeper.log");
     let keeper = Keeper::spawn(world, &files.binary, &path, &log).map_err(Failure::Runtime)?;
     journal.append(&Entry::Keeper { process: keeper.process.clone() }).map_err(cannot_journal)?;
-    Ok((journal, Port::Keeper(keeper)))
+    Ok((journal, Port::Keeper(Box::new(keeper))))
 }
 
 /// What will be started, with addresses.

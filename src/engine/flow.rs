@@ -30,6 +30,7 @@ pub struct Flow {
     /// Sum of its operations' response times.
     response: Micros,
     attempts: u32,
+    tried: u32,
     sent: u64,
     received: u64,
     /// The group under way: its requests are attempts of one operation.
@@ -51,6 +52,7 @@ struct Group {
     pool_wait: Micros,
     first_byte: Option<Micros>,
     attempts: u32,
+    tried: u32,
     sent: u64,
     received: u64,
 }
@@ -80,6 +82,7 @@ impl Flow {
             lag: Micros::ZERO,
             response: Micros::ZERO,
             attempts: 0,
+            tried: 0,
             sent: 0,
             received: 0,
             group: None,
@@ -137,6 +140,7 @@ impl Flow {
             first_byte: None,
             done: now,
             attempts: 0,
+            tried: 0,
             sent: 0,
             received: 0,
         }
@@ -160,10 +164,11 @@ impl Flow {
             first_byte: None,
             done: intended + self.response,
             attempts: 0,
+            tried: 0,
             sent: self.sent,
             received: self.received,
         };
-        self.finished(Sample { attempts: self.attempts, ..sample });
+        self.finished(Sample { attempts: self.attempts, tried: self.tried, ..sample });
     }
 
     fn finished(&self, sample: Sample) {
@@ -251,6 +256,7 @@ impl Flow {
             pool_wait: Micros::ZERO,
             first_byte: None,
             attempts: 0,
+            tried: 0,
             sent: 0,
             received: 0,
         });
@@ -269,6 +275,7 @@ impl Flow {
             first_byte: group.first_byte,
             done: self.next - group.thought,
             attempts: group.attempts,
+            tried: group.tried,
             sent: group.sent,
             received: group.received,
         };
@@ -302,6 +309,7 @@ impl Flow {
         }
         self.response += sample.judged_response(deadline);
         self.attempts += sample.attempts;
+        self.tried += sample.tried;
         self.sent += sample.sent;
         self.received += sample.received;
         self.finished(sample);
@@ -409,6 +417,7 @@ impl Flow {
         let reading = attempt.reading;
         if let Some(group) = &mut self.group {
             group.attempts += 1;
+            group.tried += 1;
             group.sent += reading.sent;
             group.received += reading.received;
             group.pool_wait += attempt.pool_wait;
@@ -424,6 +433,7 @@ impl Flow {
             first_byte: reading.first_byte,
             done: attempt.done,
             attempts: 1,
+            tried: 1,
             sent: reading.sent,
             received: reading.received,
         };

@@ -94,6 +94,7 @@ impl Tally {
         let response = sample.judged_response(deadline);
         done.n += 1;
         done.attempts += u64::from(sample.attempts);
+        done.tried += u64::from(sample.tried);
         done.sent += sample.sent;
         done.received += sample.received;
         done.response.record(response);
@@ -212,6 +213,7 @@ fn empty(cell: u32, op: OpId, kind: Kind, status: u16) -> Done {
         status,
         n: 0,
         attempts: 0,
+        tried: 0,
         sent: 0,
         received: 0,
         response: Hist::default(),

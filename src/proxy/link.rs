@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use tokio::sync::Notify;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use super::pump;
 use crate::experiment::Canary;
@@ -30,7 +30,7 @@ pub struct Link {
     /// Rings when `toxics` changes, and counts how often it did.
     pub(super) changed: Notify,
     pub(super) changes: Cell<u64>,
-    accepting: RefCell<Option<AbortHandle>>,
+    accepting: RefCell<Option<JoinHandle<()>>>,
     connections: RefCell<BTreeMap<u64, Connection>>,
     next: Cell<u64>,
     /// Local ports of canaries under way: their traffic is not counted.
@@ -100,7 +100,7 @@ impl Link {
                 }
             }
         });
-        *self.accepting.borrow_mut() = Some(accepting.abort_handle());
+        *self.accepting.borrow_mut() = Some(accepting);
     }
 
     /// Forwards one connection in a task of its own; dialling happens there too, so that a slow
@@ -118,14 +118,18 @@ impl Link {
         self.connections.borrow_mut().insert(id, connection);
     }
 
-    pub fn inject(self: &Rc<Link>, fault: &str, toxic: Toxic) {
+    /// Puts a toxic in force; a link that is down refuses from the moment that this returns.
+    pub async fn inject(self: &Rc<Link>, fault: &str, toxic: Toxic) {
         let down = toxic == Toxic::Down;
         self.touched.borrow_mut().insert(fault.to_owned(), Impact::default());
         self.toxics.borrow_mut().push((fault.to_owned(), toxic));
         self.ring();
         if down {
-            if let Some(accepting) = self.accepting.borrow_mut().take() {
+            let accepting = self.accepting.borrow_mut().take();
+            if let Some(accepting) = accepting {
                 accepting.abort();
+                // Its end closes the listener.
+                let _ = accepting.await;
             }
             let closed = self.close(|_| true);
             if let Some(impact) = self.touched.borrow_mut().get_mut(fault) {
@@ -204,10 +208,10 @@ impl Link {
 
     /// Notes that a chunk of connection `id` met the toxics in force.
     pub(super) fn count_chunk(&self, id: u64, bytes: usize, delay: Option<Micros>) {
-        if delay.is_none() {
-            if let Some(connection) = self.connections.borrow_mut().get_mut(&id) {
-                connection.broken = true;
-            }
+        if delay.is_none()
+            && let Some(connection) = self.connections.borrow_mut().get_mut(&id)
+        {
+            connection.broken = true;
         }
         if self.is_canary(id) {
             return;

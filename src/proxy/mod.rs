@@ -46,7 +46,7 @@ impl Links {
                 Ok(Reply::Opened { listen })
             }
             Ask::Inject { link, fault, toxic } => {
-                self.link(&link)?.inject(&fault, toxic);
+                self.link(&link)?.inject(&fault, toxic).await;
                 Ok(Reply::Done)
             }
             Ask::Clear { link, fault } => {

@@ -155,6 +155,7 @@ fn cell(timeline: &mut Timeline, op: OpId, second: u32, n: u64) {
             status,
             n: count,
             attempts,
+            tried: count,
             sent,
             received,
             response: times,

@@ -52,8 +52,12 @@ pub struct Service {
     /// Where a foreign program's output goes.
     log: PathBuf,
     recorder: Recorder,
+    born: Born,
     body: RefCell<Option<Rc<Body>>>,
 }
+
+/// Called with every process as soon as it is there; if it cannot be noted, it must not stay.
+pub type Born = Rc<dyn Fn(&str, ProcessId) -> Result<(), String>>;
 
 impl Service {
     pub fn new(
@@ -64,9 +68,10 @@ impl Service {
         ready: Ready,
         within: Micros,
         log: PathBuf,
+        born: Born,
     ) -> Service {
         let name = name.to_owned();
-        Service { name, world, spec, ready, within, log, recorder, body: RefCell::default() }
+        Service { name, world, spec, ready, within, log, recorder, born, body: RefCell::default() }
     }
 
     /// Its address, for processes of the sandbox.
@@ -101,6 +106,12 @@ impl Service {
             Body::Child(child) => format!("pid {}", child.id.pid),
             Body::Group { .. } => String::new(),
         };
+        if let Body::Child(child) = &body {
+            if let Err(why) = (self.born)(&self.name, child.id.clone()) {
+                let _ = child.id.signal_group(Signal::KILL);
+                return Err(why);
+            }
+        }
         *self.body.borrow_mut() = Some(Rc::new(body));
         self.tell("started", detail);
         self.await_ready(deadline, told).await?;
@@ -201,7 +212,7 @@ impl Service {
     fn signal(&self, signal: Signal, pause: bool) -> Result<(), String> {
         match self.body.borrow().as_deref() {
             None => Err(format!("service `{}` is down", self.name)),
-            Some(Body::Child(child)) => child.id.signal(signal),
+            Some(Body::Child(child)) => child.id.signal_group(signal),
             Some(Body::Group { group, paused }) => {
                 paused.set(pause);
                 if pause {
@@ -220,10 +231,11 @@ impl Service {
         match body.as_deref() {
             None => return Err(format!("service `{}` is down already", self.name)),
             Some(Body::Child(child)) => {
-                child.id.signal(Signal::KILL)?;
+                child.id.signal_group(Signal::KILL)?;
                 child.gone().await;
+                child.id.end_rest();
             }
-            Some(Body::Group { .. }) => {}
+            Some(Body::Group { group, .. }) => group.kill().await,
         }
         drop(body);
         self.tell("killed", "");
@@ -235,12 +247,13 @@ impl Service {
         let body = self.body.borrow_mut().take();
         if let Some(Body::Child(child)) = body.as_deref() {
             // A stopped process cannot hear; one that is gone needs nothing.
-            let _ = child.id.signal(Signal::CONT);
-            let _ = child.id.signal(Signal::TERM);
+            let _ = child.id.signal_group(Signal::TERM);
+            let _ = child.id.signal_group(Signal::CONT);
             if self.world.timeout(STOP_TIMEOUT, child.gone()).await.is_err() {
-                let _ = child.id.signal(Signal::KILL);
+                let _ = child.id.signal_group(Signal::KILL);
                 child.gone().await;
             }
+            child.id.end_rest();
         }
         if body.is_some() {
             self.tell("stopped", "");

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde::{Deserialize, Serialize};
 
 /// A process that can be recognised later: pid, start time (clock ticks since boot) and boot.
@@ -50,6 +50,28 @@ impl ProcessId {
         }
         let pid = Pid::from_raw(self.pid).ok_or("0 is no process")?;
         kill_process(pid, signal).map_err(|e| format!("process {} cannot be signalled: {e}", self.pid))
+    }
+
+    /// The same for it and everything that it started; it must lead a process group of its own, as
+    /// every process does that squall starts.
+    ///
+    /// # Errors
+    /// In words: gone, or not permitted.
+    pub fn signal_group(&self, signal: Signal) -> Result<(), String> {
+        if self.state() == State::Gone {
+            return Err(format!("process {} is gone", self.pid));
+        }
+        let pid = Pid::from_raw(self.pid).ok_or("0 is no process")?;
+        kill_process_group(pid, signal).map_err(|e| format!("process {} cannot be signalled: {e}", self.pid))
+    }
+
+    /// Ends what is left of its group after it has gone. Only for whoever has just seen it go: its
+    /// number is not given to anybody else while the group has members, but later it may be.
+    pub fn end_rest(&self) {
+        if let Some(pid) = Pid::from_raw(self.pid) {
+            // Most often nobody is left.
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
     }
 }
 

@@ -194,6 +194,7 @@ fn done(outline: &Outline, samples: &[Sample]) -> Vec<Record> {
                 status: sample.outcome.status,
                 n: 0,
                 attempts: 0,
+                tried: 0,
                 sent: 0,
                 received: 0,
                 response: Default::default(),
@@ -203,6 +204,7 @@ fn done(outline: &Outline, samples: &[Sample]) -> Vec<Record> {
             });
             done.n += 1;
             done.attempts += u64::from(sample.attempts);
+            done.tried += u64::from(sample.tried);
             done.response.record(sample.judged_response(outline.operations[usize::from(op.0)].deadline));
             done.service.record(sample.service());
             done.lag.record(sample.lag());
@@ -240,6 +242,7 @@ pub(crate) fn sample(op: u16, intended: Micros, response: Micros, kind: Kind) ->
         first_byte: Some(intended),
         done: intended + response,
         attempts: 1,
+        tried: 1,
         sent: 100,
         received: 100,
     }

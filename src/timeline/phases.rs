@@ -73,6 +73,8 @@ fn of_fault(events: &[FaultEvent], fault: &FaultOutline) -> Option<Trigger> {
     let t_effective = first(events, &fault.name, FaultStage::Effective);
     let one_shot = fault.length.is_none();
     let verified = first(events, &fault.name, FaultStage::Verified);
+    // A failover is a one-shot that is over only when the other upstream answers.
+    let just_happens = one_shot && first(events, &fault.name, FaultStage::Clearing).is_none();
     Some(Trigger {
         name: fault.name.clone(),
         trigger: fault.trigger.clone(),
@@ -81,7 +83,7 @@ fn of_fault(events: &[FaultEvent], fault: &FaultOutline) -> Option<Trigger> {
         settle: fault.settle,
         t_inject,
         t_effective,
-        t_clear: if one_shot { t_effective } else { verified },
+        t_clear: if just_happens { t_effective } else { verified },
     })
 }
 

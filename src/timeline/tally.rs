@@ -63,7 +63,7 @@ impl Cell {
     pub(super) fn add(&mut self, done: &Done) {
         *self.outcomes.entry(Outcome::new(done.kind, done.status)).or_default() += done.n;
         self.attempts += done.attempts;
-        self.tried += done.n.min(done.attempts);
+        self.tried += done.tried;
         self.sent += done.sent;
         self.received += done.received;
         self.response.add(&done.response);

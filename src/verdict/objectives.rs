@@ -31,8 +31,12 @@ impl Ruling {
     }
 }
 
-/// Judges one objective.
+/// Judges one objective. Where nothing is to disturb the service, its baseline is the run.
 pub(super) fn judge(evidence: &Evidence, objective: &Objective) -> JudgedObjective {
+    let undisturbed = !evidence.phases.iter().any(|p| p.name == PhaseName::Baseline);
+    if undisturbed && objective.phase == PhaseName::Baseline {
+        return judge(evidence, &Objective { phase: PhaseName::Run, ..objective.clone() });
+    }
     let rulings = match &objective.metric {
         Metric::Outage | Metric::Recovery => of_triggers(evidence, objective),
         _ => match obstacle(evidence, objective) {

@@ -88,7 +88,7 @@ fn judged(trigger: &Trigger, shapes: Vec<ShapeTrigger>, back: Return, until: Mic
 
 fn sentence(trigger: &JudgedTrigger, back: Return, until: Micros) -> String {
     let (name, end) = (&trigger.name, trigger.t_clear.unwrap_or(until));
-    let over = if trigger.one_shot { "happened" } else { "ended" };
+    let over = if trigger.one_shot && trigger.t_clear == trigger.t_effective { "happened" } else { "ended" };
     let depth = trigger.shapes.iter().map(|s| s.depth_during.max(s.depth_after)).fold(0.0, f64::max);
     match (back, trigger.outage, trigger.recovery) {
         (Return::At(_), Some(Micros::ZERO), _) => {

@@ -44,6 +44,14 @@ impl TaskGroup {
         self.state.borrow_mut().paused = true;
     }
 
+    /// Ends it, and returns when all of it is gone.
+    pub async fn kill(&self) {
+        self.task.abort();
+        while !self.task.is_finished() {
+            tokio::task::yield_now().await;
+        }
+    }
+
     pub fn resume(&self) {
         let mut state = self.state.borrow_mut();
         state.paused = false;

@@ -155,6 +155,16 @@ impl World {
     }
 }
 
+/// From here on a file that reaches its size limit (`ulimit -f`) is an error of the write, like a full
+/// disk, and no longer the end of the process by SIGXFSZ.
+pub fn survive_full_files() {
+    use tokio::signal::unix::{SignalKind, signal};
+    run_real(Origin::now(), |_| async {
+        // A handler stays for as long as the process lives.
+        let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
+    });
+}
+
 /// Runs a future and the tasks it spawns on real sockets and clocks, on this thread.
 pub fn run_real<F: Future>(origin: Origin, main: impl FnOnce(World) -> F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread()

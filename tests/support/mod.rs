@@ -1,0 +1,276 @@
+//! What tests on real processes share: folders, processes, a server and a client of their own.
+//!
+//! Every process that a test starts inherits a mark in its environment, so that all of its descendants
+//! are found again, and ended by pid when the test is over, however it went.
+#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::disallowed_methods, reason = "tests on real processes live in real time")]
+
+pub mod http;
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+const MARK: &str = "SQUALL_TEST_MARK";
+
+/// A folder of one test and everything that was started in it; both go when it is dropped.
+pub struct Bench {
+    pub folder: PathBuf,
+    mark: String,
+}
+
+impl Bench {
+    pub fn new(name: &str) -> Bench {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let mark = format!("{name}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(format!("squall-test-{mark}"));
+        fs::create_dir_all(&folder).unwrap();
+        Bench { folder, mark }
+    }
+
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.join(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    pub fn reports(&self) -> PathBuf {
+        self.folder.join("reports")
+    }
+
+    /// The folder of the one run so far.
+    pub fn run_folder(&self) -> PathBuf {
+        let mut runs: Vec<PathBuf> = listed(&self.reports());
+        assert_eq!(runs.len(), 1, "{runs:?}");
+        runs.remove(0)
+    }
+
+    pub fn has_run(&self) -> bool {
+        !listed(&self.reports()).is_empty()
+    }
+
+    /// Any program, marked as this test's.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.env(MARK, &self.mark).stdin(Stdio::null()).current_dir(root());
+        command.env_remove("SQUALL_ALLOW_TARGET");
+        command
+    }
+
+    /// squall with these words.
+    pub fn squall<S: AsRef<std::ffi::OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Command {
+        let mut command = self.command(env!("CARGO_BIN_EXE_squall"));
+        command.args(words);
+        command
+    }
+
+    /// `squall run PROFILE [--chaos PLAN] --reports ...`.
+    pub fn run(&self, profile: &Path, chaos: Option<&Path>) -> Command {
+        let mut command = self.squall(["run"]);
+        command.arg(profile).arg("--reports").arg(self.reports());
+        if let Some(chaos) = chaos {
+            command.arg("--chaos").arg(chaos);
+        }
+        command
+    }
+
+    /// Starts a command; what it says goes to files in the folder.
+    pub fn start(&self, mut command: Command) -> Running {
+        let out = fs::File::create(self.folder.join("stdout")).unwrap();
+        let err = fs::File::create(self.folder.join("stderr")).unwrap();
+        let child = command.stdout(out).stderr(err).spawn().unwrap();
+        Running { child, folder: self.folder.clone() }
+    }
+
+    /// Pids of everything that was started in this test and still runs.
+    pub fn processes(&self) -> Vec<i32> {
+        let wanted = format!("{MARK}={}", self.mark);
+        let pids = listed(Path::new("/proc")).into_iter();
+        let pids = pids.filter_map(|path| path.file_name()?.to_str()?.parse::<i32>().ok());
+        let ours = |pid: &i32| {
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes())
+        };
+        pids.filter(ours).collect()
+    }
+
+    /// The keeper that a run's journal names.
+    pub fn keeper(&self) -> i32 {
+        let journal = fs::read_to_string(self.run_folder().join("journal.jsonl")).unwrap();
+        let lines = journal.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let pids = lines.filter_map(|line| line["keeper"]["process"]["pid"].as_i64());
+        pids.last().expect("the journal names the keeper") as i32
+    }
+
+    /// Waits until the run's history holds all of `words` on one line.
+    pub fn wait_for_history(&self, words: &[&str]) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let run = listed(&self.reports()).into_iter().next().unwrap_or_default();
+            let history = fs::read_to_string(run.join("history.jsonl")).unwrap_or_default();
+            if history.lines().any(|line| words.iter().all(|word| line.contains(word))) {
+                return;
+            }
+            let said = fs::read_to_string(self.folder.join("stderr")).unwrap_or_default();
+            let going_on = Instant::now() < deadline && !said.contains("error:");
+            assert!(going_on, "{words:?} did not come into the history; squall said {said:?}");
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    pub fn verdict(&self) -> serde_json::Value {
+        let text = fs::read_to_string(self.run_folder().join("verdict.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Every file of the folder with its bytes.
+    pub fn every_file(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut files = Vec::new();
+        let mut folders = vec![self.folder.clone()];
+        while let Some(folder) = folders.pop() {
+            for path in listed(&folder) {
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let bytes = fs::read(&path).unwrap();
+                    files.push((path, bytes));
+                }
+            }
+        }
+        files
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        for pid in self.processes() {
+            signal(pid, Signal::KILL);
+        }
+        if !std::thread::panicking() {
+            let _ = fs::remove_dir_all(&self.folder);
+        }
+    }
+}
+
+/// A started command; killed when dropped.
+pub struct Running {
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Running {
+    pub fn pid(&self) -> i32 {
+        self.child.id() as i32
+    }
+
+    pub fn signal(&self, signal_: Signal) {
+        signal(self.pid(), signal_);
+    }
+
+    /// SIGKILL, and the moment of it.
+    pub fn kill(&mut self) -> Instant {
+        let at = Instant::now();
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        at
+    }
+
+    pub fn ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits for its end, at most so long.
+    pub fn end(&mut self, within: Duration) -> ExitStatus {
+        let deadline = Instant::now() + within;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "waited {within:?} for its end; it said {}", self.said());
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Standard output and standard error so far.
+    pub fn said(&self) -> String {
+        let read = |name: &str| fs::read_to_string(self.folder.join(name)).unwrap_or_default();
+        format!("{}\n{}", read("stdout"), read("stderr"))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Polls until there is something, at most so long.
+pub fn wait_for<T>(what: &str, within: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + within;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited {within:?} for {what}");
+        std::thread::sleep(LOOK);
+    }
+}
+
+pub fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+pub fn signal(pid: i32, signal: Signal) {
+    if let Some(pid) = Pid::from_raw(pid) {
+        // One that has gone meanwhile needs none.
+        let _ = kill_process(pid, signal);
+    }
+}
+
+/// The state letter of a process (proc(5)); none if it is gone or waits to be collected.
+pub fn state(pid: i32) -> Option<char> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    text.rsplit_once(')')?.1.trim().chars().next().filter(|state| !"ZX".contains(*state))
+}
+
+pub fn is_gone(pid: i32) -> bool {
+    state(pid).is_none()
+}
+
+/// A loopback address that nobody listens on now. Below the range that outgoing connections take their
+/// ports from, so that none of them takes it before squall does.
+pub fn free_address() -> SocketAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let start = std::process::id() * 16 % 8_000;
+    (0..8_000)
+        .map(|_| (20_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 8_000) as u16)
+        .map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
+        .find(|address| TcpListener::bind(address).is_ok())
+        .expect("a free port")
+}
+
+/// Exit code and everything that was said.
+pub fn code_and_text(output: &Output) -> (i32, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let said = text(&output.stdout) + &text(&output.stderr);
+    (output.status.code().unwrap_or(-1), said)
+}
+
+fn listed(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.sort();
+    paths
+}

@@ -91,7 +91,7 @@ fn experiment(args: &cli::Sandbox) -> Result<Experiment, Vec<Problem>> {
     });
     let profile = json!({
         "target": {"sandbox": sandbox},
-        "duration": "1s",
+        "duration": "1h",
         "shapes": {"idle": {"arrival": {"constant": {"rate": "1/s"}}, "flow": [{"get": "/livez", "as": "livez"}]}},
         "objectives": [],
     });

@@ -12,6 +12,7 @@ use minijinja::Value;
 use crate::client::{Ending, Pool, Program, Request, RunFacts, Step, Tokens, Vars, attempt, read_answer};
 use crate::engine::common;
 use crate::experiment::{Experiment, HttpTarget, Step as Written};
+use crate::redact::redact;
 use crate::sample::Kind;
 use crate::units::Micros;
 use crate::world::World;
@@ -29,6 +30,7 @@ pub struct Script {
     program: Program,
     pool: Pool,
     tokens: Tokens,
+    secrets: Vec<String>,
     facts: Arc<RunFacts>,
     retries: u32,
     deadline: Micros,
@@ -75,6 +77,7 @@ impl Script {
             program: Program::compile(&common(experiment, target), steps)?,
             pool: Pool::new(world.clone(), target.addresses.clone(), None),
             tokens: Tokens::new(experiment.target.auth.as_ref(), true)?,
+            secrets: experiment.secrets.clone(),
             facts,
             retries: limits.0,
             deadline: world.now() + limits.1,
@@ -175,6 +178,7 @@ impl Script {
             }
         }
         let line = format!("{} {}", request.method, self.program.path_of(request, &place.vars));
+        let line = redact(&line, &self.secrets);
         if self.keep_going {
             self.left.borrow_mut().push(format!("{line}: {failed}"));
             return Ok(());
@@ -202,8 +206,9 @@ impl Script {
         self.answered.set(true);
         let finding = read_answer(&self.program, request, &place.vars, (status, &headers, &body), false);
         if finding.kind != Kind::Ok {
-            let excerpt = String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned();
-            return Err(format!("{} ({})", finding.detail, excerpt.escape_debug()));
+            let excerpt = String::from_utf8_lossy(&body[..body.len().min(200)]);
+            let excerpt = redact(&excerpt, &self.secrets);
+            return Err(format!("{} ({})", redact(&finding.detail, &self.secrets), excerpt.escape_debug()));
         }
         for (name, value) in finding.captured {
             Arc::make_mut(&mut place.vars).own.insert(name, value);

@@ -1,0 +1,347 @@
+//! How runs end, as users see it: exit codes, one sentence with the next step, and what is kept.
+#![allow(clippy::disallowed_methods, reason = "tests on real processes live in real time")]
+
+mod support;
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::Ordering;
+
+use rustix::process::Signal;
+
+use support::http::Server;
+use support::{Bench, code_and_text, free_address, root, secs, wait_for};
+
+const JUDGE: &str = "judge: { warmup: 200ms, baseline: 500ms, windows: 1, stretch: 1s, stretch_windows: 1 }";
+
+/// 50 requests a second; `more` holds further keys.
+fn profile(target: &str, duration: &str, objective: &str, more: &str) -> String {
+    format!(
+        "target: {target}\nduration: {duration}\nshapes:\n  load:\n    arrival: {{ constant: {{ rate: 50/s }} }}\n    \
+         timeout: 500ms\n    probes: false\n    flow: [{{ get: /look, as: look }}]\n\
+         objectives: [\"{objective}\"]\n{more}\n"
+    )
+}
+
+fn outcome(mut command: Command) -> (i32, String) {
+    code_and_text(&command.output().unwrap())
+}
+
+/// One sentence that says what is wrong, with all of `words`.
+fn says(said: &str, words: &[&str]) {
+    for word in words {
+        assert!(said.contains(word), "`{word}` is missing in: {said}");
+    }
+    assert_eq!(said.matches("error:").count(), 1, "one sentence: {said}");
+}
+
+#[test]
+fn a_kept_objective_ends_with_0_and_a_broken_one_with_99() {
+    let (bench, server) = (Bench::new("pass"), Server::fine());
+    let good = bench.file("good.yaml", &profile(&server.url(), "12s", "errors < 5%", ""));
+    let (code, said) = outcome(bench.run(&good, None));
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("PASS") && said.contains("report.html"), "{said}");
+    let (bench, server) = (Bench::new("fail"), Server::start(|_| (500, "no".to_owned())));
+    let bad = bench.file("bad.yaml", &profile(&server.url(), "12s", "errors < 5%", ""));
+    let (code, said) = outcome(bench.run(&bad, None));
+    assert_eq!(code, 99, "{said}");
+    assert!(said.contains("FAIL") && said.contains("errors < 5%") && said.contains("look"), "{said}");
+    assert!(said.contains("GET /look") && said.contains("500"), "errors have samples: {said}");
+    let verdict = bench.verdict();
+    assert_eq!((verdict["verdict"].as_str(), verdict["exit"]["code"].as_i64()), (Some("FAIL"), Some(99)));
+}
+
+#[test]
+fn bad_files_end_with_104_name_everything_at_once_and_nothing_is_sent() {
+    let (bench, server) = (Bench::new("bad"), Server::fine());
+    let text = profile(&server.url(), "12s", "p99(lok) < 5", "shaps: 1").replace("50/s", "50");
+    let bad = bench.file("bad.yaml", &text);
+    for words in [vec!["check"], vec!["plan"], vec!["run"]] {
+        let mut command = bench.squall(&words);
+        command.arg(&bad);
+        if words == ["run"] {
+            command.arg("--reports").arg(bench.reports());
+        }
+        let (code, said) = outcome(command);
+        assert_eq!(code, 104, "{words:?}: {said}");
+        for word in ["shaps", "shapes", "50/s", "bad.yaml:"] {
+            assert!(said.contains(word), "{words:?}: `{word}` is missing in: {said}");
+        }
+        assert!(said.matches("error").count() >= 2, "everything at once: {said}");
+    }
+    assert_eq!(server.connections.load(Ordering::Relaxed), 0, "nothing was sent");
+    assert!(!bench.has_run());
+}
+
+#[test]
+fn plan_prints_what_would_happen_and_sends_nothing() {
+    let (bench, server) = (Bench::new("plan"), Server::fine());
+    let good = bench.file("good.yaml", &profile(&server.url(), "12s", "errors < 5%", ""));
+    let (code, said) = outcome({
+        let mut command = bench.squall(["plan"]);
+        command.arg(&good);
+        command
+    });
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("look") && said.contains("600"), "50/s for 12 s: {said}");
+    assert_eq!(server.connections.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn an_unreachable_target_ends_with_104_and_the_next_step() {
+    let bench = Bench::new("unreachable");
+    let nobody = free_address();
+    let file = bench.file("load.yaml", &profile(&format!("http://{nobody}"), "12s", "errors < 5%", ""));
+    let (code, said) = outcome(bench.run(&file, None));
+    assert_eq!(code, 104, "{said}");
+    says(&said, &[&nobody.to_string(), "cannot be reached", "connection refused", "--target"]);
+}
+
+#[test]
+fn a_target_that_never_answers_in_setup_counts_as_104_and_teardown_runs() {
+    let bench = Bench::new("silent");
+    // Accepts and never answers.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let more = "setup: { within: 1s, retries: 0, steps: [{ post: /make }] }";
+    let target = format!("http://{}", listener.local_addr().unwrap());
+    let file = bench.file("load.yaml", &profile(&target, "12s", "errors < 5%", more));
+    let (code, said) = outcome(bench.run(&file, None));
+    assert_eq!(code, 104, "{said}");
+    says(&said, &["the target never answered in setup", "POST /make"]);
+}
+
+#[test]
+fn a_setup_that_fails_later_ends_with_107_and_teardown_still_runs() {
+    let bench = Bench::new("setup");
+    let server = Server::start(|m| (if m.first_line.contains("/second") { 500 } else { 200 }, String::new()));
+    let more = "setup: { retries: 1, steps: [{ post: /first }, { post: /second }] }\n\
+                teardown: { steps: [{ delete: /first }] }";
+    let file = bench.file("load.yaml", &profile(&server.url(), "12s", "errors < 5%", more));
+    let (code, said) = outcome(bench.run(&file, None));
+    assert_eq!(code, 107, "{said}");
+    says(&said, &["setup failed", "POST /second", "500"]);
+    assert_eq!((server.count("POST /second"), server.count("DELETE /first")), (2, 1));
+    assert_eq!(server.count("GET /look"), 0, "no load");
+}
+
+#[test]
+fn a_taken_port_ends_with_104_and_leaves_nothing_behind() {
+    let (bench, server) = (Bench::new("port"), Server::fine());
+    let free = free_address();
+    let file = bench.file("load.yaml", &profile(&server.url(), "12s", "errors < 5%", ""));
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (taken, upstream) = (holder.local_addr().unwrap(), server.address);
+    let plan = format!(
+        "{JUDGE}\nlinks:\n  first: {{ listen: \"{free}\", upstream: \"{upstream}\" }}\n  \
+         second: {{ listen: \"{taken}\", upstream: \"{upstream}\" }}\n"
+    );
+    let plan = bench.file("plan.yaml", &plan);
+    let (code, said) = outcome(bench.run(&file, Some(&plan)));
+    assert_eq!(code, 104, "{said}");
+    says(&said, &["link `second`", &format!("port {} is in use", taken.port()), "`listen`"]);
+    wait_for("the keeper to leave", secs(5), || bench.processes().is_empty().then_some(()));
+}
+
+#[test]
+fn a_missing_file_is_named_with_the_nearest_that_is_there() {
+    let bench = Bench::new("missing");
+    let mut command = bench.squall(["run"]);
+    command.arg(root().join("profiles/steady-mixx.yaml")).arg("--reports").arg(bench.reports());
+    let (code, said) = outcome(command);
+    assert_eq!(code, 104, "{said}");
+    says(&said, &["there is no file", "steady-mixx.yaml", "did you mean", "steady-mix.yaml"]);
+}
+
+#[test]
+fn a_target_that_is_not_on_this_machine_is_refused_unless_it_is_allowed() {
+    let bench = Bench::new("outside");
+    // TEST-NET-1 (RFC 5737): nobody is there.
+    let file = bench.file("load.yaml", &profile("http://192.0.2.1:8080", "12s", "errors < 5%", ""));
+    let (code, said) = outcome(bench.run(&file, None));
+    assert_eq!(code, 104, "{said}");
+    says(&said, &["192.0.2.1", "not on this machine", "--allow-target 192.0.2.1"]);
+    assert!(!bench.has_run());
+    let mut plan = bench.squall(["plan", "--allow-target", "192.0.2.1"]);
+    plan.arg(&file);
+    assert_eq!(outcome(plan).0, 0);
+}
+
+#[test]
+fn a_reports_folder_that_cannot_be_made_is_one_sentence_with_the_next_step() {
+    let (bench, server) = (Bench::new("reports"), Server::fine());
+    let file = bench.file("load.yaml", &profile(&server.url(), "12s", "errors < 5%", ""));
+    let mut command = bench.squall(["run"]);
+    // A file where the folder's parent would be: refused to root as well.
+    command.arg(&file).arg("--reports").arg(file.join("reports"));
+    let (code, said) = outcome(command);
+    assert_eq!(code, 104, "{said}");
+    says(&said, &["cannot be made", "--reports"]);
+    assert_eq!(server.connections.load(Ordering::Relaxed), 0, "nothing was sent");
+}
+
+#[test]
+fn a_service_that_does_not_start_is_one_sentence_and_nothing_is_left() {
+    let (bench, server) = (Bench::new("program"), Server::fine());
+    let file = bench.file("load.yaml", &profile(&server.url(), "12s", "errors < 5%", ""));
+    let ready = format!("ready: {{ tcp: \"{}\" }}", free_address());
+    let rows = [
+        ("start: [no-such-program-anywhere]", "`no-such-program-anywhere` was not found"),
+        ("start: [\"true\"]", "ended"),
+        ("within: 500ms, start: [sleep, \"100\"]", "was not ready within 500 ms"),
+    ];
+    for (start, sentence) in rows {
+        let plan = format!("{JUDGE}\nservices:\n  other: {{ {ready}, {start} }}\n");
+        let plan = bench.file("plan.yaml", &plan);
+        let (code, said) = outcome(bench.run(&file, Some(&plan)));
+        assert_eq!(code, 104, "{start}: {said}");
+        says(&said, &[sentence]);
+        wait_for("everything to end", secs(5), || bench.processes().is_empty().then_some(()));
+    }
+}
+
+#[test]
+fn a_full_disk_ends_with_107_one_sentence_healed_and_what_was_recorded_is_kept() {
+    let (bench, server, link) = (Bench::new("disk"), Server::fine(), free_address());
+    let file = bench.file("load.yaml", &profile(&format!("http://{link}"), "60s", "errors < 5%", ""));
+    let plan = format!(
+        "{JUDGE}\nlinks:\n  wire: {{ listen: \"{link}\", upstream: \"{}\", canary: {{ http: /canary }} }}\n\
+         timeline:\n  - {{ name: slow, at: 3s, for: 50s, latency: {{ link: wire, latency: 50ms }} }}\n",
+        server.address
+    );
+    let plan = bench.file("plan.yaml", &plan);
+    // A limit on the size of files is the full disk that needs no root. In blocks of 512 bytes.
+    let mut shell = bench.command("sh");
+    shell.arg("-c").arg("ulimit -f 40; exec \"$@\"").arg("sh").arg(env!("CARGO_BIN_EXE_squall"));
+    shell.arg("run").arg(&file).arg("--chaos").arg(&plan).arg("--reports").arg(bench.reports());
+    let (code, said) = outcome(shell);
+    assert_eq!(code, 107, "{said}");
+    says(&said, &["the history could not be written", "free some space", "--reports"]);
+    wait_for("the keeper to leave", secs(5), || bench.processes().is_empty().then_some(()));
+    // With room again, what was recorded makes a report.
+    let mut report = bench.squall(["report"]);
+    report.arg(bench.run_folder());
+    let (_, said) = outcome(report);
+    assert!(bench.verdict()["run"]["intended"].as_u64().unwrap() > 50, "{said}");
+    assert!(bench.run_folder().join("report.html").exists());
+}
+
+fn interrupted_run(
+    bench: &Bench,
+    server: &Server,
+    link: std::net::SocketAddr,
+    steps: &str,
+) -> support::Running {
+    let more = format!("teardown: {{ steps: [{steps}] }}");
+    let target = format!("[\"http://{link}\", \"{}\"]", server.url());
+    let file = bench.file("load.yaml", &profile(&target, "60s", "errors < 5%", &more));
+    let plan = format!(
+        "{JUDGE}\nlinks:\n  wire: {{ listen: \"{link}\", upstream: \"{}\", canary: {{ http: /canary }} }}\n\
+         timeline:\n  - {{ name: slow, at: 2s, for: 50s, latency: {{ link: wire, latency: 100ms }} }}\n",
+        server.address
+    );
+    let plan = bench.file("plan.yaml", &plan);
+    let squall = bench.start(bench.run(&file, Some(&plan)));
+    bench.wait_for_history(&["\"slow\"", "\"effective\""]);
+    squall
+}
+
+#[test]
+fn one_ctrl_c_heals_tears_down_reports_and_ends_with_105() {
+    let (bench, server, link) = (Bench::new("once"), Server::fine(), free_address());
+    let mut squall = interrupted_run(&bench, &server, link, "{ delete: /made }");
+    squall.signal(Signal::INT);
+    assert_eq!(squall.end(secs(15)).code(), Some(105), "{}", squall.said());
+    assert_eq!(server.count("DELETE /made"), 1, "teardown ran");
+    let history = fs::read_to_string(bench.run_folder().join("history.jsonl")).unwrap();
+    assert!(history.lines().any(|l| l.contains("\"slow\"") && l.contains("\"verified\"")), "healed");
+    assert_eq!(bench.verdict()["exit"]["code"], 105);
+    for file in ["report.html", "summary.md"] {
+        assert!(bench.run_folder().join(file).exists(), "{file}");
+    }
+    wait_for("the keeper to leave", secs(5), || bench.processes().is_empty().then_some(()));
+}
+
+#[test]
+fn a_second_ctrl_c_leaves_at_once_healed() {
+    let (bench, link) = (Bench::new("twice"), free_address());
+    // Teardown's request is answered late.
+    let server = Server::start(|message| {
+        if message.first_line.starts_with("DELETE") {
+            std::thread::sleep(secs(14));
+        }
+        (200, String::new())
+    });
+    let mut squall = interrupted_run(&bench, &server, link, "{ delete: /made }");
+    squall.signal(Signal::INT);
+    bench.wait_for_history(&["\"slow\"", "\"verified\""]);
+    assert!(!squall.ended(), "it waits for teardown");
+    squall.signal(Signal::INT);
+    // Well before teardown has its answer.
+    assert_eq!(squall.end(secs(8)).code(), Some(105), "{}", squall.said());
+    wait_for("the keeper to leave", secs(20), || bench.processes().is_empty().then_some(()));
+}
+
+#[test]
+fn ctrl_c_while_a_service_starts_leaves_nothing_behind() {
+    let (bench, server) = (Bench::new("early"), Server::fine());
+    let file = bench.file("load.yaml", &profile(&server.url(), "12s", "errors < 5%", ""));
+    let ready = free_address();
+    let plan = format!(
+        "{JUDGE}\nservices:\n  slow: {{ start: [sleep, \"100\"], ready: {{ tcp: \"{ready}\" }}, within: 60s }}\n"
+    );
+    let plan = bench.file("plan.yaml", &plan);
+    let mut squall = bench.start(bench.run(&file, Some(&plan)));
+    wait_for("squall, keeper and service", secs(10), || (bench.processes().len() == 3).then_some(()));
+    wait_for("the service in the journal", secs(10), || {
+        let journal = fs::read_to_string(bench.run_folder().join("journal.jsonl")).ok()?;
+        journal.contains("\"end\"").then_some(())
+    });
+    squall.signal(Signal::INT);
+    assert_eq!(squall.end(secs(10)).code(), Some(105), "{}", squall.said());
+    wait_for("everything to end", secs(5), || bench.processes().is_empty().then_some(()));
+}
+
+#[test]
+fn an_abort_rule_ends_the_run_early_healed_and_with_99() {
+    let (bench, server) = (Bench::new("abort"), Server::start(|_| (500, String::new())));
+    let file = bench.file("load.yaml", &profile(&server.url(), "60s", "errors < 99%", ""));
+    let plan = bench.file("plan.yaml", &format!("{JUDGE}\nabort: [\"errors > 50% for 2s\"]\n"));
+    let mut squall = bench.start(bench.run(&file, Some(&plan)));
+    assert_eq!(squall.end(secs(30)).code(), Some(99), "{}", squall.said());
+    assert!(squall.said().contains("errors > 50%"), "{}", squall.said());
+}
+
+fn written(folder: &Path) -> Vec<(&'static str, Vec<u8>)> {
+    let names = ["report.html", "verdict.json", "summary.md"];
+    names.map(|name| (name, fs::read(folder.join(name)).unwrap())).to_vec()
+}
+
+#[test]
+fn report_makes_the_same_bytes_again_from_the_history_alone_also_when_it_was_cut_off() {
+    let (bench, server) = (Bench::new("again"), Server::fine());
+    let file = bench.file("load.yaml", &profile(&server.url(), "12s", "errors < 5%", ""));
+    let (code, said) = outcome(bench.run(&file, None));
+    assert_eq!(code, 0, "{said}");
+    let first = written(&bench.run_folder());
+    let alone = bench.folder.join("alone");
+    fs::create_dir(&alone).unwrap();
+    fs::copy(bench.run_folder().join("history.jsonl"), alone.join("history.jsonl")).unwrap();
+    let report = |folder: &Path| {
+        let mut report = bench.squall(["report"]);
+        report.arg(folder);
+        outcome(report)
+    };
+    let (code, said) = report(&alone);
+    assert_eq!(code, 0, "{said}");
+    for ((name, first), (_, again)) in first.iter().zip(written(&alone)) {
+        assert!(*first == again, "{name} differs");
+    }
+    let history = fs::read(alone.join("history.jsonl")).unwrap();
+    fs::write(alone.join("history.jsonl"), &history[..history.len() * 2 / 3]).unwrap();
+    let (code, said) = report(&alone);
+    assert!(said.contains("torn") || said.contains("did not come to its end"), "{said}");
+    assert_ne!(code, 0, "half a run is no PASS: {said}");
+}

@@ -1,0 +1,126 @@
+//! Secrets never come out: not in any file of a run, not in what squall prints, not even when the target
+//! sends them back in the bodies of its errors.
+#![allow(clippy::disallowed_methods, reason = "tests on real processes live in real time")]
+
+mod support;
+
+use std::path::Path;
+
+use support::http::{Message, Server};
+use support::{Bench, code_and_text};
+
+const HEADER: &str = "header-s3cr3t-8c1f";
+const BEARER: &str = "bearer-s3cr3t-77aa";
+const JWT_KEY: &str = "jwt-key-s3cr3t-0123456789abcdef0123456789abcdef";
+const USER: &str = "alice-s3cr3t";
+const PASSWORD: &str = "hunter2-s3cr3t";
+const BODY: &str = "body-s3cr3t-5e5e";
+
+/// Sends back all that came in, as an error.
+fn echo(message: &Message) -> (u16, String) {
+    (500, format!("{} {:?} {}", message.first_line, message.headers, message.body))
+}
+
+fn profile(target: &str, auth: &str) -> String {
+    format!(
+        "target: {target}\nduration: 12s\nheaders: {{ x-api-key: \"${{TEST_HEADER}}\" }}\n{auth}\
+         setup: {{ retries: 0, steps: [{{ post: /setup, expect: {{ status: 500 }} }}] }}\n\
+         teardown: {{ steps: [{{ delete: /left }}] }}\n\
+         shapes:\n  load:\n    arrival: {{ constant: {{ rate: 20/s }} }}\n    timeout: 500ms\n    flow:\n      \
+         - post: /look\n        as: look\n        json: {{ token: \"${{TEST_BODY}}\" }}\n\
+         objectives: [\"errors < 5%\"]\n"
+    )
+}
+
+fn run_and_look(auth: &str, user_info: &str, carried: &[&str]) {
+    let (bench, server) = (Bench::new("secrets"), Server::start(echo));
+    let target = format!("http://{user_info}{}", server.address);
+    let file = bench.file("load.yaml", &profile(&target, auth));
+    let set = |command: &mut std::process::Command| {
+        command.env("TEST_HEADER", HEADER).env("TEST_BODY", BODY);
+        command.env("TEST_BEARER", BEARER).env("TEST_KEY", JWT_KEY);
+    };
+    let mut said = String::new();
+    for words in ["plan", "check", "run"] {
+        let mut command = bench.squall([words]);
+        command.arg(&file);
+        if words == "run" {
+            command.arg("--reports").arg(bench.reports());
+        }
+        set(&mut command);
+        said += &code_and_text(&command.output().unwrap()).1;
+    }
+    let seen = server.seen.lock().unwrap();
+    let sent = seen.iter().map(|m| format!("{:?} {}", m.headers, m.body)).collect::<String>();
+    for secret in carried {
+        assert!(sent.contains(secret), "{secret} was sent, so that the target could send it back");
+    }
+    // A minted token is as good as its key while it lives.
+    let mut tokens: Vec<String> = seen
+        .iter()
+        .filter_map(|m| m.headers.get("authorization")?.split(' ').nth(1).map(str::to_owned))
+        .collect();
+    tokens.dedup();
+    assert!(said.contains("***"), "something was masked: {said}");
+    let secrets = [HEADER, BEARER, JWT_KEY, USER, PASSWORD, BODY].map(str::to_owned);
+    let not_in = |place: &str, text: &str| {
+        for secret in secrets.iter().chain(&tokens) {
+            let at = text.find(secret.as_str());
+            assert!(at.is_none(), "{secret} in {place}: {:?}", at.map(|at| &text[at.saturating_sub(80)..at]));
+        }
+    };
+    not_in("what squall said", &said);
+    let written = bench.every_file();
+    let run = bench.run_folder();
+    let ours = |path: &Path| path.starts_with(&run);
+    assert!(written.iter().filter(|(path, _)| ours(path)).count() >= 5, "the run's folder has files");
+    for (path, bytes) in written.iter().filter(|(path, _)| ours(path)) {
+        not_in(&path.display().to_string(), &String::from_utf8_lossy(bytes));
+    }
+}
+
+#[test]
+fn what_the_target_says_when_setup_fails_is_masked_and_so_is_a_file_that_is_wrong() {
+    let (bench, server) = (Bench::new("failing"), Server::start(echo));
+    let jwt = "auth: { jwt: { key: \"${TEST_KEY}\" } }\n";
+    let asking_for_200 = |text: String| text.replace("status: 500", "status: 200");
+    let with_token = asking_for_200(profile(&server.url(), jwt));
+    let text = asking_for_200(profile(&format!("http://{USER}:{PASSWORD}@{}", server.address), ""));
+    let run = |text: &str| {
+        let file = bench.file("load.yaml", text);
+        let mut command = bench.run(&file, None);
+        command.env("TEST_HEADER", HEADER).env("TEST_BODY", BODY).env("TEST_KEY", JWT_KEY);
+        code_and_text(&command.output().unwrap())
+    };
+    let rows = [
+        (107, with_token, "setup failed"),
+        (107, text.clone(), "setup failed"),
+        (104, text.replace("http://", "https://"), "https is not in this build"),
+        (104, text.replace("http://", "http//"), "is no target"),
+        (104, text.replace("status: 200", "status: 2000"), "2000"),
+    ];
+    for (expected, text, sentence) in rows {
+        let (code, said) = run(&text);
+        assert_eq!(code, expected, "{said}");
+        assert!(said.contains(sentence), "{said}");
+        for secret in [HEADER, BODY, JWT_KEY, USER, PASSWORD, "eyJ", "Basic "] {
+            assert!(!said.contains(secret), "{secret} in {said}");
+        }
+    }
+}
+
+#[test]
+fn a_bearer_token_and_values_of_the_environment_never_come_out() {
+    run_and_look("auth: { bearer: \"${TEST_BEARER}\" }\n", "", &[HEADER, BEARER, BODY]);
+}
+
+#[test]
+fn a_jwt_key_and_the_tokens_made_with_it_never_come_out() {
+    let auth = "auth: { jwt: { key: \"${TEST_KEY}\", claims: { sub: \"user-{{ user }}\" } } }\n";
+    run_and_look(auth, "", &[HEADER, BODY, "authorization"]);
+}
+
+#[test]
+fn user_info_of_a_url_never_comes_out() {
+    run_and_look("", &format!("{USER}:{PASSWORD}@"), &[HEADER, BODY, "Basic "]);
+}

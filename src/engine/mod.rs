@@ -52,18 +52,22 @@ pub struct Load {
     pub records: mpsc::UnboundedSender<Batch>,
 }
 
-/// What a shard sends once a second; or, in words, why it could not begin.
-pub type Batch = Result<Vec<Record>, String>;
+/// What a shard sends.
+pub enum Batch {
+    /// Once a second.
+    Records(Vec<Record>),
+    /// Why it could not begin, in words.
+    Failed(String),
+    /// The last of all: whatever is still open stays unfinished.
+    Ended,
+}
 
 /// A shard at work.
 pub struct Shard {
     pub world: World,
     pub alarms: Alarms,
     pub tally: RefCell<Tally>,
-    experiment: Arc<Experiment>,
-    share: Share,
-    stop: watch::Receiver<bool>,
-    records: mpsc::WeakUnboundedSender<Batch>,
+    load: Load,
     runners: Vec<Rc<ShapeRunner>>,
 }
 
@@ -73,58 +77,52 @@ type Next = Reverse<(Micros, usize, u64)>;
 /// Runs one shard's load until all is answered, or the last deadline after the end has passed. The
 /// world's zero is the start of the load.
 pub async fn run(world: World, load: Load) {
-    let Load { experiment, target, facts, share, stop, records } = load;
-    // Flows that are never answered outlive the load in virtual time: only this one keeps the reader.
-    let shard = Shard::new(&world, (experiment, share, stop), &target, &facts, records.downgrade());
-    match shard {
-        Ok(shard) => Rc::new(shard).carry_out().await,
-        // The reader has gone only when the run is over.
-        Err(error) => drop(records.send(Err(error))),
+    let records = load.records.clone();
+    let ended = run_shard(world, load).await;
+    // The reader has gone only when the run is over.
+    if let Err(error) = ended {
+        let _ = records.send(Batch::Failed(error));
     }
+    let _ = records.send(Batch::Ended);
+}
+
+async fn run_shard(world: World, load: Load) -> Result<(), String> {
+    let outline = &load.experiment.outline;
+    let runners = (0..load.experiment.shapes.len())
+        .map(|index| {
+            ShapeRunner::new(&world, &load.experiment, &load.target, &load.facts, index).map(Rc::new)
+        })
+        .collect::<Result<Vec<_>, String>>()?;
+    let tally = RefCell::new(Tally::new(load.share.shard, outline));
+    let alarms = Alarms::start(&world);
+    let shard = Rc::new(Shard { world: world.clone(), alarms, tally, load, runners });
+    let beating = world.spawn(shard.clone().beat());
+    let flushing = world.spawn(shard.clone().flush_each_second());
+    shard.clone().issue_all().await;
+    shard.drain().await;
+    beating.abort();
+    flushing.abort();
+    shard.flush(world.now(), None);
+    Ok(())
 }
 
 impl Shard {
-    fn new(
-        world: &World,
-        (experiment, share, stop): (Arc<Experiment>, Share, watch::Receiver<bool>),
-        target: &HttpTarget,
-        facts: &Arc<RunFacts>,
-        records: mpsc::WeakUnboundedSender<Batch>,
-    ) -> Result<Shard, String> {
-        let runners = (0..experiment.shapes.len())
-            .map(|index| ShapeRunner::new(world, &experiment, target, facts, index).map(Rc::new))
-            .collect::<Result<Vec<_>, String>>()?;
-        let tally = RefCell::new(Tally::new(share.shard, &experiment.outline));
-        let (world, alarms) = (world.clone(), Alarms::start(world));
-        Ok(Shard { world, alarms, tally, experiment, share, stop, records, runners })
-    }
-
-    async fn carry_out(self: Rc<Shard>) {
-        let beating = self.world.spawn(self.clone().beat());
-        let flushing = self.world.spawn(self.clone().flush_each_second());
-        self.clone().issue_all().await;
-        self.drain().await;
-        beating.abort();
-        flushing.abort();
-        self.flush(self.world.now(), None);
-    }
-
     /// Text with everything secret taken out.
     pub fn redact(&self, text: &str) -> String {
-        redact(text, &self.experiment.secrets)
+        redact(text, &self.load.experiment.secrets)
     }
 
     fn stopped(&self) -> bool {
-        *self.stop.borrow()
+        *self.load.stop.borrow()
     }
 
     /// Issues every arrival at its time, then waits for the end of the load.
     async fn issue_all(self: Rc<Shard>) {
-        let mut stop = self.stop.clone();
+        let mut stop = self.load.stop.clone();
         let mut arrivals = self.arrivals();
         self.clone().start_closed_loops();
         let mut pacer = self.world.pacer();
-        let end = self.experiment.outline.duration;
+        let end = self.load.experiment.outline.duration;
         loop {
             let next = arrivals.peek();
             let wake = next.map_or(end, |at| at.min(end));
@@ -145,9 +143,9 @@ impl Shard {
 
     fn arrivals(&self) -> Arrivals {
         let mut arrivals = Arrivals { heap: BinaryHeap::new(), sources: Vec::new() };
-        let experiment = &self.experiment;
+        let experiment = &self.load.experiment;
         for (n, shape) in experiment.shapes.iter().enumerate() {
-            let (start, share, owner) = (shape.start, self.share, shape.clone());
+            let (start, share, owner) = (shape.start, self.load.share, shape.clone());
             let source: Source = match &shape.arrival {
                 Start::Closed { .. } => Box::new(std::iter::empty()),
                 Start::Open(arrival) => {
@@ -197,7 +195,7 @@ impl Shard {
         let seconds = arrival.until.as_secs_f64().max(1e-6);
         let rate = arrival.expected(Micros::ZERO, arrival.until) / seconds;
         let share = PROBE_SHARE.0.max(PROBE_RATE / rate.max(1e-9)).min(PROBE_SHARE.1);
-        let seed = self.experiment.outline.seed;
+        let seed = self.load.experiment.outline.seed;
         let key = Key { seed, shape: runner.index as u32, index, attempt: 0, purpose: Purpose::Probe };
         key.stream().unit() < share
     }
@@ -205,7 +203,7 @@ impl Shard {
     fn start_closed_loops(self: Rc<Shard>) {
         for (n, runner) in self.runners.iter().enumerate() {
             let Start::Closed { users, until } = runner.shape.arrival else { continue };
-            let ours = (0..users).filter(|&user| self.share.owns(n, &runner.shape, user));
+            let ours = (0..users).filter(|&user| self.load.share.owns(n, &runner.shape, user));
             for user in ours {
                 self.world.spawn(self.clone().closed_loop(runner.clone(), user, users, until));
             }
@@ -232,7 +230,7 @@ impl Shard {
 
     /// Waits until nothing is in flight, at most for the largest deadline.
     async fn drain(&self) {
-        let deadlines = self.experiment.outline.operations.iter().map(|op| op.deadline);
+        let deadlines = self.load.experiment.outline.operations.iter().map(|op| op.deadline);
         let limit = self.world.now() + deadlines.max().unwrap_or(Micros::ZERO);
         while self.tally.borrow().all_in_flight() > 0 && self.world.now() < limit {
             self.alarms.until(self.world.now() + HEARTBEAT).await;
@@ -261,7 +259,7 @@ impl Shard {
                 at = Micros::SECOND * (now.0 / Micros::SECOND.0 + 1);
                 continue;
             }
-            let cpu = if self.share.shard == 0 { processor.share(&self.world) } else { None };
+            let cpu = if self.load.share.shard == 0 { processor.share(&self.world) } else { None };
             self.flush(at, cpu);
             at += Micros::SECOND;
         }
@@ -269,10 +267,8 @@ impl Shard {
 
     fn flush(&self, at: Micros, cpu: Option<f64>) {
         let records = self.tally.borrow_mut().flush(at, cpu);
-        if let Some(sender) = self.records.upgrade() {
-            // The reader has gone only when the run is over.
-            let _ = sender.send(Ok(records));
-        }
+        // The reader has gone only when the run is over.
+        let _ = self.load.records.send(Batch::Records(records));
     }
 }
 

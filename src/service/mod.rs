@@ -60,12 +60,12 @@ pub struct Service {
 pub type Born = Rc<dyn Fn(&str, ProcessId) -> Result<(), String>>;
 
 impl Service {
+    /// Not started yet. It is started as `spec` says and has `within` to be `ready`.
     pub fn new(
         world: World,
         recorder: Recorder,
         name: &str,
-        spec: Spec,
-        (ready, within): (Ready, Micros),
+        (spec, ready, within): (Spec, Ready, Micros),
         log: PathBuf,
         born: Born,
     ) -> Service {

@@ -266,11 +266,8 @@ fn a_frozen_generator_never_fails_a_target_that_is_fine() {
         assert_ne!(judged.verdict, Word::Fail, "{}", judged.summary.verdict);
         assert_eq!(judged.objectives[2].word, Word::Invalid, "{:?}", judged.objectives[2]);
         assert!(judged.objectives[2].reason.contains("squall itself"), "{}", judged.objectives[2].reason);
-        assert!(
-            !judged.generator.sound && judged.generator.sentence.contains("first at 1:"),
-            "{:?}",
-            judged.generator
-        );
+        let generator = &judged.generator;
+        assert!(!generator.sound && generator.sentence.contains("first at 1:"), "{generator:?}");
     }
 }
 
@@ -290,12 +287,8 @@ fn what_the_generator_lost_makes_even_a_pass_invalid() {
     let mut plan = rooms(100).objective(p(0.5, s(1.0), RUN));
     plan.outline.shapes[0].planned = vec![50; 100];
     let judged = verdict(plan, &evenly(10, 0, 100, fine));
-    assert_eq!(
-        (judged.verdict, judged.generator.sound),
-        (Word::Invalid, false),
-        "{}",
-        judged.summary.verdict
-    );
+    let told = (judged.verdict, judged.generator.sound);
+    assert_eq!(told, (Word::Invalid, false), "{}", judged.summary.verdict);
 }
 
 #[test]

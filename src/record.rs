@@ -70,7 +70,7 @@ pub struct Done {
     pub kind: Kind,
     pub status: u16,
     pub n: u64,
-    /// Attempts made by these operations; shed and abandoned ones made none.
+    /// Attempts made by these operations; shed ones made none.
     pub attempts: u64,
     /// First tries among them: attempts / tried is the amplification.
     pub tried: u64,

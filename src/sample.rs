@@ -32,8 +32,6 @@ pub enum Kind {
     Protocol,
     /// Not sent: the shape's in-flight cap was reached.
     Shed,
-    /// Not sent: an earlier step of the flow failed, so that this flow never got to its end.
-    Abandoned,
     /// Still open when the run ended.
     Unfinished,
     /// The generator's own machine refused: files, ports, buffers or memory ran out.
@@ -68,7 +66,6 @@ impl Kind {
             Kind::Reset => "reset",
             Kind::Protocol => "protocol",
             Kind::Shed => "shed",
-            Kind::Abandoned => "abandoned",
             Kind::Unfinished => "unfinished",
             Kind::Local => "local",
         }

@@ -13,7 +13,7 @@ use super::print::{error, out};
 use crate::chaos_plan;
 use crate::cli;
 use crate::client::RunFacts;
-use crate::engine::{self, Load, Share};
+use crate::engine::{self, Batch, Load, Share};
 use crate::exit;
 use crate::experiment::{Experiment, Flags, resolve};
 use crate::histogram::Hist;
@@ -80,7 +80,12 @@ fn measure(args: &cli::BenchClient) -> Result<serde_json::Value, String> {
     });
     let (mut requests, mut bad, mut lag) = (0, 0, Hist::default());
     while let Ok(batch) = told.try_recv() {
-        for record in batch.map_err(|why| format!("error: {why}"))? {
+        let records = match batch {
+            Batch::Records(records) => records,
+            Batch::Failed(why) => return Err(format!("error: {why}")),
+            Batch::Ended => break,
+        };
+        for record in records {
             if let Record::Done(done) = record
                 && usize::from(done.op.0) == OPERATION
             {

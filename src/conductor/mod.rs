@@ -240,6 +240,7 @@ impl Run {
         let mut interrupts = self.setting.interrupts.clone();
         let mut ended = (How::Complete, String::new());
         let mut tick = Micros::SECOND;
+        let mut shards = self.setting.shards;
         loop {
             tokio::select! {
                 biased;
@@ -256,8 +257,14 @@ impl Run {
                 }
                 batch = records.recv() => match batch {
                     None => break,
-                    Some(Ok(batch)) => self.recorder.write(batch),
-                    Some(Err(error)) => {
+                    Some(Batch::Records(batch)) => self.recorder.write(batch),
+                    Some(Batch::Ended) => {
+                        shards -= 1;
+                        if shards == 0 {
+                            break;
+                        }
+                    }
+                    Some(Batch::Failed(error)) => {
                         ended = (How::Failed, error);
                         stop.send_replace(true);
                         heal.send_replace(true);

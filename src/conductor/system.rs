@@ -77,8 +77,8 @@ impl System {
         for (name, spec, ready, within) in planned.services {
             let log = logs.join(format!("{name}.log"));
             let born = to_journal(journal.clone());
-            let service =
-                Service::new(world.clone(), recorder.clone(), &name, spec, ready, within, log, born);
+            let start = (spec, ready, within);
+            let service = Service::new(world.clone(), recorder.clone(), &name, start, log, born);
             services.insert(name, Rc::new(service));
         }
         let reach = Reach { world: world.clone(), port, services: Rc::new(services) };

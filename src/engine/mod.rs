@@ -52,8 +52,15 @@ pub struct Load {
     pub records: mpsc::UnboundedSender<Batch>,
 }
 
-/// What a shard sends once a second; or, in words, why it could not begin.
-pub type Batch = Result<Vec<Record>, String>;
+/// What a shard sends.
+pub enum Batch {
+    /// Once a second.
+    Records(Vec<Record>),
+    /// Why it could not begin, in words.
+    Failed(String),
+    /// The last of all: whatever is still open stays unfinished.
+    Ended,
+}
 
 /// A shard at work.
 pub struct Shard {
@@ -71,10 +78,12 @@ type Next = Reverse<(Micros, usize, u64)>;
 /// world's zero is the start of the load.
 pub async fn run(world: World, load: Load) {
     let records = load.records.clone();
-    if let Err(error) = run_shard(world, load).await {
-        // The reader has gone only when the run is over.
-        let _ = records.send(Err(error));
+    let ended = run_shard(world, load).await;
+    // The reader has gone only when the run is over.
+    if let Err(error) = ended {
+        let _ = records.send(Batch::Failed(error));
     }
+    let _ = records.send(Batch::Ended);
 }
 
 async fn run_shard(world: World, load: Load) -> Result<(), String> {
@@ -259,7 +268,7 @@ impl Shard {
     fn flush(&self, at: Micros, cpu: Option<f64>) {
         let records = self.tally.borrow_mut().flush(at, cpu);
         // The reader has gone only when the run is over.
-        let _ = self.load.records.send(Ok(records));
+        let _ = self.load.records.send(Batch::Records(records));
     }
 }
 

@@ -105,6 +105,9 @@ fn on_link(notes: &mut Notes, written: &chaos_plan::Fault, system: &System<'_>) 
                 format!("write at most `{}`", as_written(latency)),
             );
         }
+        if latency <= Micros::ZERO {
+            notes.add(f.span, "a latency of nothing breaks nothing", "write it like `latency: 250ms`");
+        }
         let direction = f.direction.unwrap_or(Direction::Downstream);
         let spread = if jitter > Micros::ZERO { format!(" ± {jitter}") } else { String::new() };
         let way = match direction {

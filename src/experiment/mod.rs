@@ -401,10 +401,10 @@ impl Default for SandboxOptions {
         SandboxOptions {
             plain: None,
             nodes: 2,
-            workers: 8,
+            workers: 4,
             query_cost: Micros::millis(1),
             row_cost: Micros(20),
-            queue: 1_000,
+            queue: 256,
             create_limit: None,
             rooms: 0,
             start_time: Micros::millis(500),

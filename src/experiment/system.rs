@@ -112,16 +112,17 @@ fn sandbox_options(notes: &mut Notes, written: &profile::Sandbox, flags: &[Strin
         seed: plain.seed.unwrap_or(1),
         queue: plain.queue,
     });
+    let usual = SandboxOptions::default();
     SandboxOptions {
         plain,
         nodes,
-        workers: written.workers.as_ref().map_or(4, |n| n.value),
-        query_cost: written.query_cost.map_or(Micros::MILLISECOND, |d| d.0),
-        row_cost: written.row_cost.map_or(Micros(20), |d| d.0),
-        queue: written.queue.unwrap_or(256),
+        workers: written.workers.as_ref().map_or(usual.workers, |n| n.value),
+        query_cost: written.query_cost.map_or(usual.query_cost, |d| d.0),
+        row_cost: written.row_cost.map_or(usual.row_cost, |d| d.0),
+        queue: written.queue.unwrap_or(usual.queue),
         create_limit: written.create_limit.map(|r| r.0),
-        rooms: written.rooms.unwrap_or(0),
-        start_time: written.start_time.map_or(Micros::millis(500), |d| d.0),
+        rooms: written.rooms.unwrap_or(usual.rooms),
+        start_time: written.start_time.map_or(usual.start_time, |d| d.0),
         flaws,
     }
 }

@@ -5,7 +5,7 @@
 use crate::sample::OpId;
 use crate::timeline::{Cells, Tally, Timeline};
 use crate::units::Micros;
-use crate::verdict::{Judgement, OperationPhase, Phase};
+use crate::verdict::{JudgedObjective, Judgement, OperationPhase, Phase};
 
 /// Points beyond this many are merged: a line has no more pixels.
 const MAX_POINTS: usize = 300;
@@ -77,7 +77,8 @@ pub(super) fn over(timeline: &Timeline, op: OpId, phase: &Phase) -> Tally {
     timeline.tally(op, &cells)
 }
 
-/// Operations to show, the worst first: the one that decided the worst objective, then by what users felt.
+/// Operations to show, the worst first: the one that decided the worst objective (of
+/// those that hold, the one closest to its limit), then by what users felt.
 /// A flow of one operation says nothing that the operation does not.
 pub(super) fn worst_first(timeline: &Timeline, judgement: &Judgement) -> Vec<OpId> {
     let outline = timeline.outline();
@@ -86,8 +87,9 @@ pub(super) fn worst_first(timeline: &Timeline, judgement: &Judgement) -> Vec<OpI
     for (op, o) in timeline.operations().filter(|(_, o)| !o.flow || steps(o.shape) > 1) {
         all.push((op, o.flow));
     }
-    let worst =
-        super::words::worst_first(judgement).into_iter().find(|o| decides(timeline, o.decided.as_deref()));
+    let deciding = judgement.objectives.iter().filter(|o| decides(timeline, o.decided.as_deref()));
+    let nearness = |o: &JudgedObjective| (o.word, o.ratio.unwrap_or(0.0));
+    let worst = deciding.reduce(|a, b| if nearness(b) > nearness(a) { b } else { a });
     let blamed = worst.and_then(|o| o.decided.clone());
     all.sort_by(|a, b| {
         let key = |(op, flow): &(OpId, bool)| {

@@ -1,3 +1,5 @@
+//! What reports must show, whatever they look like.
+
 use std::path::Path;
 
 use super::chart::label::{Anchor, Area, Spot, area};
@@ -54,7 +56,8 @@ fn boxes(svg: &str) -> Vec<(String, Area)> {
             };
             let (text, bold) = (words_of(e), attribute(e, "font-weight").is_some());
             let spot = Spot { x: number(e, "x"), y: number(e, "y"), anchor };
-            let area = area(&text, spot, number(e, "font-size"), bold);
+            let size = attribute(e, "font-size").map_or(11.0, |v| v.parse().expect("a number"));
+            let area = area(&text, spot, size, bold);
             (text, area)
         })
         .collect()
@@ -164,7 +167,7 @@ fn every_number_in_a_picture_is_finite() {
             assert!(values.into_iter().all(|v| v.parse::<f64>().is_ok_and(f64::is_finite)), "{name}");
         }
         let paths = svg.split(" d=\"").skip(1).filter_map(|d| d.split('"').next());
-        let numbers = paths.flat_map(|d| d.split(['M', 'L', 'Z', ' '])).filter(|n| !n.is_empty());
+        let numbers = paths.flat_map(|d| d.split(['M', 'L', 'Z', 'v', ' '])).filter(|n| !n.is_empty());
         assert!(numbers.into_iter().all(|n| n.parse::<f64>().is_ok_and(f64::is_finite)));
     }
 }

@@ -223,14 +223,14 @@ pub(super) fn added(fault: &JudgedFault) -> String {
     added.map_or("–".to_owned(), |added| format!("+{added}"))
 }
 
-/// How long a trigger's harm lasted: `6 s ± 1 s`, `not within the run`, `–`.
+/// How long a trigger's harm lasted: `6 s ± 1 s`, `not seen to end`, `–`.
 pub(super) fn lasted(trigger: &JudgedTrigger, time: Option<Micros>) -> String {
     match time {
         Some(Micros::ZERO) => "none".to_owned(),
         Some(time) if trigger.margin > Micros::ZERO => format!("{time} ± {}", trigger.margin),
         Some(time) => time.to_string(),
         None if trigger.shapes.is_empty() => "–".to_owned(),
-        None => "never ended".to_owned(),
+        None => "not seen to end".to_owned(),
     }
 }
 

@@ -60,13 +60,12 @@ pub struct Service {
 pub type Born = Rc<dyn Fn(&str, ProcessId) -> Result<(), String>>;
 
 impl Service {
+    /// Not started yet. It is started as `spec` says and has `within` to be `ready`.
     pub fn new(
         world: World,
         recorder: Recorder,
         name: &str,
-        spec: Spec,
-        ready: Ready,
-        within: Micros,
+        (spec, ready, within): (Spec, Ready, Micros),
         log: PathBuf,
         born: Born,
     ) -> Service {
@@ -106,11 +105,11 @@ impl Service {
             Body::Child(child) => format!("pid {}", child.id.pid),
             Body::Group { .. } => String::new(),
         };
-        if let Body::Child(child) = &body {
-            if let Err(why) = (self.born)(&self.name, child.id.clone()) {
-                let _ = child.id.signal_group(Signal::KILL);
-                return Err(why);
-            }
+        if let Body::Child(child) = &body
+            && let Err(why) = (self.born)(&self.name, child.id.clone())
+        {
+            let _ = child.id.signal_group(Signal::KILL);
+            return Err(why);
         }
         *self.body.borrow_mut() = Some(Rc::new(body));
         self.tell("started", detail);

@@ -312,8 +312,14 @@ fn too_little_is_inconclusive_and_fail_outranks_everything() {
         ("p99 of 100", rooms(100).objective(p(0.99, s(1.0), RUN)), Word::Inconclusive, 98),
         ("p95 of 100", rooms(100).objective(p(0.95, s(1.0), RUN)), Word::Pass, 0),
         (
-            "a phase without a trigger",
+            "without a trigger the whole run is the baseline",
             rooms(100).objective(p(0.5, s(1.0), PhaseName::Baseline)),
+            Word::Pass,
+            0,
+        ),
+        (
+            "a phase of a trigger that is not there",
+            rooms(100).objective(p(0.5, s(1.0), PhaseName::During("gone".to_owned()))),
             Word::Inconclusive,
             98,
         ),

@@ -103,8 +103,8 @@ impl Bench {
     pub fn keeper(&self) -> i32 {
         let journal = fs::read_to_string(self.run_folder().join("journal.jsonl")).unwrap();
         let lines = journal.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-        let pids = lines.filter_map(|line| line["keeper"]["process"]["pid"].as_i64());
-        pids.last().expect("the journal names the keeper") as i32
+        let mut pids = lines.filter_map(|line| line["keeper"]["process"]["pid"].as_i64());
+        pids.next_back().expect("the journal names the keeper") as i32
     }
 
     /// Waits until the run's history holds all of `words` on one line.

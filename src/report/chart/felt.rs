@@ -126,12 +126,13 @@ fn draw_limit(svg: &mut Svg, frame: &Frame, axis: &Scale, limit: &Limit, placer:
     }
 }
 
-/// The line's name somewhere above or below it, where it hides least.
+/// The line's name where it hides least: p50 rather below its line, the others above.
 fn name_line(svg: &mut Svg, placer: &mut Placer, name: &str, ink: Ink, runs: &[Vec<(f64, f64)>]) {
     let all: Vec<(f64, f64)> = runs.iter().flatten().copied().collect();
     let stride = (all.len() / 24).max(1);
-    let spots: Vec<_> =
-        all.iter().step_by(stride).flat_map(|&(x, y)| [start(x, y - 8.0), start(x, y + 17.0)]).collect();
+    let beside = |dy: f64| all.iter().step_by(stride).map(move |&(x, y)| start(x, y + dy));
+    let (first, then) = if name == "p50" { (17.0, -8.0) } else { (-8.0, 17.0) };
+    let spots: Vec<_> = beside(first).chain(beside(then)).collect();
     let face = Face { size: 12.0, bold: true, ink };
     if let Some(spot) = placer.place(name, face.size, true, &spots) {
         svg.text(spot, face, name);

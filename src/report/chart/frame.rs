@@ -184,16 +184,14 @@ impl Frame {
     pub(super) fn time_axis(&self, svg: &mut Svg, top: f64, bottom: f64, labels: bool) {
         let most = ((self.right - self.left) / 58.0) as usize;
         let step = scale::time_step(self.length, most);
-        let ticks = (0..=self.length.0 / step.0).map(|i| step * i);
-        for tick in ticks {
-            let x = self.at(tick);
-            svg.line((x, top), (x, bottom), svg::GRID, 1.0, "");
-            if labels {
-                let text = short_clock(tick);
-                let over = x + label::width(&text, SMALL, false) / 2.0 > self.width;
-                let y = bottom + 16.5;
-                svg.caption(if over { end(self.width, y) } else { middle(x, y) }, FACE, &text);
-            }
+        let ticks: Vec<Micros> = (0..=self.length.0 / step.0).map(|i| step * i).collect();
+        let xs: Vec<f64> = ticks.iter().map(|&tick| self.at(tick)).collect();
+        svg.verticals(&xs, top, bottom);
+        for (tick, x) in ticks.into_iter().zip(xs).filter(|_| labels) {
+            let text = short_clock(tick);
+            let over = x + label::width(&text, SMALL, false) / 2.0 > self.width;
+            let y = bottom + 16.5;
+            svg.caption(if over { end(self.width, y) } else { middle(x, y) }, FACE, &text);
         }
     }
 

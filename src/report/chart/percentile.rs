@@ -57,7 +57,7 @@ fn draw(page: &mut Markup, name: &str, lines: &[Line], deadline: Micros, narrow:
         }
         for (nine, text) in (0..=last as usize).zip(["0", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"]) {
             let at = x.at(nine as f64);
-            svg.line((at, TOP), (at, bottom), svg::GRID, 1.0, "");
+            svg.verticals(&[at], TOP, bottom);
             svg.caption(middle(at, bottom + 16.5), FACE, text);
         }
         let curves: Vec<Curve> =

@@ -3,6 +3,7 @@
 //! Owns the drawing's elements and the palette. Every shape also has a class, through which the page's
 //! style sheet gives it the colour for a dark background.
 
+use super::SMALL;
 use super::label::{Anchor, Spot};
 use crate::report::html::Markup;
 
@@ -62,7 +63,7 @@ impl Svg {
         draw: impl FnOnce(&mut Svg),
     ) {
         let (w, h) = (n(width), n(height));
-        let view = format!("0 0 {w} {h}");
+        let (view, size) = (format!("0 0 {w} {h}"), n(SMALL));
         let attrs = [
             ("class", if narrow { "chart narrow" } else { "chart wide" }),
             ("width", w.as_str()),
@@ -70,6 +71,7 @@ impl Svg {
             ("viewBox", view.as_str()),
             ("role", "img"),
             ("font-family", "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"),
+            ("font-size", &size),
             ("display", if narrow { "none" } else { "" }),
         ];
         page.el("svg", &attrs, |page| {
@@ -114,6 +116,13 @@ impl Svg {
     pub(super) fn line(&mut self, from: (f64, f64), to: (f64, f64), ink: Ink, width: f64, dash: &str) {
         let d = format!("M{} {}L{} {}", n(from.0), n(from.1), n(to.0), n(to.1));
         self.stroke(&d, ink, width, dash);
+    }
+
+    /// Grid lines from `top` to `bottom` at each x, as one shape.
+    pub(super) fn verticals(&mut self, at: &[f64], top: f64, bottom: f64) {
+        let down = n(bottom - top);
+        let d: String = at.iter().map(|x| format!("M{} {}v{down}", n(*x), n(top))).collect();
+        self.stroke(&d, GRID, 1.0, "");
     }
 
     /// A line through points; lists of one point become a dot.
@@ -179,7 +188,7 @@ impl Svg {
             ("x", &x),
             ("y", &y),
             ("text-anchor", spot.anchor.word()),
-            ("font-size", &size),
+            ("font-size", if face.size == SMALL { "" } else { &size }),
             ("font-weight", if face.bold { "bold" } else { "" }),
             ("fill", face.ink.colour),
             ("stroke", "#ffffff"),
@@ -199,7 +208,7 @@ impl Svg {
             ("x", &x),
             ("y", &y),
             ("text-anchor", spot.anchor.word()),
-            ("font-size", &size),
+            ("font-size", if face.size == SMALL { "" } else { &size }),
             ("font-weight", if face.bold { "bold" } else { "" }),
             ("fill", face.ink.colour),
         ];
@@ -207,9 +216,20 @@ impl Svg {
     }
 }
 
+/// A path through points; those that lie on the straight line between their neighbours are left out.
 fn path(points: &[(f64, f64)]) -> String {
+    let mut kept: Vec<(f64, f64)> = Vec::with_capacity(points.len());
+    for (i, &point) in points.iter().enumerate() {
+        let between = kept.last().zip(points.get(i + 1)).is_some_and(|(&from, &to)| {
+            let along = (to.0 - from.0) * (point.1 - from.1) - (to.1 - from.1) * (point.0 - from.0);
+            from.0 <= point.0 && point.0 <= to.0 && along.abs() < 0.05 * (to.0 - from.0).abs()
+        });
+        if !between {
+            kept.push(point);
+        }
+    }
     let mut d = String::new();
-    for (i, (x, y)) in points.iter().enumerate() {
+    for (i, (x, y)) in kept.iter().enumerate() {
         d.push_str(&format!("{}{} {}", if i == 0 { "M" } else { "L" }, n(*x), n(*y)));
     }
     d

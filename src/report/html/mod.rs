@@ -138,22 +138,39 @@ fn heading(page: &mut Markup, title: &str, beside: &str) {
     });
 }
 
-/// The first as it is, the others folded.
+/// The first as it is, the others folded, each by itself.
 fn first_open(page: &mut Markup, shown: &[Shown], mut each: impl FnMut(&mut Markup, &Shown)) {
-    for (i, shown) in shown.iter().enumerate() {
-        if i == 0 {
-            each(page, shown);
-        } else {
-            page.el("details", &[], |details| {
-                details.el("summary", &[], |summary| {
-                    summary.text(shown.name);
-                    summary.text(" ");
-                    summary.leaf("small", &[], &shown.remark);
-                });
-                each(details, shown);
-            });
-        }
+    shown.iter().take(1).for_each(|first| each(page, first));
+    for shown in shown.iter().skip(1) {
+        page.el("details", &[], |details| {
+            details.el("summary", &[], |summary| named(summary, shown));
+            each(details, shown);
+        });
     }
+}
+
+/// The first as it is, the others folded together.
+fn rest_folded(page: &mut Markup, shown: &[Shown], mut each: impl FnMut(&mut Markup, &Shown)) {
+    shown.iter().take(1).for_each(|first| each(page, first));
+    if shown.len() > 1 {
+        page.el("details", &[], |details| {
+            let names: Vec<&str> = shown[1..].iter().map(|s| s.name).collect();
+            details.el("summary", &[], |summary| {
+                summary.text("The other operations ");
+                summary.leaf("small", &[], &names.join(", "));
+            });
+            for shown in &shown[1..] {
+                details.el("h3", &[], |h3| named(h3, shown));
+                each(details, shown);
+            }
+        });
+    }
+}
+
+fn named(page: &mut Markup, shown: &Shown) {
+    page.text(shown.name);
+    page.text(" ");
+    page.leaf("small", &[], &shown.remark);
 }
 
 fn first_name<'a>(shown: &'a [Shown]) -> &'a str {
@@ -184,7 +201,7 @@ fn rates(page: &mut Markup, timeline: &Timeline, judgement: &Judgement, shown: &
     }
     page.el("section", &[], |page| {
         heading(page, "Rate and errors", first_name(shown));
-        first_open(page, shown, |page, s| chart::rate(page, timeline, judgement, s.name, &s.points));
+        rest_folded(page, shown, |page, s| chart::rate(page, timeline, judgement, s.name, &s.points));
     });
 }
 

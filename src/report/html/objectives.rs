@@ -61,7 +61,9 @@ fn measured(cell: &mut Markup, o: &JudgedObjective) {
     }
     if let Some(interval) = o.interval {
         let [low, high] = [interval.low, interval.high].map(|v| words::value(o.unit, v));
-        beneath.push(format!("95 %: {low} to {high}"));
+        if low != high {
+            beneath.push(format!("95 %: {low} to {high}"));
+        }
     }
     for line in beneath {
         cell.void("br", &[]);

@@ -3,7 +3,7 @@
 //! Owns those two sections of the page.
 
 use super::table::plain;
-use super::{Markup, Shown, first_name, first_open, heading};
+use super::{Markup, Shown, first_name, heading, rest_folded};
 use crate::objective::PhaseName;
 use crate::report::{chart, series, words};
 use crate::timeline::Timeline;
@@ -16,7 +16,7 @@ pub(super) fn percentiles(page: &mut Markup, timeline: &Timeline, judgement: &Ju
     }
     page.el("section", &[], |page| {
         heading(page, "Latency by percentile", first_name(shown));
-        first_open(page, shown, |page, s| {
+        rest_folded(page, shown, |page, s| {
             let lines = lines(timeline, judgement, s);
             chart::percentile(page, s.name, &lines, timeline.deadline(s.op));
         });
@@ -58,13 +58,15 @@ pub(super) fn section(page: &mut Markup, judgement: &Judgement) {
             ("max", true),
             ("p99 of successes", true),
         ];
-        let mut rows: Vec<(Option<&OperationTable>, &OperationPhase)> = Vec::new();
+        let mut rows: Vec<(bool, &OperationTable, &OperationPhase)> = Vec::new();
         for op in words::operations(judgement) {
-            rows.extend(op.phases.iter().enumerate().map(|(i, p)| ((i == 0).then_some(op), p)));
+            rows.extend(op.phases.iter().enumerate().map(|(i, p)| (i == 0, op, p)));
         }
-        plain(page, &columns, &rows, |row, (op, p)| {
+        plain(page, &columns, &rows, |row, (first, op, p)| {
             row.cell("", |cell| {
-                let Some(op) = op else { return };
+                if !first {
+                    return;
+                }
                 cell.leaf("b", &[], &op.name);
                 if op.flow {
                     cell.text(" (flow)");
@@ -74,7 +76,8 @@ pub(super) fn section(page: &mut Markup, judgement: &Judgement) {
             row.text(&grouped(p.n));
             row.text(&words::plain(p.rate));
             row.text(&words::percent(p.bad));
-            row.text(&p.amplification.map_or("–".to_owned(), |a| format!("{a:.2}")));
+            let attempts = p.amplification.filter(|_| !op.flow);
+            row.text(&attempts.map_or("–".to_owned(), |a| format!("{a:.2}")));
             for quantity in [p.p50, p.p90, p.p99, p.p999, p.max] {
                 row.text(&shown(quantity));
             }

@@ -1,0 +1,10 @@
+//! Whole runs in virtual time, each proven against what must come out of it.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod faults;
+mod flows;
+mod guards;
+mod rig;
+mod scripted;
+mod shipped;

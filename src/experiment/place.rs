@@ -43,8 +43,9 @@ impl Url {
                 return refuse(format!("`{scheme}://` is not in this build"), "it begins with `http://`");
             }
             None => {
-                let help = format!("write `sandbox`, or a URL: `http://{text}`");
-                return refuse(format!("`{text}` is no target"), help);
+                let place = text.rsplit('@').next().unwrap_or(text);
+                let help = format!("write `sandbox`, or a URL: `http://{place}`");
+                return refuse(format!("`{place}` is no target"), help);
             }
         };
         let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));

@@ -23,6 +23,9 @@ pub use stream::{Listener, Stream};
 
 use crate::units::Micros;
 
+/// Connections that wait to be accepted, as far as the system allows. With tokio's 128 a link or a paused
+/// sandbox soon loses handshakes, and clients see a second more of delay than there is.
+const BACKLOG: u32 = 4096;
 /// 2000-01-01T00:00:00Z in microseconds since 1970: where virtual wall time begins.
 const VIRTUAL_EPOCH: i64 = 946_684_800_000_000;
 
@@ -149,7 +152,15 @@ impl World {
     /// Listens on `address`; port 0 finds a free one.
     pub async fn listen(&self, address: SocketAddr) -> io::Result<Listener> {
         match &self.kind {
-            Kind::Real(_) => Ok(Listener::Tcp(tokio::net::TcpListener::bind(address).await?)),
+            Kind::Real(_) => {
+                let socket = match address {
+                    SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
+                    SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
+                };
+                socket.set_reuseaddr(true)?;
+                socket.bind(address)?;
+                Ok(Listener::Tcp(socket.listen(BACKLOG)?))
+            }
             Kind::Virtual { network, .. } => network.listen(address).map(Listener::Pipe),
         }
     }

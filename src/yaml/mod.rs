@@ -163,11 +163,16 @@ fn find_secrets<'t>(
     }
 }
 
-/// `user:password@` of a URL is a secret wherever it stands.
+/// `user:password@` of a URL is a secret wherever it stands, also where the URL is written wrongly.
 fn hide_user_info(span: Span, text: &str, secrets: &mut Vec<String>, masked: &mut [u8]) {
     let user_info = |text: &str| -> Option<(usize, usize)> {
-        let start = text.find("://")? + 3;
-        let end = text[start..].find(['/', '?', '#']).map_or(text.len(), |n| start + n);
+        let start = match text.find("://") {
+            Some(scheme) => scheme + 3,
+            None if text.contains([' ', '{', '\n']) || !text.split_once('@')?.0.contains(':') => return None,
+            None => 0,
+        };
+        let end = if start == 0 { None } else { text[start..].find(['/', '?', '#']) };
+        let end = end.map_or(text.len(), |n| start + n);
         Some((start, start + text[start..end].rfind('@')?))
     };
     if let Some((start, end)) = user_info(text) {

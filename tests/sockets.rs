@@ -1,0 +1,247 @@
+//! The engine, the judge and the shipped files on real sockets. S1 is the one two-sided test on sockets, and
+//! runs while nothing else of this file does.
+#![allow(clippy::disallowed_methods, reason = "tests on real processes live in real time")]
+
+mod support;
+
+use std::process::Command;
+use std::sync::RwLock;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use support::http::Server;
+use support::{Bench, code_and_text, root, secs};
+
+/// S1 takes it for writing: two cores are few.
+static CORES: RwLock<()> = RwLock::new(());
+
+fn outcome(mut command: Command) -> (i32, String) {
+    code_and_text(&command.output().unwrap())
+}
+
+/// What was measured for the objective that begins so, in seconds.
+fn measured(verdict: &Value, beginning: &str) -> f64 {
+    let objectives = verdict["objectives"].as_array().unwrap();
+    let found = objectives.iter().find(|o| o["text"].as_str().unwrap().starts_with(beginning));
+    found.unwrap_or_else(|| panic!("no objective {beginning}"))["measured"].as_f64().unwrap() / 1e6
+}
+
+/// The plain server with 1 ms of service, stopped for 2 s in 60 s.
+fn stalled(bench: &Bench, arrival: &str) -> (Value, String) {
+    let profile = format!(
+        "target: {{ sandbox: {{ start_time: 10ms, plain: {{ service: 1ms }} }} }}\nduration: 61s\nshapes:\n  load:\n    \
+         arrival: {arrival}\n    timeout: 10s\n    probes: false\n    flow: [{{ get: /job, as: job }}]\n\
+         objectives: [\"p99(job) < 60s\", \"p97(job) < 60s\", \"p50(job) < 60s\", \"p99(job) < 59s during baseline\"]\n"
+    );
+    let profile = bench.file("s1.yaml", &profile);
+    let plan = bench.file(
+        "stall.yaml",
+        "judge: { warmup: 1s, baseline: 5s, windows: 5, stretch: 2s, stretch_windows: 2 }\n\
+         timeline:\n  - { name: stall, at: 30s, for: 2s, pause: { service: plain } }\n",
+    );
+    let (_, said) = outcome(bench.run(&profile, Some(&plan)));
+    (bench.verdict(), said)
+}
+
+/// Whether the machine left the measurement in peace: squall itself was in time, and without a fault the
+/// service took what it takes.
+fn undisturbed(verdict: &Value) -> bool {
+    let quiet = measured(verdict, "p99(job) < 59s") < 0.01;
+    let sound = verdict["generator"]["sound"].as_bool().expect("the verdict says whether squall was sound");
+    println!("S1: generator sound: {sound}, quiet without a fault: {quiet}");
+    sound && quiet
+}
+
+/// VERDICTS.md 4: q = S - (1 - rho)(1 - q) T + s. Measured again, twice at most, if the machine was busy
+/// with something else: what came out then says nothing. Connections are capped at 64, far more than it takes
+/// to keep the server busy: to accept the 400 that would pile up costs the unoptimised server 20 ms.
+#[test]
+fn s1_a_stall_shows_in_full_in_an_open_loop_on_sockets() {
+    let _alone = CORES.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+    for attempt in 1..=3 {
+        let bench = Bench::new("s1");
+        let (verdict, said) = stalled(&bench, "{ constant: { rate: 200/s } }\n    connections: 64");
+        let mut off = Vec::new();
+        for (quantile, expected) in [("p99", 1.521), ("p97", 0.561)] {
+            let measured = measured(&verdict, quantile);
+            println!("S1 {quantile}: {measured:.3} s, expected {expected:.3} s");
+            if (measured / expected - 1.0).abs() >= 0.02 {
+                off.push(format!("{quantile} {measured:.3} s instead of {expected:.3} s"));
+            }
+        }
+        if off.is_empty() {
+            return;
+        }
+        assert!(!undisturbed(&verdict) && attempt < 3, "{off:?}: {said}");
+    }
+}
+
+#[test]
+fn with_one_connection_the_wait_for_it_counts_as_response_and_not_as_service() {
+    let _shared = CORES.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let bench = Bench::new("pool");
+    let (verdict, said) = stalled(&bench, "{ constant: { rate: 200/s } }\n    connections: 1");
+    assert!(measured(&verdict, "p99") >= 1.49, "{said}");
+    let services = services_of(&bench);
+    let p99 = services.quantile(0.99).unwrap();
+    println!("one connection: response p99 {:.3} s, service p99 {p99}", measured(&verdict, "p99"));
+    assert!(p99.0 < 5_000, "service p99 {p99}: {said}");
+}
+
+/// Service times of the requests, warm-up left out, from the history.
+fn services_of(bench: &Bench) -> squall::histogram::Hist {
+    let history = std::fs::read_to_string(bench.run_folder().join("history.jsonl")).unwrap();
+    let records = history.lines().map(|line| serde_json::from_str(line).unwrap());
+    let mut all = squall::histogram::Hist::default();
+    for record in records {
+        match record {
+            squall::record::Record::Done(done) if done.cell > 0 => all.merge(&done.service),
+            _ => {}
+        }
+    }
+    all
+}
+
+#[test]
+fn a_closed_loop_shows_the_service_time_and_squall_says_why() {
+    let _shared = CORES.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let bench = Bench::new("closed");
+    let (verdict, said) = stalled(&bench, "{ closed: { users: 100 } }");
+    let p99 = measured(&verdict, "p99");
+    println!("closed loop of 100: p50 {:.3} s, p99 {p99:.3} s", measured(&verdict, "p50"));
+    assert!(p99 < 1.0, "the stall is hidden: {said}");
+    assert!(said.contains("closed loop") || verdict.to_string().contains("closed loop"), "{said}");
+}
+
+/// A target that answers at once, whatever happens to squall.
+fn frozen(length: Duration) {
+    let _shared = CORES.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let (bench, server) = (Bench::new("frozen"), Server::fine());
+    let profile = format!(
+        "target: {}\nduration: 20s\nshapes:\n  load:\n    arrival: {{ constant: {{ rate: 100/s }} }}\n    timeout: 1s\n    \
+         flow: [{{ get: /look, as: look }}]\nobjectives: [\"p99(look) < 250ms\", \"errors < 0.5%\"]\n",
+        server.url()
+    );
+    let profile = bench.file("load.yaml", &profile);
+    let mut squall = bench.start(bench.run(&profile, None));
+    bench.wait_for_history(&["\"second\":12,"]);
+    squall.signal(Signal::STOP);
+    // Not a wait for anything: this is how long squall is frozen.
+    std::thread::sleep(length);
+    squall.signal(Signal::CONT);
+    let code = squall.end(secs(60)).code();
+    let said = squall.said();
+    assert!(matches!(code, Some(0 | 97)), "never FAIL: {said}");
+    let verdict = bench.verdict();
+    let generator = verdict["summary"]["generator"].to_string();
+    println!("frozen for {length:?}: exit {code:?}, {generator}");
+    assert!(generator.contains("late") || generator.contains("unsound"), "who was late: {generator}\n{said}");
+}
+
+#[test]
+fn a_healthy_target_is_not_blamed_when_squall_is_frozen_for_half_a_second() {
+    frozen(Duration::from_millis(500));
+}
+
+#[test]
+fn a_healthy_target_is_not_blamed_when_squall_is_frozen_for_five_seconds() {
+    frozen(secs(5));
+}
+
+/// A shipped file with the numbers of its timeline made shorter; `swaps` are checked to be there.
+fn shorter(bench: &Bench, file: &str, swaps: &[(&str, &str)]) -> std::path::PathBuf {
+    let mut text = std::fs::read_to_string(root().join(file)).unwrap();
+    for (long, short) in swaps {
+        assert!(text.contains(long), "{file} has no `{long}` any more: the test's short form is out of date");
+        text = text.replace(long, short);
+    }
+    bench.file(file.rsplit('/').next().unwrap(), &text)
+}
+
+/// The times of the sandbox's plans: a baseline of 9 s instead of 25 s.
+const JUDGE: (&str, &str) = (
+    "judge: { warmup: 5s, baseline: 25s, windows: 10, stretch: 10s, stretch_windows: 5 }",
+    "judge: { warmup: 2s, baseline: 9s, windows: 4, stretch: 4s, stretch_windows: 2 }",
+);
+
+/// Passes, at the third time at the latest: a machine that is busy with something else makes a healthy
+/// service slow, and the recovery that the plans ask for is measured against a few seconds of baseline.
+fn passes(profile: &str, profile_swaps: &[(&str, &str)], chaos: Option<(&str, &[(&str, &str)])>) {
+    let _shared = CORES.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+    for attempt in 1..=3 {
+        let bench = Bench::new("shipped");
+        let profile_file = shorter(&bench, profile, profile_swaps);
+        let plan = chaos.map(|(file, swaps)| shorter(&bench, file, swaps));
+        let (code, said) = outcome(bench.run(&profile_file, plan.as_deref()));
+        let chaos = chaos.map_or("nothing", |(file, _)| file);
+        println!("{profile} x {chaos}: exit {code} at attempt {attempt}");
+        if code == 0 {
+            return;
+        }
+        assert!(matches!(code, 97..=99) && attempt < 3, "{profile} x {chaos}: {code}: {said}");
+    }
+}
+
+/// Shorter, and with more traffic, so that quantiles still have their bounds.
+const SHORT_MIX: &[(&str, &str)] = &[
+    ("duration: 90s", "duration: 32s"),
+    ("from: 0, to: 499", "from: 0, to: 99"),
+    ("times: 500", "times: 100"),
+    ("rate: 40/s", "rate: 60/s"),
+    ("rate: 20/s", "rate: 60/s"),
+    ("rate: 10/s", "rate: 30/s"),
+];
+
+#[test]
+fn steady_mix_passes_while_the_store_is_slow() {
+    let swaps = [
+        ("warmup: 5s", "warmup: 2s"),
+        ("baseline: 25s", "baseline: 9s"),
+        ("windows: 10", "windows: 4"),
+        ("stretch: 10s", "stretch: 4s"),
+        ("stretch_windows: 5", "stretch_windows: 2"),
+        ("at: 33s", "at: 14s"),
+        ("for: 20s", "for: 5s"),
+    ];
+    passes("profiles/steady-mix.yaml", SHORT_MIX, Some(("chaos/store-latency.yaml", &swaps)));
+}
+
+#[test]
+fn steady_mix_passes_while_nodes_are_killed_and_restarted() {
+    let swaps = [
+        JUDGE,
+        ("at: 33s", "at: 14s"),
+        ("for: 5s", "for: 2s"),
+        ("at: 62s", "at: 26s"),
+        ("restart: { service: api-2 }", "restart: { service: api-2 }\n    settle: 3s"),
+    ];
+    let longer: Vec<_> = SHORT_MIX[1..].iter().copied().chain([("duration: 90s", "duration: 40s")]).collect();
+    passes("profiles/steady-mix.yaml", &longer, Some(("chaos/node-restart.yaml", &swaps)));
+}
+
+#[test]
+fn steady_mix_passes_when_the_store_fails_over() {
+    let swaps = [JUDGE, ("at: 33s", "at: 14s"), ("outage: 4s", "outage: 1500ms")];
+    // The outage itself is what the plan is about: users notice, and the whole run is not judged for it.
+    let swapped: Vec<_> =
+        SHORT_MIX.iter().copied().chain([("- errors < 1%\n", "- errors < 1% during baseline\n")]).collect();
+    passes("profiles/steady-mix.yaml", &swapped, Some(("chaos/store-failover.yaml", &swaps)));
+}
+
+#[test]
+fn room_creation_bursts_pass_on_a_healthy_sandbox() {
+    passes("profiles/room-creation-burst.yaml", &[("duration: 90s", "duration: 31s")], None);
+}
+
+#[test]
+fn a_list_passes_as_long_as_it_has_pages() {
+    let swaps = [
+        ("duration: 90s", "duration: 32s"),
+        ("start: 75s", "start: 20s"),
+        ("for: 12s", "for: 6s"),
+        ("rooms: 2000", "rooms: 500"),
+    ];
+    passes("profiles/unbounded-list.yaml", &swaps, None);
+}

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use squall::client::RunFacts;
-use squall::engine::{self, Load, Share};
+use squall::engine::{self, Batch, Load, Share};
 use squall::experiment::{Experiment, HttpTarget};
 use squall::http::{Reply, serve};
 use squall::record::{End, Header, How, Record, VERSION};
@@ -116,9 +116,13 @@ async fn load(
         world.spawn(engine::run(world.clone(), load));
     }
     drop(tell);
-    let mut records = Vec::new();
-    while let Some(batch) = told.recv().await {
-        records.extend(batch.unwrap());
+    let (mut records, mut ended) = (Vec::new(), 0);
+    while ended < shards {
+        match told.recv().await.expect("a shard ends with `Ended`") {
+            Batch::Records(batch) => records.extend(batch),
+            Batch::Failed(why) => panic!("{why}"),
+            Batch::Ended => ended += 1,
+        }
     }
     records
 }

@@ -58,7 +58,7 @@ impl Bench {
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command.env(MARK, &self.mark).stdin(Stdio::null()).current_dir(root());
-        command.env_remove("SQUALL_ALLOW_TARGET");
+        command.env_remove("SQUALL_ALLOW_TARGET").env("TMPDIR", &self.folder);
         command
     }
 

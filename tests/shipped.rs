@@ -23,7 +23,7 @@ fn yaml_files(folder: &str) -> Vec<PathBuf> {
 
 fn environment() -> BTreeMap<String, String> {
     let pairs =
-        [("SQUALL_LIVEKIT_KEY", "0123456789abcdef0123456789abcdef"), ("SQUALL_LIVEKIT_DIR", "/tmp/livekit")];
+        [("SQUALL_LIVEKIT_KEY", "0123456789abcdef0123456789abcdef"), ("SQUALL_LIVEKIT_DIR", "livekit")];
     pairs.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
 }
 

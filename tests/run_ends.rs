@@ -98,6 +98,7 @@ fn an_unreachable_target_ends_with_104_and_the_next_step() {
     let (code, said) = outcome(bench.run(&file, None));
     assert_eq!(code, 104, "{said}");
     says(&said, &[&nobody.to_string(), "cannot be reached", "connection refused", "--target"]);
+    assert!(!bench.has_run(), "a run that never began leaves no folder");
 }
 
 #[test]

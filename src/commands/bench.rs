@@ -111,7 +111,7 @@ fn experiment(args: &cli::BenchClient) -> Result<Experiment, String> {
         (None, None) => return Err("error: give --connections or --rate".to_owned()),
     };
     let text = format!(
-        "target: {}\nduration: {}\nshapes:\n  bench:\n    arrival: {arrival}\n    timeout: 5s\n    flow:\n      \
+        "target: {}\nduration: {}\nshapes:\n  bench:\n    arrival: {arrival}\n    timeout: 5s\n    probes: false\n    flow:\n      \
          - get: /\n        as: request\nobjectives: []\n",
         args.url, args.length
     );

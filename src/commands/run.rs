@@ -97,8 +97,7 @@ fn in_virtual_time(
     let experiment = experiment.clone();
     run_virtual(|world| async move {
         let recorder = Recorder::new(world.clone(), Box::new(history));
-        let ended =
-            conduct(world, experiment, setting, recorder, &mut |fold, now| progress.update(fold, now)).await;
+        let ended = conduct(world, experiment, setting, recorder, &mut progress).await;
         progress.finish();
         ended
     })
@@ -127,8 +126,7 @@ fn in_real_time(
             host: host(),
         };
         let recorder = Recorder::new(world.clone(), Box::new(history));
-        let ended =
-            conduct(world, experiment, setting, recorder, &mut |fold, now| progress.update(fold, now)).await;
+        let ended = conduct(world, experiment, setting, recorder, &mut progress).await;
         progress.finish();
         ended
     })
@@ -173,6 +171,9 @@ fn finish(ended: Ended, folder: &Path, outputs: &Outputs) -> Result<u8, u8> {
     if let Some((_, why)) = &failure {
         error(&format!("error: {why}"));
     }
+    if matches!(ended, Err(Failure::Configuration(_))) && discard(folder) {
+        return Ok(exit::BAD_CONFIGURATION);
+    }
     let reported = report::report(folder, outputs);
     match (failure, ended, reported) {
         (Some((code, _)), _, _) => Ok(code),
@@ -184,4 +185,17 @@ fn finish(ended: Ended, folder: &Path, outputs: &Outputs) -> Result<u8, u8> {
             Ok(exit::RUNTIME_ERROR)
         }
     }
+}
+
+/// Takes the folder of a run that never began away, unless a service left word there why it did not start.
+fn discard(folder: &Path) -> bool {
+    let is_empty = |path: &Path| fs::metadata(path).map_or(true, |file| file.len() == 0);
+    let began = !is_empty(&folder.join("history.jsonl"));
+    let logs = fs::read_dir(folder.join("services")).into_iter().flatten().flatten();
+    let silent = logs.map(|log| log.path()).all(|log| is_empty(&log));
+    if !began && silent {
+        // What cannot be removed is in nobody's way.
+        let _ = fs::remove_dir_all(folder);
+    }
+    !began
 }

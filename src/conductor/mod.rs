@@ -19,11 +19,11 @@ pub use system::{Files, System, journal_of};
 use crate::chaos::{Controller, Reach};
 use crate::client::RunFacts;
 use crate::engine::{self, Batch, Load, Share};
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, requests};
 use crate::record::{End, Header, How, Record, SetupEvent};
 use crate::recorder::Recorder;
 use crate::timeline::Timeline;
-use crate::units::Micros;
+use crate::units::{Micros, grouped};
 use crate::world::{Origin, World};
 use rules::Rules;
 use script::{Script, ScriptError};
@@ -71,13 +71,27 @@ pub struct Outcome {
     pub not_undone: bool,
 }
 
-/// Conducts one run. `watch` sees the fold once a second.
+/// Who looks on while a run goes on.
+pub trait Watch {
+    /// What happens before the load begins and after it has ended.
+    fn stage(&mut self, what: &str);
+    /// The fold, once a second while the load runs.
+    fn look(&mut self, fold: &Timeline, now: Micros);
+}
+
+/// Nobody looks on.
+impl Watch for () {
+    fn stage(&mut self, _: &str) {}
+    fn look(&mut self, _: &Timeline, _: Micros) {}
+}
+
+/// Conducts one run.
 pub async fn conduct(
     world: World,
     experiment: Arc<Experiment>,
     setting: Setting,
     recorder: Recorder,
-    watch: &mut dyn FnMut(&Timeline, Micros),
+    watch: &mut dyn Watch,
 ) -> Result<Outcome, Failure> {
     let mut interrupts = setting.interrupts.clone();
     let asked = async move {
@@ -86,6 +100,10 @@ pub async fn conduct(
             std::future::pending::<()>().await;
         }
     };
+    let services = system::to_start(&experiment);
+    if !services.is_empty() {
+        watch.stage(&format!("starting {}", services.join(", ")));
+    }
     let system = System::start(&world, &experiment, &recorder, setting.files.as_ref(), asked).await?;
     let run = Run { world, experiment, setting, recorder, system };
     let result = run.conduct(watch).await;
@@ -102,7 +120,11 @@ struct Run {
 }
 
 impl Run {
-    async fn conduct(&self, watch: &mut dyn FnMut(&Timeline, Micros)) -> Result<Outcome, Failure> {
+    async fn conduct(&self, watch: &mut dyn Watch) -> Result<Outcome, Failure> {
+        let setup = &self.experiment.setup.steps;
+        if !setup.is_empty() {
+            watch.stage(&format!("setup: {} requests", grouped(requests(setup).round() as u64)));
+        }
         let facts = match self.set_up().await {
             Ok(facts) => facts,
             Err(failure) => {
@@ -116,6 +138,9 @@ impl Run {
         let zero = self.world.now() + HEAD_START;
         self.begin(zero);
         let outcome = self.load(self.world.rebased(zero), &facts, watch).await;
+        if !self.experiment.teardown.steps.is_empty() {
+            watch.stage("teardown");
+        }
         self.tear_down(facts).await;
         match outcome {
             Ok((outcome, detail)) => {
@@ -205,7 +230,7 @@ impl Run {
         &self,
         world: World,
         facts: &Arc<RunFacts>,
-        watch: &mut dyn FnMut(&Timeline, Micros),
+        watch: &mut dyn Watch,
     ) -> Result<(Outcome, String), Failure> {
         let (stop, stopped) = watch::channel(false);
         let (heal, healed) = watch::channel(false);
@@ -234,7 +259,7 @@ impl Run {
         records: &mut mpsc::UnboundedReceiver<Batch>,
         stop: &watch::Sender<bool>,
         heal: &watch::Sender<bool>,
-        watch: &mut dyn FnMut(&Timeline, Micros),
+        watch: &mut dyn Watch,
     ) -> (How, String) {
         let mut rules = Rules::new(&self.experiment.outline);
         let mut interrupts = self.setting.interrupts.clone();
@@ -274,7 +299,7 @@ impl Run {
                     let now = world.now();
                     tick = (tick + Micros::SECOND).max(now);
                     let decided = self.recorder.timeline().and_then(|fold| {
-                        watch(&fold, now);
+                        watch.look(&fold, now);
                         rules.look(&fold, now)
                     });
                     if self.recorder.has_failed() && ended.0 == How::Complete {

@@ -153,6 +153,16 @@ impl System {
     }
 }
 
+/// The names of the services that squall will start.
+pub(super) fn to_start(experiment: &Experiment) -> Vec<String> {
+    let ours = match &experiment.target.place {
+        Place::Sandbox(options) => sandbox::names(options),
+        Place::Http(_) => Vec::new(),
+    };
+    let declared = experiment.services.iter().filter(|service| service.command.is_some());
+    ours.into_iter().chain(declared.map(|service| service.name.clone())).collect()
+}
+
 /// Every process that squall starts is in the journal as soon as it is there, restarted ones too.
 fn to_journal(journal: Rc<Journal>) -> Born {
     Rc::new(move |service, process| {

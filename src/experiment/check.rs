@@ -5,7 +5,7 @@ use crate::diagnose::Span;
 use crate::experiment::Fault;
 use crate::experiment::fault::Planned;
 use crate::experiment::notes::{Notes, written};
-use crate::objective::{Metric, Objective, PhaseName};
+use crate::objective::{Comparison, Metric, Objective, PhaseName};
 use crate::outline::{JudgeSettings, Outline};
 use crate::units::Micros;
 
@@ -49,11 +49,11 @@ fn excludes(a: &Planned, b: &Planned) -> bool {
         && (same_kind || cut(&a.fault) || cut(&b.fault) || process(&a.fault) && process(&b.fault))
 }
 
-/// A trigger with all its times.
+/// A trigger with its planned times.
 struct Trigger<'o> {
     name: &'o str,
     first: Micros,
-    /// When it has gone for the last time, as planned.
+    /// When it is over; a process that has to start again takes longer.
     clear: Micros,
     one_shot: bool,
     settle: Micros,
@@ -88,26 +88,85 @@ pub(super) fn largest_deadline(outline: &Outline) -> Micros {
     outline.operations.iter().filter(|o| !o.flow).map(|o| o.deadline).max().unwrap_or(Micros::ZERO)
 }
 
-/// The length that the load needs before this objective can be judged.
-pub(super) fn needed(outline: &Outline, objective: &Objective) -> Micros {
-    let judge = &outline.judge;
-    let all = triggers_of(outline);
-    let of = |name: &str| all.iter().filter(|t| t.name == name).map(|t| after(t, judge, outline.cell)).max();
-    let any = || all.iter().map(|t| t.clear + stretch(judge, outline.cell)).max();
-    let phase = match &objective.phase {
-        PhaseName::After(trigger) => of(trigger),
-        PhaseName::During(trigger) => all.iter().filter(|t| t.name == trigger).map(|t| during(t)).max(),
-        _ => None,
-    };
-    let recovers = match (&objective.metric, &objective.selector) {
-        (Metric::Outage | Metric::Recovery, Some(trigger)) => {
-            all.iter().filter(|t| t.name == trigger).map(|t| t.clear + stretch(judge, outline.cell)).max()
+/// What an objective waits for, and until when.
+struct Wait<'t> {
+    /// When it can be judged.
+    until: Micros,
+    /// What takes that long, for people.
+    because: String,
+    /// The next trigger, if that comes before the load ends: what it does is not this one's doing.
+    next: Option<&'t Trigger<'t>>,
+}
+
+/// The wait that does not fit into the run, if one does not.
+fn too_long<'t>(outline: &Outline, all: &'t [Trigger<'t>], objective: &Objective) -> Option<Wait<'t>> {
+    let wait = |until, because, next| Wait { until, because, next };
+    let ends = |w: &Wait<'_>| w.next.map_or(outline.duration, |t| t.first);
+    let window = objective.window.unwrap_or(Micros::ZERO);
+    let shortest = outline.judge.warmup + window.max(outline.cell);
+    let whole = wait(shortest, format!("the warm-up and what is judged take until {shortest}"), None);
+    let named = |name: &String| all.iter().filter(|t| t.name == *name).collect::<Vec<_>>();
+    let lacking = |w: Wait<'t>| (w.until > ends(&w)).then_some(w);
+    let of_triggers = match (&objective.metric, &objective.phase) {
+        // The worst counts, so every one must be seen to its end.
+        (Metric::Outage | Metric::Recovery, _) => all
+            .iter()
+            .filter(|t| objective.selector.as_deref().is_none_or(|name| t.name == name))
+            .find_map(|t| lacking(return_of(outline, all, t, objective))),
+        // Repeats are merged: it is enough that one leaves something to judge.
+        (_, PhaseName::After(name)) => {
+            let waits = named(name).into_iter().map(|t| lacking(after(outline, all, t)));
+            waits.collect::<Option<Vec<_>>>().and_then(|lacks| lacks.into_iter().next_back())
         }
-        (Metric::Outage | Metric::Recovery, None) => any(),
+        (_, PhaseName::During(name)) => {
+            let last =
+                named(name).iter().map(|t| if t.one_shot { t.clear + t.settle } else { t.clear }).max();
+            last.and_then(|until| lacking(wait(until, format!("`{name}` is over at {until}"), None)))
+        }
         _ => None,
     };
-    let window = objective.window.unwrap_or(Micros::ZERO) + judge.warmup;
-    phase.max(recovers).unwrap_or(judge.warmup + outline.cell).max(window)
+    of_triggers.or_else(|| lacking(whole))
+}
+
+/// To tell that a trigger's harm is shorter than the limit takes the limit, and a stretch of being well
+/// again after it; a cell on top, because windows begin at whole cells.
+fn return_of<'t>(
+    outline: &Outline,
+    all: &'t [Trigger<'t>],
+    trigger: &Trigger<'t>,
+    objective: &Objective,
+) -> Wait<'t> {
+    let bounded = matches!(objective.comparison, Comparison::Below | Comparison::AtMost | Comparison::Equal);
+    let limit = if bounded { Micros(objective.value.round() as i64) } else { Micros::ZERO };
+    let (from, since) = match objective.metric {
+        Metric::Outage => (trigger.first, "begins"),
+        _ => (trigger.clear, "is over"),
+    };
+    let well = stretch(&outline.judge, outline.cell);
+    let until = (from + limit).max(trigger.clear) + well + outline.cell;
+    let because = format!(
+        "`{}` {since} at {from}, and {limit} later it takes {well} of being well again to be sure",
+        trigger.name
+    );
+    Wait { until, because, next: next_after(all, trigger, outline.duration) }
+}
+
+fn after<'t>(outline: &Outline, all: &'t [Trigger<'t>], trigger: &Trigger<'t>) -> Wait<'t> {
+    let well = stretch(&outline.judge, outline.cell);
+    let wait = if trigger.one_shot { trigger.settle.max(well) } else { Micros::ZERO };
+    let begins = trigger.clear + wait;
+    let because = format!("`after {}` begins at {begins} at the earliest", trigger.name);
+    Wait { until: begins + outline.cell, because, next: next_after(all, trigger, outline.duration) }
+}
+
+/// As the judge sees it: the first trigger that begins when this one is over.
+fn next_after<'t>(
+    all: &'t [Trigger<'t>],
+    trigger: &Trigger<'t>,
+    duration: Micros,
+) -> Option<&'t Trigger<'t>> {
+    let later = all.iter().filter(|t| t.first > trigger.first && t.first >= trigger.clear);
+    later.filter(|t| t.first < duration).min_by_key(|t| t.first)
 }
 
 /// How long it must be well again: the stretch, or so many windows of at least one cell.
@@ -115,23 +174,20 @@ fn stretch(judge: &JudgeSettings, cell: Micros) -> Micros {
     judge.stretch.max(cell * i64::from(judge.stretch_windows))
 }
 
-fn after(trigger: &Trigger<'_>, judge: &JudgeSettings, cell: Micros) -> Micros {
-    let wait = if trigger.one_shot { trigger.settle.max(stretch(judge, cell)) } else { Micros::ZERO };
-    trigger.clear + wait + cell
-}
-
-fn during(trigger: &Trigger<'_>) -> Micros {
-    if trigger.one_shot { trigger.clear + trigger.settle } else { trigger.clear }
-}
-
-/// Triggers from the outline: faults by their names, and shapes that are triggers.
-fn triggers_of(outline: &Outline) -> Vec<Trigger<'_>> {
-    let faults = outline.faults.iter().map(|f| Trigger {
-        name: &f.trigger,
-        first: f.at,
-        clear: f.at + f.length.unwrap_or(Micros::ZERO),
-        one_shot: f.length.is_none(),
-        settle: f.settle,
+/// Triggers as planned: faults by their names, and shapes that are triggers.
+fn triggers_of<'p>(outline: &'p Outline, timeline: &'p [Planned]) -> Vec<Trigger<'p>> {
+    let faults = timeline.iter().map(|planned| {
+        let lasts = match &planned.fault {
+            Fault::Failover { outage, .. } => *outage,
+            _ => planned.outline.length.unwrap_or(Micros::ZERO),
+        };
+        Trigger {
+            name: &planned.outline.trigger,
+            first: planned.outline.at,
+            clear: planned.outline.at + lasts,
+            one_shot: planned.outline.length.is_none(),
+            settle: planned.outline.settle,
+        }
     });
     let shapes = outline.shapes.iter().filter(|s| s.trigger).map(|s| Trigger {
         name: &s.name,
@@ -144,15 +200,30 @@ fn triggers_of(outline: &Outline) -> Vec<Trigger<'_>> {
 }
 
 /// The first injection of all.
-pub(super) fn first_trigger(outline: &Outline) -> Option<Micros> {
-    triggers_of(outline).iter().map(|t| t.first).min()
+pub(super) fn first_trigger(outline: &Outline, timeline: &[Planned]) -> Option<Micros> {
+    triggers_of(outline, timeline).iter().map(|t| t.first).min()
 }
 
-/// Refuses an objective that ends later than the load.
-pub(super) fn judgeable(notes: &mut Notes, outline: &Outline, objective: &Objective, span: Span) {
-    let needed = needed(outline, objective);
-    if needed > outline.duration {
-        let message = format!("the load ends at {} before this can be judged", outline.duration);
-        notes.add(span, message, format!("raise `duration` to {} or more", written(needed)));
-    }
+/// Refuses an objective that the run leaves no time to judge.
+pub(super) fn judgeable(
+    notes: &mut Notes,
+    outline: &Outline,
+    timeline: &[Planned],
+    objective: &Objective,
+    span: Span,
+) {
+    let all = triggers_of(outline, timeline);
+    let Some(wait) = too_long(outline, &all, objective) else { return };
+    let needed = written(wait.until);
+    let (ends, help) = match wait.next {
+        None => (
+            format!("the load ends at {}", outline.duration),
+            format!("raise `duration` to {needed} or more"),
+        ),
+        Some(next) => (
+            format!("`{}` begins at {}", next.name, next.first),
+            format!("let `{}` begin at {needed} or later, or ask for less", next.name),
+        ),
+    };
+    notes.add(span, format!("{ends}, before this can be judged: {}", wait.because), help);
 }

@@ -199,6 +199,27 @@ pub enum Step {
     },
 }
 
+/// How often steps that `counts` come to pass when `steps` are taken once, as expected: a choice is worth
+/// the mean of its branches, and a list that is captured counts as one item.
+pub fn expected(steps: &[Step], counts: &dyn Fn(&Step) -> bool) -> f64 {
+    let inside = |step: &Step| match step {
+        Step::Request(_) | Step::Think(_) => 0.0,
+        Step::Repeat { times, steps, .. } => *times as f64 * expected(steps, counts),
+        Step::ForEach { steps, .. } | Step::Group { steps, .. } => expected(steps, counts),
+        Step::Choice(branches) => {
+            let all: f64 = branches.iter().map(|(weight, _)| weight).sum();
+            let parts = branches.iter().map(|(weight, steps)| weight * expected(steps, counts));
+            parts.sum::<f64>() / all.max(f64::MIN_POSITIVE)
+        }
+    };
+    steps.iter().map(|step| f64::from(u8::from(counts(step))) + inside(step)).sum()
+}
+
+/// Requests on the wire that `steps` take once, as expected.
+pub fn requests(steps: &[Step]) -> f64 {
+    expected(steps, &|step| matches!(step, Step::Request(_)))
+}
+
 /// Uniform between the two.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Think {

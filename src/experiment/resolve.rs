@@ -451,12 +451,12 @@ impl Resolver<'_> {
 
     fn fits_in_time(&mut self, outline: &Outline, timeline: &[Planned], rules: &Rules) {
         for (objective, span) in &rules.objectives {
-            check::judgeable(&mut self.notes, outline, objective, *span);
+            check::judgeable(&mut self.notes, outline, timeline, objective, *span);
         }
         for (objective, span) in &rules.on_faults {
-            check::judgeable(&mut self.chaos_notes, outline, objective, *span);
+            check::judgeable(&mut self.chaos_notes, outline, timeline, objective, *span);
         }
-        let Some(first) = check::first_trigger(outline) else { return };
+        let Some(first) = check::first_trigger(outline, timeline) else { return };
         let by_fault = timeline.iter().find(|p| p.outline.at == first).map(|p| p.span);
         match by_fault {
             Some(span) => check::baseline(&mut self.chaos_notes, outline, Some((first, span))),

@@ -114,6 +114,20 @@ fn a_load_that_ends_too_early_is_told_how_long_it_must_be() {
 }
 
 #[test]
+fn a_trigger_that_comes_too_early_to_judge_the_one_before_is_refused() {
+    let chaos = format!(
+        "{QUICK}timeline:\n  - {{name: away, at: 30s, failover: {{link: api-store, to: store-b, outage: 4s}}}}\n  \
+         - {{name: dead, at: 50s, for: 5s, kill: {{service: api-1}}}}\n"
+    );
+    let with = |limits: &str| format!("{CALM}objectives: [{limits}]\n");
+    insta::assert_snapshot!(refused(&with("recovery(away) < 8s, outage(away) < 10s"), Some(&chaos)));
+    // 30 s + 4 s + 5 s + a stretch of 10 s and a cell is 50 s.
+    assert!(
+        with_flags(&with("recovery(away) < 5s, outage(away) < 9s"), Some(&chaos), &Flags::default()).is_ok()
+    );
+}
+
+#[test]
 fn a_baseline_without_room_is_refused() {
     let chaos = format!("{QUICK}timeline:\n  - {{name: cut, at: 6s, for: 5s, down: {{link: api-store}}}}\n");
     insta::assert_snapshot!(refused(CALM, Some(&chaos)));

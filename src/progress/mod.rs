@@ -1,6 +1,6 @@
 //! Live progress: a bar with lines on a terminal, plain lines elsewhere, nothing with `-q`.
 //!
-//! Owns drawing on standard error. It owns no clock: whoever runs the experiment calls `update` once a
+//! Owns drawing on standard error. It owns no clock: whoever runs the experiment lets it look once a
 //! second. What is told lies in `view`.
 
 mod view;
@@ -9,6 +9,7 @@ use std::io::{IsTerminal as _, Write as _};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::conductor::Watch;
 use crate::outline::Outline;
 use crate::timeline::Timeline;
 use crate::units::Micros;
@@ -63,8 +64,27 @@ impl Progress {
         Progress::new(kind, outline)
     }
 
-    /// Shows what is known at `now`; to be called about once a second.
-    pub fn update(&mut self, timeline: &Timeline, now: Micros) {
+    /// Takes the bar away.
+    pub fn finish(&mut self) {
+        if let Shown::Bar(bar) = &self.shown {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Watch for Progress {
+    fn stage(&mut self, what: &str) {
+        match &self.shown {
+            Shown::Bar(bar) => {
+                bar.set_message(what.to_owned());
+                bar.tick();
+            }
+            Shown::Lines(_) => say(&format!("{what}\n")),
+            Shown::Nothing => {}
+        }
+    }
+
+    fn look(&mut self, timeline: &Timeline, now: Micros) {
         match &mut self.shown {
             Shown::Bar(bar) => {
                 bar.set_position(now.0.max(0) as u64);
@@ -76,13 +96,6 @@ impl Progress {
                 say(&View::of(timeline, now).lines());
             }
             Shown::Lines(_) | Shown::Nothing => {}
-        }
-    }
-
-    /// Takes the bar away.
-    pub fn finish(&mut self) {
-        if let Shown::Bar(bar) = &self.shown {
-            bar.finish_and_clear();
         }
     }
 }

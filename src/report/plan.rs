@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use comfy_table::{CellAlignment, Table};
 
 use crate::diagnose::{Problem, render};
-use crate::experiment::{Data, Experiment, Shape, Start, Step};
+use crate::experiment::{Data, Experiment, Shape, Start, Step, expected, requests};
 use crate::outline::{Outline, ShapeOutline};
 use crate::sample::OpId;
 use crate::units::{Micros, clock, grouped, three_digits};
@@ -103,7 +103,7 @@ fn shapes(experiment: &Experiment) -> String {
             if operation.shape != index || operation.flow {
                 continue;
             }
-            let each = expected(&shape.flow, OpId(id as u16));
+            let each = of_operation(&shape.flow, OpId(id as u16));
             let total = match flows_f64(told) {
                 Some(flows) => grouped((flows * each).round() as u64),
                 None => format!("{} a flow", three_digits(each)),
@@ -131,46 +131,13 @@ fn flows_f64(shape: &ShapeOutline) -> Option<f64> {
     flows(shape).map(|n| n as f64)
 }
 
-/// How often one flow does this operation: choices by weight, lists of unknown length once.
-fn expected(steps: &[Step], op: OpId) -> f64 {
-    steps.iter().map(|step| expected_of(step, op)).sum()
-}
-
-fn expected_of(step: &Step, op: OpId) -> f64 {
-    match step {
-        Step::Request(request) => f64::from(u8::from(request.op == Some(op))),
-        Step::Group { op: group, .. } => f64::from(u8::from(*group == op)),
-        Step::Think(_) => 0.0,
-        Step::Repeat { times, steps, .. } => *times as f64 * expected(steps, op),
-        Step::ForEach { steps, .. } => expected(steps, op),
-        Step::Choice(branches) => {
-            let all: f64 = branches.iter().map(|(weight, _)| weight).sum();
-            branches
-                .iter()
-                .map(|(weight, steps)| weight / all.max(f64::MIN_POSITIVE) * expected(steps, op))
-                .sum()
-        }
-    }
-}
-
-/// Requests on the wire, groups opened up.
-fn requests(steps: &[Step]) -> f64 {
-    steps
-        .iter()
-        .map(|step| match step {
-            Step::Request(_) => 1.0,
-            Step::Think(_) => 0.0,
-            Step::Repeat { times, steps, .. } => *times as f64 * requests(steps),
-            Step::ForEach { steps, .. } | Step::Group { steps, .. } => requests(steps),
-            Step::Choice(branches) => {
-                let all: f64 = branches.iter().map(|(weight, _)| weight).sum();
-                let part = |(weight, steps): &(f64, Vec<Step>)| {
-                    weight / all.max(f64::MIN_POSITIVE) * requests(steps)
-                };
-                branches.iter().map(part).sum()
-            }
-        })
-        .sum()
+/// How often one flow does this operation.
+fn of_operation(steps: &[Step], op: OpId) -> f64 {
+    expected(steps, &|step| match step {
+        Step::Request(request) => request.op == Some(op),
+        Step::Group { op: group, .. } => *group == op,
+        _ => false,
+    })
 }
 
 fn faults(outline: &Outline) -> String {

@@ -94,11 +94,17 @@ fn sentence(trigger: &JudgedTrigger, back: Return, until: Micros) -> String {
         (Return::At(_), Some(Micros::ZERO), _) => {
             format!("{name} did not push the service out of its normal band.")
         }
-        (Return::At(_), Some(outage), Some(recovery)) => format!(
-            "The service was out of its normal band for {outage} and back {recovery} after {name} {over} (each to within {}); at worst it lost {} of its goodput.",
-            trigger.margin,
-            words::percent(depth),
-        ),
+        (Return::At(_), Some(outage), Some(recovery)) => {
+            let back = match recovery {
+                Micros::ZERO => format!("as soon as {name} {over}"),
+                later => format!("{later} after {name} {over}"),
+            };
+            format!(
+                "The service was out of its normal band for {outage} and back {back} (each to within {}); at worst it lost {} of its goodput.",
+                trigger.margin,
+                words::percent(depth),
+            )
+        }
         (Return::Never, ..) => {
             format!(
                 "The service did not recover from {name} in the {} watched after it {over} at {}.",

@@ -106,7 +106,7 @@ pub fn conducted_beside(experiment: Experiment, shards: u32, beside: impl FnOnce
         let recorder = Recorder::new(world.clone(), out);
         async move {
             beside(&world);
-            conduct(world, Arc::new(experiment), setting, recorder, &mut |_, _| {}).await
+            conduct(world, Arc::new(experiment), setting, recorder, &mut ()).await
         }
     });
     let history = written.0.take();

@@ -166,8 +166,8 @@ const JUDGE: (&str, &str) = (
     "judge: { warmup: 2s, baseline: 9s, windows: 4, stretch: 4s, stretch_windows: 2 }",
 );
 
-/// Passes, at the third time at the latest: a machine that is busy with something else makes a healthy
-/// service slow, and the recovery that the plans ask for is measured against a few seconds of baseline.
+/// Passes, at the third time at the latest: beside other work a baseline of a few seconds may not hold still,
+/// and squall then says so. That a healthy sandbox FAILs is not forgiven once.
 fn passes(profile: &str, profile_swaps: &[(&str, &str)], chaos: Option<(&str, &[(&str, &str)])>) {
     let _shared = CORES.read().unwrap_or_else(std::sync::PoisonError::into_inner);
     for attempt in 1..=3 {
@@ -180,7 +180,7 @@ fn passes(profile: &str, profile_swaps: &[(&str, &str)], chaos: Option<(&str, &[
         if code == 0 {
             return;
         }
-        assert!(matches!(code, 97..=99) && attempt < 3, "{profile} x {chaos}: {code}: {said}");
+        assert!(matches!(code, 97 | 98) && attempt < 3, "{profile} x {chaos}: {code}: {said}");
     }
 }
 
@@ -204,6 +204,7 @@ fn steady_mix_passes_while_the_store_is_slow() {
         ("stretch_windows: 5", "stretch_windows: 2"),
         ("at: 33s", "at: 14s"),
         ("for: 20s", "for: 5s"),
+        ("recovery(store_slow) < 10s", "recovery(store_slow) < 6s"),
     ];
     passes("profiles/steady-mix.yaml", SHORT_MIX, Some(("chaos/store-latency.yaml", &swaps)));
 }
@@ -216,6 +217,8 @@ fn steady_mix_passes_while_nodes_are_killed_and_restarted() {
         ("for: 5s", "for: 2s"),
         ("at: 62s", "at: 26s"),
         ("restart: { service: api-2 }", "restart: { service: api-2 }\n    settle: 3s"),
+        ("recovery(node_kill) < 12s", "recovery(node_kill) < 5s"),
+        ("recovery(node_restart) < 12s", "recovery(node_restart) < 5s"),
     ];
     let longer: Vec<_> = SHORT_MIX[1..].iter().copied().chain([("duration: 90s", "duration: 40s")]).collect();
     passes("profiles/steady-mix.yaml", &longer, Some(("chaos/node-restart.yaml", &swaps)));
@@ -223,7 +226,13 @@ fn steady_mix_passes_while_nodes_are_killed_and_restarted() {
 
 #[test]
 fn steady_mix_passes_when_the_store_fails_over() {
-    let swaps = [JUDGE, ("at: 33s", "at: 14s"), ("outage: 4s", "outage: 1500ms")];
+    let swaps = [
+        JUDGE,
+        ("at: 33s", "at: 14s"),
+        ("outage: 4s", "outage: 1500ms"),
+        ("outage(store_failover) < 15s", "outage(store_failover) < 10s"),
+        ("recovery(store_failover) < 20s", "recovery(store_failover) < 10s"),
+    ];
     passes("profiles/steady-mix.yaml", SHORT_MIX, Some(("chaos/store-failover.yaml", &swaps)));
 }
 

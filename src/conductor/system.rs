@@ -212,7 +212,9 @@ impl Planned {
             Place::Http(_) => None,
         };
         for name in options.map(sandbox::names).unwrap_or_default() {
-            addresses.insert(name, free_address(world).await?);
+            let free = world.free_address().await;
+            let address = free.map_err(|e| Failure::Runtime(format!("no free port on loopback: {e}")))?;
+            addresses.insert(name, address);
         }
         let mut listening = BTreeMap::new();
         for link in &experiment.links {
@@ -252,12 +254,6 @@ impl Planned {
 
 fn any_port() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
-}
-
-/// A port that is free now: processes of the sandbox must know each other's before they start.
-async fn free_address(world: &World) -> Result<SocketAddr, Failure> {
-    let found = async { world.listen(any_port()).await?.local_addr() };
-    found.await.map_err(|e| Failure::Runtime(format!("no free port on loopback: {e}")))
 }
 
 /// Clients reach the API nodes, or the plain server.

@@ -14,6 +14,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use group::TaskGroup;
@@ -28,6 +29,10 @@ use crate::units::Micros;
 const BACKLOG: u32 = 4096;
 /// 2000-01-01T00:00:00Z in microseconds since 1970: where virtual wall time begins.
 const VIRTUAL_EPOCH: i64 = 946_684_800_000_000;
+
+/// Ports that no usual system gives to outgoing connections: Linux begins at 32,768, others higher.
+const FIXED_PORTS: std::ops::Range<u16> = 10_000..32_768;
+static NEXT_PORT: AtomicU32 = AtomicU32::new(0);
 
 /// A real process's clock: one origin for all its threads.
 #[derive(Clone, Copy, Debug)]
@@ -163,6 +168,29 @@ impl World {
             }
             Kind::Virtual { network, .. } => network.listen(address).map(Listener::Pipe),
         }
+    }
+
+    /// An address on loopback that is free now, for processes that must know each other's before they start
+    /// and keep it when they start again: below the ports that outgoing connections use, so that none of
+    /// those takes it meanwhile.
+    pub async fn free_address(&self) -> io::Result<SocketAddr> {
+        let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        if matches!(self.kind, Kind::Virtual { .. }) {
+            return self.listen(loopback(0)).await?.local_addr();
+        }
+        // Every process begins elsewhere and never comes back to a port.
+        let begin = std::process::id().wrapping_mul(61);
+        let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+        for _ in 0..100 {
+            let next =
+                begin.wrapping_add(NEXT_PORT.fetch_add(1, Ordering::Relaxed)) % FIXED_PORTS.len() as u32;
+            let address = loopback(FIXED_PORTS.start + next as u16);
+            match self.listen(address).await {
+                Ok(_) => return Ok(address),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
     }
 }
 

@@ -66,6 +66,20 @@ fn every_chaos_plan_resolves_with_the_profiles_of_its_target() {
     }
 }
 
+/// The tour's own example: its first YAML is a profile, its second a chaos plan for it.
+#[test]
+fn the_readme_shows_files_that_work() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let yaml: Vec<&str> =
+        readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let [profile, chaos] = yaml[..] else { panic!("{} YAML blocks", yaml.len()) };
+    let profile = profile::read("README.md", profile, &environment());
+    let chaos = chaos_plan::read("README.md", chaos, &environment());
+    let experiment = resolve(&profile, Some(&chaos), &Flags::default(), &lookup)
+        .unwrap_or_else(|problems| panic!("{}", render(&problems, false)));
+    assert!(experiment.outline.objectives.len() == 3 && experiment.faults.len() == 1);
+}
+
 #[test]
 fn every_shipped_file_names_its_schema() {
     for (folder, schema) in [("profiles", "profile"), ("chaos", "chaos")] {

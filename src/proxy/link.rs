@@ -35,11 +35,15 @@ pub struct Link {
     next: Cell<u64>,
     /// Local ports of canaries under way: their traffic is not counted.
     canary_peers: RefCell<BTreeSet<SocketAddr>>,
+    /// Bytes that were not a canary's have passed.
+    used: Cell<bool>,
 }
 
 struct Connection {
     abort: AbortHandle,
     peer: SocketAddr,
+    /// squall's own, to its last byte.
+    canary: bool,
     /// Bytes of it were dropped: it cannot go on after the heal.
     broken: bool,
 }
@@ -49,6 +53,8 @@ struct Impact {
     counts: Touched,
     connections: BTreeSet<u64>,
     added: Micros,
+    /// New connections were refused.
+    down: bool,
 }
 
 impl Link {
@@ -77,6 +83,7 @@ impl Link {
             connections: RefCell::default(),
             next: Cell::new(0),
             canary_peers: RefCell::default(),
+            used: Cell::new(false),
         });
         link.accept_from(listener);
         Ok(link)
@@ -114,14 +121,14 @@ impl Link {
             }
             link.connections.borrow_mut().remove(&id);
         });
-        let connection = Connection { abort: task.abort_handle(), peer, broken: false };
+        let connection = Connection { abort: task.abort_handle(), peer, canary: false, broken: false };
         self.connections.borrow_mut().insert(id, connection);
     }
 
     /// Puts a toxic in force; a link that is down refuses from the moment that this returns.
     pub async fn inject(self: &Rc<Link>, fault: &str, toxic: Toxic) {
         let down = toxic == Toxic::Down;
-        self.touched.borrow_mut().insert(fault.to_owned(), Impact::default());
+        self.touched.borrow_mut().insert(fault.to_owned(), Impact { down, ..Impact::default() });
         self.toxics.borrow_mut().push((fault.to_owned(), toxic));
         self.ring();
         if down {
@@ -185,36 +192,48 @@ impl Link {
             let picked = which(connection);
             if picked {
                 connection.abort.abort();
-                closed += u64::from(!self.canary_peers.borrow().contains(&connection.peer));
+                closed += u64::from(!self.is_canary(connection));
             }
             !picked
         });
         closed
     }
 
-    pub fn touched(&self, fault: &str) -> Touched {
+    /// What a fault has touched. None where it cannot be told: a closed port keeps clients away uncounted,
+    /// and a link that is in use may have been without a connection when it went down.
+    pub fn touched(&self, fault: &str) -> Option<Touched> {
         let touched = self.touched.borrow();
-        let Some(impact) = touched.get(fault) else { return Touched::default() };
+        let Some(impact) = touched.get(fault) else { return Some(Touched::default()) };
+        if impact.down && impact.counts.closed_connections == 0 && self.used.get() {
+            return None;
+        }
         let mut counts = impact.counts.clone();
         counts.connections = impact.connections.len() as u64;
         counts.added = (impact.added > Micros::ZERO && counts.chunks > 0)
             .then(|| Micros(impact.added.0 / counts.chunks as i64));
-        counts
+        Some(counts)
     }
 
     pub(super) fn toxics(&self) -> std::cell::Ref<'_, Vec<(String, Toxic)>> {
         self.toxics.borrow()
     }
 
-    /// Notes that a chunk of connection `id` met the toxics in force.
-    pub(super) fn count_chunk(&self, id: u64, bytes: usize, delay: Option<Micros>) {
-        if delay.is_none()
+    /// Notes that connection `id` carries bytes.
+    pub(super) fn note_use(&self, id: u64) {
+        if !self.used.get()
             && let Some(connection) = self.connections.borrow_mut().get_mut(&id)
         {
-            connection.broken = true;
+            self.used.set(!self.is_canary(connection));
         }
-        if self.is_canary(id) {
-            return;
+    }
+
+    /// Notes that a chunk of connection `id` met the toxics in force.
+    pub(super) fn count_chunk(&self, id: u64, bytes: usize, delay: Option<Micros>) {
+        if let Some(connection) = self.connections.borrow_mut().get_mut(&id) {
+            connection.broken |= delay.is_none();
+            if self.is_canary(connection) {
+                return;
+            }
         }
         let toxics = self.toxics.borrow();
         let mut touched = self.touched.borrow_mut();
@@ -236,9 +255,9 @@ impl Link {
         }
     }
 
-    fn is_canary(&self, id: u64) -> bool {
-        let connections = self.connections.borrow();
-        connections.get(&id).is_some_and(|c| self.canary_peers.borrow().contains(&c.peer))
+    fn is_canary(&self, connection: &mut Connection) -> bool {
+        connection.canary = connection.canary || self.canary_peers.borrow().contains(&connection.peer);
+        connection.canary
     }
 
     /// Traffic from this peer is squall's own until the guard is dropped.

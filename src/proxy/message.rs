@@ -52,10 +52,15 @@ pub enum Ask {
 #[serde(tag = "reply", rename_all = "snake_case")]
 pub enum Reply {
     Done,
-    Opened { listen: SocketAddr },
+    Opened {
+        listen: SocketAddr,
+    },
     Canary(CanaryResult),
-    Touched(Touched),
-    Failed { error: String },
+    /// None where it cannot be told.
+    Touched(Option<Touched>),
+    Failed {
+        error: String,
+    },
 }
 
 /// What one canary saw.

@@ -164,7 +164,7 @@ mod tests {
         result
     }
 
-    async fn touched(links: &Links) -> crate::record::Touched {
+    async fn touched(links: &Links) -> Option<crate::record::Touched> {
         let ask = Ask::Touched { link: "l".into(), fault: "f".into() };
         let Reply::Touched(touched) = links.handle(ask).await else { panic!("no counts") };
         touched
@@ -180,7 +180,7 @@ mod tests {
             inject(&links, Toxic::Latency { latency, jitter, direction: Direction::Downstream }).await;
             assert_eq!(ping(&world, &mut stream).await, Some(Micros::millis(250)));
             assert_eq!(canary(&links).await, CanaryResult::Answered { took: Micros::millis(250) });
-            let counts = touched(&links).await;
+            let counts = touched(&links).await.unwrap();
             assert_eq!((counts.connections, counts.bytes, counts.added), (1, 4, Some(latency)));
             stream.write_all(b"held").await.unwrap();
             world.sleep(Micros::millis(100)).await;
@@ -203,7 +203,7 @@ mod tests {
             inject(&links, Toxic::Blackhole).await;
             assert_eq!(ping(&world, &mut hit).await, None);
             assert_eq!(canary(&links).await, CanaryResult::Silent);
-            assert_eq!(touched(&links).await.dropped_bytes, 4, "the canary's bytes do not count");
+            assert_eq!(touched(&links).await.unwrap().dropped_bytes, 4, "the canary's bytes do not count");
             clear(&links).await;
             assert_eq!(ping(&world, &mut hit).await, None);
             assert!(ping(&world, &mut untouched).await.is_some());
@@ -221,7 +221,7 @@ mod tests {
             world.sleep(Micros::millis(10)).await;
             assert_eq!(ping(&world, &mut stream).await, None);
             assert_eq!(canary(&links).await, CanaryResult::Refused);
-            assert_eq!(touched(&links).await.closed_connections, 1);
+            assert_eq!(touched(&links).await.unwrap().closed_connections, 1);
             clear(&links).await;
             assert!(matches!(canary(&links).await, CanaryResult::Answered { .. }));
             let mut stream = world.connect(address).await.unwrap();
@@ -229,6 +229,21 @@ mod tests {
         };
         run_real(Origin::now(), check);
         run_virtual(check);
+    }
+
+    #[test]
+    fn whom_a_closed_port_kept_away_is_not_told_but_for_a_link_that_nobody_used() {
+        run_virtual(|world| async move {
+            let (links, address) = open(&world).await;
+            assert!(matches!(canary(&links).await, CanaryResult::Answered { .. }));
+            inject(&links, Toxic::Down).await;
+            assert_eq!(touched(&links).await, Some(crate::record::Touched::default()), "never used");
+            clear(&links).await;
+            ping(&world, &mut world.connect(address).await.unwrap()).await.unwrap();
+            world.sleep(Micros::millis(10)).await;
+            inject(&links, Toxic::Down).await;
+            assert_eq!(touched(&links).await, None, "used, and without a connection just then");
+        });
     }
 
     #[test]

@@ -94,6 +94,7 @@ impl<'a> Pump<'a> {
 
     /// Holds, drops or hands back a chunk that may pass at once.
     fn take<'b>(&mut self, chunk: &'b [u8]) -> Option<&'b [u8]> {
+        self.link.note_use(self.id);
         let now = self.link.world.now();
         let toxics = self.link.toxics();
         if toxics.is_empty() && self.held.is_empty() {

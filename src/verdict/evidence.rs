@@ -123,10 +123,16 @@ fn problem(
             return Some(format!("the removal of {name} was never verified"));
         }
     }
-    let quiet = windowed && !fault.expect_no_traffic && touched.is_some_and(untouched);
-    quiet.then(|| {
-        format!("{name} was in force but touched no traffic (`expect: no_traffic` if that is meant)")
-    })
+    let met = !untouched(touched?);
+    match (fault.expect_no_traffic, met) {
+        (false, false) if windowed => Some(format!(
+            "{name} was in force but touched no traffic (`expect: no_traffic` if that is meant)"
+        )),
+        (true, true) => {
+            Some(format!("{name} touched traffic where none was expected (`expect: no_traffic`)"))
+        }
+        _ => None,
+    }
 }
 
 fn untouched(t: &Touched) -> bool {

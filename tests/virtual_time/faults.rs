@@ -311,6 +311,10 @@ fn a_fault_that_nobody_can_have_met_proves_nothing() {
         "{ name: x, at: 20s, for: 10s, expect: no_traffic, latency: { link: api-store, latency: 100ms } }";
     let ran = run(STRANGERS, &plan(quiet));
     assert_eq!(ran.exit(), 0, "declared quiet: {}", ran.story());
+    let ran = broken(quiet);
+    assert_eq!(ran.exit(), 97, "declared quiet, and is not: {}", ran.story());
+    let problem = ran.judgement.faults[0].problem.as_deref().unwrap_or("none");
+    assert!(problem.contains("where none was expected"), "{problem}");
 }
 
 #[test]

@@ -181,28 +181,23 @@ impl Svg {
 
     /// A text with a rim in the colour of the page, so that it reads over lines.
     pub(super) fn text(&mut self, spot: Spot, face: Face, text: &str) {
-        let (x, y, size) = (n(spot.x), n(spot.y), n(face.size));
-        let class = format!("t f-{}", face.ink.class);
-        let attrs = [
-            ("class", class.as_str()),
-            ("x", &x),
-            ("y", &y),
-            ("text-anchor", spot.anchor.word()),
-            ("font-size", if face.size == SMALL { "" } else { &size }),
-            ("font-weight", if face.bold { "bold" } else { "" }),
-            ("fill", face.ink.colour),
+        let rim = [
             ("stroke", "#ffffff"),
             ("stroke-width", "3"),
             ("stroke-linejoin", "round"),
             ("paint-order", "stroke"),
         ];
-        self.body.leaf("text", &attrs, text);
+        self.set(spot, face, "t ", &rim, text);
     }
 
     /// A text without a rim, on a coloured ground.
     pub(super) fn caption(&mut self, spot: Spot, face: Face, text: &str) {
+        self.set(spot, face, "", &[], text);
+    }
+
+    fn set(&mut self, spot: Spot, face: Face, class: &str, rim: &[(&str, &str)], text: &str) {
         let (x, y, size) = (n(spot.x), n(spot.y), n(face.size));
-        let class = format!("f-{}", face.ink.class);
+        let class = format!("{class}f-{}", face.ink.class);
         let attrs = [
             ("class", class.as_str()),
             ("x", &x),
@@ -212,7 +207,7 @@ impl Svg {
             ("font-weight", if face.bold { "bold" } else { "" }),
             ("fill", face.ink.colour),
         ];
-        self.body.leaf("text", &attrs, text);
+        self.body.leaf("text", &[&attrs, rim].concat(), text);
     }
 }
 

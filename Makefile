@@ -16,7 +16,7 @@ release: ## build the optimised binary
 demo: release ## about 90 s: rooms under load while their store is slow; squall says PASS
 	$(SQUALL) run profiles/steady-mix.yaml --chaos chaos/store-latency.yaml
 
-demo-broken: release ## the same against a sandbox with a flaw; squall must say FAIL (exit 99)
+demo-broken: release ## lists come in on a sandbox that has no limit for them; squall must say FAIL (exit 99)
 	scripts/expect-fail.sh $(SQUALL) run profiles/unbounded-list.yaml --chaos chaos/store-latency.yaml --sandbox-flaw unbounded_list
 
 demo-livekit: release ## a real LiveKit server with two nodes and Redis; squall must say FAIL for what lists do to CreateRoom

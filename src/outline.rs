@@ -51,6 +51,23 @@ pub struct ShapeOutline {
     pub period: Option<Micros>,
 }
 
+/// Widths of windows to choose from, in cells (VERDICTS.md 2).
+const WIDTHS: [u32; 6] = [1, 2, 5, 10, 15, 30];
+
+impl ShapeOutline {
+    /// How many cells wide a window of this shape can be, in growing order; with periodic bursts whole
+    /// periods.
+    pub fn window_widths(&self, cell: Micros) -> Vec<u32> {
+        let cell = cell.0.max(1);
+        let Some(period) = self.period.filter(|p| p.0 > 0) else { return WIDTHS.to_vec() };
+        let whole = (1..=60).map(|m| period.0 * m).find(|span| span % cell == 0);
+        let step = whole.map_or((period.0 + cell - 1) / cell, |span| span / cell).max(1) as u32;
+        let mut widths: Vec<u32> = WIDTHS.iter().map(|w| w.div_ceil(step) * step).collect();
+        widths.dedup();
+        widths
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OperationOutline {
     pub name: String,

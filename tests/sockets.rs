@@ -201,9 +201,11 @@ fn a_healthy_target_is_not_blamed_when_squall_shares_its_core_with_busy_loops() 
     let generator = verdict["summary"]["generator"].to_string();
     println!("beside four busy loops: exit {code}, p99 {:.4} s, {generator}", measured(&verdict, "p99"));
     assert!(matches!(code, 0 | 97), "never FAIL: {said}");
-    assert!(generator.contains("lag p99"), "who was late: {generator}");
+    assert!(generator.contains("left within"), "how late squall was: {generator}");
     if code == 97 {
-        assert!(said.contains("squall"), "who was late: {said}");
+        let reasons: Vec<&str> = said.lines().filter(|line| line.contains("generator")).collect();
+        println!("{reasons:?}");
+        assert!(reasons.iter().any(|line| !line.contains("generator sound")), "who was late: {said}");
     }
 }
 

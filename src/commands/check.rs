@@ -1,5 +1,6 @@
 //! `squall check`: everything that is wrong in profiles and chaos plans, at once. Sends nothing.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::documents::{environment, lookup, text_of};
@@ -11,7 +12,8 @@ use crate::exit;
 use crate::experiment::{Flags, resolve};
 use crate::profile;
 
-/// 0 if nothing is wrong. Each profile is resolved by itself and with each of the plans.
+/// 0 if nothing is wrong. Profiles are resolved with the plans beside them; of many, what is wrong with a
+/// file is what is wrong with it in every pair, so that files of different targets may be checked at once.
 pub fn run(args: &cli::Check) -> u8 {
     let problems = check(args);
     if problems.is_empty() {
@@ -61,15 +63,23 @@ fn resolved(args: &cli::Check, profiles: &[Read], plans: &[Read]) -> Vec<Problem
     for (path, text) in plans {
         problems.extend(chaos_plan::read(&name(path), text, &env).problems);
     }
+    // By file: what every pair that it is in agrees on.
+    let mut agreed: BTreeMap<String, Vec<Problem>> = BTreeMap::new();
     for (path, text) in profiles {
         let profile = profile::read(&name(path), text, &env);
         if plans.is_empty() {
             problems.extend(resolve(&profile, None, &flags, &lookup).err().unwrap_or_default());
         }
-        for (path, text) in plans {
-            let plan = chaos_plan::read(&name(path), text, &env);
-            problems.extend(resolve(&profile, Some(&plan), &flags, &lookup).err().unwrap_or_default());
+        for (plan_path, plan_text) in plans {
+            let plan = chaos_plan::read(&name(plan_path), plan_text, &env);
+            let wrong = resolve(&profile, Some(&plan), &flags, &lookup).err().unwrap_or_default();
+            for file in [name(path), name(plan_path)] {
+                let of_file = |p: &&Problem| p.source.as_ref().is_none_or(|source| source.path == file);
+                let here: Vec<Problem> = wrong.iter().filter(of_file).cloned().collect();
+                agreed.entry(file).and_modify(|all| all.retain(|p| here.contains(p))).or_insert(here);
+            }
         }
     }
+    problems.extend(agreed.into_values().flatten());
     problems
 }

@@ -15,11 +15,18 @@ use crate::world::{Origin, World, run_real};
 
 /// Heals the named runs, or all under `reports`. 0 if nothing is left to undo.
 pub fn run(runs: &[PathBuf], reports: &Path) -> u8 {
+    if let Some(missing) = runs.iter().find(|run| !journal_of(run).exists()) {
+        let missing = missing.display();
+        error(&format!(
+            "error: {missing} has no journal: name a run's folder, such as reports/20261121-081200-steady-mix"
+        ));
+        return exit::BAD_CONFIGURATION;
+    }
     let folders = if runs.is_empty() { all_under(reports) } else { runs.to_vec() };
     let journals: Vec<PathBuf> =
         folders.iter().map(|folder| journal_of(folder)).filter(|path| path.exists()).collect();
     if journals.is_empty() {
-        out("nothing to heal: no run here has a journal\n");
+        out(&format!("nothing to heal: no run in {} has a journal\n", reports.display()));
         return 0;
     }
     let healed = run_real(Origin::now(), |world| async move {

@@ -6,16 +6,16 @@ use crate::experiment::Fault;
 use crate::experiment::fault::Planned;
 use crate::experiment::notes::{Notes, written};
 use crate::objective::{Comparison, Metric, Objective, PhaseName};
-use crate::outline::{JudgeSettings, Outline};
+use crate::outline::Outline;
 use crate::units::Micros;
 
-/// Faults that are in force at the same time on the same thing and cannot be.
+/// Faults that are in force at the same time on the same thing: their proofs could not be told apart.
 pub(super) fn overlaps(notes: &mut Notes, timeline: &[Planned], duration: Micros) {
     for (i, later) in timeline.iter().enumerate() {
         let clash = timeline[..i].iter().find(|earlier| {
             end(earlier, duration) > later.outline.at
                 && later.outline.on.is_some()
-                && excludes(earlier, later)
+                && later.outline.on == earlier.outline.on
         });
         let Some(earlier) = clash.filter(|e| e.outline.trigger != later.outline.trigger) else { continue };
         let until = end(earlier, duration);
@@ -39,16 +39,6 @@ fn end(planned: &Planned, duration: Micros) -> Micros {
     }
 }
 
-/// On one service nothing else can be; on one link the same kind cannot, nor anything beside a link
-/// that is down or fails over.
-fn excludes(a: &Planned, b: &Planned) -> bool {
-    let cut = |f: &Fault| matches!(f, Fault::Down { .. } | Fault::Failover { .. });
-    let process = |f: &Fault| matches!(f, Fault::Pause { .. } | Fault::Kill { .. } | Fault::Restart { .. });
-    let same_kind = std::mem::discriminant(&a.fault) == std::mem::discriminant(&b.fault);
-    a.outline.on == b.outline.on
-        && (same_kind || cut(&a.fault) || cut(&b.fault) || process(&a.fault) && process(&b.fault))
-}
-
 /// A trigger with its planned times.
 struct Trigger<'o> {
     name: &'o str,
@@ -66,7 +56,9 @@ pub(super) fn baseline(notes: &mut Notes, outline: &Outline, first: Option<(Micr
     let judge = &outline.judge;
     let length = first - deadline - judge.warmup;
     let compared = outline.objectives.iter().any(|o| matches!(o.metric, Metric::Outage | Metric::Recovery));
-    let windows = if compared { i64::from(judge.windows) } else { 1 };
+    // One shape with a band is enough to compare with; which have none, the report says.
+    let narrowest = widths(outline).filter_map(|widths| widths.first().copied()).min().unwrap_or(1);
+    let windows = if compared { i64::from(judge.windows) * i64::from(narrowest) } else { 1 };
     let needed = outline.cell * windows;
     if length >= needed {
         return;
@@ -81,6 +73,11 @@ pub(super) fn baseline(notes: &mut Notes, outline: &Outline, first: Option<(Micr
     let help =
         format!("begin at {} or later, or shorten `judge: warmup` or the longest timeout", written(at));
     notes.add(span, message, help);
+}
+
+/// The widths that windows of each shape with a band can have, in cells.
+fn widths(outline: &Outline) -> impl Iterator<Item = Vec<u32>> {
+    outline.shapes.iter().filter(|s| !s.trigger).map(|s| s.window_widths(outline.cell))
 }
 
 /// The largest deadline of an operation, flows left out.
@@ -142,17 +139,17 @@ fn return_of<'t>(
         Metric::Outage => (trigger.first, "begins"),
         _ => (trigger.clear, "is over"),
     };
-    let well = stretch(&outline.judge, outline.cell);
+    let well = stretch(outline, all);
     let until = (from + limit).max(trigger.clear) + well + outline.cell;
     let because = format!(
-        "`{}` {since} at {from}, and {limit} later it takes {well} of being well again to be sure",
+        "`{}` {since} at {from}, the limit allows {limit}, and {well} of being well again prove it",
         trigger.name
     );
     Wait { until, because, next: next_after(all, trigger, outline.duration) }
 }
 
 fn after<'t>(outline: &Outline, all: &'t [Trigger<'t>], trigger: &Trigger<'t>) -> Wait<'t> {
-    let well = stretch(&outline.judge, outline.cell);
+    let well = stretch(outline, all);
     let wait = if trigger.one_shot { trigger.settle.max(well) } else { Micros::ZERO };
     let begins = trigger.clear + wait;
     let because = format!("`after {}` begins at {begins} at the earliest", trigger.name);
@@ -169,9 +166,14 @@ fn next_after<'t>(
     later.filter(|t| t.first < duration).min_by_key(|t| t.first)
 }
 
-/// How long it must be well again: the stretch, or so many windows of at least one cell.
-fn stretch(judge: &JudgeSettings, cell: Micros) -> Micros {
-    judge.stretch.max(cell * i64::from(judge.stretch_windows))
+/// How long it must be well again: the stretch, or so many of the widest windows that may be chosen.
+fn stretch(outline: &Outline, all: &[Trigger<'_>]) -> Micros {
+    let judge = &outline.judge;
+    let first = all.iter().map(|t| t.first).min().unwrap_or(outline.duration);
+    let cells = (first - largest_deadline(outline) - judge.warmup).0 / outline.cell.0.max(1);
+    let fits = |width: &u32| i64::from(*width) * i64::from(judge.windows) <= cells;
+    let widest = widths(outline).flatten().filter(fits).max().unwrap_or(1);
+    judge.stretch.max(outline.cell * (i64::from(widest) * i64::from(judge.stretch_windows)))
 }
 
 /// Triggers as planned: faults by their names, and shapes that are triggers.

@@ -74,7 +74,7 @@ fn objectives(out: &mut String, judgement: &Judgement) {
 }
 
 fn operations(out: &mut String, judgement: &Judgement) {
-    let head = ["operation", "phase", "n", "rate/s", "bad %", "p50", "p90", "p99", "p99.9", "max"];
+    let head = ["operation", "phase", "n", "good /s", "bad %", "p50", "p90", "p99", "p99.9", "max"];
     section(out, "Operations by phase (response time from intended start, ms)", &head, 2);
     for op in words::operations(judgement) {
         for p in &op.phases {

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table};
 
-use crate::diagnose::{Problem, render};
-use crate::experiment::{Data, Experiment, Shape, Start, Step, expected, requests};
+use crate::experiment::{Data, Experiment, Fault, Shape, Start, Step, Upstream, expected, requests};
 use crate::outline::{Outline, ShapeOutline};
+use crate::redact::redact;
 use crate::sample::OpId;
 use crate::units::{Micros, clock, grouped, three_digits};
 
@@ -31,35 +31,36 @@ pub fn plan(experiment: &Experiment, limits: Limits) -> String {
     let _ = writeln!(out, "{}{chaos} against {}", outline.profile, outline.target);
     let _ = writeln!(out, "{} of load, seed {}{time}\n", outline.duration, outline.seed);
     section(&mut out, "shapes", &shapes(experiment));
-    section(&mut out, "faults", &faults(outline));
+    section(&mut out, "system", &system(experiment));
+    section(&mut out, "faults", &faults(experiment));
     section(&mut out, "phases", &phases(outline));
     section(&mut out, "must hold", &rules(outline));
     section(&mut out, "data", &data(experiment));
     section(&mut out, "before and after", &aside(experiment));
     section(&mut out, "load", &load(experiment, limits));
-    out.push_str("nothing was sent\n");
-    out
+    let _ = writeln!(out, "nothing was sent; this does it:\n  {}", outline.command);
+    redact(&out, &experiment.secrets)
 }
 
-/// What `squall check` prints: every problem and their number, or that there is none.
-pub fn check(result: &Result<Experiment, Vec<Problem>>, colour: bool) -> String {
-    match result {
-        Ok(experiment) => {
-            let o = &experiment.outline;
-            let files = o.chaos.as_ref().map_or(o.profile.clone(), |c| format!("{} and {c}", o.profile));
-            let counts = [
-                counted(o.shapes.len(), "shape"),
-                counted(o.faults.len(), "fault"),
-                counted(o.objectives.len(), "objective"),
-            ];
-            format!("{files}: nothing wrong ({})\n", counts.join(", "))
-        }
-        Err(problems) => format!("{}{}\n", render(problems, colour), counted(problems.len(), "problem")),
-    }
-}
-
-fn counted(n: usize, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+/// Links and services, and what will be started for them.
+fn system(experiment: &Experiment) -> String {
+    let links = experiment.links.iter().map(|link| {
+        let listen = link.listen.map_or("a free port".to_owned(), |address| address.to_string());
+        let upstream = match &link.upstream {
+            Upstream::Address(address) => address.to_string(),
+            Upstream::Service(name) => name.clone(),
+        };
+        let proof = if link.canary.is_some() { "canary" } else { "no canary: proven by real traffic only" };
+        vec![format!("link {}", link.name), format!("{listen} -> {upstream}, {proof}")]
+    });
+    let services = experiment.services.iter().map(|service| {
+        let what = match &service.command {
+            Some(command) => format!("starts {}", command.argv.join(" ")),
+            None => "started by squall, of its own sandbox".to_owned(),
+        };
+        vec![format!("service {}", service.name), what]
+    });
+    table(links.chain(services).collect(), &[])
 }
 
 fn section(out: &mut String, title: &str, body: &str) {
@@ -140,47 +141,66 @@ fn of_operation(steps: &[Step], op: OpId) -> f64 {
     })
 }
 
-fn faults(outline: &Outline) -> String {
-    let rows = outline.faults.iter().map(|f| {
+fn faults(experiment: &Experiment) -> String {
+    let with_hooks = experiment.outline.faults.iter().zip(&experiment.faults);
+    let rows = with_hooks.map(|(f, fault)| {
         let when = match f.length {
             Some(length) => stretch(f.at, f.at + length),
             None => format!("{}, once", clock(f.at)),
         };
         let quiet = if f.expect_no_traffic { ", no traffic expected" } else { "" };
-        vec![f.name.clone(), when, format!("{}{quiet}", f.what)]
+        let hooks = match fault {
+            Fault::Exec { undo, check, .. } => {
+                format!("; undone by {}; proven by {}", undo.join(" "), check.join(" "))
+            }
+            _ => String::new(),
+        };
+        vec![f.name.clone(), when, format!("{}{quiet}{hooks}", f.what)]
     });
     table(rows.collect(), &[])
 }
 
-/// The phases as planned; those of one-shots end when the target has recovered.
+/// The phases as planned; those of one-shots end when the target has recovered, repeats are merged.
 fn phases(outline: &Outline) -> String {
     let judge = &outline.judge;
     let mut rows = vec![vec!["warmup".to_owned(), stretch(Micros::ZERO, judge.warmup)]];
     let mut triggers: Vec<(&str, Micros, Option<Micros>)> =
-        outline.faults.iter().map(|f| (f.name.as_str(), f.at, f.length.map(|l| f.at + l))).collect();
+        outline.faults.iter().map(|f| (f.trigger.as_str(), f.at, f.length.map(|l| f.at + l))).collect();
     let shapes = outline.shapes.iter().filter(|s| s.trigger);
     triggers.extend(shapes.map(|s| (s.name.as_str(), s.start, Some(s.end))));
     triggers.sort_by_key(|t| t.1);
-    if let Some(first) = triggers.first() {
-        let deadlines = outline.operations.iter().filter(|o| !o.flow).map(|o| o.deadline);
-        let end = first.1 - deadlines.max().unwrap_or(Micros::ZERO);
-        rows.push(vec!["baseline".to_owned(), stretch(judge.warmup, end)]);
-    }
-    for (name, at, end) in &triggers {
-        let next = triggers.iter().map(|t| t.1).find(|next| next > at).unwrap_or(outline.duration);
-        match end {
-            Some(end) => {
-                rows.push(vec![format!("during {name}"), stretch(*at, *end)]);
-                rows.push(vec![format!("after {name}"), stretch(*end, next.max(*end))]);
-            }
-            None => {
-                rows.push(vec![format!("during {name}"), format!("{} until it has recovered", clock(*at))]);
-                rows.push(vec![format!("after {name}"), format!("from then until {}", clock(next))]);
+    let deadlines = outline.operations.iter().filter(|o| !o.flow).map(|o| o.deadline);
+    let end = triggers.first().map_or(outline.duration, |t| t.1 - deadlines.max().unwrap_or(Micros::ZERO));
+    rows.push(vec!["baseline".to_owned(), stretch(judge.warmup, end)]);
+    let mut told: Vec<&str> = Vec::new();
+    for (name, _, _) in &triggers {
+        if told.contains(name) {
+            continue;
+        }
+        told.push(name);
+        let (mut during, mut after) = (Vec::new(), Vec::new());
+        for (_, at, end) in triggers.iter().filter(|t| t.0 == *name) {
+            let next = triggers.iter().map(|t| t.1).find(|next| next > at).unwrap_or(outline.duration);
+            match end {
+                Some(end) => {
+                    during.push(stretch(*at, *end));
+                    after.push(stretch(*end, next.max(*end)));
+                }
+                None => {
+                    during.push(format!("{} until it has recovered", clock(*at)));
+                    after.push(format!("from then until {}", clock(next)));
+                }
             }
         }
+        rows.push(vec![format!("during {name}"), during.join(", ")]);
+        rows.push(vec![format!("after {name}"), after.join(", ")]);
     }
     rows.push(vec!["run".to_owned(), stretch(judge.warmup, outline.duration)]);
     table(rows, &[])
+        + &format!(
+            "\njudged with {} windows in the baseline, and {} in {} windows to call it recovered\n",
+            judge.windows, judge.stretch, judge.stretch_windows
+        )
 }
 
 fn rules(outline: &Outline) -> String {
@@ -234,6 +254,9 @@ fn load(experiment: &Experiment, limits: Limits) -> String {
         three_digits(peak / seconds),
         clock(outline.cell * peak_at as i64),
     );
+    if experiment.shapes.iter().any(|s| s.probes && matches!(s.arrival, Start::Open(_))) {
+        out.push_str("of each shape's flows 1 % to 5 % are patient probes, counted apart\n");
+    }
     if outline.shapes.iter().any(|s| s.closed) {
         out.push_str("closed loops come on top: their rate is up to the target\n");
     }
@@ -278,6 +301,7 @@ fn most_connections(shape: &Shape, told: &ShapeOutline, outline: &Outline) -> u6
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnose::{Problem, render};
     use crate::experiment::{Flags, resolve};
     use crate::yaml::Env;
 
@@ -300,13 +324,5 @@ mod tests {
     fn the_plan_tells_all_that_would_happen() {
         let experiment = experiment().unwrap_or_else(|p| panic!("{}", render(&p, false)));
         insta::assert_snapshot!(plan(&experiment, Limits { open_files: 80, ephemeral_ports: 28_000 }));
-    }
-
-    #[test]
-    fn a_check_that_finds_nothing_says_what_it_saw() {
-        assert_eq!(
-            check(&experiment(), false),
-            "mix and cuts: nothing wrong (2 shapes, 2 faults, 1 objective)\n"
-        );
     }
 }

@@ -107,7 +107,7 @@ impl Summary {
         }
         self.table(&table);
         for o in words::worst_first(judgement).into_iter().filter(|o| o.word != Word::Pass) {
-            if o.reason != judgement.summary.verdict {
+            if !judgement.summary.verdict.starts_with(&o.reason) {
                 self.wrapped("  ", &visible(&o.reason));
             }
         }
@@ -133,7 +133,7 @@ impl Summary {
 
     fn operations(&mut self, judgement: &Judgement) {
         self.heading("OPERATIONS BY PHASE", "response time from intended start, ms");
-        let head = ["", "n", "rate/s", "bad %", "p50", "p90", "p99", "p99.9", "max"];
+        let head = ["", "n", "good /s", "bad %", "p50", "p90", "p99", "p99.9", "max"];
         let mut table = table(&head, &[1, 2, 3, 4, 5, 6, 7, 8]);
         for op in words::operations(judgement) {
             let flow = if op.flow { " (flow)" } else { "" };

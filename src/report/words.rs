@@ -36,15 +36,16 @@ pub(super) fn facts(judgement: &Judgement) -> Vec<String> {
     let world = if run.virtual_time { " in virtual time" } else { "" };
     let lag = generator.lag_p99.map_or(String::new(), |lag| format!(" (lag p99 {lag})"));
     let sound = if generator.sound { "generator sound" } else { "generator NOT sound" };
-    vec![
+    // Virtual time always begins in the year 2000.
+    let when = (!run.virtual_time).then(|| started(&run.started));
+    let before = [
         format!("target {}", visible(&run.target)),
         format!("{} operations/s for {}{world}", plain(rate), run.duration),
         format!("seed {}", run.seed),
-        started(&run.started),
-        format!("squall {}", run.squall),
-        format!("exit {}", judgement.exit.code),
-        format!("{sound}{lag}"),
-    ]
+    ];
+    let after =
+        [format!("squall {}", run.squall), format!("exit {}", judgement.exit.code), format!("{sound}{lag}")];
+    before.into_iter().chain(when).chain(after).collect()
 }
 
 /// RFC 3339 to the minute: `2026-11-21 08:12 UTC`. Anything else stays as it is.

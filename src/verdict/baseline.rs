@@ -10,8 +10,6 @@ use crate::timeline::phases::{self, Trigger};
 use crate::timeline::{Cells, Timeline};
 use crate::units::Micros;
 
-/// Widths of windows, in cells.
-const WIDTHS: [u32; 6] = [1, 2, 5, 10, 15, 30];
 /// Estimates a standard deviation from the median absolute deviation of a normal sample.
 const SIGMA_PER_MAD: f64 = 1.4826;
 
@@ -114,7 +112,7 @@ fn choose(timeline: &Timeline, shape: usize, range: std::ops::Range<u32>) -> Res
     let per_cell = timeline.shape_tally(shape, &cells).intended as f64 / cells.len() as f64;
     let enough = u64::from(timeline.outline().judge.windows.max(1));
     let fits = |width: &u32| count_windows(timeline, shape, *width, &range) >= enough;
-    let widths = widths(timeline, shape);
+    let widths = timeline.outline().shapes[shape].window_widths(timeline.outline().cell);
     let holds = |width: u32, n: f64| per_cell * f64::from(width) >= n;
     if let Some(width) = widths.iter().copied().find(|w| holds(*w, 1000.0)).filter(fits) {
         return Ok((width, 0.99));
@@ -127,19 +125,6 @@ fn choose(timeline: &Timeline, shape: usize, range: std::ops::Range<u32>) -> Res
             timeline.cell_start(widths[0]),
         )),
     }
-}
-
-/// The widths to choose from; with periodic bursts whole periods.
-fn widths(timeline: &Timeline, shape: usize) -> Vec<u32> {
-    let cell = timeline.outline().cell.0.max(1);
-    let Some(period) = timeline.outline().shapes[shape].period.filter(|p| p.0 > 0) else {
-        return WIDTHS.to_vec();
-    };
-    let whole = (1..=60).map(|m| period.0 * m).find(|span| span % cell == 0);
-    let step = whole.map_or((period.0 + cell - 1) / cell, |span| span / cell).max(1) as u32;
-    let mut widths: Vec<u32> = WIDTHS.iter().map(|w| w.div_ceil(step) * step).collect();
-    widths.dedup();
-    widths
 }
 
 /// Where the first window of a shape begins.

@@ -67,8 +67,8 @@ fn content(page: &mut Markup, timeline: &Timeline, judgement: &Judgement) {
         .filter(|shown| shown.points.iter().any(|p| p.intended > 0))
         .collect();
     head(page, judgement);
-    felt(page, timeline, judgement, &shown);
     objectives::section(page, judgement);
+    felt(page, timeline, judgement, &shown);
     page.el("div", &[("class", "pair")], |page| {
         page.el("div", &[], |page| {
             operations::percentiles(page, timeline, judgement, &shown);

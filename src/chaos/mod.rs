@@ -22,6 +22,7 @@ use crate::outline::FaultOutline;
 use crate::proxy::{Ask, Links, Reply};
 use crate::record::{FaultEvent, FaultStage, Record, Touched};
 use crate::recorder::Recorder;
+use crate::redact::redact;
 use crate::service::Service;
 use crate::units::Micros;
 use crate::world::World;
@@ -108,7 +109,7 @@ impl Controller {
     }
 
     fn tell(&self, outline: &FaultOutline, at: Micros, stage: FaultStage, detail: impl Into<String>) {
-        let (fault, detail) = (outline.name.clone(), detail.into());
+        let (fault, detail) = (outline.name.clone(), redact(&detail.into(), &self.experiment.secrets));
         self.recorder.note(Record::Fault(FaultEvent { at, fault, stage, detail, touched: None }));
     }
 
@@ -214,7 +215,7 @@ impl Controller {
             Ok(()) => (FaultStage::Verified, String::new()),
             Err(error) => {
                 self.not_undone.set(true);
-                (FaultStage::NotCleared, error)
+                (FaultStage::NotCleared, redact(&error, &self.experiment.secrets))
             }
         };
         let fault = outline.name.clone();

@@ -147,7 +147,7 @@ impl LinkDriver {
     pub async fn touched(&self) -> Option<Touched> {
         let (link, fault) = (self.link.clone(), self.fault.clone());
         match self.ask(Ask::Touched { link, fault }).await {
-            Ok(Reply::Touched(touched)) => touched,
+            Ok(Reply::Touched { counts }) => counts,
             _ => None,
         }
     }

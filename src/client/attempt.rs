@@ -75,6 +75,8 @@ async fn exchange(
     progress: &RefCell<Progress>,
 ) -> Ending {
     loop {
+        // What a connection that turned out to be closed has stamped is not this one's.
+        *progress.borrow_mut() = Progress::default();
         let mut connection = match pool.acquire().await {
             Ok(connection) => connection,
             Err(error) => return connect_failed(&error),

@@ -13,7 +13,7 @@ use crate::experiment::{
     system,
 };
 use crate::objective::{Metric, Names, Objective};
-use crate::outline::{JudgeSettings, OperationOutline, Outline, ShapeOutline};
+use crate::outline::{FaultOutline, JudgeSettings, OperationOutline, Outline, ShapeOutline};
 use crate::profile::{self, Profile};
 use crate::redact::{ordered, redact};
 use crate::template::{ALWAYS, Scope};
@@ -159,7 +159,7 @@ impl Resolver<'_> {
             duration,
             shapes: load.outlines,
             operations: load.operations,
-            faults: timeline.iter().map(|p| p.outline.clone()).collect(),
+            faults: timeline.iter().map(|p| shown_fault(&p.outline, &secrets)).collect(),
             objectives: rules.all().cloned().collect(),
             abort: rules.abort.clone(),
             steady: rules.steady.clone(),
@@ -470,6 +470,11 @@ impl Resolver<'_> {
             }
         }
     }
+}
+
+/// A fault as it is told: the words of a hook may hold secrets.
+fn shown_fault(outline: &FaultOutline, secrets: &[String]) -> FaultOutline {
+    FaultOutline { what: redact(&outline.what, secrets), ..outline.clone() }
 }
 
 /// Outage and recovery are known when the run is over: no rule that is watched can speak of them.

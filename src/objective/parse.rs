@@ -157,7 +157,8 @@ impl<'t> Parser<'t> {
             return self.mistake(range, format!("`{word}` is no metric"), suggest(word, &METRICS));
         };
         if (50.0..=99.99).contains(&percent) {
-            return Ok(Metric::Quantile(percent / 100.0));
+            // 99.9 / 100 lies above 0.999: rounded, so that the rank is the nearest one.
+            return Ok(Metric::Quantile((percent * 1e4).round() / 1e6));
         }
         self.mistake(range, format!("`{word}` is out of range"), "quantiles go from `p50` to `p99.99`")
     }

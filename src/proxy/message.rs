@@ -57,7 +57,9 @@ pub enum Reply {
     },
     Canary(CanaryResult),
     /// None where it cannot be told.
-    Touched(Option<Touched>),
+    Touched {
+        counts: Option<Touched>,
+    },
     Failed {
         error: String,
     },
@@ -79,4 +81,19 @@ pub enum CanaryResult {
     Wrong { answer: String },
     /// The link has no canary.
     None,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_touched_crosses_the_line_between_processes() {
+        let counts = Touched { chunks: 3, bytes: 40, ..Touched::default() };
+        for counts in [Some(counts), None] {
+            let reply = Reply::Touched { counts };
+            let line = serde_json::to_string(&reply).unwrap();
+            assert_eq!(serde_json::from_str::<Reply>(&line).unwrap(), reply, "{line}");
+        }
+    }
 }

@@ -61,7 +61,7 @@ impl Links {
                 let link = self.link(&link)?;
                 Ok(canary::send(&self.world, &link, timeout).await)
             }
-            Ask::Touched { link, fault } => Ok(Reply::Touched(self.link(&link)?.touched(&fault))),
+            Ask::Touched { link, fault } => Ok(Reply::Touched { counts: self.link(&link)?.touched(&fault) }),
             Ask::ClearAll => {
                 self.clear_all().await?;
                 Ok(Reply::Done)
@@ -80,10 +80,11 @@ impl Links {
     /// Heals every fault on every link; traffic keeps passing.
     pub async fn clear_all(&self) -> Result<(), String> {
         let links: Vec<_> = self.links.borrow().values().cloned().collect();
+        let mut failed = Vec::new();
         for link in links {
-            link.clear_all().await?;
+            failed.extend(link.clear_all().await.err());
         }
-        Ok(())
+        if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
     }
 
     /// squall said goodbye.
@@ -166,8 +167,8 @@ mod tests {
 
     async fn touched(links: &Links) -> Option<crate::record::Touched> {
         let ask = Ask::Touched { link: "l".into(), fault: "f".into() };
-        let Reply::Touched(touched) = links.handle(ask).await else { panic!("no counts") };
-        touched
+        let Reply::Touched { counts } = links.handle(ask).await else { panic!("no counts") };
+        counts
     }
 
     #[test]

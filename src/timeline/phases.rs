@@ -144,6 +144,7 @@ fn end_of_during(trigger: &Trigger, back: Return, next: Micros) -> Option<Micros
         return trigger.t_clear;
     }
     let settled = trigger.t_effective.unwrap_or(trigger.t_inject) + trigger.settle;
+    let settled = settled.max(trigger.t_clear.unwrap_or(settled));
     match back {
         Return::At(r) => Some(r.max(settled)),
         Return::Unknown => Some(settled.min(next)),

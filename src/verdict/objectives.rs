@@ -94,9 +94,6 @@ fn obstacle(evidence: &Evidence, objective: &Objective) -> Option<Ruling> {
     if let Some(problem) = evidence.problems.get(trigger) {
         return ruling(Word::Invalid, format!("Nothing is proven: {problem}."));
     }
-    if !evidence.cells(&objective.phase).is_empty() {
-        return None;
-    }
     let after = matches!(objective.phase, PhaseName::After(_));
     let stuck = |a: &&Aftermath| a.judged.trigger == *trigger && a.judged.one_shot && a.back == Return::Never;
     if let Some(stuck) = evidence.aftermaths.iter().find(stuck).filter(|_| after) {
@@ -104,6 +101,9 @@ fn obstacle(evidence: &Evidence, objective: &Objective) -> Option<Ruling> {
             Word::Fail,
             format!("There was no time after {trigger} to judge: {}", lower(&stuck.judged.sentence)),
         );
+    }
+    if !evidence.cells(&objective.phase).is_empty() {
+        return None;
     }
     let why =
         if complete(evidence.timeline) { "has no whole cell" } else { "never came: the run was cut short" };

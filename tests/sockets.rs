@@ -181,14 +181,14 @@ fn first_core() -> String {
     list.trim().split([',', '-']).next().unwrap().to_owned()
 }
 
-/// The target answers in far less than the objective's 2 ms; what is longer is squall's own doing.
+/// The target answers in far less than the objective's 25 ms; what is longer is squall's own doing.
 #[test]
 fn a_healthy_target_is_not_blamed_when_squall_shares_its_core_with_busy_loops() {
     let _alone = CORES.write().unwrap_or_else(std::sync::PoisonError::into_inner);
     let (bench, server, core) = (Bench::new("busy"), Server::fine(), first_core());
     let profile = format!(
         "target: {}\nduration: 20s\nshapes:\n  load:\n    arrival: {{ constant: {{ rate: 100/s }} }}\n    timeout: 1s\n    \
-         flow: [{{ get: /look, as: look }}]\nobjectives: [\"p99(look) < 2ms\", \"errors < 0.5%\"]\n",
+         flow: [{{ get: /look, as: look }}]\nobjectives: [\"p99(look) < 25ms\", \"errors < 0.5%\"]\n",
         server.url()
     );
     let profile = bench.file("load.yaml", &profile);

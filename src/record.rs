@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::histogram::Hist;
 use crate::outline::Outline;
-use crate::sample::{Kind, OpId};
+use crate::sample::{Kind, OpId, Outcome};
 use crate::units::Micros;
 
 /// Version of the format; a reader refuses one it does not know.
@@ -81,6 +81,31 @@ pub struct Done {
     pub service: Hist,
     pub lag: Hist,
     pub wait: Hist,
+    /// How long squall waited for a processor when it could have gone on, of operations where it did at all.
+    #[serde(default, skip_serializing_if = "Hist::is_empty")]
+    pub held: Hist,
+}
+
+impl Done {
+    /// Of no operation yet.
+    pub fn none(cell: u32, op: OpId, outcome: Outcome) -> Done {
+        Done {
+            cell,
+            op,
+            kind: outcome.kind,
+            status: outcome.status,
+            n: 0,
+            attempts: 0,
+            tried: 0,
+            sent: 0,
+            received: 0,
+            response: Hist::default(),
+            service: Hist::default(),
+            lag: Hist::default(),
+            wait: Hist::default(),
+            held: Hist::default(),
+        }
+    }
 }
 
 /// What happened in one second of the clock on one shard.

@@ -98,6 +98,8 @@ pub struct Sample {
     /// First byte of the last attempt's request on the wire; none where nothing was sent.
     pub first_byte: Option<Micros>,
     pub done: Micros,
+    /// How long squall waited for a processor when it could have gone on: answers lay unread for so long.
+    pub held: Micros,
     pub attempts: u32,
     /// Those of them that were the first for their request: a group or a flow has several requests.
     pub tried: u32,

@@ -12,7 +12,8 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use support::http::Server;
-use support::{Bench, code_and_text, root, secs};
+use support::witness::{Seen, Witness};
+use support::{Bench, code_and_text, listens_at, root, secs};
 
 /// S1 takes it for writing: two cores are few.
 static CORES: RwLock<()> = RwLock::new(());
@@ -29,11 +30,11 @@ fn measured(verdict: &Value, beginning: &str) -> f64 {
 }
 
 /// The plain server with 1 ms of service, stopped for 2 s in 60 s.
-fn stalled(bench: &Bench, arrival: &str) -> (Value, String) {
+fn stall(bench: &Bench, arrival: &str) -> Command {
     let profile = format!(
         "target: {{ sandbox: {{ start_time: 10ms, plain: {{ service: 1ms }} }} }}\nduration: 61s\nshapes:\n  load:\n    \
          arrival: {arrival}\n    timeout: 10s\n    probes: false\n    flow: [{{ get: /job, as: job }}]\n\
-         objectives: [\"p99(job) < 60s\", \"p97(job) < 60s\", \"p50(job) < 60s\", \"p99(job) < 59s during baseline\"]\n"
+         objectives: [\"p99(job) < 60s\", \"p97(job) < 60s\", \"p50(job) < 60s\"]\n"
     );
     let profile = bench.file("s1.yaml", &profile);
     let plan = bench.file(
@@ -41,31 +42,42 @@ fn stalled(bench: &Bench, arrival: &str) -> (Value, String) {
         "judge: { warmup: 1s, baseline: 5s, windows: 5, stretch: 2s, stretch_windows: 2 }\n\
          timeline:\n  - { name: stall, at: 30s, for: 2s, pause: { service: plain } }\n",
     );
-    let (_, said) = outcome(bench.run(&profile, Some(&plan)));
+    bench.run(&profile, Some(&plan))
+}
+
+fn stalled(bench: &Bench, arrival: &str) -> (Value, String) {
+    let (_, said) = outcome(stall(bench, arrival));
     (bench.verdict(), said)
 }
 
-/// Whether the machine left the measurement in peace: squall itself was in time, and without a fault the
-/// service took what it takes.
-fn undisturbed(verdict: &Value) -> bool {
-    let quiet = measured(verdict, "p99(job) < 59s") < 0.01;
-    let sound = verdict["generator"]["sound"].as_bool().expect("the verdict says whether squall was sound");
-    println!("S1: generator sound: {sound}, quiet without a fault: {quiet}");
-    sound && quiet
+/// The same, and what a witness saw of the plain server.
+fn stalled_before_a_witness(bench: &Bench, arrival: &str) -> (Value, String, Seen) {
+    let mut squall = bench.start(stall(bench, arrival));
+    bench.wait_for_history(&["\"service\":\"plain\"", "\"ready\""]);
+    let witness = bench.processes().into_iter().find_map(listens_at).map(Witness::of).expect("plain listens");
+    squall.end(secs(120));
+    (bench.verdict(), squall.said(), witness.question())
 }
 
-/// VERDICTS.md 4: q = S - (1 - rho)(1 - q) T + s. Measured again, twice at most, if the machine was busy
-/// with something else: what came out then says nothing. Connections are capped at 64, far more than it takes
-/// to keep the server busy: to accept the 400 that would pile up costs the unoptimised server 20 ms.
+/// VERDICTS.md 4: q = S - (1 - rho)(1 - q) T + s, S as the witness saw it: how soon the kernel wakes a process
+/// is not squall's to promise. Measured again, twice at most, if the machine was busy with something else: what
+/// came out then says nothing. Connections are capped at 64, far more than it takes to keep the server busy: to
+/// accept the 400 that would pile up costs the unoptimised server 20 ms.
 #[test]
 fn s1_a_stall_shows_in_full_in_an_open_loop_on_sockets() {
     let _alone = CORES.write().unwrap_or_else(std::sync::PoisonError::into_inner);
     for attempt in 1..=3 {
         let bench = Bench::new("s1");
-        let (verdict, said) = stalled(&bench, "{ constant: { rate: 200/s } }\n    connections: 64");
+        let arrival = "{ constant: { rate: 200/s } }\n    connections: 64";
+        let (verdict, said, seen) = stalled_before_a_witness(&bench, arrival);
+        let stall = seen.stall.as_secs_f64();
+        println!("S1: stalled for {stall:.4} s, and late by at most {:?} besides", seen.else_late);
         let mut off = Vec::new();
-        for (quantile, expected) in [("p99", 1.521), ("p97", 0.561)] {
-            let measured = measured(&verdict, quantile);
+        if (stall / 2.0 - 1.0).abs() >= 0.02 {
+            off.push(format!("stalled for {stall:.4} s instead of 2 s"));
+        }
+        for (quantile, rest) in [("p99", 0.01), ("p97", 0.03)] {
+            let (measured, expected) = (measured(&verdict, quantile), stall - 0.8 * rest * 60.0 + 0.001);
             println!("S1 {quantile}: {measured:.3} s, expected {expected:.3} s");
             if (measured / expected - 1.0).abs() >= 0.02 {
                 off.push(format!("{quantile} {measured:.3} s instead of {expected:.3} s"));
@@ -74,7 +86,8 @@ fn s1_a_stall_shows_in_full_in_an_open_loop_on_sockets() {
         if off.is_empty() {
             return;
         }
-        assert!(!undisturbed(&verdict) && attempt < 3, "{off:?}: {said}");
+        let disturbed = seen.else_late > Duration::from_millis(5);
+        assert!(disturbed && attempt < 3, "{off:?}, late besides by at most {:?}: {said}", seen.else_late);
     }
 }
 
@@ -181,14 +194,14 @@ fn first_core() -> String {
     list.trim().split([',', '-']).next().unwrap().to_owned()
 }
 
-/// The target answers in far less than the objective's 25 ms; what is longer is squall's own doing.
+/// The target answers in far less than the objective's 2 ms; what is longer is squall's own doing.
 #[test]
 fn a_healthy_target_is_not_blamed_when_squall_shares_its_core_with_busy_loops() {
     let _alone = CORES.write().unwrap_or_else(std::sync::PoisonError::into_inner);
     let (bench, server, core) = (Bench::new("busy"), Server::fine(), first_core());
     let profile = format!(
         "target: {}\nduration: 20s\nshapes:\n  load:\n    arrival: {{ constant: {{ rate: 100/s }} }}\n    timeout: 1s\n    \
-         flow: [{{ get: /look, as: look }}]\nobjectives: [\"p99(look) < 25ms\", \"errors < 0.5%\"]\n",
+         flow: [{{ get: /look, as: look }}]\nobjectives: [\"p99(look) < 2ms\", \"errors < 0.5%\"]\n",
         server.url()
     );
     let profile = bench.file("load.yaml", &profile);

@@ -32,14 +32,29 @@ pub struct Attempt {
     /// From dequeue until a connection was had; until the end if none was.
     pub pool_wait: Micros,
     pub reading: Reading,
+    /// How long squall waited for a processor when it could have gone on with this attempt.
+    pub held: Micros,
     pub done: Micros,
 }
 
 /// What is known of an attempt even when the timeout cuts it off.
-#[derive(Default)]
 struct Progress {
     connected: Option<Micros>,
     meter: Option<Rc<Meter>>,
+    /// The latest wake that it went on in, and how late those after the first were.
+    wake: u64,
+    held: Micros,
+}
+
+impl Progress {
+    /// It goes on: in a later wake than before, it was held up for as long as that one was late.
+    fn goes_on(&mut self, world: &World) {
+        let wake = world.wake();
+        if wake.number != self.wake {
+            self.wake = wake.number;
+            self.held += wake.late;
+        }
+    }
 }
 
 /// Sends `request`, dequeued at `dequeued`. `whole` asks for the whole body, otherwise only its
@@ -52,7 +67,8 @@ pub async fn attempt(
     timeout: Option<Micros>,
     whole: bool,
 ) -> Attempt {
-    let progress = RefCell::new(Progress::default());
+    let begun = Progress { connected: None, meter: None, wake: world.wake().number, held: Micros::ZERO };
+    let progress = RefCell::new(begun);
     let exchange = exchange(world, pool, request, whole, &progress);
     let ending = match timeout {
         None => exchange.await,
@@ -61,10 +77,11 @@ pub async fn attempt(
         }),
     };
     let done = world.now();
-    let progress = progress.into_inner();
+    let mut progress = progress.into_inner();
+    progress.goes_on(world);
     let pool_wait = progress.connected.unwrap_or(done) - dequeued;
     let reading = progress.meter.map(|meter| meter.read()).unwrap_or_default();
-    Attempt { ending, pool_wait, reading, done }
+    Attempt { ending, pool_wait, reading, held: progress.held, done }
 }
 
 async fn exchange(
@@ -76,15 +93,21 @@ async fn exchange(
 ) -> Ending {
     loop {
         // What a connection that turned out to be closed has stamped is not this one's.
-        *progress.borrow_mut() = Progress::default();
+        (progress.borrow_mut().connected, progress.borrow_mut().meter) = (None, None);
         let mut connection = match pool.acquire().await {
             Ok(connection) => connection,
             Err(error) => return connect_failed(&error),
         };
         connection.meter.arm();
-        *progress.borrow_mut() =
-            Progress { connected: Some(world.now()), meter: Some(connection.meter.clone()) };
-        match connection.sender.try_send_request(request).await {
+        {
+            let mut progress = progress.borrow_mut();
+            progress.connected = Some(world.now());
+            progress.meter = Some(connection.meter.clone());
+            progress.goes_on(world);
+        }
+        let answer = connection.sender.try_send_request(request).await;
+        progress.borrow_mut().goes_on(world);
+        match answer {
             Ok(response) => return read(pool, connection, response, whole).await,
             Err(mut error) => match error.take_message() {
                 // A kept connection that closed before anything was sent is no failure of the target.
@@ -184,6 +207,12 @@ impl Attempt {
     /// A request that could not be made: a variable was missing or gave no path.
     pub fn unsent(detail: String, dequeued: Micros, now: Micros) -> Attempt {
         let ending = Ending::Failed { kind: Kind::Check, detail };
-        Attempt { ending, pool_wait: now - dequeued, reading: Reading::default(), done: now }
+        Attempt {
+            ending,
+            pool_wait: now - dequeued,
+            reading: Reading::default(),
+            held: Micros::ZERO,
+            done: now,
+        }
     }
 }

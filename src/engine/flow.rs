@@ -27,8 +27,9 @@ pub struct Flow {
     arrival: Micros,
     /// Lag of the first step.
     lag: Micros,
-    /// Sum of its operations' response times.
+    /// Sums of its operations' response times, and of what held them up.
     response: Micros,
+    held: Micros,
     attempts: u32,
     tried: u32,
     sent: u64,
@@ -51,6 +52,7 @@ struct Group {
     thought: Micros,
     pool_wait: Micros,
     first_byte: Option<Micros>,
+    held: Micros,
     attempts: u32,
     tried: u32,
     sent: u64,
@@ -81,6 +83,7 @@ impl Flow {
             arrival: intended,
             lag: Micros::ZERO,
             response: Micros::ZERO,
+            held: Micros::ZERO,
             attempts: 0,
             tried: 0,
             sent: 0,
@@ -139,6 +142,7 @@ impl Flow {
             pool_wait: Micros::ZERO,
             first_byte: None,
             done: now,
+            held: Micros::ZERO,
             attempts: 0,
             tried: 0,
             sent: 0,
@@ -163,6 +167,7 @@ impl Flow {
             pool_wait: Micros::ZERO,
             first_byte: None,
             done: intended + self.response,
+            held: self.held,
             attempts: 0,
             tried: 0,
             sent: self.sent,
@@ -255,6 +260,7 @@ impl Flow {
             thought: Micros::ZERO,
             pool_wait: Micros::ZERO,
             first_byte: None,
+            held: Micros::ZERO,
             attempts: 0,
             tried: 0,
             sent: 0,
@@ -274,6 +280,7 @@ impl Flow {
             pool_wait: group.pool_wait,
             first_byte: group.first_byte,
             done: self.next - group.thought,
+            held: group.held,
             attempts: group.attempts,
             tried: group.tried,
             sent: group.sent,
@@ -308,6 +315,7 @@ impl Flow {
             sample.outcome.kind = Kind::Late;
         }
         self.response += sample.judged_response(deadline);
+        self.held += sample.held;
         self.attempts += sample.attempts;
         self.tried += sample.tried;
         self.sent += sample.sent;
@@ -421,6 +429,7 @@ impl Flow {
             group.sent += reading.sent;
             group.received += reading.received;
             group.pool_wait += attempt.pool_wait;
+            group.held += attempt.held;
             group.first_byte = group.first_byte.or(reading.first_byte);
             return;
         }
@@ -432,6 +441,7 @@ impl Flow {
             pool_wait: attempt.pool_wait,
             first_byte: reading.first_byte,
             done: attempt.done,
+            held: attempt.held,
             attempts: 1,
             tried: 1,
             sent: reading.sent,

@@ -90,7 +90,8 @@ impl Tally {
     pub fn finished(&mut self, index: u64, sample: &Sample) {
         let (cell, deadline) = (self.cell_of(sample.intended), self.deadline(sample.op));
         let (op, kind, status) = (sample.op, sample.outcome.kind, sample.outcome.status);
-        let done = self.done.entry((cell, op, kind, status)).or_insert_with(|| empty(cell, op, kind, status));
+        let done =
+            self.done.entry((cell, op, kind, status)).or_insert_with(|| Done::none(cell, op, sample.outcome));
         let response = sample.judged_response(deadline);
         done.n += 1;
         done.attempts += u64::from(sample.attempts);
@@ -103,6 +104,9 @@ impl Tally {
             done.wait.record(sample.pool_wait);
         }
         done.lag.record(sample.lag());
+        if sample.held > Micros::ZERO {
+            done.held.record(sample.held);
+        }
         self.note_slow(index, sample, response);
     }
 
@@ -202,23 +206,5 @@ impl Tally {
         let second = Second { second, shard: self.shard, answers, in_flight, heartbeat, cpu };
         records.push(Record::Second(Box::new(second)));
         records
-    }
-}
-
-fn empty(cell: u32, op: OpId, kind: Kind, status: u16) -> Done {
-    Done {
-        cell,
-        op,
-        kind,
-        status,
-        n: 0,
-        attempts: 0,
-        tried: 0,
-        sent: 0,
-        received: 0,
-        response: Hist::default(),
-        service: Hist::default(),
-        lag: Hist::default(),
-        wait: Hist::default(),
     }
 }

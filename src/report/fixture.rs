@@ -162,6 +162,7 @@ fn cell(timeline: &mut Timeline, op: OpId, second: u32, n: u64) {
             service,
             lag,
             wait: none,
+            held: Hist::default(),
         })));
     }
 }
@@ -428,7 +429,8 @@ fn generator() -> Generator {
         sound: true,
         sentence: "The generator was sound in all 90 cells; 99 in 100 operations left within 0.032 ms of their time.".into(),
         delivered: Some(1.0), lag_p50: Some(Micros(21)), lag_p99: Some(Micros(32)), lag_max: Some(Micros(44)),
-        heartbeat_p99: Some(Micros(80)), heartbeat_max: Some(Micros(80)), cpu: Some(0.21), cells: 90,
+        heartbeat_p99: Some(Micros(80)), heartbeat_max: Some(Micros(80)),
+        held_p99: Some(Micros(0)), held_max: Some(Micros(12)), cpu: Some(0.21), cells: 90,
         unsound: vec![], pacer: "timerfd".into(), shards: 2,
     }
 }

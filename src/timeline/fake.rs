@@ -187,21 +187,9 @@ fn done(outline: &Outline, samples: &[Sample]) -> Vec<Record> {
     // What is `Unfinished` has no record: it is due, and nothing else is known of it.
     for sample in samples.iter().filter(|s| s.outcome.kind != Kind::Unfinished) {
         for op in both(sample) {
-            let done = dones.entry((cell(sample.intended), op, sample.outcome)).or_insert_with(|| Done {
-                cell: cell(sample.intended),
-                op,
-                kind: sample.outcome.kind,
-                status: sample.outcome.status,
-                n: 0,
-                attempts: 0,
-                tried: 0,
-                sent: 0,
-                received: 0,
-                response: Default::default(),
-                service: Default::default(),
-                lag: Default::default(),
-                wait: Default::default(),
-            });
+            let done = dones
+                .entry((cell(sample.intended), op, sample.outcome))
+                .or_insert_with(|| Done::none(cell(sample.intended), op, sample.outcome));
             done.n += 1;
             done.attempts += u64::from(sample.attempts);
             done.tried += u64::from(sample.tried);
@@ -209,6 +197,9 @@ fn done(outline: &Outline, samples: &[Sample]) -> Vec<Record> {
             done.service.record(sample.service());
             done.lag.record(sample.lag());
             done.wait.record(sample.pool_wait);
+            if sample.held > Micros::ZERO {
+                done.held.record(sample.held);
+            }
         }
     }
     dones.into_values().map(|d| Record::Done(Box::new(d))).collect()
@@ -241,6 +232,7 @@ pub(crate) fn sample(op: u16, intended: Micros, response: Micros, kind: Kind) ->
         pool_wait: Micros::ZERO,
         first_byte: Some(intended),
         done: intended + response,
+        held: Micros::ZERO,
         attempts: 1,
         tried: 1,
         sent: 100,

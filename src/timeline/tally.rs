@@ -57,6 +57,7 @@ pub(super) struct Cell {
     service: Sparse,
     pub(super) lag: Sparse,
     wait: Sparse,
+    held: Sparse,
 }
 
 impl Cell {
@@ -73,6 +74,7 @@ impl Cell {
         self.service.add(&done.service);
         self.lag.add(&done.lag);
         self.wait.add(&done.wait);
+        self.held.add(&done.held);
     }
 
     fn finished(&self) -> u64 {
@@ -118,6 +120,8 @@ pub struct Tally {
     pub service: Hist,
     pub lag: Hist,
     pub wait: Hist,
+    /// Of operations that squall held up at all.
+    pub held: Hist,
 }
 
 impl Tally {
@@ -136,6 +140,7 @@ impl Tally {
         cell.service.pour_into(&mut self.service);
         cell.lag.pour_into(&mut self.lag);
         cell.wait.pour_into(&mut self.wait);
+        cell.held.pour_into(&mut self.held);
         if let (Some(at), open @ 1..) = (open_at, cell.open()) {
             *self.outcomes.entry(Outcome::new(Kind::Unfinished, 0)).or_default() += open;
             self.intended += open;
@@ -165,6 +170,13 @@ impl Tally {
     /// bad / intended; none without operations.
     pub fn bad_share(&self) -> Option<f64> {
         (self.intended > 0).then(|| (self.intended - self.good()) as f64 / self.intended as f64)
+    }
+
+    /// How long squall held operations up, those that it did not included.
+    pub fn holds(&self) -> Hist {
+        let mut holds = self.held.clone();
+        holds.record_n(Micros::ZERO, self.intended.saturating_sub(self.held.len()));
+        holds
     }
 
     /// A: attempts per first try; none where nothing was sent.

@@ -316,6 +316,11 @@ pub struct Generator {
     /// Lateness of the 10 ms heartbeat.
     pub heartbeat_p99: Option<Micros>,
     pub heartbeat_max: Option<Micros>,
+    /// How long squall waited for a processor when it could have gone on with an operation.
+    #[serde(default)]
+    pub held_p99: Option<Micros>,
+    #[serde(default)]
+    pub held_max: Option<Micros>,
     /// Mean share of one processor; none in virtual time.
     pub cpu: Option<f64>,
     /// Of how many cells with planned operations `unsound` is the list.

@@ -8,6 +8,7 @@ use super::measure::{self, Measured, measure};
 use super::recovery::{self, Aftermath};
 use super::soundness;
 use super::words;
+use crate::histogram::Hist;
 use crate::objective::{Aggregate, Metric, Objective, PhaseName};
 use crate::sample::OpId;
 use crate::timeline::Cells;
@@ -248,12 +249,9 @@ fn blame(evidence: &Evidence, cells: &Cells) -> String {
 fn delay(evidence: &Evidence, metric: &Metric, op: OpId, cells: &Cells) -> Micros {
     let timeline = evidence.timeline;
     match metric {
-        Metric::Quantile(q) => soundness::delay(timeline, op, cells, *q),
-        Metric::Max => soundness::delay(timeline, op, cells, 1.0),
-        Metric::Mean => {
-            let lag = timeline.tally(op, cells).lag.mean();
-            lag.unwrap_or(Micros::ZERO) + timeline.heartbeat(cells).mean().unwrap_or(Micros::ZERO)
-        }
+        Metric::Quantile(q) => soundness::delay(timeline, op, cells, |hist| hist.quantile(*q)),
+        Metric::Max => soundness::delay(timeline, op, cells, Hist::max),
+        Metric::Mean => soundness::delay(timeline, op, cells, Hist::mean),
         _ => Micros::ZERO,
     }
 }

@@ -10,7 +10,7 @@ use super::judgement::{Generator, UnsoundCell};
 use crate::histogram::Hist;
 use crate::record::How;
 use crate::sample::OpId;
-use crate::timeline::{Cells, Timeline};
+use crate::timeline::{Cells, Tally, Timeline};
 use crate::units::{Micros, grouped};
 
 /// Lag or heartbeat lateness above which squall counts as frozen.
@@ -117,19 +117,22 @@ impl Soundness {
     /// For the report.
     pub(super) fn generator(&self, timeline: &Timeline) -> Generator {
         let cells = timeline.all_cells();
-        let lag = all_lags(timeline, &cells);
+        let (lag, held) =
+            (of_all(timeline, &cells, |t| t.lag.clone()), of_all(timeline, &cells, Tally::holds));
         let seconds = timeline.worst_heartbeats().map(|(second, _)| second).collect();
         let heartbeat = timeline.heartbeat(&seconds);
         let unsound = self.unsound.iter();
         Generator {
             sound: self.unsound.is_empty(),
-            sentence: self.sentence(timeline, cells.len(), &lag),
+            sentence: self.sentence(timeline, cells.len(), (&lag, &held)),
             delivered: self.delivered,
             lag_p50: lag.quantile(0.5),
             lag_p99: lag.quantile(0.99),
             lag_max: lag.max(),
             heartbeat_p99: heartbeat.quantile(0.99),
             heartbeat_max: heartbeat.max(),
+            held_p99: held.quantile(0.99),
+            held_max: held.max(),
             cpu: timeline.cpu(),
             cells: cells.len() as u64,
             unsound: unsound
@@ -140,10 +143,12 @@ impl Soundness {
         }
     }
 
-    fn sentence(&self, timeline: &Timeline, cells: usize, lag: &Hist) -> String {
-        let late = lag
-            .quantile(0.99)
-            .map_or(String::new(), |p99| format!("; 99 in 100 operations left within {p99} of their time"));
+    fn sentence(&self, timeline: &Timeline, cells: usize, (lag, held): (&Hist, &Hist)) -> String {
+        let late = lag.quantile(0.99).zip(held.quantile(0.99)).map_or(String::new(), |(lag, held)| {
+            format!(
+                "; 99 in 100 operations left within {lag} of their time and were held up for at most {held}"
+            )
+        });
         match self.unsound.first_key_value() {
             None => format!("The generator was sound in all {} cells{late}.", grouped(cells as u64)),
             Some((&cell, why)) => format!(
@@ -200,16 +205,25 @@ fn probes_per_cell(timeline: &Timeline) -> BTreeMap<u32, u64> {
     cells
 }
 
-fn all_lags(timeline: &Timeline, cells: &Cells) -> Hist {
-    let mut lag = Hist::default();
+/// One histogram of all operations' tallies.
+fn of_all(timeline: &Timeline, cells: &Cells, hist: impl Fn(&Tally) -> Hist) -> Hist {
+    let mut all = Hist::default();
     for (op, _) in timeline.operations().filter(|(_, o)| !o.flow) {
-        lag.merge(&timeline.tally(op, cells).lag);
+        all.merge(&hist(&timeline.tally(op, cells)));
     }
-    lag
+    all
 }
 
-/// The generator's delay at a quantile: q(lag) + q(heartbeat lateness) over the same cells.
-pub(super) fn delay(timeline: &Timeline, op: OpId, cells: &Cells, q: f64) -> Micros {
-    let at = |hist: &Hist| hist.quantile(q).unwrap_or(Micros::ZERO);
-    at(&timeline.tally(op, cells).lag) + at(&timeline.heartbeat(cells))
+/// The generator's delay over cells, each part as `at` takes it from a histogram: late sends and late reads.
+/// Late reads show in the lateness of the heartbeat (VERDICTS.md 2) and in how long operations were held up,
+/// which the heartbeat misses where squall is short of processor just after it ran.
+pub(super) fn delay(
+    timeline: &Timeline,
+    op: OpId,
+    cells: &Cells,
+    at: impl Fn(&Hist) -> Option<Micros>,
+) -> Micros {
+    let at = |hist: &Hist| at(hist).unwrap_or(Micros::ZERO);
+    let tally = timeline.tally(op, cells);
+    at(&tally.lag) + at(&timeline.heartbeat(cells)).max(at(&tally.holds()))
 }

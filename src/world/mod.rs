@@ -9,6 +9,7 @@ mod network;
 mod pacer;
 mod pipe;
 mod stream;
+mod wakes;
 
 use std::future::Future;
 use std::io;
@@ -21,6 +22,7 @@ pub use group::TaskGroup;
 pub use network::Network;
 pub use pacer::Pacer;
 pub use stream::{Listener, Stream};
+pub use wakes::Wake;
 
 use crate::units::Micros;
 
@@ -99,6 +101,14 @@ impl World {
             Kind::Virtual { start, .. } => start.elapsed().as_millis() as i64,
         };
         Micros(since_start) - self.zero
+    }
+
+    /// This thread's latest wake, and how late it was; in virtual time nothing is late.
+    pub fn wake(&self) -> Wake {
+        match &self.kind {
+            Kind::Real(_) => wakes::latest(),
+            Kind::Virtual { .. } => Wake::default(),
+        }
     }
 
     /// Wall time in microseconds since 1970, UTC.
@@ -208,8 +218,10 @@ pub fn survive_full_files() {
 pub fn run_real<F: Future>(origin: Origin, main: impl FnOnce(World) -> F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .on_thread_unpark(wakes::note)
         .build()
         .expect("a current-thread runtime needs only an epoll descriptor");
+    wakes::watch();
     let tasks = tokio::task::LocalSet::new();
     let output = tasks.block_on(&runtime, main(World::real(origin)));
     runtime.shutdown_background();

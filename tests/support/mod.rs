@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests on real processes live in real time")]
 
 pub mod http;
+pub mod witness;
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -247,6 +248,22 @@ pub fn state(pid: i32) -> Option<char> {
 
 pub fn is_gone(pid: i32) -> bool {
     state(pid).is_none()
+}
+
+/// Where a process listens: the inodes of its sockets, looked up among the sockets that listen (proc(5)).
+pub fn listens_at(pid: i32) -> Option<SocketAddr> {
+    let links = listed(&PathBuf::from(format!("/proc/{pid}/fd"))).into_iter();
+    let links = links.filter_map(|path| Some(fs::read_link(path).ok()?.to_str()?.to_owned()));
+    let inodes: Vec<String> =
+        links.filter_map(|link| Some(link.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())).collect();
+    let table = fs::read_to_string("/proc/net/tcp").ok()?;
+    table.lines().skip(1).find_map(|line| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        let (local, state, inode) = (columns.get(1)?, columns.get(3)?, columns.get(9)?);
+        let port = u16::from_str_radix(local.split(':').nth(1)?, 16).ok()?;
+        let listening = *state == "0A" && inodes.iter().any(|ours| ours == inode);
+        listening.then(|| SocketAddr::from(([127, 0, 0, 1], port)))
+    })
 }
 
 /// A loopback address that nobody listens on now. Below the range that outgoing connections take their

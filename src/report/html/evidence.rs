@@ -115,6 +115,8 @@ fn generator(page: &mut Markup, g: &Generator) {
             ("sent late, most", show(g.lag_max)),
             ("heartbeat late, p99", show(g.heartbeat_p99)),
             ("heartbeat late, most", show(g.heartbeat_max)),
+            ("operations held up for a processor, p99", show(g.held_p99)),
+            ("operations held up for a processor, most", show(g.held_max)),
             ("processor, mean of one core", share(g.cpu)),
             ("pacer", g.pacer.clone()),
             ("shards", g.shards.to_string()),

@@ -2,7 +2,7 @@
 
 use crate::chaos_plan::{self, ChaosPlan};
 use crate::diagnose::{Span, one_of, suggest};
-use crate::experiment::notes::{Notes, is_name, written as as_written};
+use crate::experiment::notes::{Notes, written as as_written};
 use crate::experiment::place::Guard;
 use crate::experiment::{Direction, Fault, Link, Service, Upstream};
 use crate::outline::FaultOutline;
@@ -41,13 +41,8 @@ pub(super) fn timeline(notes: &mut Notes, plan: &ChaosPlan, system: &System<'_>)
     let mut names: Vec<&str> = Vec::new();
     for written in &plan.timeline.value {
         let name = &written.name;
-        if !is_name(name) {
-            notes.add(
-                name.span,
-                format!("`{}` is no name for a fault", name.value),
-                "use letters, digits, `_` and `-`",
-            );
-        } else if PHASES.contains(&name.as_str()) {
+        notes.name(name.span, name, "a fault");
+        if PHASES.contains(&name.as_str()) {
             notes.add(name.span, format!("`{}` is the name of a phase", name.value), "choose another name");
         } else if names.contains(&name.as_str()) {
             notes.add(name.span, format!("two faults are named `{}`", name.value), "choose another name");
@@ -170,27 +165,32 @@ fn exec(notes: &mut Notes, written: &chaos_plan::Fault) -> Option<Kind> {
 
 fn link(notes: &mut Notes, at: &At<String>, system: &System<'_>) -> Option<String> {
     let known: Vec<&str> = system.links.iter().map(|l| l.name.as_str()).collect();
-    if known.contains(&at.as_str()) || system.links_incomplete {
-        return Some(at.value.clone());
-    }
-    let help = match known.is_empty() {
-        true => "declare it: `links: {name: {listen: ..., upstream: ...}}`".to_owned(),
-        false => suggest(at, known),
-    };
-    notes.add(at.span, format!("there is no link `{}`", at.value), help);
-    None
+    let declare = ("link", "links: {name: {listen: ..., upstream: ...}}");
+    declared(notes, at, &known, system.links_incomplete, declare)
 }
 
 fn service(notes: &mut Notes, at: &At<String>, system: &System<'_>) -> Option<String> {
     let known: Vec<&str> = system.services.iter().map(|s| s.name.as_str()).collect();
-    if known.contains(&at.as_str()) || system.services_incomplete {
+    let declare = ("service", "services: {name: {start: [...], ready: {...}}}");
+    declared(notes, at, &known, system.services_incomplete, declare)
+}
+
+/// The name, if there is such a thing or some could not be read; `thing` and how it is declared.
+fn declared(
+    notes: &mut Notes,
+    at: &At<String>,
+    known: &[&str],
+    incomplete: bool,
+    (thing, how): (&str, &str),
+) -> Option<String> {
+    if known.contains(&at.as_str()) || incomplete {
         return Some(at.value.clone());
     }
     let help = match known.is_empty() {
-        true => "declare it: `services: {name: {start: [...], ready: {...}}}`".to_owned(),
-        false => suggest(at, known),
+        true => format!("declare it: `{how}`, or use the sandbox's own: `--target sandbox`"),
+        false => suggest(at, known.iter().copied()),
     };
-    notes.add(at.span, format!("there is no service `{}`", at.value), help);
+    notes.add(at.span, format!("there is no {thing} `{}`", at.value), help);
     None
 }
 

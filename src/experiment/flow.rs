@@ -236,9 +236,8 @@ impl Flow<'_> {
 
     /// The operation of this name in this shape; steps may share one.
     fn operation(&mut self, name: &str, span: Option<Span>, deadline: Micros) -> OpId {
-        if let Some(span) = span.filter(|_| !is_name(name)) {
-            let help = "use letters, digits, `_` and `-`";
-            self.notes.add(span, format!("`{name}` is no name for an operation"), help);
+        if let Some(span) = span {
+            self.notes.name(span, name, "an operation");
         }
         let shape = self.shape;
         let here = self.operations.iter().position(|o| o.shape == shape && !o.flow && o.name == name);

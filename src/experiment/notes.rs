@@ -63,6 +63,14 @@ impl Notes {
         }
     }
 
+    /// Something gets a name: it must be one.
+    pub fn name(&mut self, span: Span, name: &str, what: &str) {
+        if !is_name(name) {
+            let help = "use letters, digits, `_` and `-`, and begin with a letter";
+            self.add(span, format!("`{name}` is no name for {what}"), help);
+        }
+    }
+
     /// A duration that must not be zero.
     pub fn positive(&mut self, at: &At<Duration>, what: &str) -> Micros {
         if at.value.0 <= Micros::ZERO {

@@ -2,7 +2,7 @@
 
 use crate::arrival::{Arrival, Rate, Spacing, Stage};
 use crate::experiment::flow::{Flow, Part};
-use crate::experiment::notes::{Notes, is_name, written as as_written};
+use crate::experiment::notes::{Notes, written as as_written};
 use crate::experiment::{Shape, Start};
 use crate::outline::{OperationOutline, ShapeOutline};
 use crate::profile;
@@ -34,13 +34,7 @@ pub(super) fn resolve(
     written: &At<profile::Shape>,
     operations: &mut Vec<OperationOutline>,
 ) -> (Shape, ShapeOutline) {
-    if !is_name(name) {
-        notes.add(
-            name.span,
-            format!("`{}` is no name for a shape", name.value),
-            "use letters, digits, `_` and `-`",
-        );
-    }
+    notes.name(name.span, name, "a shape");
     let start = written.start.as_ref().map_or(Micros::ZERO, |s| s.value.0);
     let until = length(notes, frame, written, start);
     caps(notes, written);

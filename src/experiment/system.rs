@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::chaos_plan::{self, ChaosPlan};
 use crate::diagnose::{Span, suggest};
 use crate::experiment::flow::{headers, json_templates};
-use crate::experiment::notes::{Notes, is_name};
+use crate::experiment::notes::Notes;
 use crate::experiment::place::{Guard, Refusal, Url};
 use crate::experiment::{
     Auth, Canary, Command, Flaw, HttpTarget, Link, Place, PlainOptions, Ready, SandboxOptions, Service,
@@ -258,13 +258,7 @@ pub(super) fn sandbox_system(options: &SandboxOptions) -> (Vec<Link>, Vec<Servic
 pub(super) fn links(notes: &mut Notes, guard: &Guard<'_>, plan: &ChaosPlan, links: &mut Vec<Link>) {
     let mut listening = BTreeSet::new();
     for (name, written) in plan.links.iter() {
-        if !is_name(name) {
-            notes.add(
-                name.span,
-                format!("`{}` is no name for a link", name.value),
-                "use letters, digits, `_` and `-`",
-            );
-        }
+        notes.name(name.span, name, "a link");
         if links.iter().any(|l| l.name == name.value) {
             let message = format!("the sandbox has a link `{}` already", name.value);
             notes.add(name.span, message, "leave it out to use that, or choose another name");
@@ -305,10 +299,7 @@ pub(super) fn links(notes: &mut Notes, guard: &Guard<'_>, plan: &ChaosPlan, link
 /// Adds the services that the plan declares.
 pub(super) fn services(notes: &mut Notes, guard: &Guard<'_>, plan: &ChaosPlan, services: &mut Vec<Service>) {
     for (name, written) in plan.services.iter() {
-        if !is_name(name) {
-            let help = "use letters, digits, `_` and `-`";
-            notes.add(name.span, format!("`{}` is no name for a service", name.value), help);
-        }
+        notes.name(name.span, name, "a service");
         if services.iter().any(|s| s.name == name.value) {
             let message = format!("the sandbox has a service `{}` already", name.value);
             notes.add(name.span, message, "choose another name");

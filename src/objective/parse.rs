@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Aggregate, Comparison, Metric, Objective, PhaseName, Unit};
-use crate::diagnose::suggest;
+use crate::diagnose::{nearest, suggest};
 use crate::units::{Micros, parse_duration, parse_rate, parse_share};
 
 /// The words that may begin an expression, quantiles by their usual ones.
@@ -38,6 +38,9 @@ pub struct Names {
     pub operations: Option<Vec<String>>,
     pub triggers: Option<Vec<String>>,
 }
+
+/// What to do where there is no trigger at all.
+const NO_TRIGGERS: &str = "there are no triggers: faults come from a chaos plan, add `--chaos PLAN`";
 
 /// What is wrong with an expression, at which of its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -192,6 +195,9 @@ impl<'t> Parser<'t> {
         known: &Option<Vec<String>>,
     ) -> Result<(), Mistake> {
         match known {
+            Some(known) if known.is_empty() => {
+                self.mistake(range, format!("there is no {what} `{name}`"), NO_TRIGGERS)
+            }
             Some(known) if !known.iter().any(|k| k == name) => {
                 self.mistake(range, format!("there is no {what} `{name}`"), suggest(name, known))
             }
@@ -275,7 +281,10 @@ impl<'t> Parser<'t> {
             return Ok(());
         }
         let known: Vec<&str> = triggers.iter().map(String::as_str).chain(PHASES).collect();
-        let help = suggest(name, known.iter().copied());
+        let help = match triggers.is_empty() && nearest(name, known.iter().copied()).is_none() {
+            true => NO_TRIGGERS.to_owned(),
+            false => suggest(name, known.iter().copied()),
+        };
         self.mistake(range, format!("there is no phase or trigger `{name}`"), help)
     }
 

@@ -129,7 +129,8 @@ fn a_trigger_that_comes_too_early_to_judge_the_one_before_is_refused() {
 
 #[test]
 fn whoever_forgot_the_plan_or_the_sandbox_is_told_what_to_add() {
-    let objectives = "objectives: [recovery(store_slow) < 5s, p95 < 1s during store_slow, p95 < 1s during bassline]";
+    let objectives =
+        "objectives: [recovery(store_slow) < 5s, p95 < 1s during store_slow, p95 < 1s during bassline]";
     let forgotten = refused(&format!("{CALM}{objectives}\n"), None);
     let elsewhere = CALM.replace("sandbox", "http://127.0.0.1:7000");
     let plan = "timeline: [{name: slow, at: 40s, for: 5s, down: {link: api-store}}]\n";

@@ -19,6 +19,7 @@ pub(super) struct Point {
     pub(super) good: u64,
     /// None where nothing was intended.
     pub(super) p50: Option<Micros>,
+    pub(super) p95: Option<Micros>,
     pub(super) p99: Option<Micros>,
     /// p99 is a lower bound: operations without an answer lie at it.
     pub(super) bounded: bool,
@@ -64,6 +65,7 @@ fn point(timeline: &Timeline, op: OpId, from: u32, to: u32) -> Point {
         intended: tally.intended,
         good: tally.good(),
         p50: tally.response.quantile(0.5),
+        p95: tally.response.quantile(0.95),
         p99,
         bounded: tally.censored() > 0 && p99 >= Some(timeline.deadline(op)),
     }

@@ -19,12 +19,26 @@ use crate::verdict::{Judgement, Span, Word};
 const GOOD_HEIGHT: f64 = 66.0;
 const GAP: f64 = 30.0;
 
-/// A limit that an objective sets to this operation's latency, and when it applies.
+/// A limit that an objective sets to this operation, and when it applies.
 struct Limit {
+    metric: Metric,
     value: f64,
     text: String,
     held: bool,
     spans: Vec<Span>,
+}
+
+impl Limit {
+    fn is_latency(&self) -> bool {
+        self.metric != Metric::Errors
+    }
+}
+
+/// One quantile over time.
+struct Line {
+    name: &'static str,
+    ink: Ink,
+    value: fn(&Point) -> Option<Micros>,
 }
 
 /// The chart of one operation, for wide and for narrow pages.
@@ -52,7 +66,7 @@ fn draw(page: &mut Markup, frame: &Frame, points: &[Point], limits: &[Limit], ti
         frame.panel(svg, latency, false);
         frame.panel(svg, good, true);
         let axis = latency_axis(svg, frame, points, limits, latency);
-        draw_good(svg, frame, points, good);
+        draw_good(svg, frame, points, limits, good);
         frame.draw_windows(svg, frame.strip_height(), good.1);
         draw_latency(svg, frame, points, limits, &axis, latency);
         if !frame.narrow {
@@ -70,7 +84,8 @@ fn latency_axis(
     (top, bottom): (f64, f64),
 ) -> Scale {
     let measured = points.iter().flat_map(|p| [p.p50, p.p99]).flatten().map(|v| v.0 as f64);
-    let (low, high) = scale::log_range(measured.chain(limits.iter().map(|l| l.value)));
+    let (low, high) =
+        scale::log_range(measured.chain(limits.iter().filter(|l| l.is_latency()).map(|l| l.value)));
     let axis = Scale::log(low, high, bottom, top);
     for tick in scale::log_ticks(low, high) {
         frame.value_tick(svg, axis.at(tick), &Micros(tick.round() as i64).to_string());
@@ -87,14 +102,19 @@ fn draw_latency(
     (top, bottom): (f64, f64),
 ) {
     let mut placer = Placer::new(Area { left: frame.left, top, right: frame.right, bottom });
-    let lines = [("p99", svg::VERMILLION), ("p50", svg::BLUE)].map(|(name, ink)| {
-        let value = |p: &Point| if name == "p99" { p.p99 } else { p.p50 };
-        (name, ink, runs(frame, points, |p| value(p).map(|v| axis.at(v.0 as f64))))
-    });
+    let mut shown = vec![Line { name: "p99", ink: svg::VERMILLION, value: |p| p.p99 }];
+    if limits.iter().any(|limit| limit.metric == Metric::Quantile(0.95)) {
+        shown.push(Line { name: "p95", ink: svg::PURPLE, value: |p| p.p95 });
+    }
+    shown.push(Line { name: "p50", ink: svg::BLUE, value: |p| p.p50 });
+    let lines: Vec<_> = shown
+        .iter()
+        .map(|l| (l.name, l.ink, runs(frame, points, |p| (l.value)(p).map(|v| axis.at(v.0 as f64)))))
+        .collect();
     for (_, _, runs) in &lines {
         runs.iter().for_each(|run| placer.avoid(run));
     }
-    for limit in limits {
+    for limit in limits.iter().filter(|limit| limit.is_latency()) {
         draw_limit(svg, frame, axis, limit, &mut placer);
     }
     for (_, ink, runs) in &lines {
@@ -139,13 +159,19 @@ fn name_line(svg: &mut Svg, placer: &mut Placer, name: &str, ink: Ink, runs: &[V
     }
 }
 
-fn draw_good(svg: &mut Svg, frame: &Frame, points: &[Point], (top, bottom): (f64, f64)) {
+fn draw_good(svg: &mut Svg, frame: &Frame, points: &[Point], limits: &[Limit], (top, bottom): (f64, f64)) {
     let axis = Scale::linear(0.0, 1.0, bottom, top);
     for (share, text) in [(0.0, "0 %"), (0.5, "50 %"), (1.0, "100 %")] {
         frame.value_tick(svg, axis.at(share), text);
     }
     frame.panel_name(svg, top, "good: answered as expected and in time");
-    for run in runs(frame, points, |p| p.good_share().map(|g| axis.at(g))) {
+    let runs = runs(frame, points, |p| p.good_share().map(|g| axis.at(g)));
+    let mut placer = Placer::new(Area { left: frame.left, top, right: frame.right, bottom });
+    runs.iter().for_each(|run| placer.avoid(run));
+    for limit in limits.iter().filter(|limit| !limit.is_latency()) {
+        draw_limit(svg, frame, &axis, limit, &mut placer);
+    }
+    for run in runs {
         let (first, last) = (run[0].0, run[run.len() - 1].0);
         let mut shape = run.clone();
         shape.extend([(last, bottom), (first, bottom)]);
@@ -166,7 +192,7 @@ pub(super) fn runs(
     pieces.map(|piece| piece.iter().flatten().copied().collect()).collect()
 }
 
-/// Objectives on this operation's latency; a flow of one operation lends it its own.
+/// Objectives on this operation's latency and errors, those as the share that must be good; a flow of one operation lends it its own.
 fn limits(timeline: &Timeline, judgement: &Judgement, op: OpId) -> Vec<Limit> {
     let outline = timeline.outline();
     let this = &outline.operations[usize::from(op.0)];
@@ -179,13 +205,18 @@ fn limits(timeline: &Timeline, judgement: &Judgement, op: OpId) -> Vec<Limit> {
     let mut limits: Vec<Limit> = Vec::new();
     for (objective, judged) in outline.objectives.iter().zip(&judgement.objectives) {
         let upper = matches!(objective.comparison, Comparison::Below | Comparison::AtMost);
-        let latency = matches!(objective.metric, Metric::Quantile(_) | Metric::Max | Metric::Mean);
-        if !(upper && latency && meant(&objective.selector)) {
+        let value = match objective.metric {
+            Metric::Quantile(_) | Metric::Max | Metric::Mean => objective.value,
+            Metric::Errors => 1.0 - objective.value,
+            _ => continue,
+        };
+        if !(upper && meant(&objective.selector)) {
             continue;
         }
         let spans = judgement.phases.iter().find(|p| p.name == objective.phase);
         limits.push(Limit {
-            value: objective.value,
+            metric: objective.metric.clone(),
+            value,
             text: format!(
                 "{} {} {}",
                 objective.metric,
@@ -206,7 +237,12 @@ fn told(p: &Point) -> String {
     let bound = if p.bounded { "≥ " } else { "" };
     let good = p.good_share().map_or("–".to_owned(), |g| percent(g) + " %");
     let (at, n) = (short_clock(p.from), grouped(p.intended));
-    format!("{at} · p50 {} · p99 {bound}{} · good {good} · n {n}", show(p.p50), show(p.p99))
+    format!(
+        "{at} · p50 {} · p95 {} · p99 {bound}{} · good {good} · n {n}",
+        show(p.p50),
+        show(p.p95),
+        show(p.p99)
+    )
 }
 
 fn in_words(name: &str, points: &[Point], frame: &Frame) -> String {

@@ -34,6 +34,13 @@ pub struct Outline {
     pub judge: JudgeSettings,
 }
 
+impl Outline {
+    /// Whether the shape's flow is one operation: the flow then says nothing that the operation does not.
+    pub fn one_operation(&self, shape: usize) -> bool {
+        self.operations.iter().filter(|o| o.shape == shape && !o.flow).count() == 1
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ShapeOutline {
     pub name: String,

@@ -76,6 +76,11 @@ impl std::ops::Mul<i64> for Micros {
     }
 }
 
+/// A dash where there is nothing to show.
+pub fn or_dash<T: ToString>(value: Option<T>) -> String {
+    value.map_or("–".to_owned(), |value| value.to_string())
+}
+
 /// `412 ms`, `6.20 s`, `2 min 30 s`: three significant digits below a minute, whole seconds above.
 impl fmt::Display for Micros {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

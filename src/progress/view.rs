@@ -5,7 +5,7 @@
 use crate::outline::FaultOutline;
 use crate::record::FaultStage;
 use crate::timeline::{Cells, Timeline};
-use crate::units::{Micros, grouped};
+use crate::units::{Micros, grouped, or_dash};
 
 /// Latencies are those of operations intended within this time before now.
 const RECENT: Micros = Micros::secs(5);
@@ -66,7 +66,6 @@ impl View {
     fn rows(&self) -> impl Iterator<Item = String> + '_ {
         let width = self.shapes.iter().map(|s| s.name.chars().count()).max().unwrap_or(0);
         let shapes = self.shapes.iter().map(move |s| {
-            let show = |v: Option<Micros>| v.map_or("–".to_owned(), |v| v.to_string());
             format!(
                 "{:width$}  due {:>7}  done {:>7}  in flight {:>5}  errors {:>6}  p50 {:>8}  p99 {:>8}",
                 s.name,
@@ -74,8 +73,8 @@ impl View {
                 grouped(s.done),
                 grouped(s.due.saturating_sub(s.done)),
                 grouped(s.bad),
-                show(s.p50),
-                show(s.p99),
+                or_dash(s.p50),
+                or_dash(s.p99),
             )
         });
         shapes.chain(self.faults.iter().cloned())

@@ -84,9 +84,8 @@ pub(super) fn over(timeline: &Timeline, op: OpId, phase: &Phase) -> Tally {
 /// A flow of one operation says nothing that the operation does not.
 pub(super) fn worst_first(timeline: &Timeline, judgement: &Judgement) -> Vec<OpId> {
     let outline = timeline.outline();
-    let steps = |shape: usize| outline.operations.iter().filter(|o| o.shape == shape && !o.flow).count();
     let mut all: Vec<(OpId, bool)> = Vec::new();
-    for (op, o) in timeline.operations().filter(|(_, o)| !o.flow || steps(o.shape) > 1) {
+    for (op, o) in timeline.operations().filter(|(_, o)| !o.flow || !outline.one_operation(o.shape)) {
         all.push((op, o.flow));
     }
     let deciding = judgement.objectives.iter().filter(|o| decides(timeline, o.decided.as_deref()));

@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use crate::record::Touched;
 use crate::sample::Kind;
 use crate::timeline::Timeline;
-use crate::units::{Micros, bytes, clock, grouped};
+use crate::units::{Micros, bytes, clock, grouped, or_dash};
 use crate::verdict::{
     ErrorGroup, JudgedFault, JudgedObjective, JudgedTrigger, Judgement, OperationTable, Quantity, Unit, Word,
 };
@@ -221,7 +221,7 @@ pub(super) fn touched(fault: &JudgedFault) -> String {
 /// `+251 ms`, as measured on real chunks.
 pub(super) fn added(fault: &JudgedFault) -> String {
     let added = fault.touched.as_ref().and_then(|t| t.added);
-    added.map_or("–".to_owned(), |added| format!("+{added}"))
+    or_dash(added.map(|added| format!("+{added}")))
 }
 
 /// How long a trigger's harm lasted: `6 s ± 1 s`, `not seen to end`, `–`.

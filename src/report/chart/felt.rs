@@ -13,7 +13,7 @@ use crate::report::series::Point;
 use crate::report::words::{percent, short_clock, visible};
 use crate::sample::OpId;
 use crate::timeline::Timeline;
-use crate::units::{Micros, grouped};
+use crate::units::{Micros, grouped, or_dash};
 use crate::verdict::{Judgement, Span, Word};
 
 const GOOD_HEIGHT: f64 = 66.0;
@@ -197,7 +197,7 @@ fn limits(timeline: &Timeline, judgement: &Judgement, op: OpId) -> Vec<Limit> {
     let outline = timeline.outline();
     let this = &outline.operations[usize::from(op.0)];
     let shape = outline.shapes.get(this.shape).map(|s| s.name.as_str());
-    let alone = outline.operations.iter().filter(|o| o.shape == this.shape && !o.flow).count() == 1;
+    let alone = outline.one_operation(this.shape);
     let meant = |selector: &Option<String>| match selector.as_deref() {
         None => !this.flow,
         Some(name) => name == this.name || (alone && Some(name) == shape),
@@ -233,15 +233,14 @@ fn limits(timeline: &Timeline, judgement: &Judgement, op: OpId) -> Vec<Limit> {
 
 /// One column in words, for pointing at.
 fn told(p: &Point) -> String {
-    let show = |v: Option<Micros>| v.map_or("–".to_owned(), |v| v.to_string());
     let bound = if p.bounded { "≥ " } else { "" };
-    let good = p.good_share().map_or("–".to_owned(), |g| percent(g) + " %");
+    let good = or_dash(p.good_share().map(|g| percent(g) + " %"));
     let (at, n) = (short_clock(p.from), grouped(p.intended));
     format!(
         "{at} · p50 {} · p95 {} · p99 {bound}{} · good {good} · n {n}",
-        show(p.p50),
-        show(p.p95),
-        show(p.p99)
+        or_dash(p.p50),
+        or_dash(p.p95),
+        or_dash(p.p99)
     )
 }
 

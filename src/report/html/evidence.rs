@@ -11,7 +11,7 @@ use crate::record::{ItemsEvent, SlowOperation};
 use crate::report::words;
 use crate::sample::OpId;
 use crate::timeline::Timeline;
-use crate::units::{Micros, bytes, clock, grouped};
+use crate::units::{Micros, bytes, clock, grouped, or_dash};
 use crate::verdict::{Band, Generator, Judgement, ShapeBand};
 
 /// Rows of the table of the slowest operations.
@@ -93,12 +93,11 @@ fn probes(page: &mut Markup, timeline: &Timeline) {
                 waits.record(done.unwrap_or(timeline.ended_at()) - *intended);
             }
             let bound = if open > 0 { "≥ " } else { "" };
-            let show = |v: Option<Micros>| v.map_or("–".to_owned(), |v| v.to_string());
             row.text(&words::operation(timeline, *op));
             row.text(&grouped(probes.len() as u64));
             row.text(&grouped(open as u64));
-            row.text(&show(waits.quantile(0.5)));
-            row.text(&format!("{bound}{}", show(waits.max())));
+            row.text(&or_dash(waits.quantile(0.5)));
+            row.text(&format!("{bound}{}", or_dash(waits.max())));
         });
     });
 }
@@ -106,17 +105,16 @@ fn probes(page: &mut Markup, timeline: &Timeline) {
 fn generator(page: &mut Markup, g: &Generator) {
     section(page, "The generator itself", if g.sound { "sound" } else { "NOT sound" }, |page| {
         page.leaf("p", &[], &g.sentence);
-        let show = |v: Option<Micros>| v.map_or("–".to_owned(), |v| v.to_string());
-        let share = |v: Option<f64>| v.map_or("–".to_owned(), |v| format!("{:.2} %", v * 100.0));
+        let share = |v: Option<f64>| or_dash(v.map(|v| format!("{:.2} %", v * 100.0)));
         let facts = [
             ("sent or shed by its cap, of what was planned", share(g.delivered)),
-            ("sent late, p50", show(g.lag_p50)),
-            ("sent late, p99", show(g.lag_p99)),
-            ("sent late, most", show(g.lag_max)),
-            ("heartbeat late, p99", show(g.heartbeat_p99)),
-            ("heartbeat late, most", show(g.heartbeat_max)),
-            ("operations held up for a processor, p99", show(g.held_p99)),
-            ("operations held up for a processor, most", show(g.held_max)),
+            ("sent late, p50", or_dash(g.lag_p50)),
+            ("sent late, p99", or_dash(g.lag_p99)),
+            ("sent late, most", or_dash(g.lag_max)),
+            ("heartbeat late, p99", or_dash(g.heartbeat_p99)),
+            ("heartbeat late, most", or_dash(g.heartbeat_max)),
+            ("operations held up for a processor, p99", or_dash(g.held_p99)),
+            ("operations held up for a processor, most", or_dash(g.held_max)),
             ("processor, mean of one core", share(g.cpu)),
             ("pacer", g.pacer.clone()),
             ("shards", g.shards.to_string()),
@@ -224,7 +222,7 @@ fn bands(page: &mut Markup, judgement: &Judgement) {
 }
 
 fn band(band: Option<Band>, show: impl Fn(f64) -> String) -> String {
-    band.map_or("–".to_owned(), |b| format!("{} → {}", show(b.median), show(b.limit)))
+    or_dash(band.map(|b| format!("{} → {}", show(b.median), show(b.limit))))
 }
 
 fn remark(b: &ShapeBand) -> String {

@@ -6,7 +6,7 @@ use super::table::{Fit, plain, table};
 use super::{Markup, heading};
 use crate::record::ErrorSample;
 use crate::report::words;
-use crate::units::{clock, grouped};
+use crate::units::{clock, grouped, or_dash};
 use crate::verdict::{ErrorGroup, JudgedFault, Judgement};
 
 pub(super) fn section(page: &mut Markup, judgement: &Judgement) {
@@ -71,7 +71,7 @@ fn recovery(page: &mut Markup, judgement: &Judgement) {
             let lost: f64 = t.shapes.iter().map(|s| s.area_during + s.area_after).sum();
             row.text(&grouped(lost.max(0.0).round() as u64));
             let noticed = t.shapes.iter().filter_map(|s| s.time_to_detect).min();
-            row.text(&noticed.map_or("–".to_owned(), |d| d.to_string()));
+            row.text(&or_dash(noticed));
         },
         |_| "",
     );

@@ -56,6 +56,11 @@ impl Markup {
     }
 }
 
+/// A bound as a page shows it.
+pub(super) fn typeset(text: &str) -> String {
+    text.replace(">= ", "≥ ")
+}
+
 fn escape(text: &str) -> String {
     let text = visible(text);
     let mut out = String::with_capacity(text.len());

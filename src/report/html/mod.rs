@@ -11,6 +11,8 @@ mod table;
 
 pub(super) use markup::Markup;
 
+use markup::typeset;
+
 use super::chart;
 use super::series::{self, Point};
 use super::words;
@@ -88,7 +90,7 @@ fn remark(judgement: &Judgement, op: &OperationOutline) -> String {
     let run = table.and_then(|t| t.phases.iter().find(|p| p.phase == PhaseName::Run));
     let flow = if op.flow { "the flow as a whole, " } else { "" };
     run.map_or(String::new(), |p| {
-        let p99 = words::bounded(p.p99).replace(">= ", "≥ ");
+        let p99 = typeset(&words::bounded(p.p99));
         format!("{flow}{} % bad, p99 {p99} ms over the run", words::percent(p.bad))
     })
 }

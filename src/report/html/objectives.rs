@@ -2,6 +2,7 @@
 //!
 //! Owns that section of the page.
 
+use super::markup::typeset;
 use super::table::{Fit, table};
 use super::{Markup, class_of, heading};
 use crate::report::{chart, words};
@@ -48,13 +49,13 @@ fn fill(row: &mut super::table::Row, o: &JudgedObjective) {
     row.text(&words::where_decided(o));
     row.cell("", |cell| measured(cell, o));
     row.cell("bar", |cell| chart::bar(cell, o));
-    row.text(&o.limit_text.replace(">= ", "≥ "));
+    row.text(&typeset(&o.limit_text));
     row.text(&grouped(o.n));
 }
 
 /// The measured value, and beneath it what successes alone took and how sure the value is.
 fn measured(cell: &mut Markup, o: &JudgedObjective) {
-    cell.text(&o.measured_text.replace(">= ", "≥ "));
+    cell.text(&typeset(&o.measured_text));
     let mut beneath = Vec::new();
     if let (Some(successes), true) = (o.successes, o.bad > 0.0) {
         beneath.push(format!("successes {successes}"));

@@ -2,12 +2,13 @@
 //!
 //! Owns those two sections of the page.
 
+use super::markup::typeset;
 use super::table::plain;
 use super::{Markup, Shown, first_name, heading, rest_folded};
 use crate::objective::PhaseName;
 use crate::report::{chart, series, words};
 use crate::timeline::Timeline;
-use crate::units::grouped;
+use crate::units::{grouped, or_dash};
 use crate::verdict::{Judgement, OperationPhase, OperationTable, Quantity};
 
 pub(super) fn percentiles(page: &mut Markup, timeline: &Timeline, judgement: &Judgement, shown: &[Shown]) {
@@ -77,18 +78,18 @@ pub(super) fn section(page: &mut Markup, judgement: &Judgement) {
             row.text(&words::plain(p.rate));
             row.text(&words::percent(p.bad));
             let attempts = p.amplification.filter(|_| !op.flow);
-            row.text(&attempts.map_or("–".to_owned(), |a| format!("{a:.2}")));
+            row.text(&or_dash(attempts.map(|a| format!("{a:.2}"))));
             for quantity in [p.p50, p.p90, p.p99, p.p999, p.max] {
                 row.text(&shown(quantity));
             }
-            row.text(&p.successes_p99.map_or("–".to_owned(), words::millis));
+            row.text(&or_dash(p.successes_p99.map(words::millis)));
         });
         page.leaf("p", &[("class", "note")], &deadlines(judgement));
     });
 }
 
 fn shown(quantity: Quantity) -> String {
-    words::bounded(quantity).replace(">= ", "≥ ")
+    typeset(&words::bounded(quantity))
 }
 
 /// `attempts: per first try. Good means answered within: create_room 2 s, ...`.

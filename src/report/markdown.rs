@@ -109,7 +109,7 @@ fn faults(out: &mut String, judgement: &Judgement) {
     for problem in judgement.faults.iter().filter_map(|f| f.problem.as_ref()) {
         out.push_str(&format!("\n{}\n", text(problem)));
     }
-    for trigger in judgement.triggers.iter().filter(|t| !t.sentence.is_empty()) {
-        out.push_str(&format!("\n{}\n", text(&trigger.sentence)));
+    for sentence in words::returns(judgement) {
+        out.push_str(&format!("\n{}\n", text(sentence)));
     }
 }

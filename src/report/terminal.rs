@@ -189,8 +189,8 @@ impl Summary {
         for problem in judgement.faults.iter().filter_map(|f| f.problem.as_ref()) {
             self.wrapped("  ", &visible(problem));
         }
-        for trigger in judgement.triggers.iter().filter(|t| !t.sentence.is_empty()) {
-            self.wrapped("  ", &visible(&trigger.sentence));
+        for sentence in words::returns(judgement) {
+            self.wrapped("  ", &visible(sentence));
         }
     }
 

@@ -158,6 +158,13 @@ pub(super) fn outcome(kind: Kind, status: u16) -> String {
     }
 }
 
+/// What is said of the service's return from each trigger, unless the head says it already.
+pub(super) fn returns(judgement: &Judgement) -> impl Iterator<Item = &str> {
+    let said = judgement.summary.recovery.as_deref();
+    let all = judgement.triggers.iter().map(|t| t.sentence.as_str());
+    all.filter(move |sentence| !sentence.is_empty() && Some(*sentence) != said)
+}
+
 /// Operations as they are told: a flow of one operation says nothing that the operation does not.
 pub(super) fn operations(judgement: &Judgement) -> Vec<&OperationTable> {
     let all = &judgement.operations;

@@ -75,8 +75,8 @@ fn recovery(page: &mut Markup, judgement: &Judgement) {
         },
         |_| "",
     );
-    for trigger in told.iter().filter(|t| !t.sentence.is_empty()) {
-        page.leaf("p", &[("class", "note")], &trigger.sentence);
+    for sentence in words::returns(judgement) {
+        page.leaf("p", &[("class", "note")], sentence);
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use squall::diagnose::render;
 use squall::experiment::{Experiment, Flags, resolve};
+use squall::units::Micros;
 use squall::{chaos_plan, profile};
 
 fn root() -> PathBuf {
@@ -66,18 +67,25 @@ fn every_chaos_plan_resolves_with_the_profiles_of_its_target() {
     }
 }
 
-/// The tour's own example: its first YAML is a profile, its second a chaos plan for it.
-#[test]
-fn the_readme_shows_files_that_work() {
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+/// The example of a page: its first YAML is a profile, its second a chaos plan.
+fn example(page: &str, duration: Option<Micros>) -> Experiment {
+    let text = std::fs::read_to_string(root().join(page)).unwrap();
     let yaml: Vec<&str> =
-        readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    let [profile, chaos] = yaml[..] else { panic!("{} YAML blocks", yaml.len()) };
-    let profile = profile::read("README.md", profile, &environment());
-    let chaos = chaos_plan::read("README.md", chaos, &environment());
-    let experiment = resolve(&profile, Some(&chaos), &Flags::default(), &lookup)
-        .unwrap_or_else(|problems| panic!("{}", render(&problems, false)));
-    assert!(experiment.outline.objectives.len() == 3 && experiment.faults.len() == 1);
+        text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let [profile, chaos] = yaml[..] else { panic!("{page}: {} YAML blocks", yaml.len()) };
+    let profile = profile::read(page, profile, &environment());
+    let chaos = chaos_plan::read(page, chaos, &environment());
+    let flags = Flags { duration, ..Flags::default() };
+    resolve(&profile, Some(&chaos), &flags, &lookup)
+        .unwrap_or_else(|problems| panic!("{}", render(&problems, false)))
+}
+
+#[test]
+fn the_pages_show_files_that_work() {
+    let tour = example("README.md", None);
+    assert!(tour.outline.objectives.len() == 3 && tour.faults.len() == 1);
+    let reference = example("docs/profile.md", Some(Micros::secs(230)));
+    assert!(reference.outline.operations.len() == 10 && reference.faults.len() == 6);
 }
 
 #[test]

@@ -194,11 +194,9 @@ pub struct Exec {
 /// Reads a chaos plan; everything that is wrong with its form is in the document's problems.
 pub fn read(path: &str, text: &str, env: &Env) -> Document<ChaosPlan> {
     yaml::read(path, text, env, |path| {
-        if path.first() == Some(&"services") && path.contains(&"env") {
-            Secrecy::IfFilled
-        } else {
-            Secrecy::Open
-        }
+        let of_a_service =
+            path.first() == Some(&"services") && (path.contains(&"env") || path.contains(&"start"));
+        if of_a_service || path.contains(&"exec") { Secrecy::IfFilled } else { Secrecy::Open }
     })
 }
 

@@ -15,6 +15,7 @@ const JWT_KEY: &str = "jwt-key-s3cr3t-0123456789abcdef0123456789abcdef";
 const USER: &str = "alice-s3cr3t";
 const PASSWORD: &str = "hunter2-s3cr3t";
 const BODY: &str = "body-s3cr3t-5e5e";
+const HOOK: &str = "hook-s3cr3t-4b4b";
 
 /// Sends back all that came in, as an error.
 fn echo(message: &Message) -> (u16, String) {
@@ -123,4 +124,18 @@ fn a_jwt_key_and_the_tokens_made_with_it_never_come_out() {
 #[test]
 fn user_info_of_a_url_never_comes_out() {
     run_and_look("", &format!("{USER}:{PASSWORD}@"), &[HEADER, BODY, "Basic "]);
+}
+
+#[test]
+fn a_program_that_does_not_start_is_named_without_secrets_and_control_characters() {
+    let (bench, server) = (Bench::new("program"), Server::fine());
+    let file = bench.file("load.yaml", &profile(&server.url(), ""));
+    let plan =
+        "services:\n  other: { start: [\"no-\\e[31msuch-${TEST_HOOK}\"], ready: { tcp: \"127.0.0.1:9\" } }\n";
+    let plan = bench.file("plan.yaml", plan);
+    let mut command = bench.run(&file, Some(&plan));
+    command.env("TEST_HEADER", HEADER).env("TEST_BODY", BODY).env("TEST_HOOK", HOOK);
+    let (code, said) = code_and_text(&command.output().unwrap());
+    assert_eq!(code, 104, "{said}");
+    assert!(said.contains("`no-\\x1b[31msuch-***` was not found"), "{said:?}");
 }

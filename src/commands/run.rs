@@ -18,6 +18,8 @@ use crate::outline::Outline;
 use crate::progress::Progress;
 use crate::record::How;
 use crate::recorder::Recorder;
+use crate::redact::redact;
+use crate::report::visible;
 use crate::units::rfc3339;
 use crate::world::{Origin, World, run_real, run_virtual};
 
@@ -42,7 +44,7 @@ fn carry_out(args: &cli::Run) -> Result<u8, u8> {
     } else {
         in_real_time(&experiment, shards, file, &folder, progress)
     };
-    finish(result, &folder, &outputs)
+    finish(result, &experiment, &folder, &outputs)
 }
 
 fn bad(why: &str) -> u8 {
@@ -160,7 +162,7 @@ fn host() -> String {
 }
 
 /// Judges what was recorded, whatever the end was, and reports it.
-fn finish(ended: Ended, folder: &Path, outputs: &Outputs) -> Result<u8, u8> {
+fn finish(ended: Ended, experiment: &Experiment, folder: &Path, outputs: &Outputs) -> Result<u8, u8> {
     let failure = match &ended {
         Ok(_) => None,
         Err(Failure::Configuration(why)) => Some((exit::BAD_CONFIGURATION, why.clone())),
@@ -169,7 +171,8 @@ fn finish(ended: Ended, folder: &Path, outputs: &Outputs) -> Result<u8, u8> {
         Err(Failure::NotUndone(why)) => Some((exit::NOT_UNDONE, why.clone())),
     };
     if let Some((_, why)) = &failure {
-        error(&format!("error: {why}"));
+        // The target may have had a say in it.
+        error(&format!("error: {}", visible(&redact(why, &experiment.secrets))));
     }
     if matches!(ended, Err(Failure::Configuration(_))) && discard(folder) {
         return Ok(exit::BAD_CONFIGURATION);

@@ -153,6 +153,21 @@ fn every_process_ends_when_the_sandbox_is_killed_or_asked_to_stop() {
     }
 }
 
+#[test]
+fn a_sandbox_that_is_asked_to_stop_while_it_starts_ends_promptly_with_all_its_processes() {
+    // At different moments of its start, which takes half a second and more.
+    for (moment, end) in [(2, Signal::INT), (4, Signal::TERM), (6, Signal::INT)] {
+        let bench = Bench::new("starting");
+        let mut squall = bench.start(bench.squall(["sandbox"]));
+        wait_for("so many processes", secs(10), || (bench.processes().len() >= moment).then_some(()));
+        squall.signal(end);
+        assert!(squall.end(secs(5)).success(), "{}", squall.said());
+        assert!(!squall.said().contains("http://"), "asked before it served: {}", squall.said());
+        wait_for("every process to end", secs(5), || bench.processes().is_empty().then_some(()));
+        assert_eq!(std::fs::read_dir(&bench.folder).unwrap().count(), 2, "what it said, and no folder");
+    }
+}
+
 /// A run whose flow is one request a second; the test acts beside it.
 fn run(bench: &Bench, sandbox: &str, plan: &str) -> (Running, Vec<SocketAddr>) {
     let profile = format!(

@@ -286,6 +286,33 @@ fn a_second_ctrl_c_leaves_at_once_healed() {
 }
 
 #[test]
+fn a_teardown_that_was_cut_short_is_told_and_ends_with_105() {
+    let bench = Bench::new("cut");
+    let server = Server::start(|message| {
+        if message.first_line.starts_with("DELETE") {
+            std::thread::sleep(secs(14));
+        }
+        (200, String::new())
+    });
+    let more = "teardown: { steps: [{ delete: /made }, { delete: /more }] }";
+    let file = bench.file("load.yaml", &profile(&server.url(), "3s", "errors < 100%", more));
+    let plan = bench.file("plan.yaml", JUDGE);
+    let mut squall = bench.start(bench.run(&file, Some(&plan)));
+    bench.wait_for_history(&["\"header\""]);
+    wait_for("teardown", secs(20), || squall.said().contains("teardown").then_some(()));
+    std::thread::sleep(secs(1));
+    squall.signal(Signal::INT);
+    std::thread::sleep(secs(1));
+    assert!(!squall.ended(), "once: it waits for teardown");
+    squall.signal(Signal::INT);
+    assert_eq!(squall.end(secs(8)).code(), Some(105), "{}", squall.said());
+    says(&squall.said(), &["teardown was cut short", "DELETE /made", "DELETE /more"]);
+    let verdict = bench.verdict();
+    assert_eq!(verdict["exit"]["code"], 105);
+    assert!(verdict["left"].to_string().contains("DELETE /made"), "{}", verdict["left"]);
+}
+
+#[test]
 fn ctrl_c_while_a_service_starts_leaves_nothing_behind() {
     let (bench, server) = (Bench::new("early"), Server::fine());
     let file = bench.file("load.yaml", &profile(&server.url(), "12s", "errors < 5%", ""));

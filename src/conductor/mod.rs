@@ -111,6 +111,9 @@ pub async fn conduct(
     result
 }
 
+/// Values by name.
+type Captured = BTreeMap<String, minijinja::Value>;
+
 struct Run {
     world: World,
     experiment: Arc<Experiment>,
@@ -127,9 +130,9 @@ impl Run {
         }
         let facts = match self.set_up().await {
             Ok(facts) => facts,
-            Err(failure) => {
+            Err((failure, captured)) => {
                 self.begin(self.world.now());
-                self.tear_down(Arc::new(self.facts(BTreeMap::new()))).await;
+                self.tear_down(Arc::new(self.facts(captured))).await;
                 let interrupted = matches!(failure, Failure::Interrupted(_));
                 self.end(if interrupted { How::Interrupted } else { How::Failed }, failure.to_string());
                 return Err(failure);
@@ -141,11 +144,17 @@ impl Run {
         if !self.experiment.teardown.steps.is_empty() {
             watch.stage("teardown");
         }
-        self.tear_down(facts).await;
+        let cut_short = self.tear_down(facts).await;
         match outcome {
-            Ok((outcome, detail)) => {
-                self.end(outcome.how, detail.clone());
-                self.told(outcome, detail)
+            Ok((mut outcome, mut detail)) => {
+                let failed = outcome.how == How::Failed;
+                let cut_short = cut_short.filter(|_| !failed);
+                let sentence = failed.then(|| detail.clone()).or(cut_short.clone());
+                if let Some(why) = cut_short {
+                    (outcome.how, detail) = (How::Interrupted, why);
+                }
+                self.end(outcome.how, detail);
+                self.told(outcome, sentence)
             }
             Err(failure) => {
                 self.end(How::Failed, failure.to_string());
@@ -155,12 +164,9 @@ impl Run {
     }
 
     /// An end that was no good one has a sentence; the worst of its reasons decides the exit code.
-    fn told(&self, outcome: Outcome, detail: String) -> Result<Outcome, Failure> {
-        let why = match self.recorder.take_error() {
-            Some(error) => cannot_record(&error),
-            None if outcome.how == How::Failed => detail,
-            None => return Ok(outcome),
-        };
+    fn told(&self, outcome: Outcome, sentence: Option<String>) -> Result<Outcome, Failure> {
+        let unwritten = self.recorder.take_error().map(|error| cannot_record(&error));
+        let Some(why) = unwritten.or(sentence) else { return Ok(outcome) };
         Err(match outcome {
             Outcome { not_undone: true, .. } => Failure::NotUndone(why),
             Outcome { how: How::Interrupted, .. } => Failure::Interrupted(why),
@@ -168,13 +174,14 @@ impl Run {
         })
     }
 
-    fn facts(&self, setup: BTreeMap<String, minijinja::Value>) -> RunFacts {
+    fn facts(&self, setup: Captured) -> RunFacts {
         let (seed, run) = (self.experiment.outline.seed, self.setting.run.clone());
         RunFacts { seed, run, data: self.experiment.data.clone(), setup }
     }
 
-    async fn set_up(&self) -> Result<Arc<RunFacts>, Failure> {
-        let facts = Arc::new(self.facts(BTreeMap::new()));
+    /// The facts with what setup captured; if it failed, what its good steps had captured until then.
+    async fn set_up(&self) -> Result<Arc<RunFacts>, (Failure, Captured)> {
+        let facts = Arc::new(self.facts(Captured::new()));
         let setup = &self.experiment.setup;
         if setup.steps.is_empty() {
             return Ok(facts);
@@ -183,23 +190,29 @@ impl Run {
         let limits = (setup.retries, setup.within);
         let (world, target) = (&self.world, &self.system.target);
         let script = Script::new(world, &self.experiment, target, facts, &setup.steps, limits, false);
-        let script = Rc::new(script.map_err(Failure::Configuration)?);
+        let script = script.map_err(|why| (Failure::Configuration(why), Captured::new()))?;
+        let script = Rc::new(script);
         let mut interrupts = self.setting.interrupts.clone();
-        tokio::select! {
+        let result = tokio::select! {
             biased;
-            _ = interrupts.wait_for(|n| *n > 0) => return Err(Failure::Interrupted("stopped during setup".to_owned())),
+            Ok(_) = interrupts.wait_for(|n| *n > 0) => {
+                Err(Failure::Interrupted("stopped during setup".to_owned()))
+            }
             result = script.run() => result.map_err(|error| match error {
                 ScriptError::NeverAnswered(why) => {
                     Failure::Configuration(format!("the target never answered in setup: {why}"))
                 }
                 ScriptError::Failed(why) => Failure::Runtime(format!("setup failed: {why}")),
-            })?,
+            }),
+        };
+        let captured = script.captured.borrow().clone();
+        if let Err(failure) = result {
+            return Err((failure, captured));
         }
         let (requests, retried) = (script.requests.get(), script.retried.get());
         let at = self.recorder.now();
         let took = self.world.now() - began;
         self.recorder.note(Record::Setup(SetupEvent { at, took, requests, retried }));
-        let captured = script.captured.borrow().clone();
         Ok(Arc::new(self.facts(captured)))
     }
 
@@ -353,31 +366,37 @@ impl Run {
         Ok(told)
     }
 
-    async fn tear_down(&self, facts: Arc<RunFacts>) {
+    /// Whatever it could not do is in the history. In words what was left undone, if squall was asked to
+    /// leave at once.
+    async fn tear_down(&self, facts: Arc<RunFacts>) -> Option<String> {
         let teardown = &self.experiment.teardown;
         if teardown.steps.is_empty() {
-            return;
+            return None;
         }
         let limits = (1, teardown.within);
         let (world, target) = (&self.world, &self.system.target);
         let script = Script::new(world, &self.experiment, target, facts, &teardown.steps, limits, true);
-        let left = match script {
-            Err(error) => vec![error],
+        let mut asked = false;
+        let (mut left, undone) = match script {
+            Err(error) => (vec![error], None),
             Ok(script) => {
                 let script = Rc::new(script);
                 let mut interrupts = self.setting.interrupts.clone();
                 tokio::select! {
                     biased;
-                    Ok(_) = interrupts.wait_for(|n| *n > 1) => {}
+                    Ok(_) = interrupts.wait_for(|n| *n > 1) => asked = true,
                     // Failures are in `left`; an error besides them cannot happen, as the script keeps going.
                     _ = world.timeout(teardown.within, script.run()) => {}
                 }
-                script.left.take()
+                (script.left.take(), script.undone())
             }
         };
+        let cut_short = undone.map(|steps| format!("teardown was cut short: {steps} not done"));
+        left.extend(cut_short.clone());
         let at = self.recorder.now();
         let left = left.into_iter().map(|what| crate::redact::redact(&what, &self.experiment.secrets));
         self.recorder.write(left.map(|what| Record::Left { at, what }).collect());
+        cut_short.filter(|_| asked)
     }
 }
 

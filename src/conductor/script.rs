@@ -37,6 +37,8 @@ pub struct Script {
     /// Failed requests are noted and the script goes on.
     keep_going: bool,
     answered: Cell<bool>,
+    /// Steps of the first level that are done.
+    done: Cell<usize>,
     pub requests: Cell<u64>,
     pub retried: Cell<u64>,
     /// What failed, where the script keeps going.
@@ -83,6 +85,7 @@ impl Script {
             deadline: world.now() + limits.1,
             keep_going,
             answered: Cell::new(false),
+            done: Cell::new(0),
             requests: Cell::new(0),
             retried: Cell::new(0),
             left: RefCell::default(),
@@ -90,12 +93,33 @@ impl Script {
         })
     }
 
-    /// Runs all steps.
+    /// Runs all steps. What those have captured that are done is there whatever becomes of the others.
     pub async fn run(self: &Rc<Script>) -> Result<(), ScriptError> {
         let mut place = Place { vars: Arc::new(Vars::new(self.facts.clone(), SCRIPT_SHAPE, 0, 0)) };
-        let result = self.steps(&self.program.steps, &mut place).await;
-        *self.captured.borrow_mut() = place.vars.own.clone();
-        result
+        for step in &self.program.steps {
+            let result = self.steps(std::slice::from_ref(step), &mut place).await;
+            *self.captured.borrow_mut() = place.vars.own.clone();
+            result?;
+            self.done.set(self.done.get() + 1);
+        }
+        Ok(())
+    }
+
+    /// The steps that are not done, in words; none if all are.
+    pub fn undone(&self) -> Option<String> {
+        let mut own = Vars::new(self.facts.clone(), SCRIPT_SHAPE, 0, 0);
+        own.own.clone_from(&self.captured.borrow());
+        let vars = Arc::new(own);
+        let words = |step: &Step| match step {
+            Step::Request(request) => {
+                format!("{} {}", request.method, self.program.path_of(request, &vars))
+            }
+            Step::Repeat { times, .. } => format!("a step repeated {times} times"),
+            Step::ForEach { list, .. } => format!("a step for each of `{list}`"),
+            Step::Think(_) | Step::Choice(_) | Step::Group { .. } => "a step".to_owned(),
+        };
+        let steps: Vec<String> = self.program.steps.iter().skip(self.done.get()).map(words).collect();
+        (!steps.is_empty()).then(|| redact(&steps.join(", "), &self.secrets))
     }
 
     fn steps<'a>(self: &'a Rc<Script>, steps: &'a [Step], place: &'a mut Place) -> Steps<'a> {

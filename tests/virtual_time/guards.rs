@@ -83,6 +83,19 @@ fn a_setup_that_fails_ends_the_run_and_teardown_runs_all_the_same() {
 }
 
 #[test]
+fn teardown_after_a_failed_setup_knows_what_the_steps_before_have_captured() {
+    let profile = lookers(
+        "setup:\n  retries: 0\n  steps:\n    \
+         - { post: /rooms, json: { name: hall }, expect: { status: 201 }, capture: { hall: $.name } }\n    \
+         - { get: /rooms/nobody }\n\
+         teardown: { steps: [{ delete: \"/rooms/{{ setup.hall }}\", expect: { status: 204 } }] }\n",
+    );
+    let ran = run(&profile, "");
+    assert!(matches!(ran.ended, Err(Failure::Runtime(_))), "{:?}", ran.ended);
+    assert_eq!(ran.timeline.left, [""; 0], "the hall is gone");
+}
+
+#[test]
 fn a_target_that_never_answers_in_setup_is_a_bad_configuration() {
     let profile = "target: { sandbox: { plain: { service: 30s } } }\nduration: 60s\n\
         setup: { within: 5s, steps: [{ get: /, timeout: 1s }] }\n\

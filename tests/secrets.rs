@@ -126,6 +126,75 @@ fn user_info_of_a_url_never_comes_out() {
     run_and_look("", &format!("{USER}:{PASSWORD}@"), &[HEADER, BODY, "Basic "]);
 }
 
+/// Hooks whose words hold a secret: one that works, and one that fails, which is told as a fault's detail.
+fn hooks(bench: &Bench, undo: &str) -> std::path::PathBuf {
+    let flag = bench.folder.join("flag").display().to_string();
+    let exec = |run: &str, undo: &str| {
+        let word = |program: &str| format!("[sh, -c, \"{program}\", sh, \"--password=${{TEST_HOOK}}\"]");
+        let check = word(&format!("test -e {flag}"));
+        format!("exec: {{ run: {}, undo: {}, check: {check} }}", word(run), word(undo))
+    };
+    let good = exec(&format!("touch {flag}"), undo.replace("FLAG", &flag).as_str());
+    let bad = exec("exit 3", &format!("rm -f {flag}"));
+    let plan = format!(
+        "judge: {{ warmup: 200ms, baseline: 500ms, windows: 1, stretch: 1s, stretch_windows: 1 }}\ntimeline:\n  \
+         - {{ name: bad, at: 2s, for: 1s, {bad} }}\n  - {{ name: good, at: 4s, for: 2s, {good} }}\n"
+    );
+    bench.file("plan.yaml", &plan)
+}
+
+#[test]
+fn secret_words_of_hooks_and_what_is_told_of_their_failures_never_come_out() {
+    let (bench, server) = (Bench::new("hooks"), Server::fine());
+    let plan = hooks(&bench, "rm -f FLAG");
+    let profile = profile(&server.url(), "").replace("status: 500", "status: 200");
+    let file = bench.file("load.yaml", &profile);
+    let mut said = String::new();
+    for words in ["plan", "check", "run"] {
+        let mut command = bench.squall([words]);
+        command.arg(&file);
+        if words == "check" {
+            command.arg(&plan);
+        } else {
+            command.arg("--chaos").arg(&plan);
+        }
+        if words == "run" {
+            command.arg("--reports").arg(bench.reports());
+        }
+        command.env("TEST_HEADER", HEADER).env("TEST_BODY", BODY).env("TEST_HOOK", HOOK);
+        said += &code_and_text(&command.output().unwrap()).1;
+    }
+    let faults = bench.verdict()["faults"].to_string();
+    assert!(faults.contains("--password=***") && faults.contains("failed"), "told, and masked: {faults}");
+    assert!(!said.contains(HOOK), "{said}");
+    for (path, bytes) in bench.every_file().iter().filter(|(path, _)| path.starts_with(bench.reports())) {
+        assert!(!String::from_utf8_lossy(bytes).contains(HOOK), "{HOOK} in {}", path.display());
+    }
+}
+
+#[test]
+fn a_hook_that_could_not_be_undone_is_told_without_its_secret_words_which_only_their_owner_may_read() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (bench, server) = (Bench::new("undone"), Server::fine());
+    let plan = hooks(&bench, "exit 4");
+    let profile = profile(&server.url(), "").replace("status: 500", "status: 200");
+    let file = bench.file("load.yaml", &profile);
+    let mut command = bench.run(&file, Some(&plan));
+    command.env("TEST_HEADER", HEADER).env("TEST_BODY", BODY).env("TEST_HOOK", HOOK);
+    let (code, mut said) = code_and_text(&command.output().unwrap());
+    assert_eq!(code, 110, "{said}");
+    let (code, healed) = code_and_text(&bench.squall(["heal"]).arg(bench.run_folder()).output().unwrap());
+    assert_eq!(code, 110, "{healed}");
+    said += &healed;
+    assert!(!said.contains(HOOK), "{said}");
+    for (path, bytes) in bench.every_file().iter().filter(|(path, _)| path.starts_with(bench.reports())) {
+        // What `squall heal` needs is kept until it has healed.
+        let mode = path.metadata().unwrap().permissions().mode() & 0o777;
+        let hidden = !String::from_utf8_lossy(bytes).contains(HOOK);
+        assert!(hidden || mode == 0o600, "{HOOK} in {} ({mode:o})", path.display());
+    }
+}
+
 #[test]
 fn a_program_that_does_not_start_is_named_without_secrets_and_control_characters() {
     let (bench, server) = (Bench::new("program"), Server::fine());

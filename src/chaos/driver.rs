@@ -1,12 +1,13 @@
 //! One driver per kind of thing, one small interface: undo recipe, inject, effect, heal, cleared.
 
 use super::Reach;
-use super::exec::{HOOK_TIMEOUT, succeeds};
+use super::exec::succeeds;
 use super::journal::Undo;
 use super::on_link::{LinkDriver, redirect};
 use super::on_service::ServiceDriver;
 use crate::experiment::{Experiment, Fault, Upstream};
 use crate::record::Touched;
+use crate::service::process::new_mark;
 use crate::units::Micros;
 
 pub enum Driver {
@@ -67,7 +68,7 @@ impl Driver {
         match self {
             Driver::Link(link) => link.inject().await,
             Driver::Service(service) => service.inject().await,
-            Driver::Exec { reach, run, .. } => hook(reach, run).await,
+            Driver::Exec { reach, name, run, .. } => break_it(reach, name, run).await,
         }
     }
 
@@ -76,7 +77,7 @@ impl Driver {
         match self {
             Driver::Link(link) => link.effect().await,
             Driver::Service(service) => service.effect(),
-            Driver::Exec { reach, check, .. } => match succeeds(&reach.world, check, HOOK_TIMEOUT).await? {
+            Driver::Exec { reach, check, .. } => match succeeds(&reach.world, check, None).await? {
                 true => Ok("its check says so".to_owned()),
                 false => Err("its check says that it is not in force".to_owned()),
             },
@@ -87,7 +88,7 @@ impl Driver {
         match self {
             Driver::Link(link) => link.heal().await,
             Driver::Service(service) => service.heal().await,
-            Driver::Exec { reach, undo, .. } => hook(reach, undo).await,
+            Driver::Exec { reach, undo, .. } => told(undo, succeeds(&reach.world, undo, None).await?),
         }
     }
 
@@ -96,7 +97,7 @@ impl Driver {
         match self {
             Driver::Link(link) => link.cleared().await,
             Driver::Service(service) => service.cleared(),
-            Driver::Exec { reach, check, .. } => match succeeds(&reach.world, check, HOOK_TIMEOUT).await? {
+            Driver::Exec { reach, check, .. } => match succeeds(&reach.world, check, None).await? {
                 true => Err("its check says that it is still in force".to_owned()),
                 false => Ok(()),
             },
@@ -111,11 +112,19 @@ impl Driver {
     }
 }
 
-async fn hook(reach: &Reach, argv: &[String]) -> Result<(), String> {
-    match succeeds(&reach.world, argv, HOOK_TIMEOUT).await? {
-        true => Ok(()),
-        false => Err(format!("`{}` failed", argv.join(" "))),
-    }
+fn told(argv: &[String], succeeded: bool) -> Result<(), String> {
+    if succeeded { Ok(()) } else { Err(format!("`{}` failed", argv.join(" "))) }
+}
+
+/// Runs a hook's `run`. Should squall end meanwhile, it is ended before it is undone: its entry is younger.
+async fn break_it(reach: &Reach, name: &str, run: &[String]) -> Result<(), String> {
+    let mark = new_mark();
+    let undo = Undo::Marked { what: format!("`run` of hook `{name}`"), mark: mark.clone() };
+    let entry = reach.journal.open(undo).map_err(|e| format!("the undo journal cannot be written: {e}"))?;
+    let succeeded = succeeds(&reach.world, run, Some(&mark)).await?;
+    // What it leaves running now is what its undo undoes. An entry that stays open ends it once more.
+    let _ = reach.journal.close(entry);
+    told(run, succeeded)
 }
 
 /// A failed-over link goes back to its first upstream, unless it stays.

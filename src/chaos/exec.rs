@@ -4,30 +4,39 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
+use crate::service::process::{Group, MARK};
 use crate::units::Micros;
 use crate::world::World;
 
 /// How long a hook's command may take.
 pub const HOOK_TIMEOUT: Micros = Micros::secs(10);
 
-/// Runs a command to its end; whether it ended with 0.
+/// Runs a command to its end; whether it ended with 0. If that does not come in time, or nobody waits for
+/// it any more, the command is ended with its whole process group.
 ///
 /// # Errors
 /// In words: not found, or not done in time.
-pub async fn succeeds(world: &World, argv: &[String], timeout: Micros) -> Result<bool, String> {
+pub async fn succeeds(world: &World, argv: &[String], mark: Option<&str>) -> Result<bool, String> {
     let (program, arguments) = argv.split_first().ok_or("the command is empty")?;
     let mut command = Command::new(program);
     command
         .args(arguments)
+        .envs(mark.map(|mark| (MARK, mark)))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .process_group(0);
-    let run = async { command.status().await };
-    match world.timeout(timeout, run).await {
-        Err(_) => Err(format!("`{program}` was not done within {timeout}")),
-        Ok(Err(error)) => Err(format!("`{program}` cannot be run: {error}")),
-        Ok(Ok(status)) => Ok(status.success()),
+    let cannot = |error| format!("`{program}` cannot be run: {error}");
+    let mut child = command.spawn().map_err(cannot)?;
+    let group = Group::led_by(child.id().unwrap_or_default() as i32);
+    match world.timeout(HOOK_TIMEOUT, child.wait()).await {
+        Err(_) => Err(format!("`{program}` was not done within {HOOK_TIMEOUT}")),
+        Ok(Err(error)) => Err(cannot(error)),
+        Ok(Ok(status)) => {
+            // What a good hook leaves running is its own affair.
+            group.let_go();
+            Ok(status.success())
+        }
     }
 }

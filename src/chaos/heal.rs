@@ -4,9 +4,9 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
-use super::exec::{HOOK_TIMEOUT, succeeds};
-use super::journal::{Entry, Journal, Undo, read};
-use crate::service::process::State;
+use super::exec::succeeds;
+use super::journal::{Journal, Undo, read};
+use crate::service::process::{State, marked};
 use crate::units::Micros;
 use crate::world::World;
 
@@ -33,7 +33,7 @@ pub async fn heal(world: &World, path: &Path) -> std::io::Result<Vec<Healed>> {
     for (id, undo) in contents.open {
         let result = undo_one(world, &undo, contents.keeper.as_ref().map(|keeper| keeper.state())).await;
         if result.is_ok() {
-            let _ = journal.append(&Entry::Closed { id });
+            let _ = journal.close(id);
         }
         healed.push(Healed { what: describe(&undo), result });
     }
@@ -45,6 +45,7 @@ fn describe(undo: &Undo) -> String {
         Undo::Link { link, fault } => format!("fault `{fault}` on link `{link}`"),
         Undo::Continue { service, process } => format!("pause of service `{service}` (pid {})", process.pid),
         Undo::End { service, process } => format!("service `{service}` (pid {})", process.pid),
+        Undo::Marked { what, .. } => format!("everything that belongs to {what}"),
         Undo::Exec { fault, .. } => format!("hook `{fault}`"),
     }
 }
@@ -70,12 +71,25 @@ async fn undo_one(world: &World, undo: &Undo, keeper: Option<State>) -> Result<(
             process.signal_group(Signal::KILL)?;
             reaches(world, || process.state() == State::Gone).await
         }
+        Undo::Marked { mark, .. } => {
+            reaches(world, || {
+                let left = marked(mark);
+                for process in &left {
+                    // One that has gone meanwhile needs no signal.
+                    let _ = process.signal(Signal::KILL);
+                }
+                left.is_empty()
+            })
+            .await
+        }
+        // Words may be secret, and nobody here knows which: the programs' names must do.
         Undo::Exec { undo, check, .. } => {
-            if !succeeds(world, undo, HOOK_TIMEOUT).await? {
-                return Err(format!("`{}` failed", undo.join(" ")));
+            let name = |argv: &[String]| argv.first().cloned().unwrap_or_default();
+            if !succeeds(world, undo, None).await? {
+                return Err(format!("its undo (`{}`) failed", name(undo)));
             }
-            if succeeds(world, check, HOOK_TIMEOUT).await? {
-                return Err(format!("`{}` says that the fault is still there", check.join(" ")));
+            if succeeds(world, check, None).await? {
+                return Err(format!("its check (`{}`) says that the fault is still there", name(check)));
             }
             Ok(())
         }

@@ -1,11 +1,13 @@
 //! The undo journal: what must be undone is on the disk before anything is done.
 //!
-//! One JSON object a line, synced; `squall heal` and the keeper need nothing else.
+//! One JSON object a line, synced; `squall heal` and the keeper need nothing else. The words of a hook may
+//! hold secrets: they lie beside the journal, for its owner alone, and only as long as they are needed.
 
 use std::cell::{Cell, RefCell};
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +23,8 @@ pub enum Undo {
     Continue { service: String, process: ProcessId },
     /// A service that squall started ends with it.
     End { service: String, process: ProcessId },
+    /// Everything ends that carries this mark in its environment. Written before the first of it starts.
+    Marked { what: String, mark: String },
     /// Run `undo`; `check` then must say that the fault is gone (exit other than 0).
     Exec { fault: String, undo: Vec<String>, check: Vec<String> },
 }
@@ -45,21 +49,25 @@ pub enum Entry {
 }
 
 /// A journal being written. In virtual time there is nothing outside to undo, and none is kept.
+#[derive(Default)]
 pub struct Journal {
     file: RefCell<Option<File>>,
+    path: PathBuf,
     next: Cell<u64>,
+    /// The last line may have no end.
+    torn: Cell<bool>,
 }
 
 impl Journal {
     pub fn none() -> Journal {
-        Journal { file: RefCell::new(None), next: Cell::new(0) }
+        Journal::default()
     }
 
     /// # Errors
     /// The file cannot be made or synced.
     pub fn create(path: &Path) -> io::Result<Journal> {
         let file = File::options().create_new(true).append(true).open(path)?;
-        let journal = Journal { file: RefCell::new(Some(file)), next: Cell::new(0) };
+        let journal = Journal { file: RefCell::new(Some(file)), path: path.to_owned(), ..Journal::default() };
         if let Some(squall) = ProcessId::of(std::process::id() as i32) {
             journal.append(&Entry::Run { squall })?;
         }
@@ -68,10 +76,8 @@ impl Journal {
 
     /// Goes on with an existing journal, to close what is open in it.
     pub fn reopen(path: &Path) -> io::Result<Journal> {
-        let mut file = File::options().append(true).open(path)?;
-        // A torn last line must not swallow what is written next.
-        file.write_all(b"\n")?;
-        Ok(Journal { file: RefCell::new(Some(file)), next: Cell::new(u64::MAX) })
+        let file = RefCell::new(Some(File::options().append(true).open(path)?));
+        Ok(Journal { file, path: path.to_owned(), next: Cell::new(u64::MAX), torn: Cell::new(true) })
     }
 
     /// Writes an entry and waits until it is on the disk.
@@ -80,20 +86,55 @@ impl Journal {
         let Some(file) = file.as_mut() else { return Ok(()) };
         let mut line = serde_json::to_vec(entry)?;
         line.push(b'\n');
+        // A torn line must not swallow what is written after it.
+        if self.torn.replace(true) {
+            line.insert(0, b'\n');
+        }
         file.write_all(&line)?;
+        self.torn.set(false);
         file.sync_data()
     }
 
     /// Opens an entry; returns its id.
     pub fn open(&self, undo: Undo) -> io::Result<u64> {
         let id = self.next.replace(self.next.get() + 1);
+        let undo = match undo {
+            Undo::Exec { fault, undo, check } if self.file.borrow().is_some() => {
+                self.keep(id, &Words { undo, check })?;
+                Undo::Exec { fault, undo: Vec::new(), check: Vec::new() }
+            }
+            undo => undo,
+        };
         self.append(&Entry::Open { id, undo })?;
         Ok(id)
     }
 
-    pub fn close(&self, id: u64) -> io::Result<()> {
-        self.append(&Entry::Closed { id })
+    fn keep(&self, id: u64, words: &Words) -> io::Result<()> {
+        let path = words_of(&self.path, id);
+        let mut file = File::options().create_new(true).write(true).mode(0o600).open(path)?;
+        file.write_all(&serde_json::to_vec(words)?)?;
+        file.sync_all()
     }
+
+    pub fn close(&self, id: u64) -> io::Result<()> {
+        self.append(&Entry::Closed { id })?;
+        if self.file.borrow().is_some() {
+            // Most entries have none.
+            let _ = fs::remove_file(words_of(&self.path, id));
+        }
+        Ok(())
+    }
+}
+
+/// What a hook says.
+#[derive(Serialize, Deserialize)]
+struct Words {
+    undo: Vec<String>,
+    check: Vec<String>,
+}
+
+fn words_of(journal: &Path, id: u64) -> PathBuf {
+    journal.with_file_name(format!("hook-{id}.json"))
 }
 
 /// What a journal says.
@@ -108,14 +149,27 @@ pub struct Contents {
 /// Reads a journal; a torn line was never acted on and is left out.
 pub fn read(path: &Path) -> io::Result<Contents> {
     let mut contents = Contents::default();
-    for line in BufReader::new(File::open(path)?).lines() {
-        match serde_json::from_str(&line?) {
+    for line in fs::read(path)?.split(|byte| *byte == b'\n') {
+        match serde_json::from_slice(line) {
             Ok(Entry::Run { squall }) => contents.squall = Some(squall),
             Ok(Entry::Keeper { process }) => contents.keeper = Some(process),
-            Ok(Entry::Open { id, undo }) => contents.open.insert(0, (id, undo)),
+            Ok(Entry::Open { id, undo }) => contents.open.insert(0, (id, with_words(path, id, undo))),
             Ok(Entry::Closed { id }) => contents.open.retain(|(open, _)| *open != id),
             Err(_) => {}
         }
     }
     Ok(contents)
+}
+
+/// A hook with its words, where they lie beside the journal.
+fn with_words(journal: &Path, id: u64, undo: Undo) -> Undo {
+    match undo {
+        Undo::Exec { fault, undo, check } if undo.is_empty() => {
+            let kept = fs::read(words_of(journal, id)).ok();
+            let words = kept.and_then(|text| serde_json::from_slice::<Words>(&text).ok());
+            let Words { undo, check } = words.unwrap_or(Words { undo, check });
+            Undo::Exec { fault, undo, check }
+        }
+        undo => undo,
+    }
 }

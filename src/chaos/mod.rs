@@ -59,13 +59,13 @@ pub struct Reach {
     pub world: World,
     pub port: Rc<Port>,
     pub services: Rc<BTreeMap<String, Rc<Service>>>,
+    pub journal: Rc<Journal>,
 }
 
 /// Carries out an experiment's faults.
 pub struct Controller {
     reach: Reach,
     experiment: Arc<Experiment>,
-    journal: Rc<Journal>,
     recorder: Recorder,
     /// Turns true when every fault must be healed now and none injected any more.
     heal: watch::Receiver<bool>,
@@ -76,12 +76,11 @@ impl Controller {
     pub fn new(
         reach: Reach,
         experiment: Arc<Experiment>,
-        journal: Rc<Journal>,
         recorder: Recorder,
         heal: watch::Receiver<bool>,
     ) -> Rc<Controller> {
         let not_undone = Cell::new(false);
-        Rc::new(Controller { reach, experiment, journal, recorder, heal, not_undone })
+        Rc::new(Controller { reach, experiment, recorder, heal, not_undone })
     }
 
     /// Runs all faults at their times; returns when the last one is healed and links are back. Whether
@@ -146,7 +145,7 @@ impl Controller {
             Err(error) => return self.tell(&outline, world.now(), FaultStage::NotEffective, error),
         };
         self.tell(&outline, world.now(), FaultStage::Asked, "");
-        let entry = match driver.undo().map(|undo| self.journal.open(undo)).transpose() {
+        let entry = match driver.undo().map(|undo| self.reach.journal.open(undo)).transpose() {
             Ok(entry) => entry,
             Err(error) => {
                 let detail = format!("not injected: the undo journal cannot be written: {error}");
@@ -156,7 +155,7 @@ impl Controller {
         self.in_force(&outline, &driver).await;
         if let (Some(entry), false) = (entry, self.not_undone.get()) {
             // An entry that stays open is merely undone again.
-            let _ = self.journal.close(entry);
+            let _ = self.reach.journal.close(entry);
         }
     }
 

@@ -249,8 +249,7 @@ impl Run {
         let (heal, healed) = watch::channel(false);
         let mut records = self.start_shards(&world, facts, stopped)?;
         let reach = Reach { world: world.clone(), ..self.system.reach.clone() };
-        let (experiment, journal) = (self.experiment.clone(), self.system.journal.clone());
-        let controller = Controller::new(reach, experiment, journal, self.recorder.clone(), healed);
+        let controller = Controller::new(reach, self.experiment.clone(), self.recorder.clone(), healed);
         let faults = world.spawn(controller.clone().run());
         let scraping = self.experiment.target.metrics.clone().map(|metrics| {
             let (recorder, target) = (self.recorder.clone(), self.system.target.clone());

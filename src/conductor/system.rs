@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use tokio::task::JoinSet;
+
 use super::Failure;
 use crate::chaos::journal::{Entry, Journal, Undo};
 use crate::chaos::keeper::Keeper;
@@ -14,7 +16,7 @@ use crate::experiment::{Experiment, HttpTarget, Place, Ready, SandboxOptions, Up
 use crate::proxy::{Ask, Links, Reply};
 use crate::recorder::Recorder;
 use crate::sandbox::{self, Role};
-use crate::service::{Born, Service, Spec};
+use crate::service::{Birth, Born, Service, Spec};
 use crate::units::Micros;
 use crate::world::World;
 
@@ -36,7 +38,6 @@ pub struct Files {
 pub struct System {
     pub reach: Reach,
     pub target: HttpTarget,
-    pub journal: Rc<Journal>,
 }
 
 impl System {
@@ -51,28 +52,21 @@ impl System {
     ) -> Result<System, Failure> {
         let (journal, port) = carrier(world, experiment, files)?;
         let (journal, port) = (Rc::new(journal), Rc::new(port));
-        let brought_up = tokio::select! {
+        let stopped = || Failure::Interrupted("stopped while services were starting".to_owned());
+        tokio::pin!(asked);
+        let planned = tokio::select! {
             biased;
-            () = asked => Err(Failure::Interrupted("stopped while services were starting".to_owned())),
-            brought_up = System::bring_up(world, experiment, recorder, files, journal, port.clone()) => brought_up,
+            () = &mut asked => Err(stopped()),
+            planned = Planned::lay_out(world, experiment, &port) => planned,
         };
-        if let (Err(_), Port::Keeper(keeper)) = (&brought_up, &*port) {
-            // It ends what the journal names, and leaves.
-            keeper.dismiss().await;
-        }
-        brought_up
-    }
-
-    async fn bring_up(
-        world: &World,
-        experiment: &Experiment,
-        recorder: &Recorder,
-        files: Option<&Files>,
-        journal: Rc<Journal>,
-        port: Rc<Port>,
-    ) -> Result<System, Failure> {
+        let planned = match planned {
+            Ok(planned) => planned,
+            Err(failure) => {
+                dismiss(&port).await;
+                return Err(failure);
+            }
+        };
         let logs = files.map(|files| files.folder.join("services")).unwrap_or_default();
-        let planned = Planned::lay_out(world, experiment, &port).await?;
         let mut services = BTreeMap::new();
         for (name, spec, ready, within) in planned.services {
             let log = logs.join(format!("{name}.log"));
@@ -81,27 +75,29 @@ impl System {
             let service = Service::new(world.clone(), recorder.clone(), &name, start, log, born);
             services.insert(name, Rc::new(service));
         }
-        let reach = Reach { world: world.clone(), port, services: Rc::new(services) };
-        let system = System { reach, target: planned.target, journal };
-        match system.start_services(experiment).await {
-            Ok(()) => Ok(system),
-            Err(failure) => {
-                system.stop().await;
-                Err(failure)
-            }
+        let reach = Reach { world: world.clone(), port, services: Rc::new(services), journal };
+        let system = System { reach, target: planned.target };
+        let started = tokio::select! {
+            biased;
+            () = asked => Err(stopped()),
+            started = system.start_services(experiment) => started,
+        };
+        if let Err(failure) = started {
+            system.stop().await;
+            return Err(failure);
         }
+        Ok(system)
     }
 
     async fn start_services(&self, experiment: &Experiment) -> Result<(), Failure> {
-        let ours = self.reach.services.values().filter(|service| service.address().is_some());
-        let starting: Vec<_> = ours
-            .map(|service| {
-                let service = service.clone();
-                self.reach.world.spawn(async move { service.start().await })
-            })
-            .collect();
-        for started in starting {
-            started.await.map_err(|e| Failure::Runtime(e.to_string()))?.map_err(Failure::Runtime)?;
+        // Dropped with this future, if squall is asked to stop meanwhile.
+        let mut starting = JoinSet::new();
+        for service in self.reach.services.values().filter(|service| service.address().is_some()) {
+            let service = service.clone();
+            starting.spawn_local(async move { service.start().await });
+        }
+        while let Some(started) = starting.join_next().await {
+            started.map_err(|e| Failure::Runtime(e.to_string()))?.map_err(Failure::Runtime)?;
         }
         for declared in experiment.services.iter().filter(|service| service.command.is_some()) {
             if let Some(service) = self.reach.services.get(&declared.name) {
@@ -147,9 +143,14 @@ impl System {
             // A service whose stop panicked ends with squall.
             let _ = stopped.await;
         }
-        if let Port::Keeper(keeper) = &*self.reach.port {
-            keeper.dismiss().await;
-        }
+        dismiss(&self.reach.port).await;
+    }
+}
+
+/// The keeper ends what is left of the journal, and leaves.
+async fn dismiss(port: &Port) {
+    if let Port::Keeper(keeper) = port {
+        keeper.dismiss().await;
     }
 }
 
@@ -163,10 +164,16 @@ pub(super) fn to_start(experiment: &Experiment) -> Vec<String> {
     ours.into_iter().chain(declared.map(|service| service.name.clone())).collect()
 }
 
-/// Every process that squall starts is in the journal as soon as it is there, restarted ones too.
+/// Every process that squall starts is in the journal as soon as it is there, restarted ones too; what a
+/// foreign program is found by, before.
 fn to_journal(journal: Rc<Journal>) -> Born {
-    Rc::new(move |service, process| {
-        let undo = Undo::End { service: service.to_owned(), process };
+    Rc::new(move |service, birth| {
+        let undo = match birth {
+            Birth::Coming(mark) => {
+                Undo::Marked { what: format!("service `{service}`"), mark: mark.to_owned() }
+            }
+            Birth::There(process) => Undo::End { service: service.to_owned(), process },
+        };
         journal.open(undo).map(|_| ()).map_err(|e| cannot_journal(e).to_string())
     })
 }

@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{ChildStdin, Command as Start};
 use tokio::sync::{oneshot, watch};
 
-use super::process::ProcessId;
+use super::process::{Group, MARK, ProcessId};
 use crate::experiment::Command;
 use crate::sandbox;
 use crate::world::World;
@@ -26,11 +26,11 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts a foreign program; its output goes to `log`.
-    pub fn spawn(world: &World, command: &Command, log: &Path) -> Result<Child, String> {
+    /// Starts a foreign program that carries `mark`; its output goes to `log`.
+    pub fn spawn(world: &World, command: &Command, mark: &str, log: &Path) -> Result<Child, String> {
         let program = command.argv.first().ok_or("a service needs a program to start")?;
         let mut start = Start::new(program);
-        start.args(&command.argv[1..]).envs(command.env.iter().cloned());
+        start.args(&command.argv[1..]).envs(command.env.iter().cloned()).env(MARK, mark);
         if let Some(directory) = &command.directory {
             start.current_dir(directory);
         }
@@ -84,7 +84,10 @@ impl Child {
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let (tell, ended) = watch::channel(false);
         world.spawn(async move {
+            // It ends with this task, and so does all that it started.
+            let group = Group::led_by(pid);
             let _ = child.wait().await;
+            group.let_go();
             tell.send_replace(true);
         });
         Ok((Child { id, ended, _stdin: stdin }, stdout))
@@ -108,4 +111,38 @@ fn output(log: &Path) -> Result<Stdio, String> {
 /// This program, for the processes it starts from itself.
 pub fn own_binary() -> Result<std::path::PathBuf, String> {
     std::env::current_exe().map_err(|e| format!("squall cannot find its own program: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::process::State;
+    use super::*;
+    use crate::units::Micros;
+    use crate::world::{Origin, run_real};
+
+    /// As when squall panics: the tasks are dropped, and nobody has asked the child to stop.
+    #[test]
+    fn a_child_ends_with_the_world_and_so_does_its_group() {
+        let log = std::env::temp_dir().join(format!("squall-child-{}.log", std::process::id()));
+        let argv = ["sh", "-c", "sleep 100 & echo $!; exec sleep 100"].map(str::to_owned).to_vec();
+        let command = Command { argv, env: Vec::new(), directory: None };
+        let (leader, member) = run_real(Origin::now(), |world| {
+            let log = log.clone();
+            async move {
+                let child = Child::spawn(&world, &command, "no mark", &log).unwrap();
+                let member = loop {
+                    let said = fs::read_to_string(&log).unwrap();
+                    match said.trim().parse::<i32>() {
+                        Ok(pid) => break ProcessId::of(pid).unwrap(),
+                        Err(_) => world.sleep(Micros::millis(5)).await,
+                    }
+                };
+                (child.id, member)
+            }
+        });
+        for process in [leader, member] {
+            while process.state() != State::Gone {}
+        }
+        fs::remove_file(log).unwrap();
+    }
 }

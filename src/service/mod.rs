@@ -56,8 +56,16 @@ pub struct Service {
     body: RefCell<Option<Rc<Body>>>,
 }
 
-/// Called with every process as soon as it is there; if it cannot be noted, it must not stay.
-pub type Born = Rc<dyn Fn(&str, ProcessId) -> Result<(), String>>;
+/// What must be noted of a service's process, so that it ends whatever becomes of squall.
+pub enum Birth<'a> {
+    /// A foreign program is about to be started; all that it starts carries this mark.
+    Coming(&'a str),
+    /// A process is there.
+    There(ProcessId),
+}
+
+/// Called with every birth; if it cannot be noted, there must be none.
+pub type Born = Rc<dyn Fn(&str, Birth) -> Result<(), String>>;
 
 impl Service {
     /// Not started yet. It is started as `spec` says and has `within` to be `ready`.
@@ -106,7 +114,7 @@ impl Service {
             Body::Group { .. } => String::new(),
         };
         if let Body::Child(child) = &body
-            && let Err(why) = (self.born)(&self.name, child.id.clone())
+            && let Err(why) = (self.born)(&self.name, Birth::There(child.id.clone()))
         {
             let _ = child.id.signal_group(Signal::KILL);
             return Err(why);
@@ -121,7 +129,10 @@ impl Service {
     fn spawn(&self) -> Result<(Body, Option<Told>), String> {
         match &self.spec {
             Spec::Command(command) => {
-                Child::spawn(&self.world, command, &self.log).map(|child| (Body::Child(child), None))
+                let mark = process::new_mark();
+                (self.born)(&self.name, Birth::Coming(&mark))?;
+                let child = Child::spawn(&self.world, command, &mark, &self.log)?;
+                Ok((Body::Child(child), None))
             }
             Spec::Sandbox(process) if self.world.is_virtual() => {
                 let (tell, told) = tokio::sync::oneshot::channel();

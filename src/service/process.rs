@@ -1,6 +1,7 @@
 //! Operating-system processes by identity: a pid alone may have been given to somebody else.
 
 use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde::{Deserialize, Serialize};
@@ -73,6 +74,56 @@ impl ProcessId {
             let _ = kill_process_group(pid, Signal::KILL);
         }
     }
+}
+
+/// A process group that ends when this is dropped: with the task that looks after it, when squall panics,
+/// when it is time to leave. Its leader must not have been collected yet.
+#[must_use]
+pub struct Group(Option<Pid>);
+
+impl Group {
+    /// The group of a child that was started as its leader.
+    pub fn led_by(pid: i32) -> Group {
+        Group(Pid::from_raw(pid))
+    }
+
+    /// Its leader has ended by itself: its number may soon be somebody else's.
+    pub fn let_go(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(pid) = self.0 {
+            // One that has gone meanwhile needs nothing.
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+    }
+}
+
+/// The variable by which everything is found again that a program of the user's has started, also what
+/// left its process group; and the program itself, if squall had no time to write its pid down.
+pub const MARK: &str = "SQUALL_MARK";
+
+/// A mark that nothing else on this machine has, until it is started anew.
+pub fn new_mark() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let pid = std::process::id() as i32;
+    let start = stat(pid).map_or(0, |(_, start)| start);
+    format!("{pid}-{start}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Every process that carries the mark. Programs that write over their environment are not found.
+pub fn marked(mark: &str) -> Vec<ProcessId> {
+    let wanted = format!("{MARK}={mark}");
+    let listed = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = listed.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let carries = |pid: &i32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes())
+    };
+    pids.filter(carries).filter_map(ProcessId::of).collect()
 }
 
 fn boot() -> String {

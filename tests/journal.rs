@@ -1,0 +1,63 @@
+//! The undo journal under bad conditions: torn, damaged, on a full disk; on real processes.
+#![allow(clippy::disallowed_methods, reason = "tests on real processes live in real time")]
+
+mod support;
+
+use std::fs;
+use std::io::Write as _;
+
+use support::{Bench, code_and_text, secs, wait_for};
+
+#[test]
+fn damaged_lines_in_a_journal_hide_no_others() {
+    let bench = Bench::new("damaged");
+    let flag = bench.file("flag", "");
+    let undo = serde_json::json!({ "exec": { "fault": "x", "undo": ["rm", flag], "check": ["false"] } });
+    let entry = serde_json::json!({ "open": { "id": 0, "undo": undo } }).to_string();
+    let text = [b"\xff\xfe\x00\n".as_slice(), entry.as_bytes(), b"\n\xff"].concat();
+    fs::write(bench.folder.join("journal.jsonl"), text).unwrap();
+    let (code, said) = code_and_text(&bench.squall(["heal"]).arg(&bench.folder).output().unwrap());
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("hook `x` is undone") && !flag.exists(), "{said}");
+}
+
+#[test]
+fn what_is_written_after_a_torn_line_of_the_journal_counts() {
+    let bench = Bench::new("torn-then-whole");
+    let flag = bench.folder.join("flag");
+    let shown = flag.display();
+    let second = format!(
+        "  - {{ name: broken, at: 2s, for: 40s, \
+         exec: {{ run: [touch, {shown}], undo: [rm, -f, {shown}], check: [test, -e, {shown}] }} }}\n"
+    );
+    let (first, second) = (second.replace("40s", "1s").replace("broken", "torn"), second.replace("2s", "6s"));
+    let mut squall = {
+        let profile = "target: { sandbox: { start_time: 10ms } }\nduration: 60s\nshapes:\n  load:\n    \
+                       arrival: { constant: { rate: 20/s } }\n    timeout: 500ms\n    probes: false\n    \
+                       flow: [{ get: /livez, as: look }]\nobjectives: []\n";
+        let judge = "judge: { warmup: 200ms, baseline: 500ms, windows: 1, stretch: 1s, stretch_windows: 1 }";
+        let profile = bench.file("load.yaml", profile);
+        let plan = bench.file("plan.yaml", &format!("{judge}\ntimeline:\n{first}{second}"));
+        bench.start(bench.run(&profile, Some(&plan)))
+    };
+    bench.wait_for_history(&["\"header\""]);
+    let journal = bench.run_folder().join("journal.jsonl");
+    let limit = |bytes: u64| {
+        let squall = rustix::process::Pid::from_raw(squall.pid());
+        let limit = rustix::process::Rlimit { current: Some(bytes), maximum: None };
+        rustix::process::prlimit(squall, rustix::process::Resource::Fsize, limit).unwrap();
+    };
+    // 20 bytes of the next line have room; the history is far smaller.
+    let whole = 4 << 20;
+    let file = fs::File::options().append(true).open(&journal).unwrap();
+    let padding = whole - 20 - fs::metadata(&journal).unwrap().len() as usize;
+    (&file).write_all(&vec![b'\n'; padding]).unwrap();
+    limit(whole as u64);
+    bench.wait_for_history(&["\"torn\"", "\"not_effective\""]);
+    assert_eq!(fs::metadata(&journal).unwrap().len(), whole as u64, "a torn line");
+    limit(u64::MAX >> 1);
+    bench.wait_for_history(&["\"broken\"", "\"effective\""]);
+    assert!(flag.exists());
+    squall.kill();
+    wait_for("the hook to be undone", secs(5), || (!flag.exists()).then_some(()));
+}

@@ -1,0 +1,136 @@
+//! What squall starts ends with it, with all that it started in turn, however and whenever squall ends; on
+//! real processes and loopback sockets.
+#![allow(clippy::disallowed_methods, reason = "tests on real processes live in real time")]
+
+mod support;
+
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use support::http::Server;
+use support::{Bench, Running, code_and_text, free_address, is_gone, secs, wait_for};
+
+const JUDGE: &str = "judge: { warmup: 200ms, baseline: 500ms, windows: 1, stretch: 1s, stretch_windows: 1 }";
+
+fn profile(target: &str, duration: &str) -> String {
+    format!(
+        "target: {target}\nduration: {duration}\nshapes:\n  load:\n    arrival: {{ constant: {{ rate: 20/s }} }}\n    \
+         timeout: 500ms\n    probes: false\n    flow: [{{ get: /livez, as: look }}]\nobjectives: []\n"
+    )
+}
+
+/// A run against a server of the test's own, with this plan below the judge's line.
+fn start(bench: &Bench, server: &Server, duration: &str, plan: &str) -> Running {
+    let profile = bench.file("load.yaml", &profile(&server.url(), duration));
+    let plan = bench.file("plan.yaml", &format!("{JUDGE}\n{plan}"));
+    bench.start(bench.run(&profile, Some(&plan)))
+}
+
+fn only_the_keeper_is_left(bench: &Bench) {
+    let keeper = bench.keeper();
+    wait_for("everything but the keeper to be gone", secs(5), || {
+        (bench.processes() == [keeper]).then_some(())
+    });
+}
+
+/// A leader with a member of its group, and one that has left the group.
+const FAMILY: &str = "sleep 100 & setsid sleep 100 & exec sleep 100";
+
+#[test]
+fn after_sigkill_a_service_is_gone_with_all_that_it_started_also_what_left_its_group() {
+    let (bench, server) = (Bench::new("family"), Server::fine());
+    let ready = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = ready.local_addr().unwrap();
+    let plan = format!(
+        "services:\n  family: {{ start: [sh, -c, \"{FAMILY}\"], ready: {{ tcp: \"{address}\" }} }}\n"
+    );
+    let mut squall = start(&bench, &server, "60s", &plan);
+    bench.wait_for_history(&["\"header\""]);
+    wait_for("squall, keeper and family", secs(10), || (bench.processes().len() == 5).then_some(()));
+    squall.kill();
+    only_the_keeper_is_left(&bench);
+}
+
+#[test]
+fn ctrl_c_while_a_service_starts_ends_all_that_it_started() {
+    for signal in [Signal::INT, Signal::KILL] {
+        let (bench, server) = (Bench::new("starting"), Server::fine());
+        let plan = format!(
+            "services:\n  family: {{ start: [sh, -c, \"{FAMILY}\"], ready: {{ tcp: \"{}\" }}, within: 60s }}\n",
+            free_address()
+        );
+        let mut squall = start(&bench, &server, "60s", &plan);
+        wait_for("squall, keeper and family", secs(10), || (bench.processes().len() == 5).then_some(()));
+        squall.signal(signal);
+        squall.end(secs(10));
+        let left = usize::from(signal == Signal::KILL);
+        wait_for("everything to end", secs(5), || (bench.processes().len() <= left).then_some(()));
+    }
+}
+
+/// squall was killed after it wrote what it was about to start, and before it could write its pid.
+#[test]
+fn heal_ends_what_carries_the_mark_of_an_entry_and_nothing_else() {
+    let bench = Bench::new("mark");
+    let sleeper = |mark: &str| {
+        let mut command = bench.command("sleep");
+        command.arg("100").env("SQUALL_MARK", mark).process_group(0).spawn().unwrap()
+    };
+    let (mut ours, mut other) = (sleeper("1-2-3"), sleeper("1-2-33"));
+    let undo = serde_json::json!({ "marked": { "what": "service `sleeper`", "mark": "1-2-3" } });
+    bench.file("journal.jsonl", &format!("{}\n", serde_json::json!({ "open": { "id": 0, "undo": undo } })));
+    let (code, said) = code_and_text(&bench.squall(["heal"]).arg(&bench.folder).output().unwrap());
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("service `sleeper`"), "{said}");
+    assert!(ours.wait().unwrap().code().is_none(), "ended by a signal");
+    assert!(!is_gone(other.id() as i32), "somebody else's is left alone");
+    other.kill().unwrap();
+    other.wait().unwrap();
+}
+
+/// A hook whose `run` notes that it began and breaks things only after `seconds`, in a process that is not
+/// the leader of its group.
+fn slow_hook(bench: &Bench, seconds: u32) -> (PathBuf, PathBuf, String) {
+    let (began, flag) = (bench.folder.join("began"), bench.folder.join("flag"));
+    let (b, f) = (began.display(), flag.display());
+    let plan = format!(
+        "timeline:\n  - name: broken\n    at: 2s\n    for: 20s\n    exec:\n      \
+         run: [sh, -c, \"touch {b}; (sleep {seconds}; touch {f}) & wait\"]\n      \
+         undo: [rm, -f, \"{f}\"]\n      check: [test, -e, \"{f}\"]\n"
+    );
+    (began, flag, plan)
+}
+
+#[test]
+fn a_hook_that_is_still_running_is_ended_before_it_is_undone() {
+    {
+        let signal = Signal::KILL;
+        let (bench, server) = (Bench::new("slow"), Server::fine());
+        let (began, flag, plan) = slow_hook(&bench, 4);
+        let mut squall = start(&bench, &server, "60s", &plan);
+        wait_for("the hook to begin", secs(20), || began.exists().then_some(()));
+        squall.signal(signal);
+        squall.end(Duration::from_millis(3_000));
+        std::thread::sleep(secs(5));
+        assert!(!flag.exists(), "{signal:?}: it broke things after its undo");
+        let left = usize::from(signal == Signal::KILL);
+        wait_for("everything to end", secs(5), || (bench.processes().len() <= left).then_some(()));
+    }
+}
+
+#[test]
+fn a_hook_that_takes_too_long_is_ended_with_all_that_it_started() {
+    let (bench, server) = (Bench::new("late"), Server::fine());
+    let (began, flag, plan) = slow_hook(&bench, 13);
+    let mut squall = start(&bench, &server, "60s", &plan);
+    wait_for("the hook to begin", secs(20), || began.exists().then_some(()));
+    bench.wait_for_history(&["\"broken\"", "\"not_effective\""]);
+    std::thread::sleep(secs(5));
+    assert!(!flag.exists(), "it broke things after its undo");
+    squall.signal(Signal::INT);
+    assert_eq!(squall.end(secs(10)).code(), Some(105), "{}", squall.said());
+}

@@ -8,6 +8,7 @@ use squall::commands::{bench, check, heal, keeper, plan, report, run, sandbox};
 
 fn main() -> ExitCode {
     squall::world::survive_full_files();
+    squall::world::open_many_files();
     let code = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Plan(args) => plan::run(&args),

@@ -37,6 +37,12 @@ pub enum Record {
         at: Micros,
         what: String,
     },
+    /// squall's own machine refused its keeper `n` connections (files, ports, memory) between two looks.
+    Refused {
+        from: Micros,
+        at: Micros,
+        n: u64,
+    },
     /// A rule of `abort` or `steady` decided.
     Rule(RuleEvent),
     Note {

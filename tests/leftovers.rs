@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::fs;
+use std::io::{BufReader, Write as _};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
@@ -133,4 +135,71 @@ fn a_hook_that_takes_too_long_is_ended_with_all_that_it_started() {
     assert!(!flag.exists(), "it broke things after its undo");
     squall.signal(Signal::INT);
     assert_eq!(squall.end(secs(10)).code(), Some(105), "{}", squall.said());
+}
+
+/// Soft and hard limit of open files.
+fn file_limits(pid: i32) -> (String, String) {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let mut words = line.split_whitespace().skip(3).map(str::to_owned);
+    (words.next().unwrap(), words.next().unwrap())
+}
+
+#[test]
+fn squall_and_its_keeper_may_open_as_many_files_as_the_system_lets_them() {
+    let (bench, server, link) = (Bench::new("files"), Server::fine(), free_address());
+    let profile = bench.file("load.yaml", &profile(&format!("http://{link}"), "60s"));
+    let plan =
+        format!("{JUDGE}\nlinks:\n  wire: {{ listen: \"{link}\", upstream: \"{}\" }}\n", server.address);
+    let plan = bench.file("plan.yaml", &plan);
+    let mut shell = bench.command("sh");
+    shell.arg("-c").arg("ulimit -Sn 256; exec \"$@\"").arg("sh").arg(env!("CARGO_BIN_EXE_squall"));
+    shell.arg("run").arg(&profile).arg("--chaos").arg(&plan).arg("--reports").arg(bench.reports());
+    let squall = bench.start(shell);
+    bench.wait_for_history(&["\"header\""]);
+    for pid in [squall.pid(), bench.keeper()] {
+        let (soft, hard) = file_limits(pid);
+        assert_eq!(soft, hard);
+    }
+}
+
+/// Answers one request per connection, so that every request needs a new one.
+fn one_answer_each() -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut reader = BufReader::new(stream.try_clone().ok()?);
+                support::http::Message::read(&mut reader).ok()?;
+                stream.write_all(b"HTTP/1.1 200 X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").ok()
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn a_keeper_without_files_is_squalls_own_fault_and_not_the_targets() {
+    let (bench, upstream, link) = (Bench::new("starved"), one_answer_each(), free_address());
+    let text = profile(&format!("http://{link}"), "14s").replace("[]", "[\"errors < 1%\"]");
+    let profile = bench.file("load.yaml", &text);
+    let plan = format!("{JUDGE}\nlinks:\n  wire: {{ listen: \"{link}\", upstream: \"{upstream}\" }}\n");
+    let plan = bench.file("plan.yaml", &plan);
+    let mut squall = bench.start(bench.run(&profile, Some(&plan)));
+    bench.wait_for_history(&["\"done\""]);
+    let limit = |files: u64| {
+        let keeper = rustix::process::Pid::from_raw(bench.keeper());
+        let limit = rustix::process::Rlimit { current: Some(files), maximum: Some(10_000) };
+        rustix::process::prlimit(keeper, rustix::process::Resource::Nofile, limit).unwrap();
+    };
+    // Fewer than are open already.
+    limit(4);
+    std::thread::sleep(secs(4));
+    limit(1_000);
+    let code = squall.end(secs(40)).code();
+    let verdict = bench.verdict();
+    let why = verdict["generator"]["unsound"].to_string();
+    assert!(why.contains("keeper"), "{why}");
+    assert_eq!((code, verdict["verdict"].as_str()), (Some(97), Some("INVALID")), "{}", squall.said());
 }

@@ -107,6 +107,23 @@ impl Controller {
         }
     }
 
+    /// Once a second, until dropped: what the keeper's own machine refused it is no fault of the target's.
+    pub async fn watch_the_keeper(self: Rc<Controller>) {
+        let Port::Keeper(keeper) = &*self.reach.port else { return };
+        let world = &self.reach.world;
+        let (mut before, mut from) = (0, world.now());
+        loop {
+            world.sleep(Micros::SECOND).await;
+            if let Reply::Refused { n } = keeper.ask(Ask::Refused).await {
+                let at = world.now();
+                if n > before {
+                    self.recorder.note(Record::Refused { from, at, n: n - before });
+                }
+                (before, from) = (n, at);
+            }
+        }
+    }
+
     fn tell(&self, outline: &FaultOutline, at: Micros, stage: FaultStage, detail: impl Into<String>) {
         let (fault, detail) = (outline.name.clone(), redact(&detail.into(), &self.experiment.secrets));
         self.recorder.note(Record::Fault(FaultEvent { at, fault, stage, detail, touched: None }));

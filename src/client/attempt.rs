@@ -11,7 +11,7 @@ use super::meter::{Meter, Reading};
 use super::pool::{Connection, Pool};
 use crate::sample::Kind;
 use crate::units::Micros;
-use crate::world::World;
+use crate::world::{World, is_local};
 
 /// Bytes of an answer that are kept when nobody needs the whole.
 const EXCERPT: usize = 512;
@@ -165,13 +165,6 @@ impl Kept {
     fn into_bytes(self) -> Bytes {
         if self.more.is_empty() { self.first } else { self.more.freeze() }
     }
-}
-
-/// The generator's own machine refused: EMFILE, ENFILE, EADDRNOTAVAIL, ENOBUFS, ENOMEM.
-fn is_local(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    let local = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM];
-    error.raw_os_error().is_some_and(|code| local.iter().any(|errno| errno.raw_os_error() == code))
 }
 
 fn connect_failed(error: &io::Error) -> Ending {

@@ -251,17 +251,16 @@ impl Run {
         let reach = Reach { world: world.clone(), ..self.system.reach.clone() };
         let controller = Controller::new(reach, self.experiment.clone(), self.recorder.clone(), healed);
         let faults = world.spawn(controller.clone().run());
-        let scraping = self.experiment.target.metrics.clone().map(|metrics| {
+        let mut beside = vec![world.spawn(controller.clone().watch_the_keeper())];
+        beside.extend(self.experiment.target.metrics.clone().map(|metrics| {
             let (recorder, target) = (self.recorder.clone(), self.system.target.clone());
             world.spawn(scrape::scrape(world.clone(), recorder, target, metrics))
-        });
+        }));
         let (how, detail) = self.until_load_ends(&world, &mut records, &stop, &heal, watch).await;
         heal.send_replace(true);
         let undone = faults.await.unwrap_or(false);
         controller.go_back().await;
-        if let Some(scraping) = scraping {
-            scraping.abort();
-        }
+        beside.iter().for_each(tokio::task::JoinHandle::abort);
         Ok((Outcome { how, not_undone: !undone }, detail))
     }
 

@@ -8,7 +8,7 @@ use super::link::Link;
 use super::message::{CanaryResult, Reply};
 use crate::experiment::Canary;
 use crate::units::Micros;
-use crate::world::{Stream, World};
+use crate::world::{Stream, World, is_local};
 
 /// Sends the link's canary over a new connection and reads until the answer is recognised.
 pub async fn send(world: &World, link: &Link, timeout: Micros) -> Reply {
@@ -17,18 +17,22 @@ pub async fn send(world: &World, link: &Link, timeout: Micros) -> Reply {
     let exchange = async {
         let stream = match world.connect(link.address()).await {
             Ok(stream) => stream,
-            Err(_) => return CanaryResult::Refused,
+            // What this machine refuses says nothing about the link.
+            Err(error) if is_local(&error) => {
+                return Reply::Failed { error: format!("no canary could be sent: {error}") };
+            }
+            Err(_) => return Reply::Canary(CanaryResult::Refused),
         };
-        let Ok(peer) = stream.local_addr() else { return CanaryResult::Closed };
+        let Ok(peer) = stream.local_addr() else { return Reply::Canary(CanaryResult::Closed) };
         let _uncounted = link.uncounted(peer);
-        match exchange(stream, canary).await {
+        Reply::Canary(match exchange(stream, canary).await {
             Ok(answer) if answer.is_empty() => CanaryResult::Closed,
             Ok(answer) if expected(canary, &answer) => CanaryResult::Answered { took: world.now() - started },
             Ok(answer) => CanaryResult::Wrong { answer: String::from_utf8_lossy(&answer).into_owned() },
             Err(_) => CanaryResult::Closed,
-        }
+        })
     };
-    Reply::Canary(world.timeout(timeout, exchange).await.unwrap_or(CanaryResult::Silent))
+    world.timeout(timeout, exchange).await.unwrap_or(Reply::Canary(CanaryResult::Silent))
 }
 
 fn request(canary: &Canary) -> String {

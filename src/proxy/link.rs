@@ -13,7 +13,7 @@ use crate::experiment::Canary;
 use crate::record::Touched;
 use crate::toxic::Toxic;
 use crate::units::Micros;
-use crate::world::{Listener, Stream, World};
+use crate::world::{Listener, Stream, World, is_local};
 
 /// A closed port may stay taken for a moment; tried again this often, this far apart.
 const LISTEN_TRIES: u32 = 50;
@@ -23,6 +23,8 @@ pub struct Link {
     pub(super) world: World,
     address: SocketAddr,
     upstream: Cell<SocketAddr>,
+    /// How often this machine has refused a connection; all links count together.
+    refused: Rc<Cell<u64>>,
     pub(super) canary: Option<Canary>,
     /// In force, in order of injection.
     toxics: RefCell<Vec<(String, Toxic)>>,
@@ -67,6 +69,7 @@ impl Link {
         listen: SocketAddr,
         upstream: SocketAddr,
         canary: Option<Canary>,
+        refused: Rc<Cell<u64>>,
     ) -> Result<Rc<Link>, String> {
         let listener = world.listen(listen).await.map_err(|e| cannot_listen(listen, &e))?;
         let address = listener.local_addr().map_err(|e| cannot_listen(listen, &e))?;
@@ -74,6 +77,7 @@ impl Link {
             world,
             address,
             upstream: Cell::new(upstream),
+            refused,
             canary,
             toxics: RefCell::default(),
             touched: RefCell::default(),
@@ -103,7 +107,10 @@ impl Link {
             loop {
                 match listener.accept().await {
                     Ok((stream, peer)) => link.carry(stream, peer),
-                    Err(_) => link.world.sleep(Micros::millis(10)).await,
+                    Err(error) => {
+                        link.note_refusal(&error);
+                        link.world.sleep(Micros::millis(10)).await;
+                    }
                 }
             }
         });
@@ -116,8 +123,9 @@ impl Link {
         let id = self.next.replace(self.next.get() + 1);
         let link = self.clone();
         let task = self.world.spawn(async move {
-            if let Ok(server) = link.world.connect(link.upstream.get()).await {
-                pump::both_ways(&link, id, client, server).await;
+            match link.world.connect(link.upstream.get()).await {
+                Ok(server) => pump::both_ways(&link, id, client, server).await,
+                Err(error) => link.note_refusal(&error),
             }
             link.connections.borrow_mut().remove(&id);
         });
@@ -170,19 +178,34 @@ impl Link {
         if in_force(Toxic::Down) || self.accepting.borrow().is_some() {
             return Ok(());
         }
+        let mut why = String::new();
         for _ in 0..LISTEN_TRIES {
-            if let Ok(listener) = self.world.listen(self.address).await {
-                self.accept_from(listener);
-                return Ok(());
+            match self.world.listen(self.address).await {
+                Ok(listener) => {
+                    self.accept_from(listener);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                    why = "another process took the port".to_owned();
+                }
+                Err(error) => {
+                    self.note_refusal(&error);
+                    why = error.to_string();
+                }
             }
             self.world.sleep(LISTEN_PAUSE).await;
         }
-        Err(format!("cannot listen on {} again: another process took the port", self.address))
+        Err(format!("cannot listen on {} again: {why}", self.address))
     }
 
     pub fn redirect(&self, upstream: SocketAddr) {
         self.upstream.set(upstream);
         self.close(|_| true);
+    }
+
+    /// Notes an error if it is this machine's own.
+    fn note_refusal(&self, error: &std::io::Error) {
+        self.refused.set(self.refused.get() + u64::from(is_local(error)));
     }
 
     /// Closes the connections that `which` picks; returns how many were not canaries.

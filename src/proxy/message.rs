@@ -44,6 +44,8 @@ pub enum Ask {
         fault: String,
     },
     ClearAll,
+    /// How often the proxy's own machine has refused it a connection so far.
+    Refused,
     /// The run is over and healed: nobody will ask again.
     Dismiss,
 }
@@ -56,6 +58,9 @@ pub enum Reply {
         listen: SocketAddr,
     },
     Canary(CanaryResult),
+    Refused {
+        n: u64,
+    },
     /// None where it cannot be told.
     Touched {
         counts: Option<Touched>,

@@ -21,12 +21,13 @@ use crate::world::World;
 pub struct Links {
     world: World,
     links: RefCell<BTreeMap<String, Rc<Link>>>,
+    refused: Rc<Cell<u64>>,
     dismissed: Cell<bool>,
 }
 
 impl Links {
     pub fn new(world: World) -> Links {
-        Links { world, links: RefCell::default(), dismissed: Cell::new(false) }
+        Links { world, links: RefCell::default(), refused: Rc::default(), dismissed: Cell::new(false) }
     }
 
     /// Carries out one request.
@@ -40,7 +41,8 @@ impl Links {
     async fn carry_out(&self, ask: Ask) -> Result<Reply, String> {
         match ask {
             Ask::Open { link, listen, upstream, canary } => {
-                let opened = Link::open(self.world.clone(), listen, upstream, canary).await?;
+                let refused = self.refused.clone();
+                let opened = Link::open(self.world.clone(), listen, upstream, canary, refused).await?;
                 let listen = opened.address();
                 self.links.borrow_mut().insert(link, opened);
                 Ok(Reply::Opened { listen })
@@ -66,6 +68,7 @@ impl Links {
                 self.clear_all().await?;
                 Ok(Reply::Done)
             }
+            Ask::Refused => Ok(Reply::Refused { n: self.refused.get() }),
             Ask::Dismiss => {
                 self.dismissed.set(true);
                 Ok(Reply::Done)

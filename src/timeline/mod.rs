@@ -47,6 +47,8 @@ pub struct Timeline {
     pub setup: Option<SetupEvent>,
     /// What teardown could not remove.
     pub left: Vec<String>,
+    /// Connections that squall's own machine refused its keeper: from, to, how many.
+    pub refused: Vec<(Micros, Micros, u64)>,
     pub rules: Vec<RuleEvent>,
     pub notes: Vec<String>,
     pub end: Option<End>,
@@ -69,6 +71,7 @@ impl Timeline {
             scrapes: Vec::new(),
             setup: None,
             left: Vec::new(),
+            refused: Vec::new(),
             rules: Vec::new(),
             notes: Vec::new(),
             end: None,
@@ -106,6 +109,7 @@ impl Timeline {
             Record::Scrape(scrape) => self.scrapes.push(scrape.clone()),
             Record::Setup(event) => self.setup = Some(event.clone()),
             Record::Left { what, .. } => self.left.push(what.clone()),
+            Record::Refused { from, at, n } => self.refused.push((*from, *at, *n)),
             Record::Rule(event) => {
                 self.saw(event.at);
                 self.rules.push(event.clone());

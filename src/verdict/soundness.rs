@@ -88,6 +88,17 @@ impl Soundness {
             self.unsound.insert(cell, why);
             self.lost.insert(cell);
         }
+        for &(from, at, n) in &timeline.refused {
+            let why = format!(
+                "squall's own machine refused its keeper {} connections (files, ports, memory)",
+                grouped(n)
+            );
+            let cell = |at: Micros| (at.0.max(0) / timeline.outline().cell.0.max(1)) as u32;
+            for cell in cell(from)..=cell(at) {
+                self.unsound.insert(cell, why.clone());
+                self.lost.insert(cell);
+            }
+        }
     }
 
     /// Cells whose operations may have been harmed by the generator: those in an unsound cell, or

@@ -214,6 +214,21 @@ pub fn survive_full_files() {
     });
 }
 
+/// From here on this process may open as many files as the system lets it; what it starts inherits that.
+pub fn open_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    // Where it is refused, what was allowed before must do.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
+/// This machine itself refused: EMFILE, ENFILE, EADDRNOTAVAIL, ENOBUFS, ENOMEM. No fault of the peer.
+pub fn is_local(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let local = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM];
+    error.raw_os_error().is_some_and(|code| local.iter().any(|errno| errno.raw_os_error() == code))
+}
+
 /// Runs a future and the tasks it spawns on real sockets and clocks, on this thread.
 pub fn run_real<F: Future>(origin: Origin, main: impl FnOnce(World) -> F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -1,0 +1,90 @@
+//! Whether squall itself was sound, and what follows where it was not.
+
+use super::*;
+
+/// squall stands still in [from, to): what was intended in it leaves late, and answers are read late.
+fn frozen(samples: &[Sample], from: f64, to: f64) -> Vec<Sample> {
+    let inside = |at: Micros| s(from) <= at && at < s(to);
+    let late = |sample: &Sample| {
+        let mut late = sample.clone();
+        if inside(late.intended) {
+            let moved = s(to) - late.intended;
+            (late.dequeued, late.done) = (late.dequeued + moved, late.done + moved);
+        } else if inside(late.done) {
+            late.done = s(to);
+        }
+        late
+    };
+    samples.iter().map(late).collect()
+}
+
+fn heartbeat(second: u32, late: Micros) -> Record {
+    let mut record = Second { second, ..Second::default() };
+    record.heartbeat.record(late);
+    Record::Second(Box::new(record))
+}
+
+#[test]
+fn a_frozen_generator_never_fails_a_target_that_is_fine() {
+    for (to, seconds) in [(100.5, 0.5), (105.0, 5.0)] {
+        let samples = frozen(&evenly(200, 0, 200, fine), 100.0, to);
+        let mut plan = rooms(200).objective(p(0.99, s(0.1), RUN)).objective(p(0.999, s(0.1), RUN));
+        plan.events.push(heartbeat(100 + seconds as u32, s(seconds)));
+        let judged = verdict(plan.objective(expect(Metric::Max, Comparison::Below, 1e5, RUN)), &samples);
+        assert_ne!(judged.verdict, Word::Fail, "{}", judged.summary.verdict);
+        assert_eq!(judged.objectives[2].word, Word::Invalid, "{:?}", judged.objectives[2]);
+        assert!(judged.objectives[2].reason.contains("squall itself"), "{}", judged.objectives[2].reason);
+        let generator = &judged.generator;
+        assert!(!generator.sound && generator.sentence.contains("first at 1:"), "{generator:?}");
+    }
+}
+
+#[test]
+fn a_slow_target_still_fails_beside_a_late_generator() {
+    let slow = frozen(&evenly(200, 0, 200, |_| (s(0.8), Kind::Ok)), 100.0, 102.0);
+    let judged = verdict(rooms(200).objective(p(0.99, s(0.5), RUN)), &slow);
+    assert_eq!(judged.verdict, Word::Fail, "{}", judged.summary.verdict);
+}
+
+#[test]
+fn what_the_generator_lost_makes_even_a_pass_invalid() {
+    let local = |at: Micros| if at < s(20.0) { (Micros::ZERO, Kind::Local) } else { fine(at) };
+    let plan = rooms(100).objective(expect(Metric::Errors, Comparison::Below, 0.5, RUN));
+    let judged = verdict(plan, &evenly(50, 0, 100, local));
+    assert_eq!(judged.verdict, Word::Invalid);
+    let mut plan = rooms(100).objective(p(0.5, s(1.0), RUN));
+    plan.outline.shapes[0].planned = vec![50; 100];
+    let judged = verdict(plan, &evenly(10, 0, 100, fine));
+    let told = (judged.verdict, judged.generator.sound);
+    assert_eq!(told, (Word::Invalid, false), "{}", judged.summary.verdict);
+}
+
+#[test]
+fn late_measurement_alone_does_not_take_a_pass_away() {
+    let samples = frozen(&evenly(100, 0, 100, fine), 40.0, 48.0);
+    let judged = verdict(rooms(100).objective(p(0.5, s(0.1), RUN)), &samples);
+    assert_eq!(judged.verdict, Word::Pass, "{}", judged.summary.verdict);
+}
+
+#[test]
+fn flows_that_count_in_a_later_cell_are_delivered_all_the_same() {
+    let mut plan = rooms(100).objective(p(0.5, s(1.0), RUN));
+    let later = |record: Record| match record {
+        Record::Due { cell, op, n } => Record::Due { cell: cell + u32::from(op.0 % 2), op, n },
+        Record::Done(mut done) => {
+            done.cell += u32::from(done.op.0 % 2);
+            Record::Done(done)
+        }
+        other => other,
+    };
+    let records: Vec<Record> = plan.records(&evenly(20, 0, 100, fine)).into_iter().map(later).collect();
+    let mut timeline = Timeline::new(plan.header());
+    records.iter().for_each(|r| timeline.apply(r));
+    let judged = judge(&timeline);
+    assert_eq!(
+        (judged.verdict, judged.generator.delivered),
+        (Word::Pass, Some(1.0)),
+        "{:?}",
+        judged.generator
+    );
+}

@@ -1,0 +1,133 @@
+//! What the judge must say of histories that are known by construction (VERDICTS.md 4 and 5).
+
+mod generator;
+mod objectives;
+mod returns;
+
+use super::*;
+use crate::objective::{Aggregate, Metric, PhaseName};
+use crate::outline::JudgeSettings;
+use crate::record::{FaultStage, Record, RuleEvent, Second, Touched};
+use crate::sample::{Kind, Sample};
+use crate::timeline::fake::{Fifo, Plan, evenly, expect, p, poisson, s, sample};
+use crate::units::Micros;
+
+const RUN: PhaseName = PhaseName::Run;
+
+fn rooms(seconds: i64) -> Plan {
+    Plan::new(seconds).shape("rooms", "create", s(2.0))
+}
+
+fn during(x: &str) -> PhaseName {
+    PhaseName::During(x.to_owned())
+}
+
+fn after(x: &str) -> PhaseName {
+    PhaseName::After(x.to_owned())
+}
+
+fn fine(_: Micros) -> (Micros, Kind) {
+    (Micros::millis(5), Kind::Ok)
+}
+
+fn verdict(plan: Plan, samples: &[Sample]) -> Judgement {
+    judge(&plan.timeline(samples))
+}
+
+fn recovery_within(seconds: f64) -> crate::objective::Objective {
+    expect(Metric::Recovery, Comparison::Below, s(seconds).0 as f64, RUN)
+}
+
+#[test]
+fn a_fault_that_was_not_applied_or_not_removed_is_invalid() {
+    let measured = |plan: Plan| {
+        let plan = plan.objective(p(0.99, s(1.0), during("x"))).objective(recovery_within(10.0));
+        verdict(plan, &evenly(100, 0, 200, fine))
+    };
+    let mut no_effect = rooms(200).unproven("x", 100.0, Some(10.0));
+    no_effect.event("x", 101.0, FaultStage::NotEffective);
+    let mut stuck = rooms(200).unproven("x", 100.0, Some(10.0));
+    stuck.event("x", 100.0, FaultStage::Effective);
+    stuck.event("x", 115.0, FaultStage::NotCleared);
+    let mut quiet = rooms(200).fault("x", 100.0, Some(10.0));
+    let Some(Record::Fault(last)) = quiet.events.last_mut() else { panic!() };
+    last.touched = Some(Touched::default());
+    let rows = [("no effect", no_effect, 97), ("not removed", stuck, 110), ("no traffic", quiet, 97)];
+    for (name, plan, exit) in rows {
+        let judged = measured(plan);
+        assert!(judged.objectives.iter().all(|o| o.word == Word::Invalid), "{name}: {:?}", judged.objectives);
+        assert_eq!((judged.verdict, judged.exit.code), (Word::Invalid, exit), "{name}");
+        assert!(judged.summary.verdict.contains('x'), "{name}: {}", judged.summary.verdict);
+    }
+}
+
+#[test]
+fn too_little_is_inconclusive_and_fail_outranks_everything() {
+    let few = evenly(1, 0, 100, fine);
+    let rows = [
+        ("p99 of 100", rooms(100).objective(p(0.99, s(1.0), RUN)), Word::Inconclusive, 98),
+        ("p95 of 100", rooms(100).objective(p(0.95, s(1.0), RUN)), Word::Pass, 0),
+        (
+            "without a trigger the whole run is the baseline",
+            rooms(100).objective(p(0.5, s(1.0), PhaseName::Baseline)),
+            Word::Pass,
+            0,
+        ),
+        (
+            "a phase of a trigger that is not there",
+            rooms(100).objective(p(0.5, s(1.0), PhaseName::During("gone".to_owned()))),
+            Word::Inconclusive,
+            98,
+        ),
+        (
+            "a fault unproven, an objective broken",
+            rooms(100).unproven("x", 50.0, Some(5.0)).objective(p(0.5, s(0.001), RUN)),
+            Word::Fail,
+            99,
+        ),
+        (
+            "invalid and inconclusive",
+            rooms(100).unproven("x", 50.0, Some(5.0)).objective(p(0.99, s(1.0), RUN)),
+            Word::Invalid,
+            97,
+        ),
+    ];
+    for (name, plan, word, exit) in rows {
+        let judged = verdict(plan, &few);
+        assert_eq!((judged.verdict, judged.exit.code), (word, exit), "{name}: {}", judged.summary.verdict);
+    }
+}
+
+#[test]
+fn rules_and_ends_decide_before_objectives() {
+    let rule = |rule: &str| {
+        Record::Rule(RuleEvent {
+            at: s(10.0),
+            text: "errors < 5%".into(),
+            rule: rule.into(),
+            measured: "9 % failed".into(),
+        })
+    };
+    let rows = [
+        (Some(rule("abort")), How::Aborted, Word::Fail, 99),
+        (Some(rule("steady")), How::Unsteady, Word::Invalid, 97),
+        (None, How::Interrupted, Word::Inconclusive, 105),
+        (None, How::Failed, Word::Inconclusive, 107),
+    ];
+    for (rule, how, word, exit) in rows {
+        let mut plan = rooms(20).objective(p(0.5, s(1.0), RUN));
+        plan.events.extend(rule);
+        plan.how = how;
+        let judged = verdict(plan, &evenly(100, 0, 11, fine));
+        assert_eq!((judged.verdict, judged.exit.code), (word, exit), "{how:?}");
+    }
+}
+
+#[test]
+fn a_judgement_survives_its_json() {
+    let plan = rooms(100).fault("x", 50.0, Some(10.0)).objective(p(0.99, s(1.0), during("x")));
+    let judged =
+        verdict(plan, &[evenly(100, 0, 100, fine), vec![sample(0, s(99.0), s(9.0), Kind::Late)]].concat());
+    let json = serde_json::to_string_pretty(&judged).unwrap();
+    assert_eq!(serde_json::from_str::<Judgement>(&json).unwrap(), judged);
+}

@@ -1,0 +1,173 @@
+//! Recovery and outage: when a service was away, and when it was back.
+
+use super::*;
+
+/// The rig of F1 to F4: 300/s, ten seconds of hold.
+fn rig(load: f64, seconds: i64, hold: f64, seed: u64, server: &Fifo) -> Judgement {
+    let server = Fifo { timeout: 1.0, hold: Some((hold, hold + 10.0)), ..server.clone() };
+    let deadline = s(1.0) * i64::from(server.retries + 1);
+    let plan = Plan::new(seconds).shape("rooms", "create", deadline).fault("hold", hold, Some(10.0));
+    let plan = plan.objective(recovery_within(200.0));
+    verdict(plan, &server.serve(&poisson(load, seconds, seed)))
+}
+
+#[test]
+fn times_to_recover_are_those_of_the_oracle() {
+    let plain = Fifo::new(1.0 / 300.0);
+    let retry = Fifo { retries: 1, ..plain.clone() };
+    let capped = |queue| Fifo { queue: Some(queue), ..retry.clone() };
+    let rows = [
+        ("F2 no retries", 280.0, 120.0, plain.clone(), 115.0..=170.0),
+        ("F3 120/s", 120.0, 220.0, retry.clone(), 30.0..=70.0),
+        ("F4 queue of 150", 280.0, 120.0, capped(150), 0.0..=20.0),
+        ("F4 queue of 250", 280.0, 120.0, capped(250), 0.0..=20.0),
+    ];
+    for (name, load, hold, server, expected) in rows {
+        for seed in 0..5 {
+            let judged = rig(load, 440, hold, seed, &server);
+            let took = judged.triggers[0].recovery.map_or(-1.0, Micros::as_secs_f64);
+            assert!(expected.contains(&took), "{name}, seed {seed}: {took} {:?}", judged.baseline);
+            assert_eq!(judged.objectives[0].word, Word::Pass, "{name}: {}", judged.objectives[0].reason);
+            assert!(judged.triggers[0].shapes[0].flapping.is_empty(), "{name}, seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_service_that_never_comes_back_fails_and_the_sentence_says_so() {
+    for queue in [None, Some(600)] {
+        let judged = rig(280.0, 440, 120.0, 3, &Fifo { retries: 1, queue, ..Fifo::new(1.0 / 300.0) });
+        assert_eq!(judged.objectives[0].word, Word::Fail);
+        assert_eq!(judged.objectives[0].measured_text, "never");
+        assert!(
+            judged.objectives[0].reason.contains("did not recover from hold"),
+            "{:?}",
+            judged.objectives[0]
+        );
+        let shape = &judged.triggers[0].shapes[0];
+        assert!(shape.depth_after > 0.9 && shape.area_after > 50_000.0, "{shape:?}");
+    }
+}
+
+#[test]
+fn healthy_queues_with_bursts_neither_fail_nor_flap() {
+    for seed in 0..30 {
+        let rate = 500.0 + 100.0 * (seed % 3) as f64;
+        let mut arrivals = poisson(rate, 240, seed);
+        arrivals.extend(
+            (0..48).flat_map(|burst| (0..20).map(move |i| f64::from(burst) * 5.0 + f64::from(i) * 0.001)),
+        );
+        arrivals.sort_by(f64::total_cmp);
+        let server = Fifo { exponential: Some(seed), ..Fifo::new(0.001) };
+        let plan = rooms(240).fault("noop", 120.0, Some(10.0)).objective(p(0.99, s(0.5), RUN));
+        let judged = verdict(plan.objective(recovery_within(10.0)), &server.serve(&arrivals));
+        assert_eq!(judged.verdict, Word::Pass, "seed {seed}: {}", judged.summary.verdict);
+        assert!(judged.triggers[0].shapes[0].flapping.is_empty(), "seed {seed}");
+    }
+}
+
+#[test]
+fn healthy_ninety_second_demos_neither_fail_nor_flap() {
+    for seed in 0..60 {
+        let rate = [30.0, 80.0, 200.0, 500.0][seed as usize % 4];
+        let server = Fifo { exponential: Some(seed), ..Fifo::new(0.65 / rate) };
+        let mut plan = rooms(90).fault("noop", 32.0, Some(15.0)).objective(recovery_within(10.0));
+        plan.outline.judge = JudgeSettings {
+            warmup: s(5.0),
+            baseline: s(25.0),
+            windows: 10,
+            stretch: s(10.0),
+            stretch_windows: 5,
+        };
+        let judged = verdict(plan, &server.serve(&poisson(rate, 90, seed)));
+        assert_eq!(
+            judged.verdict,
+            Word::Pass,
+            "seed {seed}: {} {:?}",
+            judged.summary.verdict,
+            judged.baseline
+        );
+        assert!(judged.triggers[0].shapes[0].flapping.is_empty(), "seed {seed}");
+    }
+}
+
+#[test]
+fn an_outage_after_a_kill_is_measured_though_it_begins_late() {
+    let down = |at: Micros| {
+        if at >= s(103.0) && at < s(112.0) { (Micros::millis(1), Kind::Connect) } else { fine(at) }
+    };
+    let plan =
+        rooms(200).fault("kill", 100.0, None).objective(expect(Metric::Outage, Comparison::Below, 15e6, RUN));
+    let judged = verdict(plan.objective(p(0.5, s(1.0), after("kill"))), &evenly(1000, 0, 200, down));
+    assert_eq!(judged.verdict, Word::Pass, "{}", judged.summary.verdict);
+    let trigger = &judged.triggers[0];
+    assert_eq!(
+        (trigger.outage, trigger.recovery, trigger.recovered),
+        (Some(s(9.0)), Some(s(12.0)), Some(s(112.0)))
+    );
+    assert_eq!(trigger.shapes[0].time_to_detect, Some(s(5.0)));
+    assert!((trigger.shapes[0].area_during - 9000.0).abs() < 1.0, "{trigger:?}");
+}
+
+#[test]
+fn a_run_too_short_to_see_the_stretch_is_inconclusive() {
+    let plan = rooms(125).fault("x", 100.0, Some(10.0)).objective(recovery_within(10.0));
+    let judged = verdict(plan, &evenly(100, 0, 125, fine));
+    assert_eq!(judged.verdict, Word::Inconclusive, "{}", judged.summary.verdict);
+    assert!(judged.objectives[0].reason.contains("too short"), "{}", judged.objectives[0].reason);
+}
+
+#[test]
+fn a_target_that_swallows_everything_makes_every_window_bad() {
+    let mut samples = evenly(50, 0, 60, fine);
+    samples.extend(evenly(50, 60, 120, |_| (Micros::ZERO, Kind::Unfinished)));
+    samples.extend(evenly(50, 120, 200, fine));
+    let plan = rooms(200).fault("hole", 62.0, Some(58.0));
+    let plan = plan.objective(p(0.99, s(1.0), during("hole"))).objective(expect(
+        Metric::Errors,
+        Comparison::Below,
+        0.01,
+        during("hole"),
+    ));
+    let judged = verdict(plan.objective(recovery_within(30.0)), &samples);
+    let [p99, errors, recovery] = &judged.objectives[..] else { panic!() };
+    assert_eq!((p99.word, errors.word, recovery.word), (Word::Fail, Word::Fail, Word::Pass));
+    assert_eq!(errors.measured, Some(1.0));
+    assert!(p99.measured_text.starts_with(">= "), "{}", p99.measured_text);
+    let shape = &judged.triggers[0].shapes[0];
+    assert!((shape.depth_during - 1.0).abs() < 1e-9, "{shape:?}");
+    assert_eq!(shape.time_to_detect.map(|t| t <= shape.window * 2), Some(true));
+    assert_eq!(judged.errors[0].kind, Kind::Unfinished);
+}
+
+#[test]
+fn an_after_that_never_came_fails() {
+    let broken = |at: Micros| if at < s(100.0) { fine(at) } else { (s(2.0), Kind::Timeout) };
+    let plan = rooms(200).fault("kill", 100.0, None).objective(p(0.5, s(1.0), after("kill")));
+    let judged = verdict(plan, &evenly(100, 0, 200, broken));
+    assert_eq!(judged.objectives[0].word, Word::Fail, "{:?}", judged.objectives[0]);
+    assert!(judged.objectives[0].reason.contains("did not recover"), "{}", judged.objectives[0].reason);
+}
+
+#[test]
+fn a_baseline_that_moves_makes_recovery_invalid_but_not_absolute_objectives() {
+    let creeping = |at: Micros| (Micros::millis(5) + Micros(at.0 / 1000), Kind::Ok);
+    let plan = rooms(200).fault("x", 100.0, Some(10.0)).objective(recovery_within(10.0)).objective(p(
+        0.99,
+        s(1.0),
+        RUN,
+    ));
+    let judged = verdict(plan, &evenly(100, 0, 200, creeping));
+    assert_eq!(judged.objectives.iter().map(|o| o.word).collect::<Vec<_>>(), [Word::Invalid, Word::Pass]);
+}
+
+#[test]
+fn shapes_that_are_triggers_or_vary_have_no_band() {
+    let mut plan = rooms(200).fault("x", 100.0, Some(10.0)).objective(recovery_within(10.0));
+    plan.outline.shapes[0].planned = vec![0; 200];
+    let mut samples = evenly(100, 0, 50, fine);
+    samples.extend(evenly(200, 50, 200, fine));
+    let judged = verdict(plan, &samples);
+    assert!(judged.baseline[0].none.as_ref().unwrap().contains("varies"), "{:?}", judged.baseline);
+    assert_eq!(judged.verdict, Word::Inconclusive);
+}

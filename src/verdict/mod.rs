@@ -10,6 +10,7 @@ mod live;
 mod measure;
 mod objectives;
 mod recovery;
+mod returns;
 mod soundness;
 mod tables;
 mod words;
@@ -20,6 +21,7 @@ use crate::outline::JudgeSettings;
 use crate::record::{How, RuleEvent};
 use crate::timeline::Timeline;
 use evidence::{Evidence, complete};
+use recovery::Aftermath;
 
 pub use judgement::{
     Band, Ended, ErrorGroup, Exit, Generator, Interval, JudgedFault, JudgedObjective, JudgedTrigger,
@@ -170,6 +172,7 @@ fn notes(evidence: &Evidence) -> Vec<String> {
         notes.extend(settings_note(&timeline.outline().judge));
     }
     notes.extend(baseline_note(evidence));
+    notes.extend(evidence.aftermaths.iter().filter_map(left_out_note));
     notes.extend(evidence.aftermaths.iter().filter_map(|a| flapping_note(&a.judged)));
     notes
 }
@@ -196,6 +199,14 @@ fn baseline_note(evidence: &Evidence) -> Option<String> {
     let length = evidence.length(&cells);
     (!evidence.triggers.is_empty() && length < judge.baseline)
         .then(|| format!("The baseline is {length} long; {} were asked for.", judge.baseline))
+}
+
+/// What is said of the return rests on the other shapes alone.
+fn left_out_note(aftermath: &Aftermath) -> Option<String> {
+    let (name, left_out) = (&aftermath.judged.name, aftermath.left_out.join(" and "));
+    (!left_out.is_empty()).then(|| {
+        format!("Recovery from {name} leaves out {left_out}, whose load ended before {name} was over.")
+    })
 }
 
 fn flapping_note(trigger: &JudgedTrigger) -> Option<String> {

@@ -5,29 +5,28 @@
 use super::evidence::{Evidence, complete};
 use super::judgement::{JudgedObjective, Word};
 use super::measure::{self, Measured, measure};
-use super::recovery::{self, Aftermath};
+use super::returns;
 use super::soundness;
 use super::words;
 use crate::histogram::Hist;
 use crate::objective::{Aggregate, Metric, Objective, PhaseName};
 use crate::sample::OpId;
 use crate::timeline::Cells;
-use crate::timeline::phases::{self, Return};
 use crate::units::{Micros, clock, grouped};
 
-/// What became of an objective for one operation or trigger.
-struct Ruling {
-    word: Word,
-    who: Option<String>,
-    measured: Measured,
+/// What became of an objective for one operation, or one shape after a trigger.
+pub(super) struct Ruling {
+    pub(super) word: Word,
+    pub(super) who: Option<String>,
+    pub(super) measured: Measured,
     /// Instead of the measured value's own text.
-    text: Option<&'static str>,
-    reason: String,
-    notes: Vec<String>,
+    pub(super) text: Option<&'static str>,
+    pub(super) reason: String,
+    pub(super) notes: Vec<String>,
 }
 
 impl Ruling {
-    fn without(word: Word, who: Option<String>, reason: String) -> Ruling {
+    pub(super) fn without(word: Word, who: Option<String>, reason: String) -> Ruling {
         Ruling { word, who, measured: Measured::default(), text: None, reason, notes: Vec::new() }
     }
 }
@@ -39,7 +38,7 @@ pub(super) fn judge(evidence: &Evidence, objective: &Objective) -> JudgedObjecti
         return judge(evidence, &Objective { phase: PhaseName::Run, ..objective.clone() });
     }
     let rulings = match &objective.metric {
-        Metric::Outage | Metric::Recovery => of_triggers(evidence, objective),
+        Metric::Outage | Metric::Recovery => returns::of_triggers(evidence, objective),
         _ => match obstacle(evidence, objective) {
             Some(ruling) => vec![ruling],
             None => of_phase(evidence, objective),
@@ -96,12 +95,8 @@ fn obstacle(evidence: &Evidence, objective: &Objective) -> Option<Ruling> {
         return ruling(Word::Invalid, format!("Nothing is proven: {problem}."));
     }
     let after = matches!(objective.phase, PhaseName::After(_));
-    let stuck = |a: &&Aftermath| a.judged.trigger == *trigger && a.judged.one_shot && a.back == Return::Never;
-    if let Some(stuck) = evidence.aftermaths.iter().find(stuck).filter(|_| after) {
-        return ruling(
-            Word::Fail,
-            format!("There was no time after {trigger} to judge: {}", lower(&stuck.judged.sentence)),
-        );
+    if let Some((word, why)) = returns::never_came(evidence, trigger).filter(|_| after) {
+        return ruling(word, format!("There was no time after {trigger} to judge: {}", lower(&why)));
     }
     if !evidence.cells(&objective.phase).is_empty() {
         return None;
@@ -238,7 +233,7 @@ fn excuse(evidence: &Evidence, objective: &Objective, op: OpId, cells: &Cells, v
 }
 
 /// `(at 0:41.00: squall sent up to 4.9 s late)`.
-fn blame(evidence: &Evidence, cells: &Cells) -> String {
+pub(super) fn blame(evidence: &Evidence, cells: &Cells) -> String {
     let at = |(cell, why): (u32, &str)| format!(" (at {}: {why})", clock(evidence.timeline.cell_start(cell)));
     let later = || evidence.sound.unsound.iter().find(|(c, _)| cells.last().is_some_and(|last| *c > last));
     let found = evidence.sound.why(cells).or_else(|| later().map(|(&c, why)| (c, why.as_str())));
@@ -351,103 +346,4 @@ pub(super) fn aggregated(seen: &[(f64, f64)], aggregate: Aggregate) -> Option<f6
             (last.0 > first.0).then(|| rise / (last.0 - first.0))
         }
     }
-}
-
-fn of_triggers(evidence: &Evidence, objective: &Objective) -> Vec<Ruling> {
-    let named = |a: &&Aftermath| {
-        let judged = &a.judged;
-        objective.selector.as_ref().is_none_or(|s| *s == judged.trigger || *s == judged.name)
-    };
-    let rulings: Vec<Ruling> =
-        evidence.aftermaths.iter().filter(named).map(|a| of_trigger(evidence, objective, a)).collect();
-    if rulings.is_empty() {
-        let who = objective.selector.as_deref().unwrap_or("no trigger");
-        let problem = evidence.problems.get(who).map(|p| (Word::Invalid, format!("Nothing is proven: {p}.")));
-        let (word, reason) = problem.unwrap_or_else(|| {
-            (Word::Inconclusive, format!("{who} came to pass, so there is nothing to recover from."))
-        });
-        return vec![Ruling::without(word, objective.selector.clone(), reason)];
-    }
-    rulings
-}
-
-fn of_trigger(evidence: &Evidence, objective: &Objective, aftermath: &Aftermath) -> Ruling {
-    let judged = &aftermath.judged;
-    let v = span(&objective.metric, aftermath);
-    let (word, reason) = trigger_word(evidence, objective, aftermath);
-    let m = Measured { value: v.map(|v| v.0 as f64), n: 1, ..Measured::default() };
-    let text = (aftermath.back == Return::Never).then_some("never");
-    Ruling { word, who: Some(judged.name.clone()), measured: m, text, reason, notes: Vec::new() }
-}
-
-fn span(metric: &Metric, aftermath: &Aftermath) -> Option<Micros> {
-    let judged = &aftermath.judged;
-    let v = if *metric == Metric::Outage { judged.outage } else { judged.recovery };
-    v.filter(|_| matches!(aftermath.back, Return::At(_)))
-}
-
-fn trigger_word(evidence: &Evidence, objective: &Objective, aftermath: &Aftermath) -> (Word, String) {
-    let judged = &aftermath.judged;
-    if let Some(problem) = evidence.problems.get(&judged.trigger) {
-        return (Word::Invalid, format!("Nothing is proven: {problem}."));
-    }
-    if aftermath.back == Return::Unknown {
-        let without: Vec<String> = evidence
-            .series
-            .iter()
-            .filter_map(|s| s.band.none.as_ref().map(|why| format!("{}: {why}", s.band.shape)))
-            .collect();
-        let why = if judged.shapes.is_empty() && !without.is_empty() {
-            format!(" ({})", without.join("; "))
-        } else {
-            String::new()
-        };
-        return (Word::Inconclusive, format!("{}{why}", judged.sentence));
-    }
-    if let Some(moved) = evidence.series.iter().find_map(|s| s.band.unsteady.as_ref()) {
-        return (Word::Invalid, format!("What is normal is not known: {moved}."));
-    }
-    let holds = |a: &Aftermath| {
-        let v = span(&objective.metric, a).map_or(f64::INFINITY, |v| v.0 as f64);
-        objective.comparison.holds(v, objective.value)
-    };
-    let limit = words::limit(objective.comparison, &Micros(objective.value as i64).to_string());
-    let what = words::metric(&objective.metric);
-    let said = format!("{}; for the {what} {limit}", judged.sentence.trim_end_matches('.'));
-    let cells = &evidence.cells(&PhaseName::During(judged.trigger.clone()))
-        | &evidence.cells(&PhaseName::After(judged.trigger.clone()));
-    match holds(aftermath) {
-        true if evidence.sound.mostly_lost(&cells) => (
-            Word::Invalid,
-            format!("{said}, but squall did not send all that was planned{}.", blame(evidence, &cells)),
-        ),
-        true => (Word::Pass, format!("{said}.")),
-        false if generator_at_fault(evidence, aftermath, &cells, holds) => (
-            Word::Invalid,
-            format!(
-                "{said}, but that rests on cells in which squall itself was unsound{}.",
-                blame(evidence, &cells)
-            ),
-        ),
-        false => (Word::Fail, format!("{said}.")),
-    }
-}
-
-/// A broken recovery that would hold, or would be unknown, without the unsound windows.
-fn generator_at_fault(
-    evidence: &Evidence,
-    aftermath: &Aftermath,
-    cells: &Cells,
-    holds: impl Fn(&Aftermath) -> bool,
-) -> bool {
-    let timeline = evidence.timeline;
-    let all = timeline.all_cells();
-    let skip = evidence.sound.tainted(timeline, &all, phases::largest_deadline(timeline));
-    if skip.is_empty() {
-        return false;
-    }
-    let trigger = evidence.triggers.iter().find(|t| t.name == aftermath.judged.name);
-    let again =
-        trigger.map(|t| recovery::aftermath(timeline, &evidence.series, &evidence.triggers, t, &skip));
-    evidence.sound.mostly_unsound(cells) || again.is_some_and(|a| a.back == Return::Unknown || holds(&a))
 }

@@ -16,6 +16,8 @@ use crate::units::{Micros, clock};
 pub(super) struct Aftermath {
     pub(super) judged: JudgedTrigger,
     pub(super) back: Return,
+    /// Shapes with a band, but without load after the trigger: they cannot tell of a return.
+    pub(super) left_out: Vec<String>,
 }
 
 /// The times between which windows are looked at.
@@ -47,23 +49,38 @@ pub(super) fn aftermath(
         doubtful,
     });
     let banded = series.iter().filter(|s| s.band.none.is_none());
-    let seen: Vec<(ShapeTrigger, bool)> = match watch {
-        Some(watch) => banded.map(|s| of_shape(timeline, s, trigger, watch, skip)).collect(),
+    let has_load_after = |s: &&Series, w: Watch| {
+        s.windows.last().is_some_and(|last| timeline.cell_start(last.from) >= w.clear)
+    };
+    let (lasting, ended): (Vec<&Series>, Vec<&Series>) =
+        banded.partition(|s| watch.is_none_or(|w| has_load_after(s, w)));
+    let seen: Vec<(ShapeTrigger, Return)> = match watch {
+        Some(watch) => lasting.iter().map(|s| of_shape(timeline, s, trigger, watch, skip)).collect(),
         None => Vec::new(),
     };
-    // The watch was too short to see a whole stretch, and nothing was wrong at its end.
-    let cut_short = seen.iter().any(|(s, cut)| s.recovered.is_none() && *cut)
-        && seen.iter().all(|(s, cut)| s.recovered.is_some() || *cut);
-    let shapes: Vec<ShapeTrigger> = seen.into_iter().map(|(s, _)| s).collect();
-    let back = match shapes.iter().map(|s| s.recovered).collect::<Option<Vec<_>>>() {
-        Some(times) => times.into_iter().max().map_or(Return::Unknown, Return::At),
-        None if cut_short => Return::Unknown,
-        None => Return::Never,
-    };
-    Aftermath { judged: judged(trigger, shapes, back, until), back }
+    let back = all_back(seen.iter().map(|(_, back)| *back));
+    let shapes = seen.into_iter().map(|(s, _)| s).collect();
+    let left_out: Vec<String> = ended.iter().map(|s| s.band.shape.clone()).collect();
+    Aftermath { judged: judged(trigger, shapes, back, until, &left_out), back, left_out }
 }
 
-fn judged(trigger: &Trigger, shapes: Vec<ShapeTrigger>, back: Return, until: Micros) -> JudgedTrigger {
+/// All shapes are back when the last one is; one that never was outweighs one that was not seen to be.
+fn all_back(each: impl Iterator<Item = Return>) -> Return {
+    let worse = |a, b| match (a, b) {
+        (Return::Never, _) | (_, Return::Never) => Return::Never,
+        (Return::At(a), Return::At(b)) => Return::At(a.max(b)),
+        _ => Return::Unknown,
+    };
+    each.reduce(worse).unwrap_or(Return::Unknown)
+}
+
+fn judged(
+    trigger: &Trigger,
+    shapes: Vec<ShapeTrigger>,
+    back: Return,
+    until: Micros,
+    left_out: &[String],
+) -> JudgedTrigger {
     let worst = |of: fn(&ShapeTrigger) -> Option<Micros>| {
         shapes.iter().map(of).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max())
     };
@@ -82,11 +99,11 @@ fn judged(trigger: &Trigger, shapes: Vec<ShapeTrigger>, back: Return, until: Mic
         shapes,
         sentence: String::new(),
     };
-    judged.sentence = sentence(&judged, back, until);
+    judged.sentence = sentence(&judged, back, until, left_out);
     judged
 }
 
-fn sentence(trigger: &JudgedTrigger, back: Return, until: Micros) -> String {
+fn sentence(trigger: &JudgedTrigger, back: Return, until: Micros, left_out: &[String]) -> String {
     let (name, end) = (&trigger.name, trigger.t_clear.unwrap_or(until));
     let over = if trigger.one_shot && trigger.t_clear == trigger.t_effective { "happened" } else { "ended" };
     let depth = trigger.shapes.iter().map(|s| s.depth_during.max(s.depth_after)).fold(0.0, f64::max);
@@ -115,6 +132,9 @@ fn sentence(trigger: &JudgedTrigger, back: Return, until: Micros) -> String {
         _ if trigger.t_clear.is_none() => {
             format!("{name} was never proven to be over, so nothing can be said of recovery.")
         }
+        _ if trigger.shapes.is_empty() && !left_out.is_empty() => {
+            format!("No shape had load after {name} to tell whether the service recovered.")
+        }
         _ if trigger.shapes.is_empty() => format!("No shape has a normal band to recover into after {name}."),
         _ => format!(
             "The {} after {name} were too short to prove that the service had recovered.",
@@ -123,14 +143,15 @@ fn sentence(trigger: &JudgedTrigger, back: Return, until: Micros) -> String {
     }
 }
 
-/// The result, and whether the watch was too short to see a whole stretch.
+/// The result; the return is unknown where the watch was too short to see a whole stretch, and nothing
+/// was wrong at its end.
 fn of_shape(
     timeline: &Timeline,
     series: &Series,
     trigger: &Trigger,
     watch: Watch,
     skip: &Cells,
-) -> (ShapeTrigger, bool) {
+) -> (ShapeTrigger, Return) {
     let start = |w: &Window| timeline.cell_start(w.from);
     let end = |w: &Window| timeline.cell_start(w.to);
     let windows: Vec<(&Window, bool)> = series
@@ -175,7 +196,8 @@ fn of_shape(
         flapping: found.map(|i| relapses(timeline, &windows[i..])).unwrap_or_default(),
     };
     let cut_short = windows[after..].len() < need && windows.last().is_none_or(|(_, out)| !out);
-    (judged, cut_short)
+    let unseen = if cut_short { Return::Unknown } else { Return::Never };
+    (judged, r.map_or(unseen, Return::At))
 }
 
 /// How many windows must be in band for the service to count as recovered.

@@ -34,6 +34,11 @@ fn verdict(plan: Plan, samples: &[Sample]) -> Judgement {
     judge(&plan.timeline(samples))
 }
 
+/// The same samples, of the second shape.
+fn of_lists(samples: Vec<Sample>) -> Vec<Sample> {
+    samples.into_iter().map(|sample| Sample { op: crate::sample::OpId(2), ..sample }).collect()
+}
+
 fn recovery_within(seconds: f64) -> crate::objective::Objective {
     expect(Metric::Recovery, Comparison::Below, s(seconds).0 as f64, RUN)
 }

@@ -60,10 +60,7 @@ fn scraped_metrics_become_one_number() {
 fn each_operation_is_judged_by_itself_and_the_worst_is_named() {
     let plan = rooms(30).shape("lists", "list", s(2.0)).objective(p(0.99, s(0.1), RUN));
     let mut samples = evenly(100, 0, 30, fine);
-    samples.extend(evenly(100, 0, 30, |_| (s(0.4), Kind::Ok)).into_iter().map(|mut s| {
-        s.op = crate::sample::OpId(2);
-        s
-    }));
+    samples.extend(of_lists(evenly(100, 0, 30, |_| (s(0.4), Kind::Ok))));
     let judged = verdict(plan, &samples);
     assert_eq!(judged.objectives[0].decided.as_deref(), Some("list"));
     assert!(

@@ -171,3 +171,61 @@ fn shapes_that_are_triggers_or_vary_have_no_band() {
     assert!(judged.baseline[0].none.as_ref().unwrap().contains("varies"), "{:?}", judged.baseline);
     assert_eq!(judged.verdict, Word::Inconclusive);
 }
+
+/// Out of order in [from, to) seconds.
+fn down(from: f64, to: f64) -> impl Fn(Micros) -> (Micros, Kind) {
+    move |at| if at >= s(from) && at < s(to) { (Micros::millis(1), Kind::Connect) } else { fine(at) }
+}
+
+#[test]
+fn a_shape_whose_load_ends_before_the_trigger_does_says_nothing_of_recovery() {
+    let plan = || {
+        let plan = rooms(200).shape("lists", "list", s(2.0)).fault("x", 100.0, Some(10.0));
+        plan.objective(recovery_within(10.0))
+    };
+    let ended = of_lists(evenly(100, 0, 105, down(100.0, 110.0)));
+    let both = [evenly(100, 0, 200, down(100.0, 112.0)), ended.clone()].concat();
+    let judged = verdict(plan(), &both);
+    assert_eq!(judged.verdict, Word::Pass, "{}", judged.summary.verdict);
+    let told =
+        judged.notes.iter().any(|n| n.contains("leaves out lists, whose load ended before x was over"));
+    assert!(told, "{:?}", judged.notes);
+    let judged = verdict(plan(), &ended);
+    let objective = &judged.objectives[0];
+    assert_eq!(objective.word, Word::Inconclusive, "{}", objective.reason);
+    assert!(objective.reason.contains("lists: its load ended before"), "{}", objective.reason);
+}
+
+#[test]
+fn what_one_shape_proves_no_other_shape_hides() {
+    let creeping = |at: Micros| (Micros::millis(5) + Micros(at.0 / 1000), Kind::Ok);
+    let rows = [
+        ("cut short", of_lists(evenly(100, 0, 125, fine)), Word::Inconclusive),
+        ("unsteady", of_lists(evenly(100, 0, 200, creeping)), Word::Invalid),
+        ("well", of_lists(evenly(100, 0, 200, fine)), Word::Pass),
+    ];
+    for (name, lists, alone) in rows {
+        let judged = |rooms_down_to: f64| {
+            let plan = rooms(200).shape("lists", "list", s(2.0)).fault("x", 100.0, Some(10.0));
+            let samples = [evenly(100, 0, 200, down(100.0, rooms_down_to)), lists.clone()].concat();
+            verdict(plan.objective(recovery_within(10.0)), &samples)
+        };
+        for (to, word) in [(111.0, alone), (130.0, Word::Fail), (200.0, Word::Fail)] {
+            let objective = &judged(to).objectives[0];
+            assert_eq!(objective.word, word, "{name}, rooms down to {to}: {}", objective.reason);
+            let named = word == Word::Fail && !objective.reason.starts_with("rooms: ");
+            assert!(!named, "{name}: {}", objective.reason);
+        }
+    }
+}
+
+#[test]
+fn an_after_that_never_came_is_invalid_where_no_normal_is_known() {
+    let creeping = |at: Micros| match at < s(100.0) {
+        true => (Micros::millis(5) + Micros(at.0 / 1000), Kind::Ok),
+        false => (s(2.0), Kind::Timeout),
+    };
+    let plan = rooms(200).fault("kill", 100.0, None).objective(p(0.5, s(1.0), after("kill")));
+    let judged = verdict(plan, &evenly(100, 0, 200, creeping));
+    assert_eq!(judged.objectives[0].word, Word::Invalid, "{}", judged.objectives[0].reason);
+}

@@ -3,7 +3,7 @@
 //! Owns the window that a live rule looks at; what is done when one decides is the controller's.
 
 use super::measure::{self, Measured, measure};
-use super::objectives::aggregated;
+use super::value::aggregated;
 use super::words;
 use crate::objective::{Metric, Objective};
 use crate::sample::OpId;
@@ -38,7 +38,7 @@ pub fn live(timeline: &Timeline, rule: &Objective, now: Micros) -> Option<Live> 
             .filter(|s| s.name == *name && s.at >= from && s.at <= now)
             .map(|s| (s.at.as_secs_f64(), s.value))
             .collect();
-        let m = Measured { value: aggregated(&seen, *aggregate), ..Measured::default() };
+        let m = Measured { value: aggregated(&[&seen], *aggregate), ..Measured::default() };
         return state(rule, None, name, &m);
     }
     let named = |name: &str, flow: bool| rule.selector.as_ref().map_or(!flow, |s| s == name);

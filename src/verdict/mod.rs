@@ -13,6 +13,7 @@ mod recovery;
 mod returns;
 mod soundness;
 mod tables;
+mod value;
 mod words;
 
 use crate::exit::{self, Facts};

@@ -4,12 +4,13 @@
 
 use super::evidence::{Evidence, complete};
 use super::judgement::{JudgedObjective, Word};
-use super::measure::{self, Measured, measure};
+use super::measure::{self, Measured};
 use super::returns;
 use super::soundness;
+use super::value::{Subject, value};
 use super::words;
 use crate::histogram::Hist;
-use crate::objective::{Aggregate, Metric, Objective, PhaseName};
+use crate::objective::{Metric, Objective, PhaseName};
 use crate::sample::OpId;
 use crate::timeline::Cells;
 use crate::units::{Micros, clock, grouped};
@@ -125,7 +126,7 @@ fn lower(sentence: &str) -> String {
 fn of_phase(evidence: &Evidence, objective: &Objective) -> Vec<Ruling> {
     let cells = evidence.cells(&objective.phase);
     if let Metric::Target { name, aggregate } = &objective.metric {
-        return vec![of_target(evidence, objective, name, *aggregate, &cells)];
+        return vec![of_subject(evidence, objective, Subject::Target(name, *aggregate), &cells)];
     }
     let named = |name: &str, flow: bool| match &objective.selector {
         Some(selector) => name == selector,
@@ -136,59 +137,53 @@ fn of_phase(evidence: &Evidence, objective: &Objective) -> Vec<Ruling> {
     let all = timeline
         .operations()
         .filter(|(op, o)| named(&o.name, o.flow) && (busy(*op) || objective.metric == Metric::Count));
-    all.map(|(op, _)| of_operation(evidence, objective, op, &cells)).collect()
+    all.map(|(op, _)| of_subject(evidence, objective, Subject::Operation(op), &cells)).collect()
 }
 
-fn of_operation(evidence: &Evidence, objective: &Objective, op: OpId, cells: &Cells) -> Ruling {
-    let outline = &evidence.timeline.outline().operations[usize::from(op.0)];
-    let m = value(evidence, objective, op, cells);
+fn of_subject(evidence: &Evidence, objective: &Objective, subject: Subject, cells: &Cells) -> Ruling {
+    let m = value(evidence, objective, subject, cells);
     let phase = words::phase(&objective.phase);
+    let name = subject.name(evidence.timeline);
     let least = measure::least(&objective.metric);
-    let (word, reason) = match m.value {
-        None => (
+    let (word, reason) = match (m.value, subject) {
+        (None, Subject::Target(..)) if m.n == 0 => {
+            (Word::Inconclusive, format!("{phase}, {name} was not seen."))
+        }
+        (None, _) => (
             Word::Inconclusive,
-            format!("{phase}, the time was too short to judge {} of {}.", objective.text, outline.name),
+            format!("{phase}, the time was too short to judge {} of {name}.", objective.text),
         ),
-        Some(_) if m.n < least => (
+        (Some(_), Subject::Operation(_)) if m.n < least => (
             Word::Inconclusive,
             format!(
-                "{phase}, only {} {} were intended; {} needs {} to have an upper bound.",
+                "{phase}, only {} {name} were intended; {} needs {} to have an upper bound.",
                 grouped(m.n),
-                outline.name,
                 words::metric(&objective.metric),
                 grouped(least)
             ),
         ),
-        Some(v) => decide(evidence, objective, op, cells, v, &m),
+        (Some(v), _) => decide(evidence, objective, subject, cells, v, &m),
     };
-    let closed = evidence.timeline.outline().shapes.get(outline.shape).is_some_and(|s| s.closed);
     let note = "A closed loop: its users wait for an answer before they ask again, so their waiting is hidden from this number.";
-    Ruling {
-        word,
-        who: Some(outline.name.clone()),
-        measured: m,
-        text: None,
-        reason,
-        notes: if closed { vec![note.to_owned()] } else { Vec::new() },
-    }
+    let notes = if subject.closed(evidence.timeline) { vec![note.to_owned()] } else { Vec::new() };
+    Ruling { word, who: Some(name), measured: m, text: None, reason, notes }
 }
 
 fn decide(
     evidence: &Evidence,
     objective: &Objective,
-    op: OpId,
+    subject: Subject,
     cells: &Cells,
     v: f64,
     m: &Measured,
 ) -> (Word, String) {
-    let name = &evidence.timeline.outline().operations[usize::from(op.0)].name;
     let limit =
         words::limit(objective.comparison, &words::value(measure::unit(&objective.metric), objective.value));
     let long = objective.window.map_or(String::new(), |d| format!(" for {d} on end"));
     let said = format!(
         "{}, {}{long}; {limit}",
         words::phase(&objective.phase),
-        words::claim(&objective.metric, name, m)
+        words::claim(&objective.metric, &subject.name(evidence.timeline), m)
     );
     if objective.comparison.holds(v, objective.value) {
         if evidence.sound.mostly_lost(cells) {
@@ -199,17 +194,26 @@ fn decide(
         }
         return (Word::Pass, format!("{said}."));
     }
-    match excuse(evidence, objective, op, cells, v) {
+    match excuse(evidence, objective, subject, cells, v) {
         Some(excuse) => (Word::Invalid, format!("{said}, but {excuse}.")),
         None => (Word::Fail, format!("{said}.")),
     }
 }
 
 /// Why a broken objective may be the generator's fault (VERDICTS.md 2).
-fn excuse(evidence: &Evidence, objective: &Objective, op: OpId, cells: &Cells, v: f64) -> Option<String> {
+fn excuse(
+    evidence: &Evidence,
+    objective: &Objective,
+    subject: Subject,
+    cells: &Cells,
+    v: f64,
+) -> Option<String> {
     let (timeline, sound) = (evidence.timeline, &evidence.sound);
     let holds = |v: f64| objective.comparison.holds(v, objective.value);
-    let late = delay(evidence, &objective.metric, op, cells);
+    let late = match subject {
+        Subject::Operation(op) => delay(evidence, &objective.metric, op, cells),
+        Subject::Target(..) => Micros::ZERO,
+    };
     if late > Micros::ZERO && holds(v - late.0 as f64) {
         return Some(format!("squall itself was late by {late}, and without that it would hold"));
     }
@@ -219,11 +223,11 @@ fn excuse(evidence: &Evidence, objective: &Objective, op: OpId, cells: &Cells, v
             blame(evidence, cells)
         ));
     }
-    let tainted = sound.tainted(timeline, cells, timeline.deadline(op));
+    let tainted = sound.tainted(timeline, cells, subject.deadline(timeline));
     if tainted.is_empty() {
         return None;
     }
-    let clean = value(evidence, objective, op, &(cells - &tainted));
+    let clean = value(evidence, objective, subject, &(cells - &tainted));
     let proven = clean.n >= measure::least(&objective.metric);
     let still = clean.value.is_some_and(|v| proven && !holds(v));
     (!still).then(|| {
@@ -248,102 +252,5 @@ fn delay(evidence: &Evidence, metric: &Metric, op: OpId, cells: &Cells) -> Micro
         Metric::Max => soundness::delay(timeline, op, cells, Hist::max),
         Metric::Mean => soundness::delay(timeline, op, cells, Hist::mean),
         _ => Micros::ZERO,
-    }
-}
-
-/// The objective's value over cells; with `for D`, the value that was not bettered for D on end.
-fn value(evidence: &Evidence, objective: &Objective, op: OpId, cells: &Cells) -> Measured {
-    let (timeline, deadline) = (evidence.timeline, evidence.timeline.deadline(op));
-    let over = |cells: &Cells| {
-        measure(&objective.metric, &timeline.tally(op, cells), evidence.length(cells), deadline)
-    };
-    let whole = over(cells);
-    let Some(long) = objective.window else { return whole };
-    let cell = timeline.outline().cell.0.max(1);
-    let cells_long = ((long.0 + cell - 1) / cell).max(1) as u32;
-    let width = window_width(&objective.metric, whole.n as f64 / cells.len().max(1) as f64, cells_long);
-    let windows: Vec<(u32, Measured)> =
-        windows_of(cells, width).into_iter().map(|w| (w.0, over(&w.1))).filter(|w| w.1.n > 0).collect();
-    let badness =
-        |m: &Measured| m.value.map_or(f64::MIN, |v| objective.comparison.badness(v, objective.value));
-    let stretches = windows.windows(cells_long.div_ceil(width) as usize);
-    let least =
-        stretches.filter_map(|s| s.iter().map(|w| &w.1).min_by(|a, b| badness(a).total_cmp(&badness(b))));
-    let worst = least.max_by(|a, b| badness(a).total_cmp(&badness(b)));
-    Measured {
-        value: worst.and_then(|m| m.value),
-        censored: worst.is_some_and(|m| m.censored),
-        successes: worst.and_then(|m| m.successes),
-        interval: None,
-        n: whole.n,
-        bad: whole.bad,
-    }
-}
-
-/// The smallest window that holds enough operations for the metric, at most D.
-fn window_width(metric: &Metric, per_cell: f64, longest: u32) -> u32 {
-    let enough = match metric {
-        Metric::Quantile(q) if *q >= 0.99 => 1000.0,
-        Metric::Quantile(q) if *q >= 0.95 => 200.0,
-        _ => 1.0,
-    };
-    let fits = [1, 2, 5, 10, 15, 30].into_iter().find(|w| per_cell * f64::from(*w) >= enough);
-    fits.unwrap_or(30).min(longest)
-}
-
-/// Whole windows of cells that follow each other without a gap.
-fn windows_of(cells: &Cells, width: u32) -> Vec<(u32, Cells)> {
-    let mut windows = Vec::new();
-    let mut window = Cells::new();
-    for &cell in cells {
-        if window.last().is_some_and(|&last| last + 1 != cell) {
-            window.clear();
-        }
-        window.insert(cell);
-        if window.len() as u32 == width {
-            windows.push((cell + 1 - width, std::mem::take(&mut window)));
-        }
-    }
-    windows
-}
-
-fn of_target(
-    evidence: &Evidence,
-    objective: &Objective,
-    name: &str,
-    aggregate: Aggregate,
-    cells: &Cells,
-) -> Ruling {
-    let cell = evidence.timeline.outline().cell.0.max(1);
-    let inside = |at: Micros| u32::try_from(at.0.div_euclid(cell)).is_ok_and(|c| cells.contains(&c));
-    let scrapes = evidence.timeline.scrapes.iter().filter(|s| s.name == name && inside(s.at));
-    let seen: Vec<(f64, f64)> = scrapes.map(|s| (s.at.as_secs_f64(), s.value)).collect();
-    let m = Measured { value: aggregated(&seen, aggregate), n: seen.len() as u64, ..Measured::default() };
-    let phase = words::phase(&objective.phase);
-    let (word, reason) = match m.value {
-        None => (Word::Inconclusive, format!("{phase}, target.{name} was not seen.")),
-        Some(v) => {
-            let limit = words::limit(
-                objective.comparison,
-                &words::value(measure::unit(&objective.metric), objective.value),
-            );
-            let word = if objective.comparison.holds(v, objective.value) { Word::Pass } else { Word::Fail };
-            (word, format!("{phase}, {}; {limit}.", words::claim(&objective.metric, name, &m)))
-        }
-    };
-    Ruling { word, who: Some(format!("target.{name}")), measured: m, text: None, reason, notes: Vec::new() }
-}
-
-/// One number of scraped values (seconds, value).
-pub(super) fn aggregated(seen: &[(f64, f64)], aggregate: Aggregate) -> Option<f64> {
-    let (first, last) = (seen.first()?, seen.last()?);
-    match aggregate {
-        Aggregate::Last => Some(last.1),
-        Aggregate::Mean => Some(seen.iter().map(|s| s.1).sum::<f64>() / seen.len() as f64),
-        Aggregate::Max => seen.iter().map(|s| s.1).reduce(f64::max),
-        Aggregate::Rate => {
-            let rise: f64 = seen.windows(2).map(|p| (p[1].1 - p[0].1).max(0.0)).sum();
-            (last.0 > first.0).then(|| rise / (last.0 - first.0))
-        }
     }
 }

@@ -88,3 +88,20 @@ fn flows_that_count_in_a_later_cell_are_delivered_all_the_same() {
         judged.generator
     );
 }
+
+#[test]
+fn a_targets_metric_is_held_against_the_generator_too() {
+    let queue = |value: fn(u32) -> f64| {
+        let mut plan = rooms(100).objective(queue_below(10.0, Aggregate::Max));
+        scraped(&mut plan, value);
+        plan
+    };
+    let lost = |at: Micros| if at < s(20.0) { (Micros::ZERO, Kind::Local) } else { fine(at) };
+    let judged = verdict(queue(|_| 1.0), &evenly(50, 0, 100, lost));
+    assert_eq!(judged.verdict, Word::Invalid, "not sent: {}", judged.summary.verdict);
+    let samples = frozen(&evenly(50, 0, 100, fine), 40.0, 42.0);
+    let judged = verdict(queue(|at| if at == 41 { 99.0 } else { 1.0 }), &samples);
+    assert_eq!(judged.verdict, Word::Invalid, "while frozen: {}", judged.summary.verdict);
+    let judged = verdict(queue(|at| if at == 60 { 99.0 } else { 1.0 }), &samples);
+    assert_eq!(judged.verdict, Word::Fail, "long after: {}", judged.summary.verdict);
+}

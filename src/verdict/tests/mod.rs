@@ -43,6 +43,20 @@ fn recovery_within(seconds: f64) -> crate::objective::Objective {
     expect(Metric::Recovery, Comparison::Below, s(seconds).0 as f64, RUN)
 }
 
+/// A queue of the target, read once a second.
+fn scraped(plan: &mut Plan, value: impl Fn(u32) -> f64) {
+    let scrape = |second: u32| crate::record::Scrape {
+        at: Micros::secs(i64::from(second)),
+        name: "queue".to_owned(),
+        value: value(second),
+    };
+    plan.events.extend((0..100).map(scrape).map(Record::Scrape));
+}
+
+fn queue_below(limit: f64, aggregate: Aggregate) -> crate::objective::Objective {
+    expect(Metric::Target { name: "queue".to_owned(), aggregate }, Comparison::Below, limit, RUN)
+}
+
 #[test]
 fn a_fault_that_was_not_applied_or_not_removed_is_invalid() {
     let measured = |plan: Plan| {

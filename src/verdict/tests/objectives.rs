@@ -51,9 +51,9 @@ fn scraped_metrics_become_one_number() {
         (Aggregate::Rate, Some(7.5)),
     ];
     for (aggregate, expected) in rows {
-        assert_eq!(crate::verdict::objectives::aggregated(&seen, aggregate), expected, "{aggregate:?}");
+        assert_eq!(value::aggregated(&[&seen], aggregate), expected, "{aggregate:?}");
     }
-    assert_eq!(crate::verdict::objectives::aggregated(&[], Aggregate::Last), None);
+    assert_eq!(value::aggregated(&[], Aggregate::Last), None);
 }
 
 #[test]
@@ -107,4 +107,90 @@ fn live_rules_see_a_target_that_swallows_everything_and_spare_a_healthy_one() {
         assert_eq!(at(51.0 + deadline), Some(false), "D {deadline}");
     }
     assert_eq!(live(&healthy, &rule, s(0.0)), None);
+}
+
+/// `errors < 5 % for 5s` in a phase.
+fn errors_for_five_seconds(phase: PhaseName) -> crate::objective::Objective {
+    let mut objective = expect(Metric::Errors, Comparison::Below, 0.05, phase);
+    objective.window = Some(s(5.0));
+    objective
+}
+
+#[test]
+fn for_a_while_means_on_end() {
+    let timeout = (s(2.0), Kind::Timeout);
+    let repeats = rooms(100).fault("x#1", 30.0, Some(4.0)).fault("x#2", 60.0, Some(4.0));
+    let bad_in_both = |at: Micros| {
+        if [30, 60].iter().any(|n| at >= s(*n as f64) && at < s(*n as f64 + 4.0)) {
+            timeout
+        } else {
+            fine(at)
+        }
+    };
+    let far_apart: Vec<Sample> = (0..10).flat_map(|n| evenly(20, n * 8, n * 8 + 1, |_| timeout)).collect();
+    let close: Vec<Sample> = (0..20).flat_map(|n| evenly(20, n * 4, n * 4 + 1, |_| timeout)).collect();
+    let one_hit = |at: Micros| if at < s(1.0) { timeout } else { fine(at) };
+    let rows = [
+        ("not across repeats", repeats, evenly(100, 0, 100, bad_in_both), during("x"), Word::Inconclusive),
+        ("not across silence longer than it", rooms(80), far_apart, RUN, Word::Inconclusive),
+        ("but across a shorter one", rooms(80), close, RUN, Word::Fail),
+        ("a moment is no while", rooms(80), evenly(20, 0, 80, one_hit), RUN, Word::Pass),
+    ];
+    for (name, plan, samples, phase, word) in rows {
+        let judged = verdict(plan.objective(errors_for_five_seconds(phase)), &samples);
+        assert_eq!(judged.objectives[0].word, word, "{name}: {}", judged.objectives[0].reason);
+    }
+}
+
+#[test]
+fn a_closed_loop_that_hangs_is_broken_for_as_long_as_its_users_wait() {
+    for (wait, word) in [(3.0, Word::Pass), (20.0, Word::Fail)] {
+        let hung = |at: Micros| if at >= s(29.0) { (s(wait), Kind::Timeout) } else { fine(at) };
+        let mut plan = Plan::new(80).shape("rooms", "create", s(wait));
+        plan.outline.shapes[0].closed = true;
+        let samples = [evenly(20, 0, 30, hung), evenly(20, 30 + wait as i64, 80, fine)].concat();
+        let judged = verdict(plan.objective(errors_for_five_seconds(RUN)), &samples);
+        assert_eq!(judged.objectives[0].word, word, "{wait} s: {}", judged.objectives[0].reason);
+    }
+}
+
+#[test]
+fn windows_of_a_burst_are_whole_periods() {
+    let bad = |from: i64| {
+        move |at: Micros| {
+            if at >= s(from as f64) && at < s(from as f64 + 8.0) { (s(2.0), Kind::Timeout) } else { fine(at) }
+        }
+    };
+    for (long, word) in [(8.0, Word::Fail), (12.0, Word::Pass)] {
+        let samples: Vec<Sample> = (0..20).flat_map(|n| evenly(20, n * 4, n * 4 + 1, bad(40))).collect();
+        let mut objective = errors_for_five_seconds(RUN);
+        objective.window = Some(s(long));
+        let mut plan = rooms(80).objective(objective);
+        plan.outline.shapes[0].period = Some(s(4.0));
+        let judged = verdict(plan, &samples);
+        assert_eq!(judged.objectives[0].word, word, "{long} s: {}", judged.objectives[0].reason);
+    }
+}
+
+#[test]
+fn a_targets_metric_obeys_for_a_while() {
+    let rows = [
+        (Aggregate::Last, 13, Word::Pass),
+        (Aggregate::Last, 16, Word::Fail),
+        (Aggregate::Max, 13, Word::Pass),
+    ];
+    for (aggregate, to, word) in rows {
+        let mut objective = queue_below(10.0, aggregate);
+        objective.window = Some(s(5.0));
+        let mut plan = rooms(100).objective(objective);
+        scraped(&mut plan, |second| if (10..to).contains(&second) { 50.0 } else { 1.0 });
+        let judged = verdict(plan, &evenly(20, 0, 100, fine));
+        assert_eq!(judged.objectives[0].word, word, "{aggregate:?} to {to}: {}", judged.objectives[0].reason);
+    }
+    let mut objective = queue_below(10.0, Aggregate::Rate);
+    objective.window = Some(s(5.0));
+    let mut plan = rooms(100).objective(objective);
+    scraped(&mut plan, |second| if second < 50 { 0.0 } else { 1e3 });
+    let judged = verdict(plan, &evenly(20, 0, 100, fine));
+    assert_eq!(judged.objectives[0].word, Word::Pass, "one leap: {}", judged.objectives[0].reason);
 }

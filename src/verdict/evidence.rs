@@ -60,6 +60,18 @@ impl Evidence<'_> {
         self.phases.iter().find(|p| p.name == *phase).map(|p| p.cells.clone()).unwrap_or_default()
     }
 
+    /// Those of the cells in which load was planned, and how much of it: what flows do after its end is
+    /// none of a rate's.
+    pub(super) fn loaded(&self, cells: &Cells) -> (Cells, Micros) {
+        let (timeline, end) = (self.timeline, self.timeline.load_end());
+        let cells: Cells = cells.iter().copied().filter(|&c| timeline.cell_start(c) < end).collect();
+        let cut = cells
+            .last()
+            .map_or(Micros::ZERO, |&last| (timeline.cell_start(last + 1) - end).max(Micros::ZERO));
+        let length = self.length(&cells) - cut;
+        (cells, length)
+    }
+
     /// The time that cells cover.
     pub(super) fn length(&self, cells: &Cells) -> Micros {
         self.timeline.outline().cell * cells.len() as i64

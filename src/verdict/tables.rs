@@ -63,11 +63,12 @@ pub(super) fn operations(evidence: &Evidence) -> Vec<OperationTable> {
 
 fn operation_phase(evidence: &Evidence, op: OpId, phase: &PhaseCells) -> Option<OperationPhase> {
     let tally = evidence.timeline.tally(op, &phase.cells);
+    let (loaded, length) = evidence.loaded(&phase.cells);
     let at = |q: f64| quantity(&tally, q, evidence.timeline.deadline(op));
     Some(OperationPhase {
         phase: phase.name.clone(),
         n: tally.intended,
-        rate: tally.good() as f64 / evidence.length(&phase.cells).as_secs_f64().max(1e-9),
+        rate: evidence.timeline.tally(op, &loaded).good() as f64 / length.as_secs_f64().max(1e-9),
         bad: tally.bad_share()?,
         amplification: tally.amplification(),
         p50: at(0.5)?,

@@ -102,7 +102,9 @@ fn of_operation(
 ) -> (Measured, Vec<Window>) {
     let (timeline, deadline) = (evidence.timeline, evidence.timeline.deadline(op));
     let over = |cells: &Cells| {
-        measure(&objective.metric, &timeline.tally(op, cells), evidence.length(cells), deadline)
+        let (loaded, length) = evidence.loaded(cells);
+        let cells = if objective.metric == Metric::Rate { &loaded } else { cells };
+        measure(&objective.metric, &timeline.tally(op, cells), length, deadline)
     };
     let whole = over(cells);
     let Some(long) = objective.window.map(|long| in_cells(timeline, long)) else {

@@ -194,3 +194,15 @@ fn a_targets_metric_obeys_for_a_while() {
     let judged = verdict(plan, &evenly(20, 0, 100, fine));
     assert_eq!(judged.objectives[0].word, Word::Pass, "one leap: {}", judged.objectives[0].reason);
 }
+
+#[test]
+fn a_rate_is_that_of_the_load_and_not_of_what_comes_after() {
+    let mut objective = expect(Metric::Rate, Comparison::AtLeast, 50.0, RUN);
+    for window in [None, Some(s(10.0))] {
+        objective.window = window;
+        let samples = [evenly(50, 0, 20, fine), evenly(1, 20, 40, fine)].concat();
+        let judged = verdict(rooms(20).objective(objective.clone()), &samples);
+        assert_eq!(judged.objectives[0].word, Word::Pass, "{window:?}: {}", judged.objectives[0].reason);
+        assert_eq!(judged.operations[0].phases.last().map(|p| (p.n, p.rate)), Some((1020, 50.0)));
+    }
+}

@@ -279,6 +279,9 @@ pub enum How {
 pub struct End {
     pub at: Micros,
     pub how: How,
+    /// When the load was stopped, if it was not left to its planned end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Micros>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
 }

@@ -71,6 +71,21 @@ pub struct Outcome {
     pub not_undone: bool,
 }
 
+/// How and why the load ended.
+struct LoadEnd {
+    how: How,
+    /// A sentence; empty if it ended as planned.
+    detail: String,
+    /// When it was stopped; none if it ended as planned.
+    stopped: Option<Micros>,
+}
+
+impl LoadEnd {
+    fn failed(detail: String) -> LoadEnd {
+        LoadEnd { how: How::Failed, detail, stopped: None }
+    }
+}
+
 /// Who looks on while a run goes on.
 pub trait Watch {
     /// What happens before the load begins and after it has ended.
@@ -134,7 +149,8 @@ impl Run {
                 self.begin(self.world.now());
                 self.tear_down(Arc::new(self.facts(captured))).await;
                 let interrupted = matches!(failure, Failure::Interrupted(_));
-                self.end(if interrupted { How::Interrupted } else { How::Failed }, failure.to_string());
+                let how = if interrupted { How::Interrupted } else { How::Failed };
+                self.end(&LoadEnd { how, ..LoadEnd::failed(failure.to_string()) });
                 return Err(failure);
             }
         };
@@ -146,18 +162,18 @@ impl Run {
         }
         let cut_short = self.tear_down(facts).await;
         match outcome {
-            Ok((mut outcome, mut detail)) => {
-                let failed = outcome.how == How::Failed;
+            Ok((mut end, not_undone)) => {
+                let failed = end.how == How::Failed;
                 let cut_short = cut_short.filter(|_| !failed);
-                let sentence = failed.then(|| detail.clone()).or(cut_short.clone());
+                let sentence = failed.then(|| end.detail.clone()).or(cut_short.clone());
                 if let Some(why) = cut_short {
-                    (outcome.how, detail) = (How::Interrupted, why);
+                    (end.how, end.detail) = (How::Interrupted, why);
                 }
-                self.end(outcome.how, detail);
-                self.told(outcome, sentence)
+                self.end(&end);
+                self.told(Outcome { how: end.how, not_undone }, sentence)
             }
             Err(failure) => {
-                self.end(How::Failed, failure.to_string());
+                self.end(&LoadEnd::failed(failure.to_string()));
                 Err(failure)
             }
         }
@@ -232,19 +248,20 @@ impl Run {
         self.recorder.begin(zero, header);
     }
 
-    fn end(&self, how: How, detail: String) {
+    fn end(&self, end: &LoadEnd) {
         let at = self.recorder.now();
-        let detail = crate::redact::redact(&detail, &self.experiment.secrets);
-        self.recorder.note(Record::End(End { at, how, detail }));
+        let detail = crate::redact::redact(&end.detail, &self.experiment.secrets);
+        self.recorder.note(Record::End(End { at, how: end.how, stopped: end.stopped, detail }));
     }
 
-    /// Load, faults and rules; `world`'s zero is the start of the load.
+    /// Load, faults and rules; `world`'s zero is the start of the load. Gives back whether a fault could
+    /// not be undone, too.
     async fn load(
         &self,
         world: World,
         facts: &Arc<RunFacts>,
         watch: &mut dyn Watch,
-    ) -> Result<(Outcome, String), Failure> {
+    ) -> Result<(LoadEnd, bool), Failure> {
         let (stop, stopped) = watch::channel(false);
         let (heal, healed) = watch::channel(false);
         let mut records = self.start_shards(&world, facts, stopped)?;
@@ -256,12 +273,12 @@ impl Run {
             let (recorder, target) = (self.recorder.clone(), self.system.target.clone());
             world.spawn(scrape::scrape(world.clone(), recorder, target, metrics))
         }));
-        let (how, detail) = self.until_load_ends(&world, &mut records, &stop, &heal, watch).await;
+        let end = self.until_load_ends(&world, &mut records, &stop, &heal, watch).await;
         heal.send_replace(true);
         let undone = faults.await.unwrap_or(false);
         controller.go_back().await;
         beside.iter().for_each(tokio::task::JoinHandle::abort);
-        Ok((Outcome { how, not_undone: !undone }, detail))
+        Ok((end, !undone))
     }
 
     async fn until_load_ends(
@@ -271,10 +288,19 @@ impl Run {
         stop: &watch::Sender<bool>,
         heal: &watch::Sender<bool>,
         watch: &mut dyn Watch,
-    ) -> (How, String) {
+    ) -> LoadEnd {
         let mut rules = Rules::new(&self.experiment.outline);
         let mut interrupts = self.setting.interrupts.clone();
-        let mut ended = (How::Complete, String::new());
+        let mut ended = LoadEnd { how: How::Complete, detail: String::new(), stopped: None };
+        // The first reason counts, but for squall's own failure.
+        let cut_short = |ended: &mut LoadEnd, how, detail| {
+            if ended.how == How::Complete || how == How::Failed {
+                let stopped = ended.stopped.or(Some(world.now()));
+                *ended = LoadEnd { how, detail, stopped };
+                stop.send_replace(true);
+                heal.send_replace(true);
+            }
+        };
         let mut tick = Micros::SECOND;
         let mut shards = self.setting.shards;
         loop {
@@ -282,10 +308,8 @@ impl Run {
                 biased;
                 _ = interrupts.changed(), if *interrupts.borrow() < 2 => {
                     let asked = *interrupts.borrow_and_update();
-                    if asked > 0 && ended.0 == How::Complete {
-                        ended = (How::Interrupted, "asked to stop".to_owned());
-                        stop.send_replace(true);
-                        heal.send_replace(true);
+                    if asked > 0 {
+                        cut_short(&mut ended, How::Interrupted, "asked to stop".to_owned());
                     }
                     if asked > 1 {
                         break;
@@ -300,11 +324,7 @@ impl Run {
                             break;
                         }
                     }
-                    Some(Batch::Failed(error)) => {
-                        ended = (How::Failed, error);
-                        stop.send_replace(true);
-                        heal.send_replace(true);
-                    }
+                    Some(Batch::Failed(error)) => cut_short(&mut ended, How::Failed, error),
                 },
                 () = world.sleep_until(tick) => {
                     let now = world.now();
@@ -313,16 +333,12 @@ impl Run {
                         watch.look(&fold, now);
                         rules.look(&fold, now)
                     });
-                    if self.recorder.has_failed() && ended.0 == How::Complete {
-                        ended = (How::Failed, "the history could not be written".to_owned());
-                        stop.send_replace(true);
-                        heal.send_replace(true);
+                    if self.recorder.has_failed() && ended.how == How::Complete {
+                        cut_short(&mut ended, How::Failed, "the history could not be written".to_owned());
                     }
-                    if let (Some((event, how)), How::Complete) = (decided, ended.0) {
-                        ended = (how, format!("{}: {}", event.text, event.measured));
+                    if let (Some((event, how)), How::Complete) = (decided, ended.how) {
+                        cut_short(&mut ended, how, format!("{}: {}", event.text, event.measured));
                         self.recorder.note(Record::Rule(event));
-                        stop.send_replace(true);
-                        heal.send_replace(true);
                     }
                 }
             }

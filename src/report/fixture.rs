@@ -237,7 +237,12 @@ fn events(timeline: &mut Timeline) {
             response: secs(2.0) + Micros(i as i64 * 900),
         }));
     }
-    timeline.apply(&Record::End(End { at: secs(92.0), how: How::Complete, detail: String::new() }));
+    timeline.apply(&Record::End(End {
+        at: secs(92.0),
+        how: How::Complete,
+        stopped: None,
+        detail: String::new(),
+    }));
 }
 
 /// Name, from, to.

@@ -33,6 +33,7 @@ pub(crate) struct Plan {
     pub(crate) outline: Outline,
     pub(crate) events: Vec<Record>,
     pub(crate) how: How,
+    pub(crate) stopped: Option<Micros>,
 }
 
 impl Plan {
@@ -54,7 +55,7 @@ impl Plan {
             steady: Vec::new(),
             judge: JudgeSettings { warmup: Micros::ZERO, ..JudgeSettings::default() },
         };
-        Plan { outline, events: Vec::new(), how: How::Complete }
+        Plan { outline, events: Vec::new(), how: How::Complete, stopped: None }
     }
 
     /// A shape of one operation; its `OpId` is twice its place, the flow's is the next.
@@ -141,7 +142,7 @@ impl Plan {
         records.extend(seconds(&self.outline, samples));
         let last = samples.iter().map(|s| s.done).max().unwrap_or_default();
         let at = last.max(self.outline.duration);
-        records.push(Record::End(End { at, how: self.how, detail: String::new() }));
+        records.push(Record::End(End { at, how: self.how, stopped: self.stopped, detail: String::new() }));
         records
     }
 

@@ -141,11 +141,13 @@ impl Timeline {
         self.end.as_ref().map_or(self.last_seen, |end| end.at)
     }
 
-    /// End of the load: as planned, or after the last cell with operations of a run that was cut short.
+    /// End of the load: as planned, or when it was stopped; where the history breaks off, after the last
+    /// cell with operations.
     pub fn load_end(&self) -> Micros {
         let planned = self.outline().duration;
         match &self.end {
             Some(end) if end.how == How::Complete => planned,
+            Some(End { stopped: Some(at), .. }) => planned.min(*at),
             _ => planned.min(self.last_due().map_or(Micros::ZERO, |cell| self.cell_start(cell + 1))),
         }
     }

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 
 use super::judgement::{Generator, UnsoundCell};
 use crate::histogram::Hist;
-use crate::record::How;
 use crate::sample::OpId;
 use crate::timeline::{Cells, Tally, Timeline};
 use crate::units::{Micros, grouped};
@@ -176,12 +175,13 @@ fn too_many(bad: usize, cells: &Cells) -> bool {
     bad > 3 && bad * 20 > cells.len()
 }
 
-/// Planned arrivals of open shapes for every cell of the load; the last cell of a run that was cut
-/// short is left out, since it was not lived to the end.
+/// Planned arrivals of open shapes for every cell of the load. Of a run that was cut short the last cell
+/// is left out, since it was not lived to the end: what was due just before the stop may not have left.
 fn planned_per_cell(timeline: &Timeline) -> BTreeMap<u32, u64> {
     let width = timeline.outline().cell.0.max(1);
-    let whole = timeline.end.as_ref().is_some_and(|end| end.how == How::Complete);
-    let last = (timeline.load_end().0 + width - 1) / width - i64::from(!whole);
+    let end = timeline.load_end();
+    let whole = timeline.end.is_some() && end >= timeline.outline().duration;
+    let last = if whole { (end.0 + width - 1) / width } else { (end - FROZEN).0.div_euclid(width) };
     let mut planned = BTreeMap::new();
     for shape in &timeline.outline().shapes {
         for (cell, &n) in shape.planned.iter().enumerate().take(last.max(0) as usize).filter(|(_, n)| **n > 0)

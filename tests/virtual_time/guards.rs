@@ -45,6 +45,22 @@ fn an_abort_rule_ends_the_run_heals_at_once_and_is_a_fail() {
 }
 
 #[test]
+fn a_run_that_was_cut_short_is_judged_as_far_as_its_load_went() {
+    let profile = "target: { sandbox: { rooms: 1 } }\nduration: 60s\nshapes:\n  s:\n    arrival: { constant: { rate: 10/s } }\n    \
+        probes: false\n    timeout: 5s\n    flow:\n      - { get: /rooms/seed-000001, as: look }\n      - think: 15s\n      - { get: /livez, as: again }\n";
+    let chaos = format!(
+        "{JUDGE}abort: [errors(look) > 50% for 5s]\ntimeline: [{{ name: x, at: 20s, for: 30s, down: {{ link: api-store }} }}]\n"
+    );
+    let ran = run(profile, &chaos);
+    let at = ran.timeline.rules[0].at;
+    assert_eq!(ran.timeline.end.as_ref().unwrap().stopped, Some(at), "{}", ran.story());
+    assert_eq!(ran.timeline.load_end(), at);
+    let last = ran.timeline.all_cells().into_iter().next_back().unwrap();
+    assert!(Micros::secs(i64::from(last)) > at + S * 5, "flows went on: cell {last}");
+    assert!(ran.judgement.generator.sound, "{}", ran.judgement.generator.sentence);
+}
+
+#[test]
 fn a_fault_planned_after_the_abort_is_never_injected() {
     let chaos = format!(
         "{JUDGE}abort: [errors > 50% for 5s]\ntimeline:\n  - {{ name: x, at: 20s, for: 10s, down: {{ link: api-store }} }}\n  \

@@ -105,3 +105,21 @@ fn a_targets_metric_is_held_against_the_generator_too() {
     let judged = verdict(queue(|at| if at == 60 { 99.0 } else { 1.0 }), &samples);
     assert_eq!(judged.verdict, Word::Fail, "long after: {}", judged.summary.verdict);
 }
+
+#[test]
+fn what_was_planned_after_the_load_stopped_is_not_missing() {
+    for (how, word) in [(How::Interrupted, Word::Inconclusive), (How::Aborted, Word::Fail)] {
+        let mut plan = rooms(100).objective(expect(Metric::Rate, Comparison::AtLeast, 20.0, RUN));
+        plan.outline.shapes[0].planned = (0..100).map(|cell| if cell < 30 { 0 } else { 20 }).collect();
+        (plan.how, plan.stopped) = (how, Some(s(30.2)));
+        // Arrivals until the stop, and later steps of their flows until 56 s.
+        let samples =
+            [evenly(20, 0, 30, fine), evenly(20, 30, 31, fine)[..4].to_vec(), evenly(1, 31, 57, fine)];
+        let timeline = plan.timeline(&samples.concat());
+        assert_eq!(timeline.load_end(), s(30.2));
+        let judged = judge(&timeline);
+        assert_eq!(judged.verdict, word, "{}", judged.summary.verdict);
+        assert_eq!((judged.objectives[0].word, judged.objectives[0].measured), (Word::Pass, Some(20.0)));
+        assert!(judged.generator.sound, "{}", judged.generator.sentence);
+    }
+}

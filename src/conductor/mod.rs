@@ -316,7 +316,11 @@ impl Run {
                     }
                 }
                 batch = records.recv() => match batch {
-                    None => break,
+                    None => {
+                        // Shards that are left ended without a word.
+                        cut_short(&mut ended, How::Failed, engine::PANICKED.to_owned());
+                        break;
+                    }
                     Some(Batch::Records(batch)) => self.recorder.write(batch),
                     Some(Batch::Ended) => {
                         shards -= 1;

@@ -52,11 +52,14 @@ pub struct Load {
     pub records: mpsc::UnboundedSender<Batch>,
 }
 
+/// What is said of a part of squall that panicked; the panic's own words stand on stderr.
+pub const PANICKED: &str = "a part of squall panicked: please report it with what it printed";
+
 /// What a shard sends.
 pub enum Batch {
     /// Once a second.
     Records(Vec<Record>),
-    /// Why it could not begin, in words.
+    /// Why it could not begin or go on, in words.
     Failed(String),
     /// The last of all: whatever is still open stays unfinished.
     Ended,
@@ -78,12 +81,30 @@ type Next = Reverse<(Micros, usize, u64)>;
 /// world's zero is the start of the load.
 pub async fn run(world: World, load: Load) {
     let records = load.records.clone();
+    let _last_words = LastWords { records: records.clone(), of_shard: true };
     let ended = run_shard(world, load).await;
     // The reader has gone only when the run is over.
     if let Err(error) = ended {
         let _ = records.send(Batch::Failed(error));
     }
     let _ = records.send(Batch::Ended);
+}
+
+/// Should its owner panic, the conductor hears of it, as nobody else would.
+struct LastWords {
+    records: mpsc::UnboundedSender<Batch>,
+    /// The shard as a whole, not one of its tasks.
+    of_shard: bool,
+}
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // The reader has gone only when the run is over.
+            let _ = self.records.send(Batch::Failed(PANICKED.to_owned()));
+            let _ = self.of_shard.then(|| self.records.send(Batch::Ended));
+        }
+    }
 }
 
 async fn run_shard(world: World, load: Load) -> Result<(), String> {
@@ -96,8 +117,8 @@ async fn run_shard(world: World, load: Load) -> Result<(), String> {
     let tally = RefCell::new(Tally::new(load.share.shard, outline));
     let alarms = Alarms::start(&world);
     let shard = Rc::new(Shard { world: world.clone(), alarms, tally, load, runners });
-    let beating = world.spawn(shard.clone().beat());
-    let flushing = world.spawn(shard.clone().flush_each_second());
+    let beating = shard.spawn(shard.clone().beat());
+    let flushing = shard.spawn(shard.clone().flush_each_second());
     shard.clone().issue_all().await;
     shard.drain().await;
     beating.abort();
@@ -107,6 +128,14 @@ async fn run_shard(world: World, load: Load) -> Result<(), String> {
 }
 
 impl Shard {
+    fn spawn<F: Future + 'static>(&self, task: F) -> tokio::task::JoinHandle<F::Output> {
+        let last_words = LastWords { records: self.load.records.clone(), of_shard: false };
+        self.world.spawn(async move {
+            let _last_words = last_words;
+            task.await
+        })
+    }
+
     /// Text with everything secret taken out.
     pub fn redact(&self, text: &str) -> String {
         redact(text, &self.load.experiment.secrets)
@@ -165,7 +194,7 @@ impl Shard {
         if self.is_probe(&runner, index) {
             runner.probes.set(runner.probes.get() + 1);
             let flow = Flow::new(self.clone(), runner.clone(), index, intended, true);
-            self.world.spawn(async move {
+            self.spawn(async move {
                 flow.run().await;
                 runner.probes.set(runner.probes.get() - 1);
             });
@@ -180,7 +209,7 @@ impl Shard {
         }
         self.tally.borrow_mut().in_flight(shape, 1, self.world.now());
         let shard = self.clone();
-        self.world.spawn(async move {
+        self.spawn(async move {
             let done = flow.run().await;
             shard.tally.borrow_mut().in_flight(shape, -1, done);
         });
@@ -205,7 +234,7 @@ impl Shard {
             let Start::Closed { users, until } = runner.shape.arrival else { continue };
             let ours = (0..users).filter(|&user| self.load.share.owns(n, &runner.shape, user));
             for user in ours {
-                self.world.spawn(self.clone().closed_loop(runner.clone(), user, users, until));
+                self.spawn(self.clone().closed_loop(runner.clone(), user, users, until));
             }
         }
     }

@@ -61,6 +61,26 @@ fn a_run_that_was_cut_short_is_judged_as_far_as_its_load_went() {
 }
 
 #[test]
+fn a_panic_of_squalls_own_is_its_failure_and_nothing_of_the_rest_is_lost() {
+    let of = |broken: fn(&mut squall::experiment::Experiment)| {
+        let mut experiment = experiment(&lookers(""), Some(JUDGE), &flags());
+        broken(&mut experiment);
+        conducted_beside(experiment, 2, |_| {})
+    };
+    let rows = [
+        ("a flow", of(|e| e.shapes[0].op = squall::sample::OpId(999))),
+        ("a shard", of(|e| e.outline.shapes.clear())),
+    ];
+    for (what, ran) in rows {
+        let Err(Failure::Runtime(why)) = &ran.ended else { panic!("{what}: {:?}", ran.ended) };
+        assert!(why.contains("panicked"), "{what}: {why}");
+        assert_eq!((ran.exit(), ended(&ran)), (107, How::Failed), "{what}: {}", ran.story());
+        let stopped = ran.timeline.end.as_ref().unwrap().stopped.unwrap();
+        assert!(stopped < S, "{what}: at once, not at {stopped}");
+    }
+}
+
+#[test]
 fn a_fault_planned_after_the_abort_is_never_injected() {
     let chaos = format!(
         "{JUDGE}abort: [errors > 50% for 5s]\ntimeline:\n  - {{ name: x, at: 20s, for: 10s, down: {{ link: api-store }} }}\n  \

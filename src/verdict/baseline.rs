@@ -140,14 +140,19 @@ fn count_windows(timeline: &Timeline, shape: usize, width: u32, range: &std::ops
     (first..end).filter(|i| has_arrivals(timeline, shape, origin + i * width, width)).count() as u64
 }
 
-/// A closed loop has arrivals planned all the time: a target that hangs must not empty its windows.
+/// Whether the window says anything: arrivals were planned, and not all of them were sent as patient
+/// probes, which are counted apart. A closed loop has arrivals planned all the time: a target that hangs
+/// must not empty its windows.
 fn has_arrivals(timeline: &Timeline, shape: usize, from: u32, width: u32) -> bool {
     let outline = &timeline.outline().shapes[shape];
     if outline.closed {
         return timeline.cell_start(from) >= outline.start
             && timeline.cell_start(from + width) <= outline.end;
     }
-    (from..from + width).any(|cell| outline.planned.get(cell as usize).is_some_and(|&n| n > 0))
+    let mut cells = from..from + width;
+    let ops = || timeline.operations().filter(|(_, o)| o.shape == shape && !o.flow);
+    cells.clone().any(|cell| outline.planned.get(cell as usize).is_some_and(|&n| n > 0))
+        && cells.any(|cell| ops().any(|(op, _)| timeline.intended(op, cell) > 0))
 }
 
 fn windows(timeline: &Timeline, shape: usize, width: u32, quantile: f64) -> Vec<Window> {

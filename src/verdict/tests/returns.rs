@@ -229,3 +229,26 @@ fn an_after_that_never_came_is_invalid_where_no_normal_is_known() {
     let judged = verdict(plan, &evenly(100, 0, 200, creeping));
     assert_eq!(judged.objectives[0].word, Word::Invalid, "{}", judged.objectives[0].reason);
 }
+
+#[test]
+fn a_window_in_which_all_arrivals_were_probes_is_skipped() {
+    let mut plan = rooms(200).fault("x", 100.0, Some(10.0)).objective(recovery_within(10.0));
+    let probed = |at: i64| at % 4 == 3;
+    plan.outline.shapes[0].planned = (0..200).map(|cell| u64::from(probed(cell))).collect();
+    let probe = |index: i64| crate::record::ProbeEvent {
+        op: crate::sample::OpId(0),
+        index: index as u64,
+        intended: Micros::secs(index),
+        done: None,
+    };
+    plan.events.extend((0..200).filter(|&at| probed(at)).map(probe).map(Record::Probe));
+    // Of one arrival a second, every fourth is a probe; windows of a second leave no other choice.
+    plan.outline.judge.windows = 60;
+    let judged = verdict(
+        plan,
+        &(0..200).filter(|&at| !probed(at)).flat_map(|at| evenly(1, at, at + 1, fine)).collect::<Vec<_>>(),
+    );
+    assert_eq!(judged.verdict, Word::Pass, "{} {:?}", judged.summary.verdict, judged.baseline);
+    assert_eq!(judged.baseline[0].goodput.map(|b| b.median), Some(1.0));
+    assert_eq!(judged.triggers[0].shapes[0].outage, Some(Micros::ZERO));
+}

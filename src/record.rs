@@ -22,6 +22,14 @@ pub enum Record {
         op: OpId,
         n: i64,
     },
+    /// `n` more arrivals that were planned for this cell were taken up: sent, sent as patient probes, or
+    /// shed by the shape's cap. What is planned and never taken up was not delivered.
+    Arrived {
+        cell: u32,
+        /// Index into the outline's shapes.
+        shape: usize,
+        n: u64,
+    },
     Done(Box<Done>),
     Second(Box<Second>),
     Fault(FaultEvent),
@@ -82,6 +90,9 @@ pub struct Done {
     pub tried: u64,
     pub sent: u64,
     pub received: u64,
+    /// Of flows that arrived in an earlier cell than the one they count in: the earliest arrival.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Micros>,
     /// Response times as judged: what is no success enters at max(D, elapsed).
     pub response: Hist,
     pub service: Hist,
@@ -105,6 +116,7 @@ impl Done {
             tried: 0,
             sent: 0,
             received: 0,
+            since: None,
             response: Hist::default(),
             service: Hist::default(),
             lag: Hist::default(),

@@ -25,7 +25,7 @@ pub struct Flow {
     /// The flow belongs to the cell of the last step it reached.
     last_step: Option<Micros>,
     arrival: Micros,
-    /// Lag of the first step.
+    /// Sum of its operations' lags, as its response time is the sum of theirs.
     lag: Micros,
     /// Sums of its operations' response times, and of what held them up.
     response: Micros,
@@ -50,6 +50,8 @@ struct Group {
     dequeued: Micros,
     /// Time spent thinking inside, which is not the target's.
     thought: Micros,
+    /// Lags of the requests after the first: these too are in the response time.
+    lag: Micros,
     pool_wait: Micros,
     first_byte: Option<Micros>,
     held: Micros,
@@ -178,7 +180,8 @@ impl Flow {
 
     fn finished(&self, sample: Sample) {
         if !self.patient {
-            self.shard.tally.borrow_mut().finished(self.vars.index, &sample);
+            let since = (sample.op == self.runner.shape.op).then_some(self.arrival);
+            self.shard.tally.borrow_mut().finished(self.vars.index, &sample, since);
         }
     }
 
@@ -252,12 +255,13 @@ impl Flow {
 
     async fn group(&mut self, op: OpId, steps: &[Step]) -> Result<(), Stopped> {
         let (intended, dequeued) = (self.next, self.shard.world.now());
-        self.reach(Some(op), intended, dequeued);
+        self.reach(Some(op), intended);
         self.group = Some(Group {
             op,
             intended,
             dequeued,
             thought: Micros::ZERO,
+            lag: Micros::ZERO,
             pool_wait: Micros::ZERO,
             first_byte: None,
             held: Micros::ZERO,
@@ -276,7 +280,7 @@ impl Flow {
             op: group.op,
             outcome,
             intended: group.intended,
-            dequeued: group.dequeued,
+            dequeued: group.dequeued + group.lag,
             pool_wait: group.pool_wait,
             first_byte: group.first_byte,
             done: self.next - group.thought,
@@ -291,7 +295,7 @@ impl Flow {
     }
 
     /// A step is reached: its operation is due, and the flow moves to its cell.
-    fn reach(&mut self, op: Option<OpId>, intended: Micros, dequeued: Micros) {
+    fn reach(&mut self, op: Option<OpId>, intended: Micros) {
         self.steps += 1;
         if self.patient {
             return;
@@ -299,9 +303,6 @@ impl Flow {
         let mut tally = self.shard.tally.borrow_mut();
         if let Some(op) = op {
             tally.due(op, intended);
-        }
-        if self.last_step.is_none() {
-            self.lag = dequeued - intended;
         }
         let last = self.last_step.unwrap_or(self.arrival);
         tally.due_moves(self.runner.shape.op, last, intended);
@@ -316,6 +317,7 @@ impl Flow {
         }
         self.response += sample.judged_response(deadline);
         self.held += sample.held;
+        self.lag += sample.lag();
         self.attempts += sample.attempts;
         self.tried += sample.tried;
         self.sent += sample.sent;
@@ -326,7 +328,7 @@ impl Flow {
     async fn request(&mut self, request: &Request) -> Result<(), Stopped> {
         let (intended, dequeued) = (self.next, self.shard.world.now());
         if self.group.is_none() {
-            self.reach(request.op, intended, dequeued);
+            self.reach(request.op, intended);
         }
         let attempt = match self.send(request, dequeued).await {
             Ok(attempt) => attempt,
@@ -424,6 +426,9 @@ impl Flow {
     ) {
         let reading = attempt.reading;
         if let Some(group) = &mut self.group {
+            if group.attempts > 0 {
+                group.lag += dequeued - intended;
+            }
             group.attempts += 1;
             group.tried += 1;
             group.sent += reading.sent;

@@ -191,6 +191,7 @@ impl Shard {
 
     fn issue(self: &Rc<Shard>, shape: usize, index: u64, intended: Micros) {
         let runner = self.runners[shape].clone();
+        self.tally.borrow_mut().arrived(shape, intended);
         if self.is_probe(&runner, index) {
             runner.probes.set(runner.probes.get() + 1);
             let flow = Flow::new(self.clone(), runner.clone(), index, intended, true);

@@ -19,6 +19,7 @@ pub struct Tally {
     cell: Micros,
     deadlines: Vec<Micros>,
     due: BTreeMap<(u32, OpId), i64>,
+    arrived: BTreeMap<(u32, usize), u64>,
     done: BTreeMap<(u32, OpId, Kind, u16), Done>,
     error_samples: BTreeMap<(OpId, Kind, u16), u32>,
     slowest: BTreeMap<OpId, Vec<Micros>>,
@@ -53,6 +54,7 @@ impl Tally {
             cell: outline.cell,
             deadlines: outline.operations.iter().map(|op| op.deadline).collect(),
             due: BTreeMap::new(),
+            arrived: BTreeMap::new(),
             done: BTreeMap::new(),
             error_samples: BTreeMap::new(),
             slowest: BTreeMap::new(),
@@ -73,6 +75,11 @@ impl Tally {
         (at.0.max(0) / self.cell.0) as u32
     }
 
+    /// A planned arrival is taken up, whatever becomes of it.
+    pub fn arrived(&mut self, shape: usize, intended: Micros) {
+        *self.arrived.entry((self.cell_of(intended), shape)).or_default() += 1;
+    }
+
     /// An operation is due.
     pub fn due(&mut self, op: OpId, intended: Micros) {
         *self.due.entry((self.cell_of(intended), op)).or_default() += 1;
@@ -87,9 +94,11 @@ impl Tally {
         }
     }
 
-    pub fn finished(&mut self, index: u64, sample: &Sample) {
+    /// `since` is when a flow arrived; an operation has none.
+    pub fn finished(&mut self, index: u64, sample: &Sample, since: Option<Micros>) {
         let (cell, deadline) = (self.cell_of(sample.intended), self.deadline(sample.op));
         let (op, kind, status) = (sample.op, sample.outcome.kind, sample.outcome.status);
+        let since = since.filter(|&at| self.cell_of(at) < cell);
         let done =
             self.done.entry((cell, op, kind, status)).or_insert_with(|| Done::none(cell, op, sample.outcome));
         let response = sample.judged_response(deadline);
@@ -98,6 +107,7 @@ impl Tally {
         done.tried += u64::from(sample.tried);
         done.sent += sample.sent;
         done.received += sample.received;
+        done.since = [done.since, since].into_iter().flatten().min();
         done.response.record(response);
         if sample.attempts > 0 {
             done.service.record(sample.service());
@@ -191,6 +201,8 @@ impl Tally {
         let mut records = Vec::with_capacity(self.due.len() + self.done.len() + self.ready.len() + 1);
         let due = std::mem::take(&mut self.due).into_iter().filter(|(_, n)| *n != 0);
         records.extend(due.map(|((cell, op), n)| Record::Due { cell, op, n }));
+        let arrived = std::mem::take(&mut self.arrived).into_iter();
+        records.extend(arrived.map(|((cell, shape), n)| Record::Arrived { cell, shape, n }));
         records.extend(std::mem::take(&mut self.done).into_values().map(|done| Record::Done(Box::new(done))));
         records.append(&mut self.ready);
         let length = (at - self.flushed).0.max(1) as f64;

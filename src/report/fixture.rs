@@ -158,6 +158,7 @@ fn cell(timeline: &mut Timeline, op: OpId, second: u32, n: u64) {
             tried: count,
             sent,
             received,
+            since: None,
             response: times,
             service,
             lag,
@@ -182,6 +183,9 @@ pub(crate) fn timeline() -> Timeline {
     for second in 0..LENGTH as u32 {
         for (op, n) in [(CREATE, 40), (JOIN, 40), (LIST, 10), (FLOW, 40)] {
             cell(&mut timeline, op, second, n + u64::from(second * 7 % 5) - 2);
+        }
+        for (shape, n) in [(0, 40), (1, 10)] {
+            timeline.apply(&Record::Arrived { cell: second, shape, n });
         }
         let mut heartbeat = Hist::default();
         heartbeat.record_n(Micros(80), 100);

@@ -138,6 +138,7 @@ impl Plan {
         self.plan_arrivals(samples);
         let mut records = self.events.clone();
         records.extend(due(samples));
+        records.extend(arrived(samples));
         records.extend(done(&self.outline, samples));
         records.extend(seconds(&self.outline, samples));
         let last = samples.iter().map(|s| s.done).max().unwrap_or_default();
@@ -181,6 +182,13 @@ fn due(samples: &[Sample]) -> Vec<Record> {
         both(sample).iter().for_each(|op| *counts.entry((cell(sample.intended), *op)).or_default() += 1);
     }
     counts.into_iter().map(|((cell, op), n)| Record::Due { cell, op, n: n as i64 }).collect()
+}
+
+/// Each sample is an arrival.
+fn arrived(samples: &[Sample]) -> Vec<Record> {
+    let mut counts: BTreeMap<(u32, usize), u64> = BTreeMap::new();
+    samples.iter().for_each(|s| *counts.entry((cell(s.intended), usize::from(s.op.0) / 2)).or_default() += 1);
+    counts.into_iter().map(|((cell, shape), n)| Record::Arrived { cell, shape, n }).collect()
 }
 
 fn done(outline: &Outline, samples: &[Sample]) -> Vec<Record> {

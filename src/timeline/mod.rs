@@ -36,6 +36,8 @@ struct ShardSecond {
 pub struct Timeline {
     pub header: Header,
     cells: BTreeMap<(OpId, u32), Cell>,
+    /// By shape and cell: planned arrivals that were taken up.
+    arrived: BTreeMap<(usize, u32), u64>,
     seconds: BTreeMap<(u32, u32), ShardSecond>,
     pub faults: Vec<FaultEvent>,
     pub services: Vec<ServiceEvent>,
@@ -61,6 +63,7 @@ impl Timeline {
         Timeline {
             header,
             cells: BTreeMap::new(),
+            arrived: BTreeMap::new(),
             seconds: BTreeMap::new(),
             faults: Vec::new(),
             services: Vec::new(),
@@ -92,6 +95,7 @@ impl Timeline {
                 *due = due.saturating_add_signed(*n);
                 self.saw(self.cell_start(*cell));
             }
+            Record::Arrived { cell, shape, n } => *self.arrived.entry((*shape, *cell)).or_default() += n,
             Record::Done(done) => self.cells.entry((done.op, done.cell)).or_default().add(done),
             Record::Second(second) => self.add_second(second),
             Record::Fault(event) => {
@@ -214,6 +218,21 @@ impl Timeline {
         self.cells.get(&(op, cell)).map_or(0, Cell::intended)
     }
 
+    /// Planned arrivals that were taken up, by cell; those of all shapes together.
+    pub fn arrived(&self) -> BTreeMap<u32, u64> {
+        let mut cells = BTreeMap::new();
+        self.arrived.iter().for_each(|((_, cell), n)| *cells.entry(*cell).or_default() += n);
+        cells
+    }
+
+    /// The first cell in which anything was done for the operations of a cell: of flows, which count
+    /// where their last step was intended, the one in which the earliest of them arrived.
+    pub fn begun(&self, op: OpId, cell: u32) -> u32 {
+        let since = self.cells.get(&(op, cell)).and_then(|c| c.since);
+        let width = self.outline().cell.0.max(1);
+        since.map_or(cell, |at| u32::try_from(at.0.div_euclid(width)).unwrap_or(0).min(cell))
+    }
+
     /// Operations due, finished and good so far; cheap enough for once a second.
     pub fn totals(&self, op: OpId) -> (u64, u64, u64) {
         let cells = self.cells.range((op, 0)..=(op, u32::MAX)).map(|(_, cell)| cell);
@@ -222,9 +241,12 @@ impl Timeline {
         })
     }
 
-    /// The longest lag of any operation intended in a cell.
+    /// The longest lag of any operation intended in a cell. Flows are left out: theirs is the sum over
+    /// steps that may lie in other cells, where each step speaks for itself.
     pub fn worst_lag(&self, cell: u32) -> Option<Micros> {
-        self.each_op_in(cell).filter_map(|c| c.lag.max()).max()
+        let steps = self.operations().filter(|(_, o)| !o.flow);
+        let cells = steps.filter_map(|(op, _)| self.cells.get(&(op, cell)));
+        cells.filter_map(|c| c.lag.max()).max()
     }
 
     /// Operations of a cell that the generator's own machine refused.

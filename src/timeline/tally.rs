@@ -52,6 +52,8 @@ pub(super) struct Cell {
     tried: u64,
     sent: u64,
     received: u64,
+    /// Of flows: the earliest arrival, if that lies in an earlier cell.
+    pub(super) since: Option<Micros>,
     response: Sparse,
     successes: Sparse,
     service: Sparse,
@@ -67,6 +69,7 @@ impl Cell {
         self.tried += done.tried;
         self.sent += done.sent;
         self.received += done.received;
+        self.since = [self.since, done.since].into_iter().flatten().min();
         self.response.add(&done.response);
         if done.kind.is_success() {
             self.successes.add(&done.response);

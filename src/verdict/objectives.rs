@@ -223,7 +223,7 @@ fn excuse(
             blame(evidence, cells)
         ));
     }
-    let tainted = sound.tainted(timeline, cells, subject.deadline(timeline));
+    let tainted = sound.tainted(timeline, subject.operation(), cells, subject.deadline(timeline));
     if tainted.is_empty() {
         return None;
     }

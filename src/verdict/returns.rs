@@ -155,7 +155,7 @@ impl Shape<'_> {
         }
         let (evidence, timeline) = (self.evidence, self.evidence.timeline);
         let deadline = phases::largest_deadline(timeline);
-        let skip = evidence.sound.tainted(timeline, &timeline.all_cells(), deadline);
+        let skip = evidence.sound.tainted(timeline, None, &timeline.all_cells(), deadline);
         if skip.is_empty() {
             return None;
         }

@@ -56,21 +56,21 @@ impl Soundness {
         }
     }
 
-    /// Flows count where their last step was intended, so only the run's total is exact; where it
-    /// falls short, the cells are those with fewer operations than planned arrivals.
+    /// Like with like: planned arrivals, and those of them that were taken up, cell by cell. How many
+    /// operations an arrival leads to is the flow's and the target's doing, and not asked here.
     fn deliveries(&mut self, timeline: &Timeline) {
-        let planned = planned_per_cell(timeline);
-        let total: u64 = planned.values().sum();
-        let cells = timeline.all_cells();
-        let probes = probes_per_cell(timeline);
-        let flows: u64 = cells.iter().map(|&cell| started(timeline, cell, true)).sum();
-        let flows = flows + probes.values().sum::<u64>();
-        self.delivered = (total > 0).then(|| (flows as f64 / total as f64).min(1.0));
-        if self.delivered.is_none_or(|share| share >= DELIVERED) {
+        let (planned, arrived) = (planned_per_cell(timeline), timeline.arrived());
+        let taken = |cell: &u32| arrived.get(cell).copied().unwrap_or(0);
+        let (total, sent) = (planned.values().sum::<u64>(), planned.keys().map(taken).sum::<u64>());
+        let untold =
+            arrived.is_empty() && timeline.operations().any(|(op, o)| o.flow && timeline.totals(op).0 > 0);
+        if total == 0 || untold {
+            // A history from before arrivals were counted does not tell.
             return;
         }
-        for (cell, planned) in planned {
-            let sent = started(timeline, cell, false) + probes.get(&cell).copied().unwrap_or(0);
+        self.delivered = Some((sent as f64 / total as f64).min(1.0));
+        for (&cell, &planned) in &planned {
+            let sent = taken(&cell);
             if (sent as f64) < DELIVERED * planned as f64 {
                 let why = format!("squall started {} of {} flows", grouped(sent), grouped(planned));
                 self.unsound.insert(cell, why);
@@ -101,12 +101,21 @@ impl Soundness {
     }
 
     /// Cells whose operations may have been harmed by the generator: those in an unsound cell, or
-    /// within `deadline` before one.
-    pub(super) fn tainted(&self, timeline: &Timeline, cells: &Cells, deadline: Micros) -> Cells {
-        let near = |cell: u32, bad: u32| {
-            cell <= bad && timeline.cell_start(cell + 1) + deadline > timeline.cell_start(bad)
+    /// within `deadline` before one. Of a flow, which counts where its last step was intended, also those
+    /// whose earlier steps met one; a flow without an end is only known by its last step.
+    pub(super) fn tainted(
+        &self,
+        timeline: &Timeline,
+        op: Option<OpId>,
+        cells: &Cells,
+        deadline: Micros,
+    ) -> Cells {
+        let harmed = |cell: u32| {
+            let begun = op.map_or(cell, |op| timeline.begun(op, cell));
+            let next = self.unsound.range(begun..).next();
+            next.is_some_and(|(&bad, _)| timeline.cell_start(cell + 1) + deadline > timeline.cell_start(bad))
         };
-        cells.iter().copied().filter(|&c| self.unsound.range(c..).any(|(&bad, _)| near(c, bad))).collect()
+        cells.iter().copied().filter(|&cell| harmed(cell)).collect()
     }
 
     /// More than 5 % and more than 3 of the cells are unsound.
@@ -190,30 +199,6 @@ fn planned_per_cell(timeline: &Timeline) -> BTreeMap<u32, u64> {
         }
     }
     planned
-}
-
-/// Flows (or operations that are none) of open shapes intended in a cell.
-fn started(timeline: &Timeline, cell: u32, flows: bool) -> u64 {
-    let open = |shape: usize| timeline.outline().shapes.get(shape).is_some_and(|s| !s.planned.is_empty());
-    let ops = timeline.operations().filter(|(_, o)| o.flow == flows && open(o.shape));
-    ops.map(|(op, _)| timeline.intended(op, cell)).sum()
-}
-
-/// Arrivals that were sent as patient probes, by the cell in which their first step was intended: they
-/// were planned too, and are counted apart.
-fn probes_per_cell(timeline: &Timeline) -> BTreeMap<u32, u64> {
-    let mut first: BTreeMap<(usize, u64), Micros> = BTreeMap::new();
-    for probe in timeline.probes.iter().filter(|probe| probe.done.is_none()) {
-        let Some(op) = timeline.outline().operations.get(usize::from(probe.op.0)) else { continue };
-        let at = first.entry((op.shape, probe.index)).or_insert(probe.intended);
-        *at = (*at).min(probe.intended);
-    }
-    let mut cells = BTreeMap::new();
-    for at in first.into_values() {
-        let cell = (at.0.max(0) / timeline.outline().cell.0.max(1)) as u32;
-        *cells.entry(cell).or_default() += 1;
-    }
-    cells
 }
 
 /// One histogram of all operations' tallies.

@@ -28,6 +28,10 @@ impl Subject<'_> {
         }
     }
 
+    pub(super) fn operation(self) -> Option<OpId> {
+        if let Subject::Operation(op) = self { Some(op) } else { None }
+    }
+
     /// How far ahead of a cell its harm reaches; the target's own numbers speak of every operation.
     pub(super) fn deadline(self, timeline: &Timeline) -> Micros {
         match self {
@@ -38,7 +42,7 @@ impl Subject<'_> {
 
     /// Its users wait for an answer before they ask again.
     pub(super) fn closed(self, timeline: &Timeline) -> bool {
-        let Subject::Operation(op) = self else { return false };
+        let Some(op) = self.operation() else { return false };
         let outline = timeline.outline();
         let shape = outline.operations.get(usize::from(op.0)).map(|o| o.shape);
         shape.and_then(|shape| outline.shapes.get(shape)).is_some_and(|s| s.closed)
@@ -182,7 +186,7 @@ fn of_target(
 pub(super) fn aggregated(runs: &[&[Scraped]], aggregate: Aggregate) -> Option<f64> {
     let values = || runs.iter().flat_map(|run| run.iter()).map(|s| s.1);
     match aggregate {
-        Aggregate::Last => values().last(),
+        Aggregate::Last => values().next_back(),
         Aggregate::Mean => values().next().map(|_| values().sum::<f64>() / values().count() as f64),
         Aggregate::Max => values().reduce(f64::max),
         Aggregate::Rate => {

@@ -150,6 +150,21 @@ fn without_retries_nothing_is_amplified_neither_groups_nor_flows() {
 }
 
 #[test]
+fn arrivals_are_counted_where_they_were_planned_whatever_their_flows_do() {
+    let driven = answered(&one_shape("100s", &EVERYTHING.replace("probes: false\n", "")), ok);
+    let planned: Vec<(u32, u64)> = (0..100).map(|cell| (cell, 10)).collect();
+    assert_eq!(driven.timeline.arrived().into_iter().collect::<Vec<_>>(), planned, "probes too");
+    assert!(tally(&driven.timeline, "list").intended < 1_000);
+    let text = one_shape(
+        "10s",
+        "arrival: { constant: { rate: 1/s } }\nprobes: false\nflow:\n  - get: /a\n  - think: 3s\n  - get: /b\n",
+    );
+    let timeline = answered(&text, ok).timeline;
+    assert_eq!(timeline.begun(op(&timeline, "s"), 8), 5, "8 s is where the flow counts that began at 5 s");
+    assert_eq!(timeline.begun(op(&timeline, "GET /b"), 8), 8);
+}
+
+#[test]
 fn a_flow_lies_in_the_cell_of_the_last_step_that_it_reached() {
     let text = one_shape(
         "10s",

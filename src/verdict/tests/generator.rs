@@ -1,6 +1,7 @@
 //! Whether squall itself was sound, and what follows where it was not.
 
 use super::*;
+use crate::objective::Objective;
 
 /// squall stands still in [from, to): what was intended in it leaves late, and answers are read late.
 fn frozen(samples: &[Sample], from: f64, to: f64) -> Vec<Sample> {
@@ -121,5 +122,51 @@ fn what_was_planned_after_the_load_stopped_is_not_missing() {
         assert_eq!(judged.verdict, word, "{}", judged.summary.verdict);
         assert_eq!((judged.objectives[0].word, judged.objectives[0].measured), (Word::Pass, Some(20.0)));
         assert!(judged.generator.sound, "{}", judged.generator.sentence);
+    }
+}
+
+#[test]
+fn undelivered_arrivals_do_not_hide_behind_flows_of_many_operations() {
+    // Of twenty planned flows a second ten are started, and each asks three times.
+    let mut plan = rooms(100).objective(p(0.5, s(1.0), RUN));
+    let records = plan.records(&evenly(30, 0, 100, fine));
+    plan.outline.shapes[0].planned = vec![20; 100];
+    let mut timeline = Timeline::new(plan.header());
+    for record in records {
+        match record {
+            Record::Due { cell, op, .. } if op.0 == 1 => timeline.apply(&Record::Due { cell, op, n: 10 }),
+            Record::Arrived { cell, shape, .. } => timeline.apply(&Record::Arrived { cell, shape, n: 10 }),
+            Record::Done(done) if done.op.0 == 1 => {}
+            other => timeline.apply(&other),
+        }
+    }
+    let judged = judge(&timeline);
+    let told = &judged.generator.sentence;
+    assert_eq!((judged.verdict, judged.generator.delivered), (Word::Invalid, Some(0.5)), "{told}");
+    assert!(told.contains("squall started 10 of 20 flows"), "{told}");
+}
+
+#[test]
+fn a_flow_is_tainted_by_what_its_earlier_steps_met() {
+    let slow = |at: Micros| if at >= s(60.0) && at < s(62.0) { (s(1.5), Kind::Ok) } else { fine(at) };
+    let worst = expect(Metric::Max, Comparison::Below, 1e6, RUN);
+    let worst_flow = Objective { selector: Some("rooms".to_owned()), ..worst };
+    for (since, word) in [(None, Word::Fail), (Some(50.0), Word::Fail), (Some(39.5), Word::Invalid)] {
+        let mut plan = rooms(100).objective(worst_flow.clone());
+        // squall stood still at 40 s; the flows that count at 60 s may have been under way.
+        plan.events.push(heartbeat(40, s(0.4)));
+        let records = plan.records(&evenly(20, 0, 100, slow));
+        let mut timeline = Timeline::new(plan.header());
+        for record in records {
+            match record {
+                Record::Done(mut done) if done.op.0 == 1 && (60..62).contains(&done.cell) => {
+                    done.since = since.map(s);
+                    timeline.apply(&Record::Done(done));
+                }
+                other => timeline.apply(&other),
+            }
+        }
+        let objective = &judge(&timeline).objectives[0];
+        assert_eq!(objective.word, word, "since {since:?}: {}", objective.reason);
     }
 }

@@ -241,7 +241,10 @@ fn a_window_in_which_all_arrivals_were_probes_is_skipped() {
         intended: Micros::secs(index),
         done: None,
     };
-    plan.events.extend((0..200).filter(|&at| probed(at)).map(probe).map(Record::Probe));
+    for at in (0..200).filter(|&at| probed(at)) {
+        plan.events.push(Record::Arrived { cell: at as u32, shape: 0, n: 1 });
+        plan.events.push(Record::Probe(probe(at)));
+    }
     // Of one arrival a second, every fourth is a probe; windows of a second leave no other choice.
     plan.outline.judge.windows = 60;
     let judged = verdict(

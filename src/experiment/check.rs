@@ -2,12 +2,14 @@
 //! something, a load that lasts until every objective can be judged.
 
 use crate::diagnose::Span;
-use crate::experiment::Fault;
 use crate::experiment::fault::Planned;
 use crate::experiment::notes::{Notes, written};
+use crate::experiment::{Fault, Shape, Step, expected, of_operation};
 use crate::objective::{Comparison, Metric, Objective, PhaseName};
-use crate::outline::Outline;
-use crate::units::Micros;
+use crate::outline::{OperationOutline, Outline};
+use crate::sample::OpId;
+use crate::stats::n_min;
+use crate::units::{Micros, grouped};
 
 /// Faults that are in force at the same time on the same thing: their proofs could not be told apart.
 pub(super) fn overlaps(notes: &mut Notes, timeline: &[Planned], duration: Micros) {
@@ -228,4 +230,121 @@ pub(super) fn judgeable(
         ),
     };
     notes.add(span, format!("{ends}, before this can be judged: {}", wait.because), help);
+}
+
+/// Of the arrivals that a shape with patient probes plans, at least this share is counted.
+const COUNTED: f64 = 0.95;
+
+/// What rules are watched on while the load runs.
+pub(super) struct Watch<'w> {
+    pub outline: &'w Outline,
+    pub timeline: &'w [Planned],
+    pub shapes: &'w [Shape],
+}
+
+impl Watch<'_> {
+    /// Refuses an abort rule that can never fire, as its quantile never has operations enough.
+    pub fn abort(&self, notes: &mut Notes, rule: &Objective, span: Span) {
+        let times = self.times(&rule.phase);
+        let most = |planned: &[u64], long: usize| {
+            let of_time = |&(from, to): &(Micros, Micros)| {
+                let cells = self.cells(planned, from, to);
+                cells.windows(long.min(cells.len()).max(1)).map(|w| w.iter().sum::<u64>()).max().unwrap_or(0)
+            };
+            times.iter().map(of_time).max().unwrap_or(0)
+        };
+        let room = times.iter().map(|(from, to)| *to - *from).max().unwrap_or(Micros::ZERO);
+        self.refuse(notes, (rule, span), room, &|_, planned, long| most(planned, long));
+    }
+
+    /// Refuses a steady state that can never be found, for the same reason, where it is looked for: a
+    /// second before the first fault.
+    pub fn steady(&self, notes: &mut Notes, rule: &Objective, span: Span) {
+        let Some(first) = self.timeline.iter().map(|p| p.outline.at).min() else { return };
+        let room = first - self.outline.judge.warmup;
+        self.refuse(notes, (rule, span), room, &|operation, planned, long| {
+            let long = self.outline.cell * long as i64;
+            let late = (operation.deadline - Micros(long.0 / 2)).max(Micros::ZERO);
+            let until = first - Micros::SECOND - late;
+            self.cells(planned, (until - long).max(self.outline.judge.warmup), until).iter().sum()
+        });
+    }
+
+    fn refuse(
+        &self,
+        notes: &mut Notes,
+        (rule, span): (&Objective, Span),
+        room: Micros,
+        most: &dyn Fn(&OperationOutline, &[u64], usize) -> u64,
+    ) {
+        let Metric::Quantile(q) = rule.metric else { return };
+        let cell = self.outline.cell.0.max(1);
+        let long = rule.window.map_or(10, |d| d.0 / cell).max(1);
+        let named = |o: &&OperationOutline| rule.selector.as_ref().map_or(!o.flow, |s| *s == o.name);
+        let operations = self.outline.operations.iter().enumerate().filter(|(_, o)| named(o));
+        // One that may come as often as the target likes can always have enough.
+        let each = operations.map(|(op, o)| {
+            let planned = self.outline.shapes.get(o.shape).filter(|s| !s.closed)?;
+            Some(self.counted(op, o)? * most(o, &planned.planned, long as usize) as f64)
+        });
+        let Some(each) = each.collect::<Option<Vec<f64>>>().filter(|each| !each.is_empty()) else { return };
+        let (most, needed) = (each.into_iter().fold(0.0, f64::max), n_min(q));
+        if most >= needed as f64 {
+            return;
+        }
+        let long = self.outline.cell * long;
+        let message = format!(
+            "this rule can never decide: it looks at {long} at a time, in which at most {} operations count, and {} needs {}",
+            grouped(most as u64),
+            rule.metric,
+            grouped(needed)
+        );
+        let longer = (long.as_secs_f64() * needed as f64 / most.max(1.0)).ceil();
+        let help = match Micros::from_secs_f64(longer) <= room {
+            true => format!("look at more with `for {longer}s`, or watch `mean` or `errors`"),
+            false => "watch `mean`, `errors` or a smaller quantile, or raise the rate".to_owned(),
+        };
+        notes.add(span, message, help);
+    }
+
+    /// How many operations of this kind count for one planned arrival; none if nobody can tell.
+    fn counted(&self, op: usize, operation: &OperationOutline) -> Option<f64> {
+        let shape = self.shapes.get(operation.shape)?;
+        let share = if shape.probes { COUNTED } else { 1.0 };
+        let op = OpId(op as u16);
+        let in_a_list = |step: &Step| match step {
+            Step::ForEach { steps, .. } => of_operation(steps, op) > 0.0,
+            _ => false,
+        };
+        match operation.flow {
+            true => Some(share),
+            false if expected(&shape.flow, &in_a_list) > 0.0 => None,
+            false => Some(share * of_operation(&shape.flow, op)),
+        }
+    }
+
+    /// When a phase is, as planned; a one-shot may last to the end of the load.
+    fn times(&self, phase: &PhaseName) -> Vec<(Micros, Micros)> {
+        let (warmup, end) = (self.outline.judge.warmup, self.outline.duration);
+        let triggers = triggers_of(self.outline, self.timeline);
+        let named = |name: &String| triggers.iter().filter(|t| t.name == *name).collect::<Vec<_>>();
+        let first = triggers.iter().map(|t| t.first).min().unwrap_or(end);
+        match phase {
+            PhaseName::Warmup => vec![(Micros::ZERO, warmup)],
+            PhaseName::Baseline => vec![(warmup, first)],
+            PhaseName::Run => vec![(warmup, end)],
+            PhaseName::During(name) => {
+                named(name).iter().map(|t| (t.first, if t.one_shot { end } else { t.clear })).collect()
+            }
+            PhaseName::After(name) => named(name).iter().map(|t| (t.clear, end)).collect(),
+        }
+    }
+
+    /// The planned arrivals of the cells that lie in [from, to), in part too.
+    fn cells<'p>(&self, planned: &'p [u64], from: Micros, to: Micros) -> &'p [u64] {
+        let cell = self.outline.cell.0.max(1);
+        let from = (from.0.max(0) / cell) as usize;
+        let to = ((to.0.max(0) + cell - 1) / cell) as usize;
+        planned.get(from..to.min(planned.len())).unwrap_or(&[])
+    }
 }

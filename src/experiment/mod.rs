@@ -215,6 +215,15 @@ pub fn expected(steps: &[Step], counts: &dyn Fn(&Step) -> bool) -> f64 {
     steps.iter().map(|step| f64::from(u8::from(counts(step))) + inside(step)).sum()
 }
 
+/// How often `steps` do this operation, as expected.
+pub fn of_operation(steps: &[Step], op: OpId) -> f64 {
+    expected(steps, &|step| match step {
+        Step::Request(request) => request.op == Some(op),
+        Step::Group { op: group, .. } => *group == op,
+        _ => false,
+    })
+}
+
 /// Requests on the wire that `steps` take once, as expected.
 pub fn requests(steps: &[Step]) -> f64 {
     expected(steps, &|step| matches!(step, Step::Request(_)))

@@ -114,8 +114,8 @@ struct Rules {
     objectives: Vec<(Objective, Span)>,
     /// The chaos plan's.
     on_faults: Vec<(Objective, Span)>,
-    abort: Vec<Objective>,
-    steady: Vec<Objective>,
+    abort: Vec<(Objective, Span)>,
+    steady: Vec<(Objective, Span)>,
 }
 
 impl Rules {
@@ -161,11 +161,11 @@ impl Resolver<'_> {
             operations: load.operations,
             faults: timeline.iter().map(|p| shown_fault(&p.outline, &secrets)).collect(),
             objectives: rules.all().cloned().collect(),
-            abort: rules.abort.clone(),
-            steady: rules.steady.clone(),
+            abort: rules.abort.iter().map(|(rule, _)| rule.clone()).collect(),
+            steady: rules.steady.iter().map(|(rule, _)| rule.clone()).collect(),
             judge: self.judge(duration),
         };
-        self.fits_in_time(&outline, &timeline, &rules);
+        self.fits_in_time(&outline, &timeline, &rules, &load.shapes);
         let faults: Vec<Fault> = timeline.into_iter().map(|p| p.fault).collect();
         let shapes = load.shapes;
         Some(Experiment { outline, target, shapes, data, setup, teardown, links, services, faults, secrets })
@@ -365,9 +365,10 @@ impl Resolver<'_> {
             }
             out
         };
-        let live = |notes: &mut Notes, written: &[At<String>]| -> Vec<Objective> {
+        let live = |notes: &mut Notes, written: &[At<String>]| {
             let rules = read(notes, written);
-            rules.into_iter().map(|(objective, span)| seen_live(notes, objective, span)).collect()
+            rules.iter().for_each(|(objective, span)| seen_live(notes, objective, *span));
+            rules
         };
         Rules {
             objectives: read(&mut self.notes, &self.written.objectives),
@@ -380,8 +381,7 @@ impl Resolver<'_> {
     fn target(&mut self, place: system::Resolved, scope: &Scope, rules: &Rules) -> Target {
         let mut keep: Vec<String> = rules
             .all()
-            .chain(&rules.abort)
-            .chain(&rules.steady)
+            .chain(rules.abort.iter().chain(&rules.steady).map(|(rule, _)| rule))
             .filter_map(|o| match &o.metric {
                 Metric::Target { name, .. } => Some(name.clone()),
                 _ => None,
@@ -449,7 +449,14 @@ impl Resolver<'_> {
         settings
     }
 
-    fn fits_in_time(&mut self, outline: &Outline, timeline: &[Planned], rules: &Rules) {
+    fn fits_in_time(&mut self, outline: &Outline, timeline: &[Planned], rules: &Rules, shapes: &[Shape]) {
+        let watch = check::Watch { outline, timeline, shapes };
+        for (rule, span) in &rules.abort {
+            watch.abort(&mut self.chaos_notes, rule, *span);
+        }
+        for (rule, span) in &rules.steady {
+            watch.steady(&mut self.chaos_notes, rule, *span);
+        }
         for (objective, span) in &rules.objectives {
             check::judgeable(&mut self.notes, outline, timeline, objective, *span);
         }
@@ -478,10 +485,9 @@ fn shown_fault(outline: &FaultOutline, secrets: &[String]) -> FaultOutline {
 }
 
 /// Outage and recovery are known when the run is over: no rule that is watched can speak of them.
-fn seen_live(notes: &mut Notes, objective: Objective, span: Span) -> Objective {
+fn seen_live(notes: &mut Notes, objective: &Objective, span: Span) {
     if matches!(objective.metric, Metric::Outage | Metric::Recovery) {
         let message = format!("`{}` is not known while the run goes on", objective.metric);
         notes.add(span, message, "make it an objective, or watch `errors` or a quantile");
     }
-    objective
 }

@@ -138,6 +138,32 @@ fn whoever_forgot_the_plan_or_the_sandbox_is_told_what_to_add() {
 }
 
 #[test]
+fn a_watched_quantile_that_never_has_operations_enough_is_refused() {
+    let timeline = "timeline: [{name: cut, at: 40s, for: 5s, down: {link: api-store}}]\n";
+    let with = |rules: &str| format!("{QUICK}{timeline}{rules}\n");
+    insta::assert_snapshot!(refused(
+        CALM,
+        Some(&with(
+            "abort: [p99(list) > 2s, p99.9 > 2s for 30s, p95 > 1s during cut]\nsteady: [p99(mix) < 1s]"
+        ))
+    ));
+    let fine = [
+        "abort: [p99(list) > 2s for 40s, p50 > 1s, errors > 50%, p95 > 1s for 20s]",
+        "steady: [p95(list) < 1s, mean < 1s]",
+    ];
+    for rules in fine {
+        resolved(CALM, Some(&with(rules)));
+    }
+    let closed = CALM.replace("{constant: {rate: 10/s}}", "{closed: {users: 2}}");
+    resolved(&closed, Some(&with("abort: [p99 > 2s]")));
+    let lists = CALM.replace(
+        "flow: [{get: /rooms, as: list}]",
+        "flow: [{get: /rooms, as: list, capture: {r: {all: \"$.*\"}}}, {for_each: {in: r, as: n, steps: [{get: /x, as: item}]}}]",
+    );
+    resolved(&lists, Some(&with("abort: [p99(item) > 2s]")));
+}
+
+#[test]
 fn a_baseline_without_room_is_refused() {
     let chaos = format!("{QUICK}timeline:\n  - {{name: cut, at: 6s, for: 5s, down: {{link: api-store}}}}\n");
     insta::assert_snapshot!(refused(CALM, Some(&chaos)));

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table};
 
-use crate::experiment::{Data, Experiment, Fault, Shape, Start, Step, Upstream, expected, requests};
+use crate::experiment::{Data, Experiment, Fault, Shape, Start, Upstream, of_operation, requests};
 use crate::outline::{Outline, ShapeOutline};
 use crate::redact::redact;
 use crate::sample::OpId;
@@ -130,15 +130,6 @@ fn flows(shape: &ShapeOutline) -> Option<u64> {
 
 fn flows_f64(shape: &ShapeOutline) -> Option<f64> {
     flows(shape).map(|n| n as f64)
-}
-
-/// How often one flow does this operation.
-fn of_operation(steps: &[Step], op: OpId) -> f64 {
-    expected(steps, &|step| match step {
-        Step::Request(request) => request.op == Some(op),
-        Step::Group { op: group, .. } => *group == op,
-        _ => false,
-    })
 }
 
 fn faults(experiment: &Experiment) -> String {

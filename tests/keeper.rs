@@ -334,3 +334,48 @@ fn a_run_that_ends_well_leaves_no_process_and_no_taken_port() {
     assert!(TcpStream::connect(link).is_err());
     wait_for("the link's port to be free", secs(5), || TcpListener::bind(link).ok());
 }
+
+#[test]
+fn after_sigkill_a_link_that_was_failed_over_goes_back_unless_it_stays() {
+    for (stay, answers) in [(false, "first"), (true, "second")] {
+        let (bench, link) = (Bench::new("over"), free_address());
+        let [first, second] = ["first", "second"].map(|name| Server::start(|_| (200, name.to_owned())));
+        let profile = bench.file("load.yaml", &profile(&format!("http://{link}")));
+        let plan = format!(
+            "{JUDGE}\nlinks:\n  wire: {{ listen: \"{link}\", upstream: \"{}\", canary: {{ http: /canary }} }}\n\
+             timeline:\n  - name: over\n    at: 2s\n    settle: 1s\n    \
+             failover: {{ link: wire, to: \"{}\", outage: 500ms, stay: {stay} }}\n",
+            first.address, second.address
+        );
+        let plan = bench.file("plan.yaml", &plan);
+        let mut squall = bench.start(bench.run(&profile, Some(&plan)));
+        bench.wait_for_history(&["\"over\"", "\"verified\""]);
+        let asked = || Connection::open(link, FAST).ok()?.ask("GET", "/who", "").ok();
+        assert_eq!(asked().unwrap().body, "second");
+        squall.kill();
+        std::thread::sleep(Duration::from_millis(300));
+        wait_for("the keeper's answer", HEALED_WITHIN, || (asked()?.body == answers).then_some(()));
+        std::thread::sleep(Duration::from_millis(700));
+        assert_eq!(asked().unwrap().body, answers, "and so it remains");
+    }
+}
+
+#[test]
+fn a_failover_that_cannot_go_back_was_not_undone() {
+    let (bench, server, link) = (Bench::new("away"), Server::fine(), free_address());
+    let other = Server::fine();
+    let profile = bench.file("load.yaml", &profile(&format!("http://{link}")));
+    let plan = format!(
+        "{JUDGE}\nlinks:\n  wire: {{ listen: \"{link}\", upstream: \"{}\", canary: {{ http: /canary }} }}\n\
+         timeline:\n  - name: over\n    at: 2s\n    settle: 1s\n    \
+         failover: {{ link: wire, to: \"{}\", outage: 500ms }}\n",
+        server.address, other.address
+    );
+    let plan = bench.file("plan.yaml", &plan);
+    let mut squall = bench.start(bench.run(&profile, Some(&plan)));
+    bench.wait_for_history(&["\"over\"", "\"verified\""]);
+    signal(bench.keeper(), Signal::KILL);
+    squall.signal(Signal::INT);
+    assert_eq!(squall.end(secs(20)).code(), Some(110), "{}", squall.said());
+    assert_eq!(bench.verdict()["exit"]["code"], 110);
+}

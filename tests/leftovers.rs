@@ -94,6 +94,25 @@ fn heal_ends_what_carries_the_mark_of_an_entry_and_nothing_else() {
     other.wait().unwrap();
 }
 
+#[test]
+fn a_service_that_crashed_while_it_was_paused_needs_no_undo() {
+    let (bench, server) = (Bench::new("crashed"), Server::fine());
+    let ready = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = ready.local_addr().unwrap();
+    let plan = format!(
+        "services:\n  sleeper: {{ start: [sleep, \"100\"], ready: {{ tcp: \"{address}\" }} }}\n\
+         timeline:\n  - {{ name: broken, at: 2s, for: 2s, settle: 1s, pause: {{ service: sleeper }} }}\n"
+    );
+    let mut squall = start(&bench, &server, "6s", &plan);
+    bench.wait_for_history(&["\"broken\"", "\"effective\""]);
+    let sleeper = bench.processes().into_iter().find(|pid| support::state(*pid) == Some('T')).unwrap();
+    support::signal(sleeper, Signal::KILL);
+    let code = squall.end(secs(30)).code();
+    assert_eq!(code, Some(0), "{}", squall.said());
+    let detail = bench.verdict()["faults"][0]["detail"].to_string();
+    assert!(detail.contains("gone"), "{detail}");
+}
+
 /// A hook whose `run` notes that it began and breaks things only after `seconds`, in a process that is not
 /// the leader of its group.
 fn slow_hook(bench: &Bench, seconds: u32) -> (PathBuf, PathBuf, String) {
@@ -109,8 +128,7 @@ fn slow_hook(bench: &Bench, seconds: u32) -> (PathBuf, PathBuf, String) {
 
 #[test]
 fn a_hook_that_is_still_running_is_ended_before_it_is_undone() {
-    {
-        let signal = Signal::KILL;
+    for signal in [Signal::KILL, Signal::INT] {
         let (bench, server) = (Bench::new("slow"), Server::fine());
         let (began, flag, plan) = slow_hook(&bench, 4);
         let mut squall = start(&bench, &server, "60s", &plan);
@@ -135,6 +153,28 @@ fn a_hook_that_takes_too_long_is_ended_with_all_that_it_started() {
     assert!(!flag.exists(), "it broke things after its undo");
     squall.signal(Signal::INT);
     assert_eq!(squall.end(secs(10)).code(), Some(105), "{}", squall.said());
+}
+
+#[test]
+fn a_second_ctrl_c_waits_for_no_service_that_starts_again() {
+    let (bench, server) = (Bench::new("again"), Server::fine());
+    let ready = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = ready.local_addr().unwrap();
+    let plan = format!(
+        "services:\n  sleeper: {{ start: [sleep, \"100\"], ready: {{ tcp: \"{address}\" }}, within: 60s }}\n\
+         timeline:\n  - {{ name: broken, at: 2s, settle: 1s, restart: {{ service: sleeper }} }}\n"
+    );
+    let mut squall = start(&bench, &server, "60s", &plan);
+    bench.wait_for_history(&["\"header\""]);
+    // It will never be ready again.
+    drop(ready);
+    bench.wait_for_history(&["\"broken\"", "\"effective\""]);
+    squall.signal(Signal::INT);
+    std::thread::sleep(secs(1));
+    assert!(!squall.ended(), "once: it waits");
+    squall.signal(Signal::INT);
+    assert_eq!(squall.end(secs(5)).code(), Some(105), "{}", squall.said());
+    wait_for("everything to end", secs(5), || bench.processes().is_empty().then_some(()));
 }
 
 /// Soft and hard limit of open files.

@@ -1,9 +1,9 @@
-//! One driver per kind of thing, one small interface: undo recipe, inject, effect, heal, cleared.
+//! One driver per kind of thing, one small interface: undo recipe, inject, effect, heal, cleared, passes.
 
 use super::Reach;
 use super::exec::succeeds;
 use super::journal::Undo;
-use super::on_link::{LinkDriver, redirect};
+use super::on_link::LinkDriver;
 use super::on_service::ServiceDriver;
 use crate::experiment::{Experiment, Fault, Upstream};
 use crate::record::Touched;
@@ -72,6 +72,19 @@ impl Driver {
         }
     }
 
+    /// Its injection may be broken off: whatever has come of it by then is undone.
+    pub fn may_be_broken_off(&self) -> bool {
+        matches!(self, Driver::Exec { .. })
+    }
+
+    /// Something of it stays after the heal, and must go back when the run ends: the link's name.
+    pub fn goes_back(&self) -> Option<&str> {
+        match self {
+            Driver::Link(link) => link.goes_back(),
+            Driver::Service(_) | Driver::Exec { .. } => None,
+        }
+    }
+
     /// Proof that it is in force, in words; or why there is none yet.
     pub async fn effect(&self) -> Result<String, String> {
         match self {
@@ -92,7 +105,12 @@ impl Driver {
         }
     }
 
-    /// Proof that it is gone; or why there is none yet.
+    /// What the heal makes whole ends with squall anyway.
+    pub fn ends_with_squall(&self) -> bool {
+        matches!(self, Driver::Service(service) if service.starts_again())
+    }
+
+    /// Proof by state that it is gone; or why there is none yet.
     pub async fn cleared(&self) -> Result<(), String> {
         match self {
             Driver::Link(link) => link.cleared().await,
@@ -101,6 +119,23 @@ impl Driver {
                 true => Err("its check says that it is still in force".to_owned()),
                 false => Ok(()),
             },
+        }
+    }
+
+    /// Whether traffic passes again, as far as anybody can see: a target that is unwell by itself must not
+    /// pass for a fault that is still in force.
+    pub async fn passes(&self) -> Result<(), String> {
+        match self {
+            Driver::Link(link) => link.passes().await,
+            Driver::Service(_) | Driver::Exec { .. } => Ok(()),
+        }
+    }
+
+    /// What is to be said of a fault that is gone.
+    pub fn remark(&self) -> String {
+        match self {
+            Driver::Service(service) => service.remark(),
+            Driver::Link(_) | Driver::Exec { .. } => String::new(),
         }
     }
 
@@ -125,15 +160,6 @@ async fn break_it(reach: &Reach, name: &str, run: &[String]) -> Result<(), Strin
     // What it leaves running now is what its undo undoes. An entry that stays open ends it once more.
     let _ = reach.journal.close(entry);
     told(run, succeeded)
-}
-
-/// A failed-over link goes back to its first upstream, unless it stays.
-pub async fn go_back(reach: &Reach, experiment: &Experiment, fault: &Fault) -> Result<(), String> {
-    let Fault::Failover { link, stay: false, .. } = fault else { return Ok(()) };
-    let Some(declared) = experiment.links.iter().find(|declared| declared.name == *link) else {
-        return Ok(());
-    };
-    redirect(reach, link, &declared.upstream).await
 }
 
 /// The address behind an upstream.

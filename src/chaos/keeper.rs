@@ -66,7 +66,7 @@ pub async fn serve(world: World, journal: PathBuf) -> io::Result<()> {
             let _ = answers.send(Answer { id, reply });
         });
     }
-    if let Err(error) = links.clear_all().await {
+    if let Err(error) = links.heal().await {
         eprintln!("squall keeper: {error}");
     }
     for healed in heal(&world, &journal).await? {

@@ -10,7 +10,7 @@ pub mod keeper;
 mod on_link;
 mod on_service;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -62,14 +62,26 @@ pub struct Reach {
     pub journal: Rc<Journal>,
 }
 
+/// What is asked of the controller while a run goes on: ever more, never less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// Faults at their times.
+    None,
+    /// Every fault must be healed now, and none injected any more.
+    Heal,
+    /// And nothing waited for that ends with squall anyway.
+    Leave,
+}
+
 /// Carries out an experiment's faults.
 pub struct Controller {
     reach: Reach,
     experiment: Arc<Experiment>,
     recorder: Recorder,
-    /// Turns true when every fault must be healed now and none injected any more.
-    heal: watch::Receiver<bool>,
+    urgency: watch::Receiver<Urgency>,
     not_undone: Cell<bool>,
+    /// Links that a failover has led elsewhere: fault, link and entry in the journal.
+    away: RefCell<Vec<(FaultOutline, String, u64)>>,
 }
 
 impl Controller {
@@ -77,15 +89,14 @@ impl Controller {
         reach: Reach,
         experiment: Arc<Experiment>,
         recorder: Recorder,
-        heal: watch::Receiver<bool>,
+        urgency: watch::Receiver<Urgency>,
     ) -> Rc<Controller> {
-        let not_undone = Cell::new(false);
-        Rc::new(Controller { reach, experiment, recorder, heal, not_undone })
+        let (not_undone, away) = (Cell::new(false), RefCell::default());
+        Rc::new(Controller { reach, experiment, recorder, urgency, not_undone, away })
     }
 
-    /// Runs all faults at their times; returns when the last one is healed and links are back. Whether
-    /// everything could be undone.
-    pub async fn run(self: Rc<Controller>) -> bool {
+    /// Runs all faults at their times; returns when the last one is healed.
+    pub async fn run(self: Rc<Controller>) {
         let tasks: Vec<_> = (0..self.experiment.faults.len())
             .map(|index| self.reach.world.spawn(self.clone().fault(index)))
             .collect();
@@ -94,15 +105,25 @@ impl Controller {
                 self.not_undone.set(true);
             }
         }
+    }
+
+    /// Whether everything could be undone so far.
+    pub fn undone(&self) -> bool {
         !self.not_undone.get()
     }
 
     /// After the load: links that were failed over go back, unless they stay.
     pub async fn go_back(&self) {
-        for fault in &self.experiment.faults {
-            if let Err(error) = driver::go_back(&self.reach, &self.experiment, fault).await {
-                let text = format!("a link could not go back to its first upstream: {error}");
-                self.recorder.note(Record::Note { at: self.reach.world.now(), text });
+        for (outline, link, entry) in self.away.take() {
+            match self.reach.port.ask(Ask::GoBack { link }).await {
+                // An entry that stays open is merely undone again.
+                Reply::Done => drop(self.reach.journal.close(entry)),
+                other => {
+                    let why = if let Reply::Failed { error } = other { error } else { format!("{other:?}") };
+                    self.not_undone.set(true);
+                    let detail = format!("the link could not go back to its first upstream: {why}");
+                    self.tell(&outline, self.reach.world.now(), FaultStage::NotCleared, detail);
+                }
             }
         }
     }
@@ -130,33 +151,37 @@ impl Controller {
     }
 
     fn must_heal(&self) -> bool {
-        *self.heal.borrow()
+        *self.urgency.borrow() >= Urgency::Heal
     }
 
-    async fn heal_asked(&self) {
+    async fn asked(&self, wanted: Urgency) {
         // The sender lives as long as the run.
-        let _ = self.heal.clone().wait_for(|heal| *heal).await;
+        let _ = self.urgency.clone().wait_for(|urgency| *urgency >= wanted).await;
+    }
+
+    /// What comes of `future`; none if every fault must be healed first.
+    async fn unless_healed<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.asked(Urgency::Heal) => None,
+            done = future => Some(done),
+        }
     }
 
     /// Returns at `at`, or as soon as every fault must be healed.
     async fn wait_until(&self, at: Micros) {
-        tokio::select! {
-            biased;
-            () = self.heal_asked() => {}
-            () = self.reach.world.sleep_until(at) => {}
-        }
+        self.unless_healed(self.reach.world.sleep_until(at)).await;
     }
 
     async fn fault(self: Rc<Controller>, index: usize) {
         let outline = self.experiment.outline.faults[index].clone();
         let world = self.reach.world.clone();
         self.wait_until(outline.at - LOOK_BEFORE).await;
-        let driver = Driver::new(&self.reach, &self.experiment, index).await;
+        let driver = self.unless_healed(Driver::new(&self.reach, &self.experiment, index)).await;
         self.wait_until(outline.at).await;
-        if self.must_heal() {
-            self.tell(&outline, world.now(), FaultStage::Skipped, "the run ended before its time");
-            return;
-        }
+        let Some(driver) = driver.filter(|_| !self.must_heal()) else {
+            return self.tell(&outline, world.now(), FaultStage::Skipped, "the run ended before its time");
+        };
         let driver = match driver {
             Ok(driver) => driver,
             Err(error) => return self.tell(&outline, world.now(), FaultStage::NotEffective, error),
@@ -169,72 +194,110 @@ impl Controller {
                 return self.tell(&outline, world.now(), FaultStage::NotEffective, detail);
             }
         };
-        self.in_force(&outline, &driver).await;
-        if let (Some(entry), false) = (entry, self.not_undone.get()) {
+        if !self.in_force(&outline, &driver).await {
+            return self.not_undone.set(true);
+        }
+        match (entry, driver.goes_back()) {
+            (Some(entry), Some(link)) => self.away.borrow_mut().push((outline, link.to_owned(), entry)),
             // An entry that stays open is merely undone again.
-            let _ = self.reach.journal.close(entry);
+            (Some(entry), None) => drop(self.reach.journal.close(entry)),
+            (None, _) => {}
         }
     }
 
-    /// From injection to the proof that it is gone.
-    async fn in_force(&self, outline: &FaultOutline, driver: &Driver) {
+    /// From injection to the proof that it is gone; whether it is.
+    async fn in_force(&self, outline: &FaultOutline, driver: &Driver) -> bool {
         let world = &self.reach.world;
         let began = world.now();
         let window = outline.length.or(driver.outage());
         let end = began + window.unwrap_or(Micros::ZERO);
-        if let Err(error) = driver.inject().await {
-            self.tell(outline, world.now(), FaultStage::NotEffective, error);
-        } else {
-            self.prove(outline, driver, end.max(began + PROOF)).await;
-            if window.is_some() {
-                self.wait_until(end).await;
+        let injected = match driver.may_be_broken_off() {
+            true => self.unless_healed(driver.inject()).await,
+            false => Some(driver.inject().await),
+        };
+        match injected.unwrap_or_else(|| Err("it was being injected when it had to be healed".to_owned())) {
+            Err(error) => self.tell(outline, world.now(), FaultStage::NotEffective, error),
+            Ok(()) => {
+                self.prove(outline, driver, end.max(began + PROOF)).await;
+                if window.is_some() {
+                    self.wait_until(end).await;
+                }
             }
         }
-        self.remove(outline, driver).await;
+        self.remove(outline, driver).await
     }
 
     async fn prove(&self, outline: &FaultOutline, driver: &Driver, deadline: Micros) {
         let world = &self.reach.world;
+        let mut why = "it had to be healed before".to_owned();
         loop {
             let looked = world.now();
-            match driver.effect().await {
-                Ok(proof) => return self.tell(outline, looked, FaultStage::Effective, proof),
-                Err(_) if outline.expect_no_traffic => {
+            match self.unless_healed(driver.effect()).await {
+                Some(Ok(proof)) => return self.tell(outline, looked, FaultStage::Effective, proof),
+                Some(Err(_)) if outline.expect_no_traffic => {
                     let detail = "declared quiet (expect: no_traffic)";
                     return self.tell(outline, looked, FaultStage::Effective, detail);
                 }
-                Err(why) if world.now() >= deadline || self.must_heal() => {
-                    let detail = format!("no effect seen: {why}");
-                    return self.tell(outline, world.now(), FaultStage::NotEffective, detail);
-                }
-                Err(_) => world.sleep(LOOK).await,
+                Some(Err(unseen)) => why = unseen,
+                None => {}
             }
+            if world.now() >= deadline || self.must_heal() {
+                let detail = format!("no effect seen: {why}");
+                return self.tell(outline, world.now(), FaultStage::NotEffective, detail);
+            }
+            world.sleep(LOOK).await;
         }
     }
 
-    async fn remove(&self, outline: &FaultOutline, driver: &Driver) {
+    /// Heals and proves it, by state: a target that is unwell by itself leaves a remark. Whether it is gone.
+    async fn remove(&self, outline: &FaultOutline, driver: &Driver) -> bool {
         let world = &self.reach.world;
         if outline.length.or(driver.outage()).is_some() {
             self.tell(outline, world.now(), FaultStage::Clearing, "");
         }
-        let mut result = driver.heal().await;
+        let healed = tokio::select! {
+            biased;
+            () = self.asked(Urgency::Leave), if driver.ends_with_squall() => {
+                let text = format!("{} was not waited for: squall was asked to leave at once", outline.name);
+                self.recorder.note(Record::Note { at: world.now(), text });
+                return true;
+            }
+            healed = driver.heal() => healed,
+        };
         let deadline = world.now() + PROOF;
-        while result.is_ok() {
-            match driver.cleared().await {
-                Ok(()) => break,
-                Err(why) if world.now() >= deadline => result = Err(why),
-                Err(_) => world.sleep(LOOK).await,
+        let cleared = match healed {
+            Ok(()) => self.look_until(deadline, async || driver.cleared().await).await,
+            failed => failed,
+        };
+        let gone = world.now();
+        let (at, stage, detail) = match cleared {
+            Err(error) => (gone, FaultStage::NotCleared, error),
+            Ok(()) => tokio::select! {
+                biased;
+                () = self.asked(Urgency::Leave) => (gone, FaultStage::Verified, driver.remark()),
+                passes = self.look_until(deadline, async || driver.passes().await) => match passes {
+                    Ok(()) => (world.now(), FaultStage::Verified, driver.remark()),
+                    Err(why) => (gone, FaultStage::Verified, format!("gone, though {why}")),
+                },
+            },
+        };
+        let touched: Option<Touched> = driver.touched().await;
+        let (fault, detail) = (outline.name.clone(), redact(&detail, &self.experiment.secrets));
+        self.recorder.note(Record::Fault(FaultEvent { at, fault, stage, detail, touched }));
+        stage == FaultStage::Verified
+    }
+
+    /// Looks until all is well, or the time has come; what the last look saw.
+    async fn look_until(
+        &self,
+        deadline: Micros,
+        look: impl AsyncFn() -> Result<(), String>,
+    ) -> Result<(), String> {
+        loop {
+            match look().await {
+                Err(_) if self.reach.world.now() < deadline => self.reach.world.sleep(LOOK).await,
+                seen => return seen,
             }
         }
-        let touched: Option<Touched> = driver.touched().await;
-        let (stage, detail) = match result {
-            Ok(()) => (FaultStage::Verified, String::new()),
-            Err(error) => {
-                self.not_undone.set(true);
-                (FaultStage::NotCleared, redact(&error, &self.experiment.secrets))
-            }
-        };
-        let fault = outline.name.clone();
-        self.recorder.note(Record::Fault(FaultEvent { at: world.now(), fault, stage, detail, touched }));
     }
 }

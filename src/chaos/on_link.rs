@@ -21,8 +21,8 @@ pub struct LinkDriver {
     fault: String,
     link: String,
     toxic: Toxic,
-    /// Failover: the outage and where the link goes then.
-    failover: Option<(Micros, Upstream)>,
+    /// Failover: the outage, where the link goes then, and whether it stays there for good.
+    failover: Option<(Micros, Upstream, bool)>,
     /// What the canary took before the fault; none if the link has no canary.
     before: Option<Micros>,
 }
@@ -33,7 +33,7 @@ impl LinkDriver {
             Fault::Latency { latency, jitter, direction, .. } => {
                 (Toxic::Latency { latency: *latency, jitter: *jitter, direction: *direction }, None)
             }
-            Fault::Failover { to, outage, .. } => (Toxic::Down, Some((*outage, to.clone()))),
+            Fault::Failover { to, outage, stay, .. } => (Toxic::Down, Some((*outage, to.clone(), *stay))),
             Fault::Down { .. } => (Toxic::Down, None),
             _ => (Toxic::Blackhole, None),
         };
@@ -50,11 +50,16 @@ impl LinkDriver {
 
     /// How long a failover refuses before the other upstream answers.
     pub fn outage(&self) -> Option<Micros> {
-        self.failover.as_ref().map(|(outage, _)| *outage)
+        self.failover.as_ref().map(|(outage, ..)| *outage)
     }
 
     pub fn undo(&self) -> Undo {
         Undo::Link { link: self.link.clone(), fault: self.fault.clone() }
+    }
+
+    /// The link, if it must go back to where it was before the failover.
+    pub fn goes_back(&self) -> Option<&str> {
+        self.failover.as_ref().filter(|(.., stay)| !stay).map(|_| self.link.as_str())
     }
 
     async fn ask(&self, ask: Ask) -> Result<Reply, String> {
@@ -123,24 +128,46 @@ impl LinkDriver {
     }
 
     pub async fn heal(&self) -> Result<(), String> {
-        if let Some((_, to)) = &self.failover {
-            redirect(&self.reach, &self.link, to).await?;
+        let link = || self.link.clone();
+        if let Some((_, to, stay)) = &self.failover {
+            let upstream = resolve(&self.reach, to)?;
+            self.ask(Ask::Redirect { link: link(), upstream, stay: *stay }).await?;
         }
-        self.ask(Ask::Clear { link: self.link.clone(), fault: self.fault.clone() }).await.map(|_| ())
+        self.ask(Ask::Clear { link: link(), fault: self.fault.clone() }).await.map(|_| ())
     }
 
+    /// By what the proxy has in force.
     pub async fn cleared(&self) -> Result<(), String> {
-        let Some(before) = self.before else { return Ok(()) };
-        let result = self.canary(self.canary_timeout()).await?;
-        match (&self.toxic, &result) {
-            (Toxic::Latency { .. }, CanaryResult::Answered { took }) => {
-                let still = self.least_delay() > Micros::ZERO && *took - before >= self.least_delay();
-                if still { Err(format!("the canary still takes {took}")) } else { Ok(()) }
+        let Reply::State(state) = self.ask(Ask::State { link: self.link.clone() }).await? else {
+            return Err("the keeper did not say what is in force".to_owned());
+        };
+        if state.faults.contains(&self.fault) {
+            return Err("the proxy still has it in force".to_owned());
+        }
+        if !state.listening {
+            return Err("the link does not accept connections".to_owned());
+        }
+        match &self.failover {
+            Some((_, to, _)) if resolve(&self.reach, to)? != state.upstream => {
+                Err(format!("the link leads to {}", state.upstream))
             }
-            (_, CanaryResult::Answered { .. }) => Ok(()),
+            _ => Ok(()),
+        }
+    }
+
+    /// By the canary, where there is one.
+    pub async fn passes(&self) -> Result<(), String> {
+        let Some(before) = self.before else { return Ok(()) };
+        match (self.canary(CANARY_TIMEOUT).await?, &self.toxic) {
+            (CanaryResult::Answered { took }, Toxic::Latency { .. })
+                if self.least_delay() > Micros::ZERO && took - before >= self.least_delay() =>
+            {
+                Err(format!("the canary still takes {took}"))
+            }
+            (CanaryResult::Answered { .. }, _) => Ok(()),
             // The link passes; what is behind it answers badly for reasons of its own.
-            (_, CanaryResult::Closed | CanaryResult::Wrong { .. }) if self.failover.is_none() => Ok(()),
-            (_, other) => Err(format!("the canary saw {}", seen(other))),
+            (CanaryResult::Closed | CanaryResult::Wrong { .. }, _) if self.failover.is_none() => Ok(()),
+            (other, _) => Err(format!("the canary saw {}", seen(&other))),
         }
     }
 
@@ -161,14 +188,5 @@ fn seen(result: &CanaryResult) -> String {
         CanaryResult::Silent => "no answer".to_owned(),
         CanaryResult::Wrong { answer } => format!("a wrong answer: {}", answer.escape_default()),
         CanaryResult::None => "nothing".to_owned(),
-    }
-}
-
-/// Points a link at another upstream.
-pub async fn redirect(reach: &Reach, link: &str, to: &Upstream) -> Result<(), String> {
-    let upstream = resolve(reach, to)?;
-    match reach.port.ask(Ask::Redirect { link: link.to_owned(), upstream }).await {
-        Reply::Failed { error } => Err(error),
-        _ => Ok(()),
     }
 }

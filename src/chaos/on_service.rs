@@ -56,6 +56,8 @@ impl ServiceDriver {
 
     pub async fn heal(&self) -> Result<(), String> {
         match self.act {
+            // What crashed while it was paused cannot be continued, and need not be.
+            Act::Pause if self.service.state() == State::Gone => Ok(()),
             Act::Pause => self.service.resume(),
             Act::Kill => Ok(()),
             Act::KillFor | Act::Restart => self.service.start().await,
@@ -64,8 +66,20 @@ impl ServiceDriver {
 
     pub fn cleared(&self) -> Result<(), String> {
         match (self.act, self.service.state()) {
-            (Act::Kill, _) | (_, State::Running) => Ok(()),
+            (Act::Kill, _) | (_, State::Running) | (Act::Pause, State::Gone) => Ok(()),
             (_, state) => Err(format!("the process is {}", word(state))),
+        }
+    }
+
+    /// Healing it means to start a process that ends with squall.
+    pub fn starts_again(&self) -> bool {
+        matches!(self.act, Act::KillFor | Act::Restart)
+    }
+
+    pub fn remark(&self) -> String {
+        match (self.act, self.service.state()) {
+            (Act::Pause, State::Gone) => "the process is gone: nothing was left to continue".to_owned(),
+            _ => String::new(),
         }
     }
 }

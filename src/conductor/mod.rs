@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 
 pub use system::{Files, System, journal_of};
 
-use crate::chaos::{Controller, Reach};
+use crate::chaos::{Controller, Reach, Urgency};
 use crate::client::RunFacts;
 use crate::engine::{self, Batch, Load, Share};
 use crate::experiment::{Experiment, requests};
@@ -263,22 +263,30 @@ impl Run {
         watch: &mut dyn Watch,
     ) -> Result<(LoadEnd, bool), Failure> {
         let (stop, stopped) = watch::channel(false);
-        let (heal, healed) = watch::channel(false);
+        let (urgency, urged) = watch::channel(Urgency::None);
         let mut records = self.start_shards(&world, facts, stopped)?;
         let reach = Reach { world: world.clone(), ..self.system.reach.clone() };
-        let controller = Controller::new(reach, self.experiment.clone(), self.recorder.clone(), healed);
-        let faults = world.spawn(controller.clone().run());
+        let controller = Controller::new(reach, self.experiment.clone(), self.recorder.clone(), urged);
+        let mut faults = world.spawn(controller.clone().run());
         let mut beside = vec![world.spawn(controller.clone().watch_the_keeper())];
         beside.extend(self.experiment.target.metrics.clone().map(|metrics| {
             let (recorder, target) = (self.recorder.clone(), self.system.target.clone());
             world.spawn(scrape::scrape(world.clone(), recorder, target, metrics))
         }));
-        let end = self.until_load_ends(&world, &mut records, &stop, &heal, watch).await;
-        heal.send_replace(true);
-        let undone = faults.await.unwrap_or(false);
+        let end = self.until_load_ends(&world, &mut records, &stop, &urgency, watch).await;
+        urgency.send_replace(Urgency::Heal);
+        let mut interrupts = self.setting.interrupts.clone();
+        let healed = tokio::select! {
+            biased;
+            healed = &mut faults => healed,
+            Ok(_) = interrupts.wait_for(|n| *n > 1) => {
+                urgency.send_replace(Urgency::Leave);
+                faults.await
+            }
+        };
         controller.go_back().await;
         beside.iter().for_each(tokio::task::JoinHandle::abort);
-        Ok((end, !undone))
+        Ok((end, healed.is_err() || !controller.undone()))
     }
 
     async fn until_load_ends(
@@ -286,7 +294,7 @@ impl Run {
         world: &World,
         records: &mut mpsc::UnboundedReceiver<Batch>,
         stop: &watch::Sender<bool>,
-        heal: &watch::Sender<bool>,
+        urgency: &watch::Sender<Urgency>,
         watch: &mut dyn Watch,
     ) -> LoadEnd {
         let mut rules = Rules::new(&self.experiment.outline);
@@ -298,7 +306,7 @@ impl Run {
                 let stopped = ended.stopped.or(Some(world.now()));
                 *ended = LoadEnd { how, detail, stopped };
                 stop.send_replace(true);
-                heal.send_replace(true);
+                urgency.send_replace(Urgency::Heal);
             }
         };
         let mut tick = Micros::SECOND;

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinHandle};
 
+use super::message::LinkState;
 use super::pump;
 use crate::experiment::Canary;
 use crate::record::Touched;
@@ -23,6 +24,8 @@ pub struct Link {
     pub(super) world: World,
     address: SocketAddr,
     upstream: Cell<SocketAddr>,
+    /// The upstream that it goes back to when it is healed.
+    home: Cell<SocketAddr>,
     /// How often this machine has refused a connection; all links count together.
     refused: Rc<Cell<u64>>,
     pub(super) canary: Option<Canary>,
@@ -77,6 +80,7 @@ impl Link {
             world,
             address,
             upstream: Cell::new(upstream),
+            home: Cell::new(upstream),
             refused,
             canary,
             toxics: RefCell::default(),
@@ -164,9 +168,24 @@ impl Link {
         self.settle().await
     }
 
-    pub async fn clear_all(self: &Rc<Link>) -> Result<(), String> {
+    /// Removes all toxics, and goes back to where it was redirected from.
+    pub async fn heal(self: &Rc<Link>) -> Result<(), String> {
         self.toxics.borrow_mut().clear();
+        self.go_back();
         self.settle().await
+    }
+
+    /// What is in force on it.
+    pub fn state(&self) -> LinkState {
+        let faults = self.toxics.borrow().iter().map(|(name, _)| name.clone()).collect();
+        let listening = self.accepting.borrow().is_some();
+        LinkState { faults, listening, upstream: self.upstream.get() }
+    }
+
+    /// Nothing is in force on it any more.
+    pub fn is_whole(&self) -> bool {
+        let LinkState { faults, listening, upstream } = self.state();
+        faults.is_empty() && listening && upstream == self.home.get()
     }
 
     async fn settle(self: &Rc<Link>) -> Result<(), String> {
@@ -198,9 +217,17 @@ impl Link {
         Err(format!("cannot listen on {} again: {why}", self.address))
     }
 
-    pub fn redirect(&self, upstream: SocketAddr) {
-        self.upstream.set(upstream);
-        self.close(|_| true);
+    pub fn redirect(&self, upstream: SocketAddr, stay: bool) {
+        if stay {
+            self.home.set(upstream);
+        }
+        if self.upstream.replace(upstream) != upstream {
+            self.close(|_| true);
+        }
+    }
+
+    pub fn go_back(&self) {
+        self.redirect(self.home.get(), false);
     }
 
     /// Notes an error if it is this machine's own.

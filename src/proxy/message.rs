@@ -28,10 +28,20 @@ pub enum Ask {
         link: String,
         fault: String,
     },
-    /// New connections go to another upstream; existing ones are closed.
+    /// New connections go to another upstream; existing ones are closed. The link goes back when it is
+    /// healed, unless it shall stay.
     Redirect {
         link: String,
         upstream: SocketAddr,
+        stay: bool,
+    },
+    /// The link goes back to the upstream from which it was redirected.
+    GoBack {
+        link: String,
+    },
+    /// What is in force on a link.
+    State {
+        link: String,
     },
     /// Send the link's canary through it.
     Canary {
@@ -58,6 +68,7 @@ pub enum Reply {
         listen: SocketAddr,
     },
     Canary(CanaryResult),
+    State(LinkState),
     Refused {
         n: u64,
     },
@@ -68,6 +79,16 @@ pub enum Reply {
     Failed {
         error: String,
     },
+}
+
+/// What is in force on a link: the proof by state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LinkState {
+    /// Faults, in order of injection.
+    pub faults: Vec<String>,
+    /// It accepts connections.
+    pub listening: bool,
+    pub upstream: SocketAddr,
 }
 
 /// What one canary saw.

@@ -55,22 +55,27 @@ impl Links {
                 self.link(&link)?.clear(&fault).await?;
                 Ok(Reply::Done)
             }
-            Ask::Redirect { link, upstream } => {
-                self.link(&link)?.redirect(upstream);
+            Ask::Redirect { link, upstream, stay } => {
+                self.link(&link)?.redirect(upstream, stay);
                 Ok(Reply::Done)
             }
+            Ask::GoBack { link } => {
+                self.link(&link)?.go_back();
+                Ok(Reply::Done)
+            }
+            Ask::State { link } => Ok(Reply::State(self.link(&link)?.state())),
             Ask::Canary { link, timeout } => {
                 let link = self.link(&link)?;
                 Ok(canary::send(&self.world, &link, timeout).await)
             }
             Ask::Touched { link, fault } => Ok(Reply::Touched { counts: self.link(&link)?.touched(&fault) }),
             Ask::ClearAll => {
-                self.clear_all().await?;
+                self.heal().await?;
                 Ok(Reply::Done)
             }
             Ask::Refused => Ok(Reply::Refused { n: self.refused.get() }),
             Ask::Dismiss => {
-                self.dismissed.set(true);
+                self.dismiss();
                 Ok(Reply::Done)
             }
         }
@@ -81,16 +86,32 @@ impl Links {
     }
 
     /// Heals every fault on every link; traffic keeps passing.
-    pub async fn clear_all(&self) -> Result<(), String> {
+    pub async fn heal(&self) -> Result<(), String> {
         let links: Vec<_> = self.links.borrow().values().cloned().collect();
         let mut failed = Vec::new();
         for link in links {
-            failed.extend(link.clear_all().await.err());
+            failed.extend(link.heal().await.err());
         }
         if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
     }
 
-    /// squall said goodbye.
+    /// Whether nothing is in force on a link any more; one that was never opened is whole.
+    ///
+    /// # Errors
+    /// In words: what still is.
+    pub fn healed(&self, name: &str) -> Result<(), String> {
+        match self.links.borrow().get(name) {
+            Some(link) if !link.is_whole() => Err(format!("link `{name}` is {:?}", link.state())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Nobody will ask for anything again: it may leave as soon as nobody uses its links.
+    pub fn dismiss(&self) {
+        self.dismissed.set(true);
+    }
+
+    /// Somebody said goodbye.
     pub fn dismissed(&self) -> bool {
         self.dismissed.get()
     }
@@ -247,6 +268,37 @@ mod tests {
             world.sleep(Micros::millis(10)).await;
             inject(&links, Toxic::Down).await;
             assert_eq!(touched(&links).await, None, "used, and without a connection just then");
+        });
+    }
+
+    #[test]
+    fn a_redirect_closes_connections_only_if_it_changes_the_upstream_and_a_heal_takes_it_back() {
+        run_virtual(|world| async move {
+            let (links, address) = open(&world).await;
+            let state = async || match links.handle(Ask::State { link: "l".into() }).await {
+                Reply::State(state) => state,
+                other => panic!("no state: {other:?}"),
+            };
+            let first = state().await.upstream;
+            let redirect = async |upstream: SocketAddr, stay| {
+                let ask = Ask::Redirect { link: "l".into(), upstream, stay };
+                assert_eq!(links.handle(ask).await, Reply::Done);
+            };
+            let mut stream = world.connect(address).await.unwrap();
+            ping(&world, &mut stream).await.unwrap();
+            redirect(first, false).await;
+            assert!(ping(&world, &mut stream).await.is_some(), "it is there already");
+            let second = echo(&world).await;
+            redirect(second, false).await;
+            assert!(ping(&world, &mut stream).await.is_none(), "it led elsewhere");
+            inject(&links, Toxic::Down).await;
+            assert_eq!((state().await.faults, state().await.listening), (vec!["f".to_owned()], false));
+            assert!(links.healed("l").is_err());
+            links.heal().await.unwrap();
+            assert_eq!((state().await.upstream, links.healed("l")), (first, Ok(())));
+            redirect(second, true).await;
+            links.heal().await.unwrap();
+            assert_eq!((state().await.upstream, links.healed("l")), (second, Ok(())));
         });
     }
 

@@ -19,7 +19,7 @@ mod words;
 use crate::exit::{self, Facts};
 use crate::objective::Comparison;
 use crate::outline::JudgeSettings;
-use crate::record::{How, RuleEvent};
+use crate::record::{FaultEvent, FaultStage, How, RuleEvent};
 use crate::timeline::Timeline;
 use evidence::{Evidence, complete};
 use recovery::Aftermath;
@@ -92,11 +92,11 @@ fn overall(evidence: &Evidence, objectives: &[JudgedObjective]) -> Word {
 
 fn facts(evidence: &Evidence, verdict: Word) -> Facts {
     let how = evidence.timeline.end.as_ref().map(|end| end.how);
-    let stuck = |stage| move |e: &&crate::record::FaultEvent| e.stage == stage;
-    let not_cleared = evidence.timeline.faults.iter().filter(stuck(crate::record::FaultStage::NotCleared));
-    let healed = |name: &str| evidence.faults.iter().any(|f| f.name == name && f.verified.is_some());
+    let removal = |e: &&FaultEvent| matches!(e.stage, FaultStage::Verified | FaultStage::NotCleared);
+    let last = |name: &str| evidence.timeline.faults.iter().rfind(|e| e.fault == name && removal(e));
+    let stuck = |f: &JudgedFault| last(&f.name).is_some_and(|e| e.stage == FaultStage::NotCleared);
     Facts {
-        not_undone: not_cleared.into_iter().any(|e| !healed(&e.fault)),
+        not_undone: evidence.faults.iter().any(stuck),
         interrupted: how == Some(How::Interrupted),
         runtime_error: matches!(how, Some(How::Failed) | None),
         verdict,

@@ -245,6 +245,29 @@ fn no_acknowledged_room_is_lost_when_a_killed_store_is_failed_over() {
     assert_eq!(ran.fault("over"), at(S * 21, S * 21, S * 24));
 }
 
+/// The toxic is gone, and the proxy says so; that the store behind the link is paused is another matter.
+#[test]
+fn a_healed_link_whose_upstream_is_silent_by_itself_is_verified_by_its_state() {
+    let (s25, s22) = (S * 25, S * 22);
+    let rows = [
+        ("for: 5s, latency: { link: api-store, latency: 100ms }", "store-a", s25),
+        ("for: 5s, blackhole: { link: api-store }", "store-a", s25),
+        ("for: 5s, down: { link: api-store }", "store-a", s25),
+        ("failover: { link: api-store, to: store-b, outage: 2s }", "store-b", s22),
+    ];
+    for (fault, paused, gone) in rows {
+        let ran = broken(&format!(
+            "{{ name: x, at: 20s, {fault} }}; {{ name: y, at: 21s, for: 20s, pause: {{ service: {paused} }} }}"
+        ));
+        assert_eq!(ran.fault("x"), at(S * 20, S * 20, gone), "{fault}: {}", ran.story());
+        let judged = &ran.judgement.faults[0];
+        assert_eq!(judged.problem, None, "{fault}");
+        assert!(judged.detail.contains("canary") && judged.detail.contains("no answer"), "{}", judged.detail);
+        assert!(!ran.ended.as_ref().unwrap().not_undone, "{fault}");
+        assert_eq!(ran.exit(), 0, "{fault}: {}", ran.story());
+    }
+}
+
 /// What teardown finds tells to which store the link leads: the first one is dead.
 fn failed_over(stay: bool) -> Ran {
     let profile = format!("{LOOKERS}teardown: {{ steps: [{{ get: /rooms/seed-000001 }}] }}\n");

@@ -44,6 +44,19 @@ fn an_abort_rule_ends_the_run_heals_at_once_and_is_a_fail() {
     assert!(ran.judgement.summary.verdict.contains("abort rule"), "{}", ran.story());
 }
 
+/// Its canary would be back 8 s after the injection.
+#[test]
+fn a_heal_waits_for_no_canary_that_is_under_way() {
+    let chaos = format!(
+        "{JUDGE}abort: [errors > 50% for 4s]\n\
+         timeline: [{{ name: x, at: 20s, for: 30s, latency: {{ link: api-store, latency: 8s }} }}]\n"
+    );
+    let ran = run(&lookers(""), &chaos);
+    let rule = &ran.timeline.rules[0];
+    assert!(rule.at < S * 27, "{}", rule.at);
+    assert_eq!(ran.stage("x", FaultStage::Verified), Some(rule.at), "{}", ran.story());
+}
+
 #[test]
 fn a_run_that_was_cut_short_is_judged_as_far_as_its_load_went() {
     let profile = "target: { sandbox: { rooms: 1 } }\nduration: 60s\nshapes:\n  s:\n    arrival: { constant: { rate: 10/s } }\n    \

@@ -9,6 +9,27 @@ use std::io::Write as _;
 use support::{Bench, code_and_text, secs, wait_for};
 
 #[test]
+fn a_keeper_that_can_tell_nobody_what_failed_goes_on_undoing() {
+    let bench = Bench::new("mute");
+    let flag = bench.file("flag", "");
+    let exec = |id: u64, undo: serde_json::Value| {
+        let undo = serde_json::json!({ "exec": { "fault": "x", "undo": undo, "check": ["false"] } });
+        serde_json::json!({ "open": { "id": id, "undo": undo } }).to_string() + "\n"
+    };
+    // The latest is undone first, and fails.
+    let text = exec(0, serde_json::json!(["rm", flag])) + &exec(1, serde_json::json!(["false"]));
+    let journal = bench.file("journal.jsonl", &text);
+    let mut keeper = bench.squall(["keeper"]);
+    keeper.arg(&journal).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
+    keeper.stderr(fs::File::options().write(true).open("/dev/full").unwrap());
+    let mut keeper = keeper.spawn().unwrap();
+    let goodbye = "{\"id\":0,\"ask\":{\"ask\":\"dismiss\"}}\n";
+    keeper.stdin.take().unwrap().write_all(goodbye.as_bytes()).unwrap();
+    assert_eq!(keeper.wait().unwrap().code(), Some(0));
+    assert!(!flag.exists());
+}
+
+#[test]
 fn damaged_lines_in_a_journal_hide_no_others() {
     let bench = Bench::new("damaged");
     let flag = bench.file("flag", "");

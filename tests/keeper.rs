@@ -379,3 +379,51 @@ fn a_failover_that_cannot_go_back_was_not_undone() {
     assert_eq!(squall.end(secs(20)).code(), Some(110), "{}", squall.said());
     assert_eq!(bench.verdict()["exit"]["code"], 110);
 }
+
+#[test]
+fn a_keeper_whose_journal_is_gone_carries_on() {
+    let mut broken = run_until_in_force("latency: { link: wire, latency: 2s }");
+    fs::remove_file(broken.bench.run_folder().join("journal.jsonl")).unwrap();
+    broken.squall.kill();
+    wait_for("new connections to pass", HEALED_WITHIN, || passes(broken.link));
+    assert_eq!(broken.idle.ask("GET", "/idle", "").unwrap().status(), 200, "an existing connection");
+}
+
+#[test]
+fn a_link_that_cannot_be_healed_yet_is_said_so_and_healed_as_soon_as_it_can_be() {
+    let mut broken = run_until_in_force("down: { link: wire }");
+    let squatter = TcpListener::bind(broken.link).unwrap();
+    broken.squall.kill();
+    wait_for("everything but the keeper to be gone", secs(5), || {
+        (broken.bench.processes() == [broken.bench.keeper()]).then_some(())
+    });
+    let heal = || {
+        let output = broken.bench.squall(["heal"]).arg(broken.bench.run_folder()).output();
+        code_and_text(&output.unwrap())
+    };
+    let log = broken.bench.run_folder().join("keeper.log");
+    wait_for("the keeper to say so", secs(5), || {
+        fs::read_to_string(&log).ok().filter(|s| s.contains("wire"))
+    });
+    let (code, said) = heal();
+    assert_eq!(code, 110, "{said}");
+    assert!(said.contains("on link `wire` could not be undone") && said.contains("keeper"), "{said}");
+    drop(squatter);
+    wait_for("new connections to pass", HEALED_WITHIN, || passes(broken.link));
+    wait_for("the journal to say so", secs(5), || (heal().0 == 0).then_some(()));
+}
+
+#[test]
+fn heal_lets_a_keeper_go_only_when_nobody_uses_its_links() {
+    let mut broken = run_until_in_force("latency: { link: wire, latency: 2s }");
+    let keeper = broken.bench.keeper();
+    broken.squall.kill();
+    wait_for("new connections to pass", HEALED_WITHIN, || passes(broken.link));
+    let (code, said) =
+        code_and_text(&broken.bench.squall(["heal"]).arg(broken.bench.run_folder()).output().unwrap());
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains(&keeper.to_string()) && said.contains("connection"), "{said}");
+    assert_eq!(broken.idle.ask("GET", "/idle", "").unwrap().status(), 200, "an existing connection");
+    drop(broken.idle);
+    wait_for("the keeper to leave", secs(5), || is_gone(keeper).then_some(()));
+}

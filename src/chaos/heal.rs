@@ -6,7 +6,8 @@ use rustix::process::Signal;
 
 use super::exec::succeeds;
 use super::journal::{Journal, Undo, read};
-use crate::service::process::{State, marked};
+use crate::proxy::Links;
+use crate::service::process::{ProcessId, State, marked};
 use crate::units::Micros;
 use crate::world::World;
 
@@ -21,17 +22,22 @@ pub struct Healed {
     pub result: Result<(), String>,
 }
 
-/// Undoes everything that is open in the journal at `path`, the latest first, and closes it there.
+/// Undoes everything that is open in the journal at `path`, the latest first, and closes it there. `links`
+/// are the keeper's own, healed as far as they can be; anybody else has none.
 ///
 /// # Errors
 /// The journal cannot be read.
-pub async fn heal(world: &World, path: &Path) -> std::io::Result<Vec<Healed>> {
+pub async fn heal(world: &World, path: &Path, links: Option<&Links>) -> std::io::Result<Vec<Healed>> {
     let contents = read(path)?;
     // What cannot be closed, because the disk is full, is undone all the same, and merely again later.
     let journal = Journal::reopen(path).unwrap_or_else(|_| Journal::none());
     let mut healed = Vec::new();
     for (id, undo) in contents.open {
-        let result = undo_one(world, &undo, contents.keeper.as_ref().map(|keeper| keeper.state())).await;
+        let result = match (&undo, links) {
+            (Undo::Link { link, .. }, Some(links)) => links.healed(link),
+            (Undo::Link { .. }, None) => without(contents.keeper.as_ref()),
+            _ => undo_one(world, &undo).await,
+        };
         if result.is_ok() {
             let _ = journal.close(id);
         }
@@ -50,12 +56,22 @@ fn describe(undo: &Undo) -> String {
     }
 }
 
-async fn undo_one(world: &World, undo: &Undo, keeper: Option<State>) -> Result<(), String> {
-    match undo {
-        // The keeper healed its links when squall's end of the socket closed; a stopped one cannot.
-        Undo::Link { .. } if keeper == Some(State::Stopped) => {
-            Err("the keeper that carries the link is stopped: continue it (kill -CONT)".to_owned())
+/// A link as seen from outside of its keeper: the keeper heals it when squall's end of the socket closes,
+/// and closes the entry; a link without a keeper carries nothing.
+fn without(keeper: Option<&ProcessId>) -> Result<(), String> {
+    match keeper.map(|keeper| (keeper.pid, keeper.state())) {
+        None | Some((_, State::Gone)) => Ok(()),
+        Some((pid, State::Stopped)) => {
+            Err(format!("the keeper that carries the link is stopped: continue it (kill -CONT {pid})"))
         }
+        Some((pid, State::Running)) => Err(format!(
+            "its keeper (pid {pid}) has not healed it so far: keeper.log says why; try again, or end the keeper"
+        )),
+    }
+}
+
+async fn undo_one(world: &World, undo: &Undo) -> Result<(), String> {
+    match undo {
         Undo::Link { .. } => Ok(()),
         Undo::Continue { process, .. } => {
             if process.state() != State::Stopped {

@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::rc::Rc;
@@ -14,9 +14,10 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use super::heal::heal;
+use super::heal::{Healed, heal};
 use crate::proxy::{Ask, Links, Reply};
 use crate::service::process::ProcessId;
 use crate::units::Micros;
@@ -39,11 +40,9 @@ struct Answer {
     reply: Reply,
 }
 
-/// Runs the keeper's side until it may leave.
-///
-/// # Errors
-/// The journal cannot be read when it has to be healed from.
-pub async fn serve(world: World, journal: PathBuf) -> io::Result<()> {
+/// Runs the keeper's side until it may leave. SIGTERM asks it to leave as soon as squall has gone and nobody
+/// uses its links.
+pub async fn serve(world: World, journal: PathBuf) {
     let links = Rc::new(Links::new(world.clone()));
     let (answers, mut outgoing) = mpsc::unbounded_channel::<Answer>();
     world.spawn(async move {
@@ -57,6 +56,13 @@ pub async fn serve(world: World, journal: PathBuf) -> io::Result<()> {
             }
         }
     });
+    if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+        let links = links.clone();
+        world.spawn(async move {
+            terminate.recv().await;
+            links.dismiss();
+        });
+    }
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         let Ok(Question { id, ask }) = serde_json::from_str(&line) else { continue };
@@ -66,26 +72,48 @@ pub async fn serve(world: World, journal: PathBuf) -> io::Result<()> {
             let _ = answers.send(Answer { id, reply });
         });
     }
-    if let Err(error) = links.heal().await {
-        eprintln!("squall keeper: {error}");
-    }
-    for healed in heal(&world, &journal).await? {
-        if let Err(error) = healed.result {
-            eprintln!("squall keeper: {} could not be undone: {error}", healed.what);
+    let whole = match links.heal().await {
+        Ok(()) => true,
+        Err(error) => {
+            log(&error);
+            false
         }
-    }
-    linger(&world, &links).await;
-    Ok(())
+    };
+    undo_the_rest(&world, &links, &journal).await;
+    linger(&world, &links, &journal, whole).await;
 }
 
-/// Keeps carrying until the links have had no connection for a while; only until then, if squall said
-/// goodbye.
-async fn linger(world: &World, links: &Links) {
-    let patience = if links.dismissed() { Micros::ZERO } else { LINGER };
+/// From the journal. Whatever became of that, traffic keeps passing.
+async fn undo_the_rest(world: &World, links: &Links, journal: &Path) {
+    match heal(world, journal, Some(links)).await {
+        Err(error) => log(&format!("{} cannot be read: {error}", journal.display())),
+        Ok(healed) => {
+            for Healed { what, result } in healed {
+                if let Err(error) = result {
+                    log(&format!("{what} could not be undone: {error}"));
+                }
+            }
+        }
+    }
+}
+
+/// Into keeper.log. On a full disk nobody is told, and the keeper goes on.
+fn log(text: &str) {
+    let _ = writeln!(io::stderr(), "squall keeper: {text}");
+}
+
+/// Keeps carrying until the links have had no connection for a while; only until they have none, if
+/// somebody said goodbye. A link that could not be healed is tried again: its port may come free.
+async fn linger(world: &World, links: &Links, journal: &Path, mut whole: bool) {
+    let patience = || if links.dismissed() { Micros::ZERO } else { LINGER };
     let mut used = world.now();
-    while links.connections() > 0 || world.now() - used < patience {
+    while links.connections() > 0 || world.now() - used < patience() {
         if links.connections() > 0 {
             used = world.now();
+        }
+        if !whole && links.heal().await.is_ok() {
+            whole = true;
+            undo_the_rest(world, links, journal).await;
         }
         world.sleep(Micros::millis(200)).await;
     }

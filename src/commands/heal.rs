@@ -10,8 +10,12 @@ use crate::chaos::heal::heal;
 use crate::chaos::journal;
 use crate::conductor::journal_of;
 use crate::exit;
-use crate::service::process::State;
+use crate::service::process::{ProcessId, State};
+use crate::units::Micros;
 use crate::world::{Origin, World, run_real};
+
+/// How long a keeper that nobody uses may take to leave.
+const LEAVING: Micros = Micros::SECOND;
 
 /// Heals the named runs, or all under `reports`. 0 if nothing is left to undo.
 pub fn run(runs: &[PathBuf], reports: &Path) -> u8 {
@@ -59,7 +63,7 @@ async fn heal_one(world: &World, path: &Path) -> bool {
         out(&format!("{shown}: the run is still going on; it heals itself when it ends (Ctrl-C)\n"));
         return true;
     }
-    let healed = match heal(world, path).await {
+    let healed = match heal(world, path, None).await {
         Ok(healed) => healed,
         Err(cause) => {
             error(&format!("error: {}: {cause}", path.display()));
@@ -79,11 +83,23 @@ async fn heal_one(world: &World, path: &Path) -> bool {
     if healed.is_empty() {
         out(&format!("{shown}: nothing was left to undo\n"));
     }
-    // An idle keeper would hold its ports for a while; healed, it is not needed any more.
-    if let Some(keeper) = contents.keeper.filter(|keeper| all && keeper.state() != State::Gone)
-        && keeper.signal(Signal::TERM).is_ok()
-    {
-        out(&format!("{shown}: its keeper (pid {}) was let go\n", keeper.pid));
+    if let Some(keeper) = contents.keeper.filter(|keeper| all && keeper.state() != State::Gone) {
+        out(&format!("{shown}: its keeper (pid {}) {}\n", keeper.pid, let_go(world, &keeper).await));
     }
     all
+}
+
+/// An idle keeper would hold its ports for a while; healed, it is not needed any more. One that others use
+/// carries on for them.
+async fn let_go(world: &World, keeper: &ProcessId) -> &'static str {
+    let deadline = world.now() + LEAVING;
+    // One that has gone meanwhile needs no signal.
+    let _ = keeper.signal(Signal::TERM);
+    while world.now() < deadline {
+        if keeper.state() == State::Gone {
+            return "was let go";
+        }
+        world.sleep(Micros::millis(20)).await;
+    }
+    "leaves when the last connection through its links has ended"
 }

@@ -59,9 +59,10 @@ impl Hist {
     }
 
     /// The smallest value that at least the share `q` of all values does not exceed (nearest rank);
-    /// none if empty.
+    /// none if empty, and none for a `q` outside (0, 1], of which there is no such value.
     pub fn quantile(&self, q: f64) -> Option<Micros> {
-        (!self.is_empty()).then(|| Micros(self.inner.value_at_quantile(q).min(self.inner.max()) as i64))
+        let any = !self.is_empty() && q > 0.0 && q <= 1.0;
+        any.then(|| Micros(self.inner.value_at_quantile(q).min(self.inner.max()) as i64))
     }
 
     pub fn max(&self) -> Option<Micros> {
@@ -147,6 +148,14 @@ mod tests {
     fn an_empty_histogram_has_no_percentile() {
         assert_eq!(Hist::default().quantile(0.99), None);
         assert_eq!(Hist::default().max(), None);
+    }
+
+    #[test]
+    fn there_is_no_quantile_outside_of_zero_to_one() {
+        let h = of(&[1, 2, 3]);
+        let none = [0.0, -0.5, 1.000_001, 99.0, f64::NAN, f64::INFINITY].map(|q| h.quantile(q));
+        assert_eq!(none, [None; 6]);
+        assert_eq!((h.quantile(1e-9), h.quantile(1.0)), (Some(Micros(1)), Some(Micros(3))));
     }
 
     #[test]

@@ -183,7 +183,7 @@ fn a_target_that_swallows_everything_makes_every_window_bad() {
     for cell in 30..89 {
         let tally = ran.timeline.tally(op, &[cell].into());
         assert_eq!((tally.intended, tally.good()), (50, 0), "second {cell}");
-        assert!(tally.response.quantile(0.0).unwrap().0 > 999_000, "second {cell}");
+        assert!(tally.response.quantile(1e-9).unwrap().0 > 999_000, "second {cell}");
     }
     let words: Vec<&str> = ran.judgement.objectives.iter().map(|o| o.word.text()).collect();
     assert_eq!((words, ran.exit()), (vec!["FAIL", "FAIL", "PASS"], 99), "{}", ran.story());

@@ -39,6 +39,22 @@ impl Outline {
     pub fn one_operation(&self, shape: usize) -> bool {
         self.operations.iter().filter(|o| o.shape == shape && !o.flow).count() == 1
     }
+
+    /// The largest deadline of an operation, flows left out: how far ahead of a trigger its harm may
+    /// reach. What a flow does again, in a `repeat` or a `for_each`, is an operation of its own each time,
+    /// with its own intended start, so that once is right. Only a group around a `for_each` may take
+    /// longer: nobody knows the length of the list before, and it counts as one.
+    pub fn largest_deadline(&self) -> Micros {
+        let deadlines = self.operations.iter().filter(|o| !o.flow).map(|o| o.deadline);
+        deadlines.max().unwrap_or(Micros::ZERO)
+    }
+
+    /// How long after the end of the load its flows may go on: the largest deadline of a flow. Think
+    /// times, and all but one item of a `for_each`, are not in it: a flow that takes longer begins no
+    /// further operation then, and stays unfinished.
+    pub fn drain(&self) -> Micros {
+        self.operations.iter().map(|o| o.deadline).max().unwrap_or(Micros::ZERO)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -10,6 +10,7 @@ use minijinja::Value;
 use super::Shard;
 use super::shape::ShapeRunner;
 use crate::client::{Attempt, Ending, Request, Step, Vars, attempt, read_answer};
+use crate::experiment::NO_TIMEOUT;
 use crate::random::Purpose;
 use crate::record::{ErrorSample, ItemsEvent, ProbeEvent};
 use crate::sample::{Kind, OpId, Outcome, Sample};
@@ -30,6 +31,8 @@ pub struct Flow {
     /// Sums of its operations' response times, and of what held them up.
     response: Micros,
     held: Micros,
+    /// Sum of the deadlines of what it did: more than was planned for, where a list was long.
+    allowed: Micros,
     attempts: u32,
     tried: u32,
     sent: u64,
@@ -52,6 +55,8 @@ struct Group {
     thought: Micros,
     /// Lags of the requests after the first: these too are in the response time.
     lag: Micros,
+    /// Sum of the timeouts of its requests.
+    allowed: Micros,
     pool_wait: Micros,
     first_byte: Option<Micros>,
     held: Micros,
@@ -86,6 +91,7 @@ impl Flow {
             lag: Micros::ZERO,
             response: Micros::ZERO,
             held: Micros::ZERO,
+            allowed: Micros::ZERO,
             attempts: 0,
             tried: 0,
             sent: 0,
@@ -157,7 +163,7 @@ impl Flow {
     fn finish(&mut self, mut outcome: Outcome) {
         let op = self.runner.shape.op;
         let intended = self.last_step.unwrap_or(self.arrival);
-        let deadline = self.shard.tally.borrow().deadline(op);
+        let deadline = self.shard.tally.borrow().deadline(op).max(self.allowed);
         if outcome.kind == Kind::Ok && self.response > deadline {
             outcome.kind = Kind::Late;
         }
@@ -237,6 +243,7 @@ impl Flow {
         self.next += length;
         if let Some(group) = &mut self.group {
             group.thought += length;
+            self.shard.decided_by(self.next);
         }
         self.shard.alarms.until(self.next).await;
     }
@@ -254,6 +261,7 @@ impl Flow {
     }
 
     async fn group(&mut self, op: OpId, steps: &[Step]) -> Result<(), Stopped> {
+        self.may_go_on().await;
         let (intended, dequeued) = (self.next, self.shard.world.now());
         self.reach(Some(op), intended);
         self.group = Some(Group {
@@ -262,6 +270,7 @@ impl Flow {
             dequeued,
             thought: Micros::ZERO,
             lag: Micros::ZERO,
+            allowed: Micros::ZERO,
             pool_wait: Micros::ZERO,
             first_byte: None,
             held: Micros::ZERO,
@@ -290,7 +299,7 @@ impl Flow {
             sent: group.sent,
             received: group.received,
         };
-        self.settle(sample);
+        self.settle(sample, group.allowed);
         ended
     }
 
@@ -303,15 +312,22 @@ impl Flow {
         let mut tally = self.shard.tally.borrow_mut();
         if let Some(op) = op {
             tally.due(op, intended);
+            self.shard.decided_by(intended + tally.deadline(op));
         }
+        self.shard.begun.set(self.shard.begun.get() + 1);
         let last = self.last_step.unwrap_or(self.arrival);
         tally.due_moves(self.runner.shape.op, last, intended);
         self.last_step = Some(intended);
     }
 
-    /// Adds an operation's sample to the flow and to the counts.
-    fn settle(&mut self, mut sample: Sample) {
-        let deadline = self.shard.tally.borrow().deadline(sample.op);
+    /// Adds an operation's sample to the flow and to the counts. Its deadline is the planned one, or what
+    /// its requests were allowed together where those were more.
+    fn settle(&mut self, mut sample: Sample, allowed: Micros) {
+        let deadline = self.shard.tally.borrow().deadline(sample.op).max(allowed);
+        if !self.patient {
+            self.shard.begun.set(self.shard.begun.get() - 1);
+        }
+        self.allowed += deadline;
         if sample.outcome.kind == Kind::Ok && sample.response() > deadline {
             sample.outcome.kind = Kind::Late;
         }
@@ -325,7 +341,22 @@ impl Flow {
         self.finished(sample);
     }
 
+    /// Waits for ever when the run is about to end: what is begun now would have no time left.
+    async fn may_go_on(&self) {
+        if self.shard.closing.get() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     async fn request(&mut self, request: &Request) -> Result<(), Stopped> {
+        let allowed = request.timeout.or(self.runner.shape.timeout).unwrap_or(NO_TIMEOUT);
+        match &mut self.group {
+            None => self.may_go_on().await,
+            Some(group) => {
+                group.allowed += allowed;
+                self.shard.decided_by(self.next + allowed);
+            }
+        }
         let (intended, dequeued) = (self.next, self.shard.world.now());
         if self.group.is_none() {
             self.reach(request.op, intended);
@@ -452,6 +483,6 @@ impl Flow {
             sent: reading.sent,
             received: reading.received,
         };
-        self.settle(sample);
+        self.settle(sample, Micros::ZERO);
     }
 }

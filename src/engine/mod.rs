@@ -9,7 +9,7 @@ mod flow;
 mod shape;
 mod tally;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::rc::Rc;
@@ -70,6 +70,12 @@ pub struct Shard {
     pub world: World,
     pub alarms: Alarms,
     pub tally: RefCell<Tally>,
+    /// No flow begins a further operation.
+    closing: Cell<bool>,
+    /// Operations that were begun and have not ended.
+    begun: Cell<u64>,
+    /// When the last deadline of those has passed.
+    decided: Cell<Micros>,
     load: Load,
     runners: Vec<Rc<ShapeRunner>>,
 }
@@ -116,7 +122,16 @@ async fn run_shard(world: World, load: Load) -> Result<(), String> {
         .collect::<Result<Vec<_>, String>>()?;
     let tally = RefCell::new(Tally::new(load.share.shard, outline));
     let alarms = Alarms::start(&world);
-    let shard = Rc::new(Shard { world: world.clone(), alarms, tally, load, runners });
+    let shard = Rc::new(Shard {
+        world: world.clone(),
+        alarms,
+        tally,
+        closing: Cell::new(false),
+        begun: Cell::new(0),
+        decided: Cell::new(Micros::ZERO),
+        load,
+        runners,
+    });
     let beating = shard.spawn(shard.clone().beat());
     let flushing = shard.spawn(shard.clone().flush_each_second());
     shard.clone().issue_all().await;
@@ -139,6 +154,11 @@ impl Shard {
     /// Text with everything secret taken out.
     pub fn redact(&self, text: &str) -> String {
         redact(text, &self.load.experiment.secrets)
+    }
+
+    /// An operation that was begun has until then.
+    fn decided_by(&self, at: Micros) {
+        self.decided.set(self.decided.get().max(at));
     }
 
     fn stopped(&self) -> bool {
@@ -258,11 +278,15 @@ impl Shard {
         }
     }
 
-    /// Waits until nothing is in flight, at most for the largest deadline.
+    /// Waits until nothing is in flight, at most for the largest deadline. Flows that are open then take
+    /// no further step, and every operation that was begun has its whole deadline.
     async fn drain(&self) {
-        let deadlines = self.load.experiment.outline.operations.iter().map(|op| op.deadline);
-        let limit = self.world.now() + deadlines.max().unwrap_or(Micros::ZERO);
+        let limit = self.world.now() + self.load.experiment.outline.drain();
         while self.tally.borrow().all_in_flight() > 0 && self.world.now() < limit {
+            self.alarms.until(self.world.now() + HEARTBEAT).await;
+        }
+        self.closing.set(true);
+        while self.begun.get() > 0 && self.world.now() < self.decided.get() {
             self.alarms.until(self.world.now() + HEARTBEAT).await;
         }
     }

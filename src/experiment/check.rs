@@ -54,7 +54,7 @@ struct Trigger<'o> {
 /// The baseline must hold whole cells, and windows enough where something is compared with it.
 pub(super) fn baseline(notes: &mut Notes, outline: &Outline, first: Option<(Micros, Span)>) {
     let Some((first, span)) = first else { return };
-    let deadline = largest_deadline(outline);
+    let deadline = outline.largest_deadline();
     let judge = &outline.judge;
     let length = first - deadline - judge.warmup;
     let compared = outline.objectives.iter().any(|o| matches!(o.metric, Metric::Outage | Metric::Recovery));
@@ -80,11 +80,6 @@ pub(super) fn baseline(notes: &mut Notes, outline: &Outline, first: Option<(Micr
 /// The widths that windows of each shape with a band can have, in cells.
 fn widths(outline: &Outline) -> impl Iterator<Item = Vec<u32>> {
     outline.shapes.iter().filter(|s| !s.trigger).map(|s| s.window_widths(outline.cell))
-}
-
-/// The largest deadline of an operation, flows left out.
-pub(super) fn largest_deadline(outline: &Outline) -> Micros {
-    outline.operations.iter().filter(|o| !o.flow).map(|o| o.deadline).max().unwrap_or(Micros::ZERO)
 }
 
 /// What an objective waits for, and until when.
@@ -172,7 +167,7 @@ fn next_after<'t>(
 fn stretch(outline: &Outline, all: &[Trigger<'_>]) -> Micros {
     let judge = &outline.judge;
     let first = all.iter().map(|t| t.first).min().unwrap_or(outline.duration);
-    let cells = (first - largest_deadline(outline) - judge.warmup).0 / outline.cell.0.max(1);
+    let cells = (first - outline.largest_deadline() - judge.warmup).0 / outline.cell.0.max(1);
     let fits = |width: &u32| i64::from(*width) * i64::from(judge.windows) <= cells;
     let widest = widths(outline).flatten().filter(fits).max().unwrap_or(1);
     judge.stretch.max(outline.cell * (i64::from(widest) * i64::from(judge.stretch_windows)))

@@ -13,7 +13,7 @@ use crate::units::Micros;
 use crate::yaml::{At, Entries};
 
 /// The deadline of an attempt without a timeout (VERDICTS.md 2).
-pub(super) const NO_TIMEOUT: Micros = Micros::secs(30);
+pub const NO_TIMEOUT: Micros = Micros::secs(30);
 
 const METHODS: [&str; 7] = ["get", "post", "put", "patch", "delete", "head", "options"];
 const KINDS: [&str; 13] = [

@@ -24,6 +24,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::arrival::Arrival;
+pub use crate::experiment::flow::NO_TIMEOUT;
 use crate::outline::Outline;
 use crate::sample::OpId;
 pub use crate::toxic::Direction;

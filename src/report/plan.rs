@@ -160,8 +160,7 @@ fn phases(outline: &Outline) -> String {
     let shapes = outline.shapes.iter().filter(|s| s.trigger);
     triggers.extend(shapes.map(|s| (s.name.as_str(), s.start, Some(s.end))));
     triggers.sort_by_key(|t| t.1);
-    let deadlines = outline.operations.iter().filter(|o| !o.flow).map(|o| o.deadline);
-    let end = triggers.first().map_or(outline.duration, |t| t.1 - deadlines.max().unwrap_or(Micros::ZERO));
+    let end = triggers.first().map_or(outline.duration, |t| t.1 - outline.largest_deadline());
     rows.push(vec!["baseline".to_owned(), stretch(judge.warmup, end)]);
     let mut told: Vec<&str> = Vec::new();
     for (name, _, _) in &triggers {

@@ -92,12 +92,6 @@ pub fn first(events: &[FaultEvent], fault: &str, stage: FaultStage) -> Option<Mi
     events.iter().find(|e| e.fault == fault && e.stage == stage).map(|e| e.at)
 }
 
-/// The largest deadline of an operation, flows left out: how far ahead of a trigger its harm may reach.
-pub fn largest_deadline(timeline: &Timeline) -> Micros {
-    let deadlines = timeline.outline().operations.iter().filter(|o| !o.flow).map(|o| o.deadline);
-    deadlines.max().unwrap_or(Micros::ZERO)
-}
-
 /// When the next trigger after this one begins, or the load ends.
 pub fn horizon(timeline: &Timeline, triggers: &[Trigger], of: &Trigger) -> Micros {
     let over = of.t_clear.or(of.t_effective).unwrap_or(of.t_inject);
@@ -107,7 +101,7 @@ pub fn horizon(timeline: &Timeline, triggers: &[Trigger], of: &Trigger) -> Micro
 
 /// The cells of the baseline: [end of warm-up, first t_inject - D).
 pub fn baseline(timeline: &Timeline, triggers: &[Trigger]) -> Cells {
-    let first = triggers.iter().map(|t| t.t_inject - largest_deadline(timeline)).min();
+    let first = triggers.iter().map(|t| t.t_inject - timeline.outline().largest_deadline()).min();
     let to = first.unwrap_or(Micros::MAX).min(timeline.load_end());
     inward(timeline, timeline.outline().judge.warmup, to)
 }

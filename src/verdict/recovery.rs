@@ -41,7 +41,7 @@ pub(super) fn aftermath(
 ) -> Aftermath {
     let until = phases::horizon(timeline, triggers, trigger);
     let last = until >= timeline.load_end();
-    let doubtful = if last { until } else { until - phases::largest_deadline(timeline) };
+    let doubtful = if last { until } else { until - timeline.outline().largest_deadline() };
     let watch = trigger.t_effective.zip(trigger.t_clear).map(|(effective, clear)| Watch {
         effective,
         clear,

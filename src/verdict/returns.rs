@@ -11,7 +11,7 @@ use super::recovery::{self, Aftermath};
 use super::words;
 use crate::objective::{Metric, Objective, PhaseName};
 use crate::timeline::Cells;
-use crate::timeline::phases::{self, Return, Trigger};
+use crate::timeline::phases::{Return, Trigger};
 use crate::units::Micros;
 
 /// One shape after one trigger.
@@ -154,7 +154,7 @@ impl Shape<'_> {
             return Some(format!("what is normal is not known: {moved}"));
         }
         let (evidence, timeline) = (self.evidence, self.evidence.timeline);
-        let deadline = phases::largest_deadline(timeline);
+        let deadline = timeline.outline().largest_deadline();
         let skip = evidence.sound.tainted(timeline, None, &timeline.all_cells(), deadline);
         if skip.is_empty() {
             return None;

@@ -9,7 +9,6 @@ use super::evidence::Evidence;
 use super::measure::{Measured, measure};
 use crate::objective::{Aggregate, Metric, Objective};
 use crate::sample::OpId;
-use crate::timeline::phases;
 use crate::timeline::{Cells, Timeline};
 use crate::units::Micros;
 
@@ -36,7 +35,7 @@ impl Subject<'_> {
     pub(super) fn deadline(self, timeline: &Timeline) -> Micros {
         match self {
             Subject::Operation(op) => timeline.deadline(op),
-            Subject::Target(..) => phases::largest_deadline(timeline),
+            Subject::Target(..) => timeline.outline().largest_deadline(),
         }
     }
 

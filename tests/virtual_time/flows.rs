@@ -165,6 +165,28 @@ fn arrivals_are_counted_where_they_were_planned_whatever_their_flows_do() {
 }
 
 #[test]
+fn a_long_list_is_not_late_and_what_the_end_of_the_run_cuts_off_is_no_bad_operation() {
+    let text = one_shape(
+        "20s",
+        "arrival: { constant: { rate: 1/s } }\nprobes: false\ntimeout: 1s\nflow:\n  - get: /list\n    as: list\n    \
+         capture: { names: { all: \"$.names[*]\" } }\n  - group: { as: all, steps: [{ for_each: { in: names, as: name, steps: [{ get: /item }] } }] }\n  \
+         - for_each: { in: names, as: name, steps: [{ get: /item, as: item }] }\n",
+    );
+    let driven = answered(&text, |_| {
+        let names: Vec<u32> = (0..40).collect();
+        Some((MS * 50, reply(200, &json!({ "names": names }))))
+    });
+    // One list and twice 40 items take 4.05 s; a flow's deadline counts each step once: 3 s.
+    for name in ["list", "item", "all"] {
+        let tally = tally(&driven.timeline, name);
+        assert_eq!(tally.good(), tally.intended, "{name}: {:?}", outcomes(&driven.timeline, name));
+    }
+    let flows = outcomes(&driven.timeline, "s");
+    let [ok, cut] = [Kind::Ok, Kind::Unfinished].map(|kind| flows.get(&(kind, 0)).copied().unwrap_or(0));
+    assert!(ok >= 17 && cut >= 1 && ok + cut == 20, "late: none; cut off after 23 s: {flows:?}");
+}
+
+#[test]
 fn a_flow_lies_in_the_cell_of_the_last_step_that_it_reached() {
     let text = one_shape(
         "10s",

@@ -96,7 +96,9 @@ pub(super) fn held(judgement: &Judgement) -> String {
 pub(super) fn where_decided(objective: &JudgedObjective) -> String {
     let phase = visible(&objective.phase.to_string());
     match &objective.decided {
-        Some(who) if !objective.text.contains(who.as_str()) => format!("{phase}, {}", visible(who)),
+        Some(who) if !objective.text.contains(who.as_str()) && !phase.contains(who.as_str()) => {
+            format!("{phase}, {}", visible(who))
+        }
         _ => phase,
     }
 }

@@ -67,10 +67,15 @@ fn dress(objective: &Objective, ruling: Ruling) -> JudgedObjective {
     let unit = measure::unit(&objective.metric);
     let m = ruling.measured;
     let ratio = m.value.filter(|_| objective.value != 0.0).map(|v| v / objective.value);
+    let of_trigger = match objective.metric {
+        Metric::Outage => ruling.who.clone().map(PhaseName::During),
+        Metric::Recovery => ruling.who.clone().map(PhaseName::After),
+        _ => None,
+    };
     JudgedObjective {
         text: objective.text.clone(),
         word: ruling.word,
-        phase: objective.phase.clone(),
+        phase: of_trigger.unwrap_or_else(|| objective.phase.clone()),
         decided: ruling.who,
         unit,
         measured_text: ruling.text.map_or_else(|| words::measured(unit, &m), str::to_owned),

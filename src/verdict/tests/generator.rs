@@ -40,6 +40,21 @@ fn a_frozen_generator_never_fails_a_target_that_is_fine() {
     }
 }
 
+/// Beats are in time, and yet 2 in 100 answers lay unread for 8 ms: squall had to wait for a processor.
+#[test]
+fn what_squall_itself_held_up_is_not_the_targets_fault() {
+    for (held, word) in [(8, Word::Invalid), (0, Word::Fail)] {
+        let mut samples = evenly(200, 0, 200, fine);
+        for sample in samples.iter_mut().step_by(50) {
+            (sample.done, sample.held) = (sample.done + Micros::millis(8), Micros::millis(held));
+        }
+        let judged = verdict(rooms(200).objective(p(0.99, s(0.01), RUN)), &samples);
+        assert_eq!(judged.verdict, word, "held up for {held} ms: {}", judged.summary.verdict);
+        let told = judged.generator.held_max.unwrap();
+        assert!((told - Micros::millis(held)).0.abs() <= 8, "to three digits: {told}");
+    }
+}
+
 #[test]
 fn a_slow_target_still_fails_beside_a_late_generator() {
     let slow = frozen(&evenly(200, 0, 200, |_| (s(0.8), Kind::Ok)), 100.0, 102.0);

@@ -309,6 +309,7 @@ fn objectives(outline: &Outline) -> Vec<JudgedObjective> {
         word,
         phase: o.phase.clone(),
         decided: o.selector.clone().or(Some("create_room".into())),
+        censored: measured_text.starts_with(">= "),
         unit: Unit::Duration,
         measured,
         measured_text: measured_text.into(),

@@ -89,7 +89,7 @@ pub(super) fn worst_first(timeline: &Timeline, judgement: &Judgement) -> Vec<OpI
         all.push((op, o.flow));
     }
     let deciding = judgement.objectives.iter().filter(|o| decides(timeline, o.decided.as_deref()));
-    let nearness = |o: &JudgedObjective| (o.word, o.ratio.unwrap_or(0.0));
+    let nearness = |o: &JudgedObjective| (o.word, o.closeness());
     let worst = deciding.reduce(|a, b| if nearness(b) > nearness(a) { b } else { a });
     let blamed = worst.and_then(|o| o.decided.clone());
     all.sort_by(|a, b| {

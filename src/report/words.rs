@@ -233,14 +233,14 @@ pub(super) fn added(fault: &JudgedFault) -> String {
     or_dash(added.map(|added| format!("+{added}")))
 }
 
-/// How long a trigger's harm lasted: `6 s ± 1 s`, `not seen to end`, `–`.
+/// How long a trigger's harm lasted: `6 s ± 1 s`, `not over`, `–`.
 pub(super) fn lasted(trigger: &JudgedTrigger, time: Option<Micros>) -> String {
     match time {
         Some(Micros::ZERO) => "none".to_owned(),
         Some(time) if trigger.margin > Micros::ZERO => format!("{time} ± {}", trigger.margin),
         Some(time) => time.to_string(),
         None if trigger.shapes.is_empty() => "–".to_owned(),
-        None => "not seen to end".to_owned(),
+        None => "not over".to_owned(),
     }
 }
 

@@ -136,6 +136,9 @@ pub struct JudgedObjective {
     pub measured: Option<f64>,
     /// `412 ms`, `>= 2 s (3.1 % bad)`, `never`, `nothing`.
     pub measured_text: String,
+    /// `measured` is a lower bound: operations without an answer lie at it.
+    #[serde(default)]
+    pub censored: bool,
     /// The same quantile, mean or maximum over successes alone.
     pub successes: Option<Micros>,
     /// Two-sided 95 % interval of the measured value.
@@ -154,6 +157,20 @@ pub struct JudgedObjective {
     pub reason: String,
     /// What weakens the evidence: closed loops, local caps.
     pub notes: Vec<String>,
+}
+
+impl JudgedObjective {
+    /// How close it is to its limit, or how far beyond: above 1 it is broken. What is broken by a lower bound
+    /// is broken by nobody knows how much.
+    pub fn closeness(&self) -> f64 {
+        let broken = self.word == Word::Fail;
+        let ratio = self.ratio.unwrap_or(if broken { f64::MAX } else { 0.0 });
+        match self.comparison {
+            Comparison::Above | Comparison::AtLeast if ratio > 0.0 => 1.0 / ratio,
+            Comparison::Below | Comparison::AtMost if broken && self.censored => f64::MAX,
+            _ => ratio,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -17,7 +17,6 @@ mod value;
 mod words;
 
 use crate::exit::{self, Facts};
-use crate::objective::Comparison;
 use crate::outline::JudgeSettings;
 use crate::record::{FaultEvent, FaultStage, How, RuleEvent};
 use crate::timeline::Timeline;
@@ -103,15 +102,6 @@ fn facts(evidence: &Evidence, verdict: Word) -> Facts {
     }
 }
 
-/// How close an objective is to its limit, or how far beyond: above 1 it is broken.
-fn closeness(o: &JudgedObjective) -> f64 {
-    let ratio = o.ratio.unwrap_or(if o.word == Word::Fail { f64::MAX } else { 0.0 });
-    match o.comparison {
-        Comparison::Above | Comparison::AtLeast if ratio > 0.0 => 1.0 / ratio,
-        _ => ratio,
-    }
-}
-
 fn sentence(evidence: &Evidence, objectives: &[JudgedObjective], verdict: Word) -> String {
     if let Some(rule) = decisive_rule(evidence.timeline) {
         return match rule.rule.as_str() {
@@ -124,7 +114,7 @@ fn sentence(evidence: &Evidence, objectives: &[JudgedObjective], verdict: Word) 
     }
     let of_word = objectives.iter().filter(|o| o.word == verdict);
     let count = of_word.clone().count();
-    let worst = of_word.max_by(|a, b| closeness(a).total_cmp(&closeness(b)));
+    let worst = of_word.reduce(|a, b| if b.closeness() > a.closeness() { b } else { a });
     match (worst, verdict) {
         (None, Word::Pass) => "No objective was set, and the run went as planned.".to_owned(),
         (Some(o), Word::Pass) if count == 1 => format!("The objective holds. {}", o.reason),

@@ -80,6 +80,7 @@ fn dress(objective: &Objective, ruling: Ruling) -> JudgedObjective {
         unit,
         measured_text: ruling.text.map_or_else(|| words::measured(unit, &m), str::to_owned),
         measured: m.value,
+        censored: m.censored,
         successes: m.successes,
         interval: m.interval,
         comparison: objective.comparison,

@@ -5,7 +5,7 @@ mod objectives;
 mod returns;
 
 use super::*;
-use crate::objective::{Aggregate, Metric, PhaseName};
+use crate::objective::{Aggregate, Comparison, Metric, PhaseName};
 use crate::outline::JudgeSettings;
 use crate::record::{FaultStage, Record, RuleEvent, Second, Touched};
 use crate::sample::{Kind, Sample};

@@ -206,3 +206,14 @@ fn a_rate_is_that_of_the_load_and_not_of_what_comes_after() {
         assert_eq!(judged.operations[0].phases.last().map(|p| (p.n, p.rate)), Some((1020, 50.0)));
     }
 }
+
+#[test]
+fn what_is_broken_by_nobody_knows_how_much_is_the_worst() {
+    let tenth = |at: Micros| if at.0 % s(1.0).0 < 100_000 { (s(2.0), Kind::Timeout) } else { fine(at) };
+    let plan = rooms(100).objective(expect(Metric::Errors, Comparison::Below, 0.01, RUN));
+    let judged = verdict(plan.objective(p(0.95, s(1.0), RUN)), &evenly(50, 0, 100, tenth));
+    let told: Vec<_> =
+        judged.objectives.iter().map(|o| (o.word, o.ratio.unwrap().round(), o.censored)).collect();
+    assert_eq!(told, [(Word::Fail, 10.0, false), (Word::Fail, 2.0, true)]);
+    assert!(judged.summary.verdict.contains("1 in 20"), "{}", judged.summary.verdict);
+}

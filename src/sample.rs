@@ -1,6 +1,8 @@
 //! The sample: what became of one operation. Everything that is measured is a sample first; a shed,
 //! failed or unfinished operation is a sample too, so that every ratio has an honest denominator.
 
+use std::ops::AddAssign;
+
 use serde::{Deserialize, Serialize};
 
 use crate::units::Micros;
@@ -98,13 +100,30 @@ pub struct Sample {
     /// First byte of the last attempt's request on the wire; none where nothing was sent.
     pub first_byte: Option<Micros>,
     pub done: Micros,
-    /// How long squall waited for a processor when it could have gone on: answers lay unread for so long.
-    pub held: Micros,
+    pub work: Work,
+}
+
+/// What was done for an operation; a group's or a flow's is the sum of its requests'.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Work {
     pub attempts: u32,
     /// Those of them that were the first for their request: a group or a flow has several requests.
     pub tried: u32,
+    /// Bytes.
     pub sent: u64,
     pub received: u64,
+    /// How long squall waited for a processor when it could have gone on: answers lay unread for so long.
+    pub held: Micros,
+}
+
+impl AddAssign for Work {
+    fn add_assign(&mut self, more: Work) {
+        self.attempts += more.attempts;
+        self.tried += more.tried;
+        self.sent += more.sent;
+        self.received += more.received;
+        self.held += more.held;
+    }
 }
 
 impl Sample {

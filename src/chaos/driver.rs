@@ -5,7 +5,7 @@ use super::exec::succeeds;
 use super::journal::Undo;
 use super::on_link::LinkDriver;
 use super::on_service::ServiceDriver;
-use crate::experiment::{Experiment, Fault, Upstream};
+use crate::experiment::{Experiment, Fault};
 use crate::record::Touched;
 use crate::service::process::new_mark;
 use crate::units::Micros;
@@ -160,16 +160,4 @@ async fn break_it(reach: &Reach, name: &str, run: &[String]) -> Result<(), Strin
     // What it leaves running now is what its undo undoes. An entry that stays open ends it once more.
     let _ = reach.journal.close(entry);
     told(run, succeeded)
-}
-
-/// The address behind an upstream.
-pub fn resolve(reach: &Reach, upstream: &Upstream) -> Result<std::net::SocketAddr, String> {
-    match upstream {
-        Upstream::Address(address) => Ok(*address),
-        Upstream::Service(name) => reach
-            .services
-            .get(name)
-            .and_then(|service| service.address())
-            .ok_or_else(|| format!("service `{name}` has no address of its own")),
-    }
 }

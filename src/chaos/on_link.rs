@@ -1,8 +1,9 @@
 //! Faults on a link: latency, blackhole, down, failover. They prove traffic, through the link's canary
 //! or, without one, by what the proxy measures on real chunks.
 
+use std::net::SocketAddr;
+
 use super::Reach;
-use super::driver::resolve;
 use super::journal::Undo;
 use crate::experiment::{Fault, Upstream};
 use crate::proxy::message::CanaryResult;
@@ -188,5 +189,17 @@ fn seen(result: &CanaryResult) -> String {
         CanaryResult::Silent => "no answer".to_owned(),
         CanaryResult::Wrong { answer } => format!("a wrong answer: {}", answer.escape_default()),
         CanaryResult::None => "nothing".to_owned(),
+    }
+}
+
+/// The address behind an upstream.
+fn resolve(reach: &Reach, upstream: &Upstream) -> Result<SocketAddr, String> {
+    match upstream {
+        Upstream::Address(address) => Ok(*address),
+        Upstream::Service(name) => reach
+            .services
+            .get(name)
+            .and_then(|service| service.address())
+            .ok_or_else(|| format!("service `{name}` has no address of its own")),
     }
 }

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Full};
 
 use super::meter::{Meter, Reading};
 use super::pool::{Connection, Pool};
-use crate::sample::Kind;
+use crate::sample::{Kind, Work};
 use crate::units::Micros;
 use crate::world::{World, is_local};
 
@@ -32,8 +32,8 @@ pub struct Attempt {
     /// From dequeue until a connection was had; until the end if none was.
     pub pool_wait: Micros,
     pub reading: Reading,
-    /// How long squall waited for a processor when it could have gone on with this attempt.
-    pub held: Micros,
+    /// None where nothing could be sent.
+    pub work: Work,
     pub done: Micros,
 }
 
@@ -81,7 +81,9 @@ pub async fn attempt(
     progress.goes_on(world);
     let pool_wait = progress.connected.unwrap_or(done) - dequeued;
     let reading = progress.meter.map(|meter| meter.read()).unwrap_or_default();
-    Attempt { ending, pool_wait, reading, held: progress.held, done }
+    let (sent, received, held) = (reading.sent, reading.received, progress.held);
+    let work = Work { attempts: 1, tried: 1, sent, received, held };
+    Attempt { ending, pool_wait, reading, work, done }
 }
 
 async fn exchange(
@@ -204,7 +206,7 @@ impl Attempt {
             ending,
             pool_wait: now - dequeued,
             reading: Reading::default(),
-            held: Micros::ZERO,
+            work: Work::default(),
             done: now,
         }
     }

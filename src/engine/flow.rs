@@ -13,7 +13,7 @@ use crate::client::{Attempt, Ending, Request, Step, Vars, attempt, read_answer};
 use crate::experiment::NO_TIMEOUT;
 use crate::random::Purpose;
 use crate::record::{ErrorSample, ItemsEvent, ProbeEvent};
-use crate::sample::{Kind, OpId, Outcome, Sample};
+use crate::sample::{Kind, OpId, Outcome, Sample, Work};
 use crate::units::Micros;
 
 /// A running flow.
@@ -28,15 +28,12 @@ pub struct Flow {
     arrival: Micros,
     /// Sum of its operations' lags, as its response time is the sum of theirs.
     lag: Micros,
-    /// Sums of its operations' response times, and of what held them up.
+    /// Sum of its operations' response times.
     response: Micros,
-    held: Micros,
     /// Sum of the deadlines of what it did: more than was planned for, where a list was long.
     allowed: Micros,
-    attempts: u32,
-    tried: u32,
-    sent: u64,
-    received: u64,
+    /// Sum of its operations' work.
+    work: Work,
     /// The group under way: its requests are attempts of one operation.
     group: Option<Group>,
     /// A patient probe: no timeout, counted apart.
@@ -59,11 +56,7 @@ struct Group {
     allowed: Micros,
     pool_wait: Micros,
     first_byte: Option<Micros>,
-    held: Micros,
-    attempts: u32,
-    tried: u32,
-    sent: u64,
-    received: u64,
+    work: Work,
 }
 
 /// The step that ended the flow.
@@ -90,12 +83,8 @@ impl Flow {
             arrival: intended,
             lag: Micros::ZERO,
             response: Micros::ZERO,
-            held: Micros::ZERO,
             allowed: Micros::ZERO,
-            attempts: 0,
-            tried: 0,
-            sent: 0,
-            received: 0,
+            work: Work::default(),
             group: None,
             patient,
             draws: 0,
@@ -150,11 +139,7 @@ impl Flow {
             pool_wait: Micros::ZERO,
             first_byte: None,
             done: now,
-            held: Micros::ZERO,
-            attempts: 0,
-            tried: 0,
-            sent: 0,
-            received: 0,
+            work: Work::default(),
         }
     }
 
@@ -175,13 +160,9 @@ impl Flow {
             pool_wait: Micros::ZERO,
             first_byte: None,
             done: intended + self.response,
-            held: self.held,
-            attempts: 0,
-            tried: 0,
-            sent: self.sent,
-            received: self.received,
+            work: self.work,
         };
-        self.finished(Sample { attempts: self.attempts, tried: self.tried, ..sample });
+        self.finished(sample);
     }
 
     fn finished(&self, sample: Sample) {
@@ -273,11 +254,7 @@ impl Flow {
             allowed: Micros::ZERO,
             pool_wait: Micros::ZERO,
             first_byte: None,
-            held: Micros::ZERO,
-            attempts: 0,
-            tried: 0,
-            sent: 0,
-            received: 0,
+            work: Work::default(),
         });
         let ended = self.nested(steps).await;
         let Some(group) = self.group.take() else { return ended };
@@ -293,11 +270,7 @@ impl Flow {
             pool_wait: group.pool_wait,
             first_byte: group.first_byte,
             done: self.next - group.thought,
-            held: group.held,
-            attempts: group.attempts,
-            tried: group.tried,
-            sent: group.sent,
-            received: group.received,
+            work: group.work,
         };
         self.settle(sample, group.allowed);
         ended
@@ -332,12 +305,8 @@ impl Flow {
             sample.outcome.kind = Kind::Late;
         }
         self.response += sample.judged_response(deadline);
-        self.held += sample.held;
         self.lag += sample.lag();
-        self.attempts += sample.attempts;
-        self.tried += sample.tried;
-        self.sent += sample.sent;
-        self.received += sample.received;
+        self.work += sample.work;
         self.finished(sample);
     }
 
@@ -455,18 +424,13 @@ impl Flow {
         dequeued: Micros,
         outcome: Outcome,
     ) {
-        let reading = attempt.reading;
         if let Some(group) = &mut self.group {
-            if group.attempts > 0 {
+            if group.work.attempts > 0 {
                 group.lag += dequeued - intended;
             }
-            group.attempts += 1;
-            group.tried += 1;
-            group.sent += reading.sent;
-            group.received += reading.received;
+            group.work += attempt.work;
             group.pool_wait += attempt.pool_wait;
-            group.held += attempt.held;
-            group.first_byte = group.first_byte.or(reading.first_byte);
+            group.first_byte = group.first_byte.or(attempt.reading.first_byte);
             return;
         }
         let sample = Sample {
@@ -475,13 +439,9 @@ impl Flow {
             intended,
             dequeued,
             pool_wait: attempt.pool_wait,
-            first_byte: reading.first_byte,
+            first_byte: attempt.reading.first_byte,
             done: attempt.done,
-            held: attempt.held,
-            attempts: 1,
-            tried: 1,
-            sent: reading.sent,
-            received: reading.received,
+            work: attempt.work,
         };
         self.settle(sample, Micros::ZERO);
     }

@@ -103,19 +103,19 @@ impl Tally {
             self.done.entry((cell, op, kind, status)).or_insert_with(|| Done::none(cell, op, sample.outcome));
         let response = sample.judged_response(deadline);
         done.n += 1;
-        done.attempts += u64::from(sample.attempts);
-        done.tried += u64::from(sample.tried);
-        done.sent += sample.sent;
-        done.received += sample.received;
+        done.attempts += u64::from(sample.work.attempts);
+        done.tried += u64::from(sample.work.tried);
+        done.sent += sample.work.sent;
+        done.received += sample.work.received;
         done.since = [done.since, since].into_iter().flatten().min();
         done.response.record(response);
-        if sample.attempts > 0 {
+        if sample.work.attempts > 0 {
             done.service.record(sample.service());
             done.wait.record(sample.pool_wait);
         }
         done.lag.record(sample.lag());
-        if sample.held > Micros::ZERO {
-            done.held.record(sample.held);
+        if sample.work.held > Micros::ZERO {
+            done.held.record(sample.work.held);
         }
         self.note_slow(index, sample, response);
     }
@@ -123,7 +123,7 @@ impl Tally {
     fn note_slow(&mut self, index: u64, sample: &Sample, response: Micros) {
         let slowest = self.slowest.entry(sample.op).or_default();
         let full = slowest.len() >= SLOWEST;
-        if sample.attempts == 0 || (full && slowest.first().is_some_and(|&least| response <= least)) {
+        if sample.work.attempts == 0 || (full && slowest.first().is_some_and(|&least| response <= least)) {
             return;
         }
         if full {

@@ -3,7 +3,7 @@
 
 use crate::diagnose::Span;
 use crate::experiment::fault::Planned;
-use crate::experiment::notes::{Notes, written};
+use crate::experiment::notes::{Notes, as_written};
 use crate::experiment::{Fault, Shape, Step, expected, of_operation};
 use crate::objective::{Comparison, Metric, Objective, PhaseName};
 use crate::outline::{OperationOutline, Outline};
@@ -73,7 +73,7 @@ pub(super) fn baseline(notes: &mut Notes, outline: &Outline, first: Option<(Micr
         judge.warmup
     );
     let help =
-        format!("begin at {} or later, or shorten `judge: warmup` or the longest timeout", written(at));
+        format!("begin at {} or later, or shorten `judge: warmup` or the longest timeout", as_written(at));
     notes.add(span, message, help);
 }
 
@@ -213,7 +213,7 @@ pub(super) fn judgeable(
 ) {
     let all = triggers_of(outline, timeline);
     let Some(wait) = too_long(outline, &all, objective) else { return };
-    let needed = written(wait.until);
+    let needed = as_written(wait.until);
     let (ends, help) = match wait.next {
         None => (
             format!("the load ends at {}", outline.duration),

@@ -2,7 +2,7 @@
 
 use crate::chaos_plan::{self, ChaosPlan};
 use crate::diagnose::{Span, one_of, suggest};
-use crate::experiment::notes::{Notes, written as as_written};
+use crate::experiment::notes::{Notes, as_written};
 use crate::experiment::place::Guard;
 use crate::experiment::{Direction, Fault, Link, Service, Upstream};
 use crate::outline::FaultOutline;

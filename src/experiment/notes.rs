@@ -102,7 +102,7 @@ pub(super) fn is_name(name: &str) -> bool {
 }
 
 /// A time as one writes it into YAML: whole seconds where they do, rounded up to milliseconds.
-pub(super) fn written(at: Micros) -> String {
+pub(super) fn as_written(at: Micros) -> String {
     match (at.0 % 1_000_000, (at.0 + 999) / 1000) {
         (0, _) => format!("{}s", at.0 / 1_000_000),
         (_, millis) => format!("{millis}ms"),

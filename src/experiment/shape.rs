@@ -2,7 +2,7 @@
 
 use crate::arrival::{Arrival, Rate, Spacing, Stage};
 use crate::experiment::flow::{Flow, Part};
-use crate::experiment::notes::{Notes, written as as_written};
+use crate::experiment::notes::{Notes, as_written};
 use crate::experiment::{Shape, Start};
 use crate::outline::{OperationOutline, ShapeOutline};
 use crate::profile;

@@ -7,6 +7,7 @@ mod chart;
 mod html;
 mod json;
 mod markdown;
+mod markup;
 pub mod plan;
 mod series;
 mod terminal;

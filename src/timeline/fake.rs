@@ -9,7 +9,7 @@ use crate::objective::{Comparison, Metric, Objective, PhaseName};
 use crate::outline::{FaultOutline, JudgeSettings, OperationOutline, Outline, ShapeOutline};
 use crate::random::{Key, Purpose};
 use crate::record::{Done, End, FaultEvent, FaultStage, Header, How, Record, Second, VERSION};
-use crate::sample::{Kind, OpId, Outcome, Sample};
+use crate::sample::{Kind, OpId, Outcome, Sample, Work};
 use crate::timeline::Timeline;
 use crate::units::Micros;
 
@@ -200,14 +200,14 @@ fn done(outline: &Outline, samples: &[Sample]) -> Vec<Record> {
                 .entry((cell(sample.intended), op, sample.outcome))
                 .or_insert_with(|| Done::none(cell(sample.intended), op, sample.outcome));
             done.n += 1;
-            done.attempts += u64::from(sample.attempts);
-            done.tried += u64::from(sample.tried);
+            done.attempts += u64::from(sample.work.attempts);
+            done.tried += u64::from(sample.work.tried);
             done.response.record(sample.judged_response(outline.operations[usize::from(op.0)].deadline));
             done.service.record(sample.service());
             done.lag.record(sample.lag());
             done.wait.record(sample.pool_wait);
-            if sample.held > Micros::ZERO {
-                done.held.record(sample.held);
+            if sample.work.held > Micros::ZERO {
+                done.held.record(sample.work.held);
             }
         }
     }
@@ -241,11 +241,7 @@ pub(crate) fn sample(op: u16, intended: Micros, response: Micros, kind: Kind) ->
         pool_wait: Micros::ZERO,
         first_byte: Some(intended),
         done: intended + response,
-        held: Micros::ZERO,
-        attempts: 1,
-        tried: 1,
-        sent: 100,
-        received: 100,
+        work: Work { attempts: 1, tried: 1, sent: 100, received: 100, held: Micros::ZERO },
     }
 }
 
@@ -327,7 +323,7 @@ impl Fifo {
             let intended = s(arrivals[index]);
             let kind = if answered <= gives_up { Kind::Ok } else { Kind::Timeout };
             let mut done = sample(0, intended, s(answered.min(gives_up)) - intended, kind);
-            done.attempts = tried + 1;
+            done.work.attempts = tried + 1;
             samples.push(done);
         }
         samples.sort_by_key(|s| s.intended);

@@ -13,7 +13,7 @@ use crate::outline::FaultOutline;
 use crate::record::{FaultEvent, FaultStage, How, Touched};
 use crate::timeline::phases::{self, PhaseCells, Return, Trigger};
 use crate::timeline::{Cells, Timeline};
-use crate::units::Micros;
+use crate::units::{Micros, clock};
 
 pub(super) struct Evidence<'a> {
     pub(super) timeline: &'a Timeline,
@@ -29,6 +29,14 @@ pub(super) struct Evidence<'a> {
 }
 
 impl Evidence<'_> {
+    /// `(at 0:41.00: squall sent up to 4.9 s late)`: what squall did wrong in cells, or soon after.
+    pub(super) fn blame(&self, cells: &Cells) -> String {
+        let at = |(cell, why): (u32, &str)| format!(" (at {}: {why})", clock(self.timeline.cell_start(cell)));
+        let later = || self.sound.unsound.iter().find(|(c, _)| cells.last().is_some_and(|last| *c > last));
+        let found = self.sound.why(cells).or_else(|| later().map(|(&c, why)| (c, why.as_str())));
+        found.map_or(String::new(), at)
+    }
+
     pub(super) fn of(timeline: &Timeline) -> Evidence<'_> {
         let triggers = phases::triggers(timeline);
         let series = baseline::series(timeline, &triggers);

@@ -11,6 +11,7 @@ mod measure;
 mod objectives;
 mod recovery;
 mod returns;
+mod ruling;
 mod soundness;
 mod tables;
 mod value;

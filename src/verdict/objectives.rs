@@ -6,6 +6,7 @@ use super::evidence::{Evidence, complete};
 use super::judgement::{JudgedObjective, Word};
 use super::measure::{self, Measured};
 use super::returns;
+use super::ruling::Ruling;
 use super::soundness;
 use super::value::{Subject, value};
 use super::words;
@@ -13,24 +14,7 @@ use crate::histogram::Hist;
 use crate::objective::{Metric, Objective, PhaseName};
 use crate::sample::OpId;
 use crate::timeline::Cells;
-use crate::units::{Micros, clock, grouped};
-
-/// What became of an objective for one operation, or one shape after a trigger.
-pub(super) struct Ruling {
-    pub(super) word: Word,
-    pub(super) who: Option<String>,
-    pub(super) measured: Measured,
-    /// Instead of the measured value's own text.
-    pub(super) text: Option<&'static str>,
-    pub(super) reason: String,
-    pub(super) notes: Vec<String>,
-}
-
-impl Ruling {
-    pub(super) fn without(word: Word, who: Option<String>, reason: String) -> Ruling {
-        Ruling { word, who, measured: Measured::default(), text: None, reason, notes: Vec::new() }
-    }
-}
+use crate::units::{Micros, grouped};
 
 /// Judges one objective. Where nothing is to disturb the service, its baseline is the run.
 pub(super) fn judge(evidence: &Evidence, objective: &Objective) -> JudgedObjective {
@@ -195,7 +179,7 @@ fn decide(
         if evidence.sound.mostly_lost(cells) {
             return (
                 Word::Invalid,
-                format!("{said}, but squall did not send all that was planned{}.", blame(evidence, cells)),
+                format!("{said}, but squall did not send all that was planned{}.", evidence.blame(cells)),
             );
         }
         return (Word::Pass, format!("{said}."));
@@ -226,7 +210,7 @@ fn excuse(
     if sound.mostly_unsound(cells) {
         return Some(format!(
             "squall itself was late or short of resources in too many cells{}",
-            blame(evidence, cells)
+            evidence.blame(cells)
         ));
     }
     let tainted = sound.tainted(timeline, subject.operation(), cells, subject.deadline(timeline));
@@ -238,16 +222,8 @@ fn excuse(
     let still = clean.value.is_some_and(|v| proven && !holds(v));
     (!still).then(|| {
         let length = evidence.length(&tainted);
-        format!("that rests on the {length} in which squall itself was unsound{}", blame(evidence, &tainted))
+        format!("that rests on the {length} in which squall itself was unsound{}", evidence.blame(&tainted))
     })
-}
-
-/// `(at 0:41.00: squall sent up to 4.9 s late)`.
-pub(super) fn blame(evidence: &Evidence, cells: &Cells) -> String {
-    let at = |(cell, why): (u32, &str)| format!(" (at {}: {why})", clock(evidence.timeline.cell_start(cell)));
-    let later = || evidence.sound.unsound.iter().find(|(c, _)| cells.last().is_some_and(|last| *c > last));
-    let found = evidence.sound.why(cells).or_else(|| later().map(|(&c, why)| (c, why.as_str())));
-    found.map_or(String::new(), at)
 }
 
 /// The generator's share of a latency.

@@ -6,8 +6,8 @@ use super::baseline::Series;
 use super::evidence::Evidence;
 use super::judgement::Word;
 use super::measure::Measured;
-use super::objectives::{Ruling, blame};
 use super::recovery::{self, Aftermath};
+use super::ruling::Ruling;
 use super::words;
 use crate::objective::{Metric, Objective, PhaseName};
 use crate::timeline::Cells;
@@ -134,7 +134,7 @@ impl Shape<'_> {
         if let Some(moved) = &self.series.band.unsteady {
             (Word::Invalid, format!("{said}, but what is normal is not known: {moved}."))
         } else if self.evidence.sound.mostly_lost(&cells) {
-            let blame = blame(self.evidence, &cells);
+            let blame = self.evidence.blame(&cells);
             (Word::Invalid, format!("{said}, but squall did not send all that was planned{blame}."))
         } else {
             (Word::Pass, format!("{said}."))
@@ -164,7 +164,7 @@ impl Shape<'_> {
         let unproven =
             evidence.sound.mostly_unsound(&cells) || again.back == Return::Unknown || holds(&again);
         unproven.then(|| {
-            format!("that rests on cells in which squall itself was unsound{}", blame(evidence, &cells))
+            format!("that rests on cells in which squall itself was unsound{}", evidence.blame(&cells))
         })
     }
 }

@@ -3,7 +3,7 @@
 //! Owns one small picture; it never decides whether the objective held.
 
 use super::svg::{self, Svg};
-use crate::report::html::Markup;
+use crate::report::markup::Markup;
 use crate::verdict::{JudgedObjective, Word};
 
 const WIDTH: f64 = 150.0;

@@ -8,7 +8,7 @@ use super::label::{Area, Placer};
 use super::scale::{self, Scale};
 use super::svg::{self, Face, Ink, Svg, end, start};
 use crate::objective::{Comparison, Metric};
-use crate::report::html::Markup;
+use crate::report::markup::Markup;
 use crate::report::series::Point;
 use crate::report::words::{percent, short_clock, visible};
 use crate::sample::OpId;

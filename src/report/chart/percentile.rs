@@ -7,7 +7,7 @@ use super::scale::{self, Scale, nines};
 use super::svg::{self, Face, Ink, Svg, end, middle};
 use super::{HALF, NARROW, SMALL};
 use crate::objective::PhaseName;
-use crate::report::html::Markup;
+use crate::report::markup::Markup;
 use crate::report::words::visible;
 use crate::timeline::Tally;
 use crate::units::{Micros, grouped};

@@ -8,7 +8,7 @@ use super::frame::Frame;
 use super::label::{Area, Placer};
 use super::scale::{self, Scale};
 use super::svg::{self, Face, Ink, Svg, middle, start};
-use crate::report::html::Markup;
+use crate::report::markup::Markup;
 use crate::report::series::Point;
 use crate::report::words::{plain, short_clock};
 use crate::timeline::Timeline;

@@ -5,7 +5,7 @@
 
 use super::SMALL;
 use super::label::{Anchor, Spot};
-use crate::report::html::Markup;
+use crate::report::markup::Markup;
 
 /// A colour: the class that themes it, and the colour on white (Okabe and Ito's, but for the greys).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

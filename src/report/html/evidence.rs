@@ -4,10 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use super::heading;
 use super::table::plain;
-use super::{Markup, heading};
 use crate::histogram::Hist;
 use crate::record::{ItemsEvent, SlowOperation};
+use crate::report::markup::Markup;
 use crate::report::words;
 use crate::sample::OpId;
 use crate::timeline::Timeline;

@@ -2,9 +2,10 @@
 //!
 //! Owns those sections of the page.
 
+use super::heading;
 use super::table::{Fit, plain, table};
-use super::{Markup, heading};
 use crate::record::ErrorSample;
+use crate::report::markup::Markup;
 use crate::report::words;
 use crate::units::{clock, grouped, or_dash};
 use crate::verdict::{ErrorGroup, JudgedFault, Judgement};

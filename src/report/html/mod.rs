@@ -4,16 +4,12 @@
 
 mod evidence;
 mod faults;
-mod markup;
 mod objectives;
 mod operations;
 mod table;
 
-pub(super) use markup::Markup;
-
-use markup::typeset;
-
 use super::chart;
+use super::markup::{Markup, typeset};
 use super::series::{self, Point};
 use super::words;
 use crate::objective::PhaseName;

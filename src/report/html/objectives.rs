@@ -2,9 +2,9 @@
 //!
 //! Owns that section of the page.
 
-use super::markup::typeset;
 use super::table::{Fit, table};
-use super::{Markup, class_of, heading};
+use super::{class_of, heading};
+use crate::report::markup::{Markup, typeset};
 use crate::report::{chart, words};
 use crate::units::grouped;
 use crate::verdict::{JudgedObjective, Judgement, Word};

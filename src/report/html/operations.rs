@@ -2,10 +2,10 @@
 //!
 //! Owns those two sections of the page.
 
-use super::markup::typeset;
 use super::table::plain;
-use super::{Markup, Shown, first_name, heading, rest_folded};
+use super::{Shown, first_name, heading, rest_folded};
 use crate::objective::PhaseName;
+use crate::report::markup::{Markup, typeset};
 use crate::report::{chart, series, words};
 use crate::timeline::Timeline;
 use crate::units::{grouped, or_dash};

@@ -2,7 +2,7 @@
 //!
 //! Owns the elements; what stands in the cells is handed in.
 
-use super::Markup;
+use crate::report::markup::Markup;
 
 /// A cell of the head: its text, and whether numbers stand below it.
 pub(super) type Column = (&'static str, bool);

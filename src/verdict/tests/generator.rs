@@ -46,7 +46,7 @@ fn what_squall_itself_held_up_is_not_the_targets_fault() {
     for (held, word) in [(8, Word::Invalid), (0, Word::Fail)] {
         let mut samples = evenly(200, 0, 200, fine);
         for sample in samples.iter_mut().step_by(50) {
-            (sample.done, sample.held) = (sample.done + Micros::millis(8), Micros::millis(held));
+            (sample.done, sample.work.held) = (sample.done + Micros::millis(8), Micros::millis(held));
         }
         let judged = verdict(rooms(200).objective(p(0.99, s(0.01), RUN)), &samples);
         assert_eq!(judged.verdict, word, "held up for {held} ms: {}", judged.summary.verdict);

@@ -3,20 +3,15 @@
 //! Owns escaping for HTML and for SVG inside it. There is no way to add raw text but `raw`, which is for
 //! the page's own style sheet and script.
 
-use crate::report::words::visible;
+use super::words::visible;
 
 /// A piece of a page.
 #[derive(Debug, Default)]
-pub(in crate::report) struct Markup(String);
+pub(super) struct Markup(String);
 
 impl Markup {
     /// An element with what `inside` adds to it.
-    pub(in crate::report) fn el(
-        &mut self,
-        tag: &str,
-        attrs: &[(&str, &str)],
-        inside: impl FnOnce(&mut Markup),
-    ) {
+    pub(super) fn el(&mut self, tag: &str, attrs: &[(&str, &str)], inside: impl FnOnce(&mut Markup)) {
         self.open(tag, attrs);
         self.0.push('>');
         inside(self);
@@ -24,12 +19,12 @@ impl Markup {
     }
 
     /// An element with nothing but text.
-    pub(in crate::report) fn leaf(&mut self, tag: &str, attrs: &[(&str, &str)], text: &str) {
+    pub(super) fn leaf(&mut self, tag: &str, attrs: &[(&str, &str)], text: &str) {
         self.el(tag, attrs, |m| m.text(text));
     }
 
     /// An element without content.
-    pub(in crate::report) fn void(&mut self, tag: &str, attrs: &[(&str, &str)]) {
+    pub(super) fn void(&mut self, tag: &str, attrs: &[(&str, &str)]) {
         self.open(tag, attrs);
         self.0.push_str("/>");
     }
@@ -42,16 +37,16 @@ impl Markup {
     }
 
     /// Text, escaped; control characters are written out.
-    pub(in crate::report) fn text(&mut self, text: &str) {
+    pub(super) fn text(&mut self, text: &str) {
         self.0.push_str(&escape(text));
     }
 
     /// What this crate wrote itself.
-    pub(in crate::report) fn raw(&mut self, own: &str) {
+    pub(super) fn raw(&mut self, own: &str) {
         self.0.push_str(own);
     }
 
-    pub(in crate::report) fn into_string(self) -> String {
+    pub(super) fn into_string(self) -> String {
         self.0
     }
 }

@@ -335,21 +335,27 @@ fn a_run_that_ends_well_leaves_no_process_and_no_taken_port() {
     wait_for("the link's port to be free", secs(5), || TcpListener::bind(link).ok());
 }
 
+/// A run whose link has gone over from the first server to the second.
+fn failed_over(bench: &Bench, link: SocketAddr, [first, second]: [&Server; 2], stay: bool) -> Running {
+    let profile = bench.file("load.yaml", &profile(&format!("http://{link}")));
+    let plan = format!(
+        "{JUDGE}\nlinks:\n  wire: {{ listen: \"{link}\", upstream: \"{}\", canary: {{ http: /canary }} }}\n\
+         timeline:\n  - name: over\n    at: 2s\n    settle: 1s\n    \
+         failover: {{ link: wire, to: \"{}\", outage: 500ms, stay: {stay} }}\n",
+        first.address, second.address
+    );
+    let plan = bench.file("plan.yaml", &plan);
+    let squall = bench.start(bench.run(&profile, Some(&plan)));
+    bench.wait_for_history(&["\"over\"", "\"verified\""]);
+    squall
+}
+
 #[test]
 fn after_sigkill_a_link_that_was_failed_over_goes_back_unless_it_stays() {
     for (stay, answers) in [(false, "first"), (true, "second")] {
         let (bench, link) = (Bench::new("over"), free_address());
         let [first, second] = ["first", "second"].map(|name| Server::start(|_| (200, name.to_owned())));
-        let profile = bench.file("load.yaml", &profile(&format!("http://{link}")));
-        let plan = format!(
-            "{JUDGE}\nlinks:\n  wire: {{ listen: \"{link}\", upstream: \"{}\", canary: {{ http: /canary }} }}\n\
-             timeline:\n  - name: over\n    at: 2s\n    settle: 1s\n    \
-             failover: {{ link: wire, to: \"{}\", outage: 500ms, stay: {stay} }}\n",
-            first.address, second.address
-        );
-        let plan = bench.file("plan.yaml", &plan);
-        let mut squall = bench.start(bench.run(&profile, Some(&plan)));
-        bench.wait_for_history(&["\"over\"", "\"verified\""]);
+        let mut squall = failed_over(&bench, link, [&first, &second], stay);
         let asked = || Connection::open(link, FAST).ok()?.ask("GET", "/who", "").ok();
         assert_eq!(asked().unwrap().body, "second");
         squall.kill();
@@ -364,16 +370,7 @@ fn after_sigkill_a_link_that_was_failed_over_goes_back_unless_it_stays() {
 fn a_failover_that_cannot_go_back_was_not_undone() {
     let (bench, server, link) = (Bench::new("away"), Server::fine(), free_address());
     let other = Server::fine();
-    let profile = bench.file("load.yaml", &profile(&format!("http://{link}")));
-    let plan = format!(
-        "{JUDGE}\nlinks:\n  wire: {{ listen: \"{link}\", upstream: \"{}\", canary: {{ http: /canary }} }}\n\
-         timeline:\n  - name: over\n    at: 2s\n    settle: 1s\n    \
-         failover: {{ link: wire, to: \"{}\", outage: 500ms }}\n",
-        server.address, other.address
-    );
-    let plan = bench.file("plan.yaml", &plan);
-    let mut squall = bench.start(bench.run(&profile, Some(&plan)));
-    bench.wait_for_history(&["\"over\"", "\"verified\""]);
+    let mut squall = failed_over(&bench, link, [&server, &other], false);
     signal(bench.keeper(), Signal::KILL);
     squall.signal(Signal::INT);
     assert_eq!(squall.end(secs(20)).code(), Some(110), "{}", squall.said());

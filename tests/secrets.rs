@@ -33,14 +33,16 @@ fn profile(target: &str, auth: &str) -> String {
     )
 }
 
+/// Its environment has them all.
+fn knows_the_secrets(command: &mut std::process::Command) {
+    command.env("TEST_HEADER", HEADER).env("TEST_BODY", BODY).env("TEST_HOOK", HOOK);
+    command.env("TEST_BEARER", BEARER).env("TEST_KEY", JWT_KEY);
+}
+
 fn run_and_look(auth: &str, user_info: &str, carried: &[&str]) {
     let (bench, server) = (Bench::new("secrets"), Server::start(echo));
     let target = format!("http://{user_info}{}", server.address);
     let file = bench.file("load.yaml", &profile(&target, auth));
-    let set = |command: &mut std::process::Command| {
-        command.env("TEST_HEADER", HEADER).env("TEST_BODY", BODY);
-        command.env("TEST_BEARER", BEARER).env("TEST_KEY", JWT_KEY);
-    };
     let mut said = String::new();
     for words in ["plan", "check", "run"] {
         let mut command = bench.squall([words]);
@@ -48,7 +50,7 @@ fn run_and_look(auth: &str, user_info: &str, carried: &[&str]) {
         if words == "run" {
             command.arg("--reports").arg(bench.reports());
         }
-        set(&mut command);
+        knows_the_secrets(&mut command);
         said += &code_and_text(&command.output().unwrap()).1;
     }
     let seen = server.seen.lock().unwrap();
@@ -161,7 +163,7 @@ fn secret_words_of_hooks_and_what_is_told_of_their_failures_never_come_out() {
         if words == "run" {
             command.arg("--reports").arg(bench.reports());
         }
-        command.env("TEST_HEADER", HEADER).env("TEST_BODY", BODY).env("TEST_HOOK", HOOK);
+        knows_the_secrets(&mut command);
         said += &code_and_text(&command.output().unwrap()).1;
     }
     let faults = bench.verdict()["faults"].to_string();
@@ -180,7 +182,7 @@ fn a_hook_that_could_not_be_undone_is_told_without_its_secret_words_which_only_t
     let profile = profile(&server.url(), "").replace("status: 500", "status: 200");
     let file = bench.file("load.yaml", &profile);
     let mut command = bench.run(&file, Some(&plan));
-    command.env("TEST_HEADER", HEADER).env("TEST_BODY", BODY).env("TEST_HOOK", HOOK);
+    knows_the_secrets(&mut command);
     let (code, mut said) = code_and_text(&command.output().unwrap());
     assert_eq!(code, 110, "{said}");
     let (code, healed) = code_and_text(&bench.squall(["heal"]).arg(bench.run_folder()).output().unwrap());
@@ -203,7 +205,7 @@ fn a_program_that_does_not_start_is_named_without_secrets_and_control_characters
         "services:\n  other: { start: [\"no-\\e[31msuch-${TEST_HOOK}\"], ready: { tcp: \"127.0.0.1:9\" } }\n";
     let plan = bench.file("plan.yaml", plan);
     let mut command = bench.run(&file, Some(&plan));
-    command.env("TEST_HEADER", HEADER).env("TEST_BODY", BODY).env("TEST_HOOK", HOOK);
+    knows_the_secrets(&mut command);
     let (code, said) = code_and_text(&command.output().unwrap());
     assert_eq!(code, 104, "{said}");
     assert!(said.contains("`no-\\x1b[31msuch-***` was not found"), "{said:?}");

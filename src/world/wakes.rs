@@ -65,11 +65,14 @@ fn waited(schedstat: &File) -> Option<u64> {
 mod tests {
     use super::*;
 
+    /// Where the kernel keeps no count there is nothing to note, and nothing is late.
     #[test]
-    fn every_wake_is_counted() {
+    fn every_wake_is_counted_where_the_kernel_counts() {
         watch();
-        let before = latest();
+        let counts = WAKES.with_borrow(Option::is_some);
         note();
-        assert_eq!(latest().number, before.number + 1);
+        assert_eq!(latest().number, u64::from(counts));
+        note();
+        assert_eq!(latest().number, 2 * u64::from(counts));
     }
 }

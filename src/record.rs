@@ -60,14 +60,35 @@ pub enum Record {
     End(End),
 }
 
+/// What wakes the engine at the time of an arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Pacing {
+    #[serde(rename = "timerfd")]
+    Timerfd,
+    /// Rounds up to a millisecond.
+    #[serde(rename = "tokio wheel")]
+    Wheel,
+    #[serde(rename = "virtual")]
+    Virtual,
+}
+
+impl Pacing {
+    pub fn text(self) -> &'static str {
+        match self {
+            Pacing::Timerfd => "timerfd",
+            Pacing::Wheel => "tokio wheel",
+            Pacing::Virtual => "virtual",
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Header {
     pub version: u32,
     pub squall: String,
     /// RFC 3339, UTC: when the load began.
     pub started: String,
-    /// `timerfd` or `tokio wheel` or `virtual`.
-    pub pacer: String,
+    pub pacer: Pacing,
     pub shards: u32,
     /// Host facts (cores, kernel); empty in virtual time.
     pub host: String,

@@ -82,6 +82,8 @@ pub struct Controller {
     not_undone: Cell<bool>,
     /// Links that a failover has led elsewhere: fault, link and entry in the journal.
     away: RefCell<Vec<(FaultOutline, String, u64)>>,
+    /// What its own machine had refused the keeper, and until when.
+    refused: Cell<(u64, Micros)>,
 }
 
 impl Controller {
@@ -92,7 +94,8 @@ impl Controller {
         urgency: watch::Receiver<Urgency>,
     ) -> Rc<Controller> {
         let (not_undone, away) = (Cell::new(false), RefCell::default());
-        Rc::new(Controller { reach, experiment, recorder, urgency, not_undone, away })
+        let refused = Cell::new((0, reach.world.now()));
+        Rc::new(Controller { reach, experiment, recorder, urgency, not_undone, away, refused })
     }
 
     /// Runs all faults at their times; returns when the last one is healed.
@@ -128,20 +131,22 @@ impl Controller {
         }
     }
 
-    /// Once a second, until dropped: what the keeper's own machine refused it is no fault of the target's.
+    /// Once a second, until dropped.
     pub async fn watch_the_keeper(self: Rc<Controller>) {
-        let Port::Keeper(keeper) = &*self.reach.port else { return };
-        let world = &self.reach.world;
-        let (mut before, mut from) = (0, world.now());
         loop {
-            world.sleep(Micros::SECOND).await;
-            if let Reply::Refused { n } = keeper.ask(Ask::Refused).await {
-                let at = world.now();
-                if n > before {
-                    self.recorder.note(Record::Refused { from, at, n: n - before });
-                }
-                (before, from) = (n, at);
-            }
+            self.reach.world.sleep(Micros::SECOND).await;
+            self.look_at_the_keeper().await;
+        }
+    }
+
+    /// What the keeper's own machine refused it is no fault of the target's.
+    pub async fn look_at_the_keeper(&self) {
+        let Port::Keeper(keeper) = &*self.reach.port else { return };
+        let Reply::Refused { n } = keeper.ask(Ask::Refused).await else { return };
+        let at = self.reach.world.now();
+        let (before, from) = self.refused.replace((n, at));
+        if n > before {
+            self.recorder.note(Record::Refused { from, at, n: n - before });
         }
     }
 

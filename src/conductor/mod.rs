@@ -239,7 +239,7 @@ impl Run {
             version: crate::record::VERSION,
             squall: env!("CARGO_PKG_VERSION").to_owned(),
             started: crate::units::rfc3339(wall),
-            pacer: self.world.pacer().kind().to_owned(),
+            pacer: self.world.pacer().kind(),
             shards: self.setting.shards,
             host: self.setting.host.clone(),
             outline,
@@ -286,6 +286,7 @@ impl Run {
         };
         controller.go_back().await;
         beside.iter().for_each(tokio::task::JoinHandle::abort);
+        controller.look_at_the_keeper().await;
         Ok((end, healed.is_err() || !controller.undone()))
     }
 

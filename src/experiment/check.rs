@@ -6,7 +6,7 @@ use crate::experiment::fault::Planned;
 use crate::experiment::notes::{Notes, as_written};
 use crate::experiment::{Fault, Shape, Step, expected, of_operation};
 use crate::objective::{Comparison, Metric, Objective, PhaseName};
-use crate::outline::{OperationOutline, Outline};
+use crate::outline::{OperationOutline, Outline, ShapeOutline};
 use crate::sample::OpId;
 use crate::stats::n_min;
 use crate::units::{Micros, grouped};
@@ -88,19 +88,37 @@ struct Wait<'t> {
     until: Micros,
     /// What takes that long, for people.
     because: String,
-    /// The next trigger, if that comes before the load ends: what it does is not this one's doing.
-    next: Option<&'t Trigger<'t>>,
+    /// What comes in between, if it comes before that.
+    bound: Bound<'t>,
+}
+
+/// What ends the time in which something can be judged.
+enum Bound<'t> {
+    Load(Micros),
+    /// The last shape with a band to recover into ends before the run.
+    Shape(&'t ShapeOutline),
+    /// What the next trigger does is not this one's doing.
+    Next(&'t Trigger<'t>),
+}
+
+impl Bound<'_> {
+    fn at(&self) -> Micros {
+        match self {
+            Bound::Load(at) => *at,
+            Bound::Shape(shape) => shape.end,
+            Bound::Next(trigger) => trigger.first,
+        }
+    }
 }
 
 /// The wait that does not fit into the run, if one does not.
-fn too_long<'t>(outline: &Outline, all: &'t [Trigger<'t>], objective: &Objective) -> Option<Wait<'t>> {
-    let wait = |until, because, next| Wait { until, because, next };
-    let ends = |w: &Wait<'_>| w.next.map_or(outline.duration, |t| t.first);
+fn too_long<'t>(outline: &'t Outline, all: &'t [Trigger<'t>], objective: &Objective) -> Option<Wait<'t>> {
+    let wait = |until, because| Wait { until, because, bound: Bound::Load(outline.duration) };
     let window = objective.window.unwrap_or(Micros::ZERO);
     let shortest = outline.judge.warmup + window.max(outline.cell);
-    let whole = wait(shortest, format!("the warm-up and what is judged take until {shortest}"), None);
+    let whole = wait(shortest, format!("the warm-up and what is judged take until {shortest}"));
     let named = |name: &String| all.iter().filter(|t| t.name == *name).collect::<Vec<_>>();
-    let lacking = |w: Wait<'t>| (w.until > ends(&w)).then_some(w);
+    let lacking = |w: Wait<'t>| (w.until > w.bound.at()).then_some(w);
     let of_triggers = match (&objective.metric, &objective.phase) {
         // The worst counts, so every one must be seen to its end.
         (Metric::Outage | Metric::Recovery, _) => all
@@ -115,7 +133,7 @@ fn too_long<'t>(outline: &Outline, all: &'t [Trigger<'t>], objective: &Objective
         (_, PhaseName::During(name)) => {
             let last =
                 named(name).iter().map(|t| if t.one_shot { t.clear + t.settle } else { t.clear }).max();
-            last.and_then(|until| lacking(wait(until, format!("`{name}` is over at {until}"), None)))
+            last.and_then(|until| lacking(wait(until, format!("`{name}` is over at {until}"))))
         }
         _ => None,
     };
@@ -125,7 +143,7 @@ fn too_long<'t>(outline: &Outline, all: &'t [Trigger<'t>], objective: &Objective
 /// To tell that a trigger's harm is shorter than the limit takes the limit, and a stretch of being well
 /// again after it; a cell on top, because windows begin at whole cells.
 fn return_of<'t>(
-    outline: &Outline,
+    outline: &'t Outline,
     all: &'t [Trigger<'t>],
     trigger: &Trigger<'t>,
     objective: &Objective,
@@ -142,7 +160,12 @@ fn return_of<'t>(
         "`{}` {since} at {from}, the limit allows {limit}, and {well} of being well again prove it",
         trigger.name
     );
-    Wait { until, because, next: next_after(all, trigger, outline.duration) }
+    let longest = outline.shapes.iter().filter(|s| !s.trigger).max_by_key(|s| s.end);
+    let load = match longest {
+        Some(shape) if shape.end < outline.duration => Bound::Shape(shape),
+        _ => Bound::Load(outline.duration),
+    };
+    Wait { until, because, bound: bound(all, trigger, load) }
 }
 
 fn after<'t>(outline: &Outline, all: &'t [Trigger<'t>], trigger: &Trigger<'t>) -> Wait<'t> {
@@ -150,17 +173,15 @@ fn after<'t>(outline: &Outline, all: &'t [Trigger<'t>], trigger: &Trigger<'t>) -
     let wait = if trigger.one_shot { trigger.settle.max(well) } else { Micros::ZERO };
     let begins = trigger.clear + wait;
     let because = format!("`after {}` begins at {begins} at the earliest", trigger.name);
-    Wait { until: begins + outline.cell, because, next: next_after(all, trigger, outline.duration) }
+    let bound = bound(all, trigger, Bound::Load(outline.duration));
+    Wait { until: begins + outline.cell, because, bound }
 }
 
-/// As the judge sees it: the first trigger that begins when this one is over.
-fn next_after<'t>(
-    all: &'t [Trigger<'t>],
-    trigger: &Trigger<'t>,
-    duration: Micros,
-) -> Option<&'t Trigger<'t>> {
+/// The end of the load, or, as the judge sees it, the first trigger that begins when this one is over.
+fn bound<'t>(all: &'t [Trigger<'t>], trigger: &Trigger<'t>, load: Bound<'t>) -> Bound<'t> {
     let later = all.iter().filter(|t| t.first > trigger.first && t.first >= trigger.clear);
-    later.filter(|t| t.first < duration).min_by_key(|t| t.first)
+    let next = later.min_by_key(|t| t.first).filter(|t| t.first < load.at());
+    next.map_or(load, Bound::Next)
 }
 
 /// How long it must be well again: the stretch, or so many of the widest windows that may be chosen.
@@ -214,12 +235,18 @@ pub(super) fn judgeable(
     let all = triggers_of(outline, timeline);
     let Some(wait) = too_long(outline, &all, objective) else { return };
     let needed = as_written(wait.until);
-    let (ends, help) = match wait.next {
-        None => (
-            format!("the load ends at {}", outline.duration),
-            format!("raise `duration` to {needed} or more"),
+    let (ends, help) = match wait.bound {
+        Bound::Load(at) => {
+            (format!("the load ends at {at}"), format!("raise `duration` to {needed} or more"))
+        }
+        Bound::Shape(shape) => (
+            format!("the load of `{}` ends at {}", shape.name, shape.end),
+            match wait.until > outline.duration {
+                true => format!("raise `duration` to {needed} or more, and let it last until then"),
+                false => format!("let it last until {needed} or longer"),
+            },
         ),
-        Some(next) => (
+        Bound::Next(next) => (
             format!("`{}` begins at {}", next.name, next.first),
             format!("let `{}` begin at {needed} or later, or ask for less", next.name),
         ),

@@ -113,6 +113,15 @@ fn a_load_that_ends_too_early_is_told_how_long_it_must_be() {
     insta::assert_snapshot!(refused(&profile, Some(&chaos)));
 }
 
+/// Its shape's load ends before the run: there is nothing left in which to see the return.
+#[test]
+fn a_shape_that_ends_too_early_is_told_how_long_it_must_last() {
+    let chaos = format!("{QUICK}timeline:\n  - {{name: kill, at: 45s, kill: {{service: api-1}}, for: 5s}}\n");
+    let profile = |long: &str| format!("{CALM}    for: {long}\nobjectives: [recovery(kill) < 5s]\n");
+    insta::assert_snapshot!(refused(&profile("60s"), Some(&chaos)));
+    assert!(with_flags(&profile("70s"), Some(&chaos), &Flags::default()).is_ok());
+}
+
 #[test]
 fn a_trigger_that_comes_too_early_to_judge_the_one_before_is_refused() {
     let chaos = format!(

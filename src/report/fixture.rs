@@ -174,7 +174,7 @@ pub(crate) fn timeline() -> Timeline {
         version: crate::record::VERSION,
         squall: "0.1.0".into(),
         started: "2026-11-21T08:12:31Z".into(),
-        pacer: "timerfd".into(),
+        pacer: crate::record::Pacing::Timerfd,
         shards: 2,
         host: "2 cores".into(),
         outline: outline(),

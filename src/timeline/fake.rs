@@ -8,7 +8,7 @@ use crate::arrival::{Arrival, Rate, Spacing};
 use crate::objective::{Comparison, Metric, Objective, PhaseName};
 use crate::outline::{FaultOutline, JudgeSettings, OperationOutline, Outline, ShapeOutline};
 use crate::random::{Key, Purpose};
-use crate::record::{Done, End, FaultEvent, FaultStage, Header, How, Record, Second, VERSION};
+use crate::record::{Done, End, FaultEvent, FaultStage, Header, How, Pacing, Record, Second, VERSION};
 use crate::sample::{Kind, OpId, Outcome, Sample, Work};
 use crate::timeline::Timeline;
 use crate::units::Micros;
@@ -34,6 +34,7 @@ pub(crate) struct Plan {
     pub(crate) events: Vec<Record>,
     pub(crate) how: How,
     pub(crate) stopped: Option<Micros>,
+    pub(crate) pacer: Pacing,
 }
 
 impl Plan {
@@ -55,7 +56,7 @@ impl Plan {
             steady: Vec::new(),
             judge: JudgeSettings { warmup: Micros::ZERO, ..JudgeSettings::default() },
         };
-        Plan { outline, events: Vec::new(), how: How::Complete, stopped: None }
+        Plan { outline, events: Vec::new(), how: How::Complete, stopped: None, pacer: Pacing::Virtual }
     }
 
     /// A shape of one operation; its `OpId` is twice its place, the flow's is the next.
@@ -125,7 +126,7 @@ impl Plan {
             version: VERSION,
             squall: "0.0.0".to_owned(),
             started: "2000-01-01T00:00:00Z".to_owned(),
-            pacer: "virtual".to_owned(),
+            pacer: self.pacer,
             shards: 1,
             host: String::new(),
             outline: self.outline.clone(),

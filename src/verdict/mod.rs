@@ -19,7 +19,7 @@ mod words;
 
 use crate::exit::{self, Facts};
 use crate::outline::JudgeSettings;
-use crate::record::{FaultEvent, FaultStage, How, RuleEvent};
+use crate::record::{FaultEvent, FaultStage, How, Pacing, RuleEvent};
 use crate::timeline::Timeline;
 use evidence::{Evidence, complete};
 use recovery::Aftermath;
@@ -156,6 +156,11 @@ fn notes(evidence: &Evidence) -> Vec<String> {
             None => "The history breaks off: squall was killed or crashed.".to_owned(),
             Some(_) => "The run did not reach its planned end.".to_owned(),
         });
+    }
+    if timeline.header.pacer == Pacing::Wheel {
+        let text =
+            "There is no timerfd on this machine: tokio's wheel paced the arrivals, each up to 1 ms late.";
+        notes.push(text.to_owned());
     }
     if timeline.outline().objectives.is_empty() {
         notes.push("No objective was set: the verdict only says that the run went as planned.".to_owned());

@@ -157,7 +157,7 @@ impl Soundness {
             unsound: unsound
                 .map(|(&cell, why)| UnsoundCell { at: timeline.cell_start(cell), why: why.clone() })
                 .collect(),
-            pacer: timeline.header.pacer.clone(),
+            pacer: timeline.header.pacer.text().to_owned(),
             shards: timeline.header.shards,
         }
     }

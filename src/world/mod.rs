@@ -279,16 +279,16 @@ mod tests {
 
     #[test]
     fn a_pacer_wakes_at_its_time_and_not_before_in_both_worlds() {
-        let check = |world: World| async move {
-            let mut pacer = world.pacer();
+        async fn check(world: &World, mut pacer: Pacer) {
             for step in [0, 300, 1_000, 2_500] {
                 let at = world.now() + Micros(step);
                 pacer.until(at).await;
                 assert!(world.now() >= at);
             }
-        };
-        run_real(Origin::now(), check);
-        run_virtual(check);
+        }
+        run_real(Origin::now(), async |world| check(&world, world.pacer()).await);
+        run_real(Origin::now(), async |world| check(&world, Pacer::on_the_wheel(world.clone())).await);
+        run_virtual(async |world| check(&world, world.pacer()).await);
     }
 
     async fn echo_once(world: World) {

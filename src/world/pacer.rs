@@ -4,6 +4,7 @@
 //! wheel has to do, and the report says so.
 
 use super::World;
+use crate::record::Pacing;
 use crate::units::Micros;
 
 /// Sleeps until absolute times, one at a time.
@@ -24,16 +25,25 @@ impl Pacer {
         }
     }
 
-    /// `timerfd`, `tokio wheel` or `virtual`.
-    pub fn kind(&self) -> &'static str {
+    /// The pacer of a system without timerfd.
+    #[cfg(test)]
+    pub(super) fn on_the_wheel(world: World) -> Pacer {
+        Pacer {
+            world,
+            #[cfg(target_os = "linux")]
+            timer: None,
+        }
+    }
+
+    pub fn kind(&self) -> Pacing {
         if self.world.is_virtual() {
-            return "virtual";
+            return Pacing::Virtual;
         }
         #[cfg(target_os = "linux")]
         if self.timer.is_some() {
-            return "timerfd";
+            return Pacing::Timerfd;
         }
-        "tokio wheel"
+        Pacing::Wheel
     }
 
     /// Returns at `at`, or at once if that has passed.

@@ -74,7 +74,7 @@ pub fn drive(
         version: VERSION,
         squall: String::new(),
         started: "2000-01-01T00:00:00Z".into(),
-        pacer: "virtual".into(),
+        pacer: squall::record::Pacing::Virtual,
         shards,
         host: String::new(),
         outline,

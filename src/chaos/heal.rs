@@ -11,8 +11,8 @@ use crate::service::process::{ProcessId, State, marked};
 use crate::units::Micros;
 use crate::world::World;
 
-/// How long a process may take to follow a signal.
-const SIGNAL_TIMEOUT: Micros = Micros::secs(2);
+/// How long a process may take to follow a signal, and a hook's check to see that its undo has worked.
+const FOLLOW: Micros = Micros::secs(2);
 const PAUSE: Micros = Micros::millis(10);
 
 /// One entry of the journal and what became of it.
@@ -77,14 +77,14 @@ async fn undo_one(world: &World, undo: &Undo) -> Result<(), String> {
             if process.state() != State::Stopped {
                 return Ok(());
             }
-            process.signal_group(Signal::CONT)?;
+            unless_gone(process, process.signal_group(Signal::CONT))?;
             reaches(world, || process.state() != State::Stopped).await
         }
         Undo::End { process, .. } => {
             if process.state() == State::Gone {
                 return Ok(());
             }
-            process.signal_group(Signal::KILL)?;
+            unless_gone(process, process.signal_group(Signal::KILL))?;
             reaches(world, || process.state() == State::Gone).await
         }
         Undo::Marked { mark, .. } => {
@@ -104,16 +104,25 @@ async fn undo_one(world: &World, undo: &Undo) -> Result<(), String> {
             if !succeeds(world, undo, None).await? {
                 return Err(format!("its undo (`{}`) failed", name(undo)));
             }
-            if succeeds(world, check, None).await? {
-                return Err(format!("its check (`{}`) says that the fault is still there", name(check)));
+            let deadline = world.now() + FOLLOW;
+            while succeeds(world, check, None).await? {
+                if world.now() > deadline {
+                    return Err(format!("its check (`{}`) says that the fault is still there", name(check)));
+                }
+                world.sleep(PAUSE).await;
             }
             Ok(())
         }
     }
 }
 
+/// A process that ended just before it could be signalled needs nothing.
+fn unless_gone(process: &ProcessId, signalled: Result<(), String>) -> Result<(), String> {
+    if process.state() == State::Gone { Ok(()) } else { signalled }
+}
+
 async fn reaches(world: &World, done: impl Fn() -> bool) -> Result<(), String> {
-    let deadline = world.now() + SIGNAL_TIMEOUT;
+    let deadline = world.now() + FOLLOW;
     while !done() {
         if world.now() > deadline {
             return Err("the process did not follow the signal".to_owned());

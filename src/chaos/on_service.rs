@@ -56,9 +56,11 @@ impl ServiceDriver {
 
     pub async fn heal(&self) -> Result<(), String> {
         match self.act {
-            // What crashed while it was paused cannot be continued, and need not be.
-            Act::Pause if self.service.state() == State::Gone => Ok(()),
-            Act::Pause => self.service.resume(),
+            // What crashed while it was paused, or just now, cannot be continued, and need not be.
+            Act::Pause => match self.service.resume() {
+                Err(_) if self.service.state() == State::Gone => Ok(()),
+                resumed => resumed,
+            },
             Act::Kill => Ok(()),
             Act::KillFor | Act::Restart => self.service.start().await,
         }

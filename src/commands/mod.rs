@@ -10,5 +10,6 @@ mod print;
 pub mod report;
 pub mod run;
 pub mod sandbox;
+mod signals;
 
 pub use print::{error, out};

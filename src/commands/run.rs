@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::documents;
 use super::print::error;
 use super::report::{self, Outputs};
+use super::signals::Signals;
 use crate::cli;
 use crate::conductor::{Failure, Files, Outcome, Setting, conduct};
 use crate::exit;
@@ -118,7 +119,10 @@ fn in_real_time(
     let files = Files { folder: folder.to_owned(), binary };
     run_real(origin, |world| async move {
         let (asked, interrupts) = watch::channel(0);
-        world.spawn(listen_for_signals(asked));
+        // Before anything is started: a signal must not end squall alone.
+        let signals =
+            Signals::new().map_err(|e| Failure::Runtime(format!("signals cannot be heard: {e}")))?;
+        world.spawn(pass_on(signals, asked));
         let setting = Setting {
             shards,
             files: Some(files),
@@ -134,19 +138,10 @@ fn in_real_time(
     })
 }
 
-/// Ctrl-C and SIGTERM: once ends in good order, twice heals and leaves.
-async fn listen_for_signals(asked: watch::Sender<u32>) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return;
-    };
+/// One signal ends in good order, two heal and leave.
+async fn pass_on(mut signals: Signals, asked: watch::Sender<u32>) {
     loop {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        signals.next().await;
         asked.send_modify(|n| *n += 1);
         if *asked.borrow() == 1 {
             error("stopping: healing faults, then teardown; once more to heal and leave at once");

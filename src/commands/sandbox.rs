@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::documents::lookup;
 use super::print::{colour, error, out};
+use super::signals::Signals;
 use crate::cli;
 use crate::conductor::{Failure, Files, System};
 use crate::diagnose::{self, Problem};
@@ -42,7 +43,6 @@ pub fn run(args: &cli::Sandbox) -> u8 {
 }
 
 async fn serve(world: crate::world::World, experiment: &Experiment, folder: PathBuf) -> u8 {
-    use tokio::signal::unix::{SignalKind, signal};
     let recorder = Recorder::new(world.clone(), Box::new(std::io::sink()));
     let files = match crate::service::own_binary() {
         Ok(binary) => Files { folder, binary },
@@ -51,19 +51,14 @@ async fn serve(world: crate::world::World, experiment: &Experiment, folder: Path
             return exit::RUNTIME_ERROR;
         }
     };
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        error("error: this system has no signals to end the sandbox with");
-        return exit::RUNTIME_ERROR;
-    };
-    let mut asked = async move || {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+    let mut signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(why) => {
+            error(&format!("error: signals cannot be heard: {why}"));
+            return exit::RUNTIME_ERROR;
         }
     };
-    let system = match System::start(&world, experiment, &recorder, Some(&files), asked()).await {
+    let system = match System::start(&world, experiment, &recorder, Some(&files), signals.next()).await {
         Ok(system) => system,
         Err(Failure::Interrupted(_)) => return 0,
         Err(failure) => {
@@ -75,7 +70,7 @@ async fn serve(world: crate::world::World, experiment: &Experiment, folder: Path
         out(&format!("http://{address}\n"));
     }
     error("serving until Ctrl-C");
-    asked().await;
+    signals.next().await;
     system.stop().await;
     0
 }

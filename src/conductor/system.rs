@@ -219,9 +219,7 @@ impl Planned {
             Place::Http(_) => None,
         };
         for name in options.map(sandbox::names).unwrap_or_default() {
-            let free = world.free_address().await;
-            let address = free.map_err(|e| Failure::Runtime(format!("no free port on loopback: {e}")))?;
-            addresses.insert(name, address);
+            addresses.insert(name, free(world).await?);
         }
         let mut listening = BTreeMap::new();
         for link in &experiment.links {
@@ -231,7 +229,10 @@ impl Planned {
                     Failure::Configuration(format!("link `{}` has no upstream `{name}`", link.name))
                 })?,
             };
-            let listen = link.listen.unwrap_or_else(any_port);
+            let listen = match link.listen {
+                Some(listen) => listen,
+                None => free(world).await?,
+            };
             let ask = Ask::Open { link: link.name.clone(), listen, upstream, canary: link.canary.clone() };
             match port.ask(ask).await {
                 Reply::Opened { listen } => listening.insert(link.name.clone(), listen),
@@ -257,6 +258,11 @@ impl Planned {
         };
         Ok(Planned { services, target })
     }
+}
+
+async fn free(world: &World) -> Result<SocketAddr, Failure> {
+    let free = world.free_address().await;
+    free.map_err(|e| Failure::Runtime(format!("no free port on loopback: {e}")))
 }
 
 fn any_port() -> SocketAddr {

@@ -27,6 +27,8 @@ use process::{ProcessId, State};
 
 /// Between two looks at whether a service is ready.
 const READY_PAUSE: Micros = Micros::millis(50);
+/// Between two looks for what a killed service has left.
+const REST_PAUSE: Micros = Micros::millis(10);
 /// How long a service may take to end when asked; then it is killed.
 const STOP_TIMEOUT: Micros = Micros::secs(3);
 
@@ -243,13 +245,25 @@ impl Service {
             Some(Body::Child(child)) => {
                 child.id.signal_group(Signal::KILL)?;
                 child.gone().await;
-                child.id.end_rest();
+                self.end_rest(&child.id).await;
             }
             Some(Body::Group { group, .. }) => group.kill().await,
         }
         drop(body);
         self.tell("killed", "");
         Ok(())
+    }
+
+    /// Ends what a process that has gone left of its group, and waits until it holds no port any more.
+    async fn end_rest(&self, process: &ProcessId) {
+        process.end_rest();
+        let gone = async {
+            while process.has_rest() {
+                self.world.sleep(REST_PAUSE).await;
+            }
+        };
+        // What the kernel cannot end holds nobody up for longer.
+        let _ = self.world.timeout(STOP_TIMEOUT, gone).await;
     }
 
     /// Ends it for good: asked first, killed if it does not go.
@@ -263,7 +277,7 @@ impl Service {
                 let _ = child.id.signal_group(Signal::KILL);
                 child.gone().await;
             }
-            child.id.end_rest();
+            self.end_rest(&child.id).await;
         }
         if body.is_some() {
             self.tell("stopped", "");

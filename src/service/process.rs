@@ -74,6 +74,16 @@ impl ProcessId {
             let _ = kill_process_group(pid, Signal::KILL);
         }
     }
+
+    /// Members of its group that still run; those that only wait to be collected hold nothing any more.
+    pub fn has_rest(&self) -> bool {
+        let in_group = |pid: i32| {
+            let fields = fields(pid)?;
+            let (state, group) = (fields.first()?, fields.get(2)?);
+            Some(*group == self.pid.to_string() && !matches!(state.as_str(), "Z" | "X"))
+        };
+        pids().any(|pid| in_group(pid).unwrap_or(false))
+    }
 }
 
 /// A process group that ends when this is dropped: with the task that looks after it, when squall panics,
@@ -117,36 +127,54 @@ pub fn new_mark() -> String {
 /// Every process that carries the mark. Programs that write over their environment are not found.
 pub fn marked(mark: &str) -> Vec<ProcessId> {
     let wanted = format!("{MARK}={mark}");
-    let listed = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = listed.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let carries = |pid: &i32| {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environment.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes())
     };
-    pids.filter(carries).filter_map(ProcessId::of).collect()
+    pids().filter(carries).filter_map(ProcessId::of).collect()
+}
+
+/// Every process of this machine.
+fn pids() -> impl Iterator<Item = i32> {
+    let listed = fs::read_dir("/proc").into_iter().flatten().flatten();
+    listed.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 fn boot() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
-/// State letter and start time from `/proc/PID/stat` (proc(5), fields 3 and 22). The command's name
-/// may hold spaces and brackets, so fields count from its last closing bracket.
+/// State letter and start time (fields 3 and 22).
 fn stat(pid: i32) -> Option<(char, u64)> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let fields = fields(pid)?;
     Some((fields.first()?.chars().next()?, fields.get(19)?.parse().ok()?))
+}
+
+/// `/proc/PID/stat` from its third field on (proc(5)). The command's name may hold spaces and brackets, so
+/// fields count from its last closing bracket.
+fn fields(pid: i32) -> Option<Vec<String>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(text.rsplit_once(')')?.1.split_whitespace().map(str::to_owned).collect())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::CommandExt as _;
+    use std::process::Command;
+
     use super::*;
+
+    fn wait_until(done: impl Fn() -> bool) {
+        while !done() {
+            std::thread::yield_now();
+        }
+    }
 
     #[test]
     fn a_process_is_recognised_stopped_continued_and_gone() {
-        let mut child = std::process::Command::new("sleep").arg("30").spawn().unwrap();
+        let mut child = Command::new("sleep").arg("30").spawn().unwrap();
         let process = ProcessId::of(child.id() as i32).unwrap();
-        let wait_for = |state| while process.state() != state {};
+        let wait_for = |state| wait_until(|| process.state() == state);
         process.signal(Signal::STOP).unwrap();
         wait_for(State::Stopped);
         process.signal(Signal::CONT).unwrap();
@@ -157,5 +185,18 @@ mod tests {
         process.signal(Signal::KILL).unwrap();
         child.wait().unwrap();
         assert_eq!(process.state(), State::Gone);
+    }
+
+    #[test]
+    fn the_rest_of_a_group_is_seen_until_it_is_gone() {
+        let mut leader = Command::new("sh").args(["-c", "sleep 30 & wait"]).process_group(0).spawn().unwrap();
+        let process = ProcessId::of(leader.id() as i32).unwrap();
+        let members = || pids().filter(|pid| fields(*pid).is_some_and(|f| f[2] == process.pid.to_string()));
+        wait_until(|| members().count() == 2);
+        process.signal(Signal::KILL).unwrap();
+        leader.wait().unwrap();
+        assert!(process.has_rest());
+        process.end_rest();
+        wait_until(|| !process.has_rest());
     }
 }

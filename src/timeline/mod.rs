@@ -140,6 +140,11 @@ impl Timeline {
         self.outline().cell * i64::from(cell)
     }
 
+    /// The cell that a time lies in; the first one for times before the load.
+    pub fn cell_of(&self, at: Micros) -> u32 {
+        u32::try_from(at.0.div_euclid(self.outline().cell.0.max(1)).max(0)).unwrap_or(u32::MAX)
+    }
+
     /// When the run ended; after a crash the last time that the history knows of.
     pub fn ended_at(&self) -> Micros {
         self.end.as_ref().map_or(self.last_seen, |end| end.at)
@@ -229,8 +234,7 @@ impl Timeline {
     /// where their last step was intended, the one in which the earliest of them arrived.
     pub fn begun(&self, op: OpId, cell: u32) -> u32 {
         let since = self.cells.get(&(op, cell)).and_then(|c| c.since);
-        let width = self.outline().cell.0.max(1);
-        since.map_or(cell, |at| u32::try_from(at.0.div_euclid(width)).unwrap_or(0).min(cell))
+        since.map_or(cell, |at| self.cell_of(at).min(cell))
     }
 
     /// Operations due, finished and good so far; cheap enough for once a second.

@@ -4,7 +4,9 @@
 //! `recovery`.
 
 use super::judgement::{Band, ShapeBand};
+use super::soundness;
 use super::words;
+use crate::histogram::Hist;
 use crate::stats;
 use crate::timeline::phases::{self, Trigger};
 use crate::timeline::{Cells, Timeline};
@@ -24,6 +26,9 @@ pub(super) struct Window {
     /// Response time at the banded quantile, microseconds; none without operations.
     latency: Option<f64>,
     in_flight: Option<f64>,
+    /// How much of the latency is the generator's delay, and of those in flight (Little's law).
+    delay: f64,
+    delayed: f64,
     amplification: Option<f64>,
 }
 
@@ -50,11 +55,21 @@ impl Series {
 
     /// Anything left the band.
     pub(super) fn out(&self, window: &Window) -> bool {
+        self.out_at(window, window.latency, window.in_flight)
+    }
+
+    /// Anything would have left the band if squall itself had been on time.
+    pub(super) fn out_without_delay(&self, window: &Window) -> bool {
+        let latency = window.latency.map(|latency| latency - window.delay);
+        self.out_at(window, latency, window.in_flight.map(|n| n - window.delayed))
+    }
+
+    fn out_at(&self, window: &Window, latency: Option<f64>, in_flight: Option<f64>) -> bool {
         let above =
             |band: Option<Band>, value: Option<f64>| band.zip(value).is_some_and(|(b, v)| v > b.limit);
         self.goodput_out(window)
-            || above(self.band.latency, window.latency)
-            || above(self.band.in_flight, window.in_flight)
+            || above(self.band.latency, latency)
+            || above(self.band.in_flight, in_flight)
             || above(self.band.amplification, window.amplification)
     }
 }
@@ -163,9 +178,12 @@ fn windows(timeline: &Timeline, shape: usize, width: u32, quantile: f64) -> Vec<
     starts
         .filter(|&from| has_arrivals(timeline, shape, from, width))
         .map(|from| {
-            let tally = timeline.shape_tally(shape, &(from..from + width).collect());
+            let cells: Cells = (from..from + width).collect();
+            let tally = timeline.shape_tally(shape, &cells);
             let flying: Vec<f64> =
                 (from..from + width).filter_map(|s| timeline.in_flight(shape, s)).collect();
+            let delay = |at: &dyn Fn(&Hist) -> Option<Micros>| soundness::delay(timeline, &tally, &cells, at);
+            let rate = tally.intended as f64 / timeline.cell_start(width).as_secs_f64();
             Window {
                 from,
                 to: from + width,
@@ -173,6 +191,8 @@ fn windows(timeline: &Timeline, shape: usize, width: u32, quantile: f64) -> Vec<
                 good: tally.good(),
                 latency: tally.response.quantile(quantile).map(|v| v.0 as f64),
                 in_flight: (!flying.is_empty()).then(|| flying.iter().sum::<f64>() / flying.len() as f64),
+                delay: delay(&|hist| hist.quantile(quantile)).0 as f64,
+                delayed: rate * delay(&Hist::mean).as_secs_f64(),
                 amplification: tally.amplification(),
             }
         })

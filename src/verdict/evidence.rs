@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::baseline::{self, Series};
 use super::judgement::JudgedFault;
-use super::recovery::{self, Aftermath};
+use super::recovery::{self, Aftermath, Allowance};
 use super::soundness::Soundness;
 use crate::objective::PhaseName;
 use crate::outline::FaultOutline;
@@ -40,8 +40,8 @@ impl Evidence<'_> {
     pub(super) fn of(timeline: &Timeline) -> Evidence<'_> {
         let triggers = phases::triggers(timeline);
         let series = baseline::series(timeline, &triggers);
-        let skip = Cells::new();
-        let look = |t: &Trigger| recovery::aftermath(timeline, &series, &triggers, t, &skip);
+        let whole = Allowance::default();
+        let look = |t: &Trigger| recovery::aftermath(timeline, &series, &triggers, t, &whole);
         let aftermaths: Vec<Aftermath> = triggers.iter().map(look).collect();
         let returns: Vec<Return> = aftermaths.iter().map(|a| a.back).collect();
         let faults: Vec<JudgedFault> = timeline.outline().faults.iter().map(|f| judge(timeline, f)).collect();

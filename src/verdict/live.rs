@@ -2,7 +2,10 @@
 //!
 //! Owns the window that a live rule looks at; what is done when one decides is the controller's.
 
+use std::cell::RefCell;
+
 use super::measure::{self, Measured, measure};
+use super::soundness::Soundness;
 use super::value::aggregated;
 use super::words;
 use crate::objective::{Metric, Objective};
@@ -28,14 +31,47 @@ pub struct Live {
 /// a target that swallows everything is seen. Warm-up is never looked at; a rule with a phase only
 /// speaks while that phase lasts.
 pub fn live(timeline: &Timeline, rule: &Objective, now: Micros) -> Option<Live> {
-    let cells = |deadline: Micros| window(timeline, rule, now, deadline);
+    reading(timeline, rule, now, &|_, _, _| Cells::new())
+}
+
+/// The cells that squall itself harmed, if the rule, which decided at `now`, would not hold without them.
+pub(super) fn rests_on(
+    timeline: &Timeline,
+    sound: &Soundness,
+    rule: &Objective,
+    now: Micros,
+) -> Option<Cells> {
+    let harmed = RefCell::new(Cells::new());
+    let reading = reading(timeline, rule, now, &|op, cells, deadline| {
+        let tainted = sound.tainted(timeline, op, cells, deadline);
+        harmed.borrow_mut().extend(&tainted);
+        tainted
+    });
+    let still = reading.is_some_and(|reading| reading.holds);
+    Some(harmed.into_inner()).filter(|harmed| !harmed.is_empty() && !still)
+}
+
+/// The rule's reading without the cells that `left_out` picks, of an operation or of the target's metrics,
+/// by how far ahead of a cell its harm reaches.
+fn reading(
+    timeline: &Timeline,
+    rule: &Objective,
+    now: Micros,
+    left_out: &dyn Fn(Option<OpId>, &Cells, Micros) -> Cells,
+) -> Option<Live> {
+    let cells = |op, deadline: Micros| {
+        let recent = window(timeline, rule, now, deadline);
+        &recent - &left_out(op, &recent, deadline)
+    };
     if let Metric::Target { name, aggregate } = &rule.metric {
-        let recent = cells(Micros::ZERO);
+        let recent = window(timeline, rule, now, Micros::ZERO);
         let from = timeline.cell_start(*recent.first()?);
+        let without = left_out(None, &recent, timeline.outline().largest_deadline());
+        let kept = |at: Micros| !without.contains(&timeline.cell_of(at));
         let seen: Vec<(f64, f64)> = timeline
             .scrapes
             .iter()
-            .filter(|s| s.name == *name && s.at >= from && s.at <= now)
+            .filter(|s| s.name == *name && s.at >= from && s.at <= now && kept(s.at))
             .map(|s| (s.at.as_secs_f64(), s.value))
             .collect();
         let m = Measured { value: aggregated(&[&seen], *aggregate), ..Measured::default() };
@@ -49,7 +85,7 @@ pub fn live(timeline: &Timeline, rule: &Objective, now: Micros) -> Option<Live> 
         .collect();
     let measured = ops.into_iter().filter_map(|(op, name)| {
         let deadline = timeline.deadline(op);
-        let cells = cells(deadline);
+        let cells = cells(Some(op), deadline);
         let length = timeline.outline().cell * cells.len() as i64;
         let m = measure(&rule.metric, &timeline.live_tally(op, &cells, now), length, deadline);
         (m.n >= measure::least(&rule.metric).max(1)).then_some((name, m))
@@ -69,8 +105,7 @@ fn window(timeline: &Timeline, rule: &Objective, now: Micros, deadline: Micros) 
     let cell = timeline.outline().cell;
     let long = rule.window.unwrap_or(cell * 10);
     let until = now - Micros((deadline.0 - long.0 / 2).max(0));
-    let index = |at: Micros| u32::try_from(at.0.div_euclid(cell.0.max(1)).max(0)).unwrap_or(u32::MAX);
-    let recent: Cells = (index(until - long)..index(until)).collect();
+    let recent: Cells = (timeline.cell_of(until - long)..timeline.cell_of(until)).collect();
     let triggers = phases::triggers(timeline);
     let phases = phases::phases(timeline, &triggers, &vec![Return::Unknown; triggers.len()]);
     let phase = phases.into_iter().find(|p| p.name == rule.phase).map(|p| p.cells).unwrap_or_default();

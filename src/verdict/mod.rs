@@ -77,13 +77,24 @@ fn conduct(evidence: &Evidence) -> Word {
     let timeline = evidence.timeline;
     let ruled = |rule: &str| timeline.rules.iter().any(|r| r.rule == rule);
     match timeline.end.as_ref().map(|end| end.how) {
+        _ if ruled("abort") => match decisive_rule(timeline).and_then(|rule| excuse(evidence, rule)) {
+            Some(_) => Word::Invalid,
+            None => Word::Fail,
+        },
         Some(How::Aborted) => Word::Fail,
-        _ if ruled("abort") => Word::Fail,
         Some(How::Unsteady) => Word::Invalid,
         _ if ruled("steady") || !evidence.problems.is_empty() => Word::Invalid,
         Some(How::Complete) => Word::Pass,
         Some(How::Interrupted | How::Failed) | None => Word::Inconclusive,
     }
+}
+
+/// Why an abort rule that fired proves nothing. It stops the run all the same: it is there to be safe.
+fn excuse(evidence: &Evidence, event: &RuleEvent) -> Option<String> {
+    let timeline = evidence.timeline;
+    let rule = timeline.outline().abort.iter().find(|rule| rule.text == event.text)?;
+    let harmed = live::rests_on(timeline, &evidence.sound, rule, event.at)?;
+    Some(format!("that rests on cells in which squall itself was unsound{}", evidence.blame(&harmed)))
 }
 
 fn overall(evidence: &Evidence, objectives: &[JudgedObjective]) -> Word {
@@ -106,7 +117,10 @@ fn facts(evidence: &Evidence, verdict: Word) -> Facts {
 fn sentence(evidence: &Evidence, objectives: &[JudgedObjective], verdict: Word) -> String {
     if let Some(rule) = decisive_rule(evidence.timeline) {
         return match rule.rule.as_str() {
-            "abort" => format!("The abort rule `{}` stopped the run: {}.", rule.text, rule.measured),
+            "abort" => {
+                let but = excuse(evidence, rule).map_or(String::new(), |why| format!(", but {why}"));
+                format!("The abort rule `{}` stopped the run: {}{but}.", rule.text, rule.measured)
+            }
             _ => format!(
                 "The service was not in its steady state (`{}`) before the first fault: {}.",
                 rule.text, rule.measured

@@ -228,11 +228,11 @@ fn excuse(
 
 /// The generator's share of a latency.
 fn delay(evidence: &Evidence, metric: &Metric, op: OpId, cells: &Cells) -> Micros {
-    let timeline = evidence.timeline;
+    let (timeline, tally) = (evidence.timeline, evidence.timeline.tally(op, cells));
     match metric {
-        Metric::Quantile(q) => soundness::delay(timeline, op, cells, |hist| hist.quantile(*q)),
-        Metric::Max => soundness::delay(timeline, op, cells, Hist::max),
-        Metric::Mean => soundness::delay(timeline, op, cells, Hist::mean),
+        Metric::Quantile(q) => soundness::delay(timeline, &tally, cells, |hist| hist.quantile(*q)),
+        Metric::Max => soundness::delay(timeline, &tally, cells, Hist::max),
+        Metric::Mean => soundness::delay(timeline, &tally, cells, Hist::mean),
         _ => Micros::ZERO,
     }
 }

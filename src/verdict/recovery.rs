@@ -20,6 +20,15 @@ pub(super) struct Aftermath {
     pub(super) left_out: Vec<String>,
 }
 
+/// What is left out in the target's favour.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Allowance {
+    /// Windows that touch these cells.
+    pub(super) skip: Cells,
+    /// The generator's delay.
+    pub(super) delay: bool,
+}
+
 /// The times between which windows are looked at.
 #[derive(Clone, Copy)]
 struct Watch {
@@ -31,13 +40,13 @@ struct Watch {
     doubtful: Micros,
 }
 
-/// What a trigger did, over windows outside `skip`.
+/// What a trigger did.
 pub(super) fn aftermath(
     timeline: &Timeline,
     series: &[Series],
     triggers: &[Trigger],
     trigger: &Trigger,
-    skip: &Cells,
+    without: &Allowance,
 ) -> Aftermath {
     let until = phases::horizon(timeline, triggers, trigger);
     let last = until >= timeline.load_end();
@@ -55,7 +64,7 @@ pub(super) fn aftermath(
     let (lasting, ended): (Vec<&Series>, Vec<&Series>) =
         banded.partition(|s| watch.is_none_or(|w| has_load_after(s, w)));
     let seen: Vec<(ShapeTrigger, Return)> = match watch {
-        Some(watch) => lasting.iter().map(|s| of_shape(timeline, s, trigger, watch, skip)).collect(),
+        Some(watch) => lasting.iter().map(|s| of_shape(timeline, s, trigger, watch, without)).collect(),
         None => Vec::new(),
     };
     let back = all_back(seen.iter().map(|(_, back)| *back));
@@ -150,16 +159,17 @@ fn of_shape(
     series: &Series,
     trigger: &Trigger,
     watch: Watch,
-    skip: &Cells,
+    without: &Allowance,
 ) -> (ShapeTrigger, Return) {
     let start = |w: &Window| timeline.cell_start(w.from);
     let end = |w: &Window| timeline.cell_start(w.to);
+    let out = |w: &Window| if without.delay { series.out_without_delay(w) } else { series.out(w) };
     let windows: Vec<(&Window, bool)> = series
         .windows
         .iter()
         .filter(|w| end(w) > watch.effective && end(w) <= watch.until)
-        .filter(|w| (w.from..w.to).all(|cell| !skip.contains(&cell)))
-        .map(|w| (w, series.out(w)))
+        .filter(|w| (w.from..w.to).all(|cell| !without.skip.contains(&cell)))
+        .map(|w| (w, out(w)))
         .filter(|(w, out)| !out || end(w) <= watch.doubtful)
         .collect();
     let after = windows.partition_point(|(w, _)| start(w) < watch.clear);

@@ -6,7 +6,7 @@ use super::baseline::Series;
 use super::evidence::Evidence;
 use super::judgement::Word;
 use super::measure::Measured;
-use super::recovery::{self, Aftermath};
+use super::recovery::{self, Aftermath, Allowance};
 use super::ruling::Ruling;
 use super::words;
 use crate::objective::{Metric, Objective, PhaseName};
@@ -47,7 +47,7 @@ pub(super) fn never_came(evidence: &Evidence, trigger: &str) -> Option<(Word, St
     let all = evidence.triggers.iter().zip(&evidence.aftermaths);
     let of_it = all.filter(|(t, a)| t.trigger == *trigger && t.one_shot && a.back == Return::Never);
     let shapes = of_it.flat_map(|(t, a)| shapes(evidence, t, a)).filter(|s| s.seen.back == Return::Never);
-    let rulings = shapes.map(|s| match s.excuse(|_| false) {
+    let rulings = shapes.map(|s| match s.excuse(|again| again.back != Return::Never) {
         Some(excuse) => (Word::Invalid, format!("{}, but {excuse}.", s.said())),
         None => (Word::Fail, format!("{}.", s.said())),
     });
@@ -77,15 +77,15 @@ fn shapes<'e>(evidence: &'e Evidence, trigger: &'e Trigger, aftermath: &Aftermat
     let seen = |series: &&Series| aftermath.judged.shapes.iter().any(|s| s.shape == series.band.shape);
     let among_others = aftermath.judged.shapes.len() > 1;
     let shape = |series: &'e Series| {
-        let seen = look(evidence, series, trigger, &Cells::new());
+        let seen = look(evidence, series, trigger, &Allowance::default());
         Shape { evidence, trigger, series, seen, among_others }
     };
     evidence.series.iter().filter(seen).map(shape).collect()
 }
 
-/// The aftermath of a trigger for one shape, outside `skip`.
-fn look(evidence: &Evidence, series: &Series, trigger: &Trigger, skip: &Cells) -> Aftermath {
-    recovery::aftermath(evidence.timeline, std::slice::from_ref(series), &evidence.triggers, trigger, skip)
+/// The aftermath of a trigger for one shape.
+fn look(evidence: &Evidence, series: &Series, trigger: &Trigger, without: &Allowance) -> Aftermath {
+    recovery::aftermath(evidence.timeline, std::slice::from_ref(series), &evidence.triggers, trigger, without)
 }
 
 fn span(metric: &Metric, aftermath: &Aftermath) -> Option<Micros> {
@@ -147,20 +147,26 @@ impl Shape<'_> {
         &of(PhaseName::During(name.clone())) | &of(PhaseName::After(name.clone()))
     }
 
-    /// Why a broken limit proves nothing: there is no normal to come back to, or it would hold or be
-    /// unknown without the windows in which squall was unsound.
+    /// Why a broken limit proves nothing: there is no normal to come back to, or it would hold without the
+    /// generator's delay, or hold or be unknown without the windows in which squall was unsound.
     fn excuse(&self, holds: impl Fn(&Aftermath) -> bool) -> Option<String> {
         if let Some(moved) = &self.series.band.unsteady {
             return Some(format!("what is normal is not known: {moved}"));
         }
         let (evidence, timeline) = (self.evidence, self.evidence.timeline);
+        let again = |without: &Allowance| look(evidence, self.series, self.trigger, without);
+        if holds(&again(&Allowance { skip: Cells::new(), delay: true })) {
+            return Some(
+                "squall itself was late in those windows, and without that it would hold".to_owned(),
+            );
+        }
         let deadline = timeline.outline().largest_deadline();
         let skip = evidence.sound.tainted(timeline, None, &timeline.all_cells(), deadline);
         if skip.is_empty() {
             return None;
         }
         let cells = self.cells();
-        let again = look(evidence, self.series, self.trigger, &skip);
+        let again = again(&Allowance { skip, delay: true });
         let unproven =
             evidence.sound.mostly_unsound(&cells) || again.back == Return::Unknown || holds(&again);
         unproven.then(|| {

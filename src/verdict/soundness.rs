@@ -39,9 +39,8 @@ impl Soundness {
     }
 
     fn heartbeats(&mut self, timeline: &Timeline) {
-        let width = timeline.outline().cell.0.max(1);
         for (second, late) in timeline.worst_heartbeats().filter(|(_, late)| *late > FROZEN) {
-            let frozen_from = (timeline.cell_start(second) - late).0.div_euclid(width).max(0) as u32;
+            let frozen_from = timeline.cell_of(timeline.cell_start(second) - late);
             for cell in frozen_from..=second {
                 self.unsound.insert(cell, format!("squall's own heartbeat was {late} late"));
             }
@@ -92,8 +91,7 @@ impl Soundness {
                 "squall's own machine refused its keeper {} connections (files, ports, memory)",
                 grouped(n)
             );
-            let cell = |at: Micros| (at.0.max(0) / timeline.outline().cell.0.max(1)) as u32;
-            for cell in cell(from)..=cell(at) {
+            for cell in timeline.cell_of(from)..=timeline.cell_of(at) {
                 self.unsound.insert(cell, why.clone());
                 self.lost.insert(cell);
             }
@@ -171,7 +169,7 @@ impl Soundness {
         match self.unsound.first_key_value() {
             None => format!("The generator was sound in all {} cells{late}.", grouped(cells as u64)),
             Some((&cell, why)) => format!(
-                "The generator was unsound in {} of {} cells, first at {}: {why}.",
+                "The generator was unsound in {} of {} cells, first at {}: {why}{late}.",
                 grouped(self.unsound.len() as u64),
                 grouped(cells.max(self.unsound.len()) as u64),
                 crate::units::clock(timeline.cell_start(cell)),
@@ -215,11 +213,10 @@ fn of_all(timeline: &Timeline, cells: &Cells, hist: impl Fn(&Tally) -> Hist) -> 
 /// which the heartbeat misses where squall is short of processor just after it ran.
 pub(super) fn delay(
     timeline: &Timeline,
-    op: OpId,
+    tally: &Tally,
     cells: &Cells,
     at: impl Fn(&Hist) -> Option<Micros>,
 ) -> Micros {
     let at = |hist: &Hist| at(hist).unwrap_or(Micros::ZERO);
-    let tally = timeline.tally(op, cells);
     at(&tally.lag) + at(&timeline.heartbeat(cells)).max(at(&tally.holds()))
 }

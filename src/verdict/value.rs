@@ -164,8 +164,7 @@ fn of_target(
     aggregate: Aggregate,
     cells: &Cells,
 ) -> (Measured, Vec<Window>) {
-    let width = timeline.outline().cell.0.max(1);
-    let cell = |at: f64| u32::try_from(Micros::from_secs_f64(at).0.div_euclid(width)).unwrap_or(u32::MAX);
+    let cell = |at: f64| timeline.cell_of(Micros::from_secs_f64(at));
     let scrapes = timeline.scrapes.iter().filter(|s| s.name == name);
     let all = scrapes.map(|s| (s.at.as_secs_f64(), s.value));
     let seen: Vec<Scraped> = all.filter(|s| cells.contains(&cell(s.0))).collect();

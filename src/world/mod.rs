@@ -33,7 +33,7 @@ const BACKLOG: u32 = 4096;
 const VIRTUAL_EPOCH: i64 = 946_684_800_000_000;
 
 /// Ports that no usual system gives to outgoing connections: Linux begins at 32,768, others higher.
-const FIXED_PORTS: std::ops::Range<u16> = 10_000..32_768;
+const FIXED_PORTS: std::ops::Range<u16> = 12_000..32_768;
 static NEXT_PORT: AtomicU32 = AtomicU32::new(0);
 
 /// A real process's clock: one origin for all its threads.

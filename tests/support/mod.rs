@@ -266,13 +266,13 @@ pub fn listens_at(pid: i32) -> Option<SocketAddr> {
     })
 }
 
-/// A loopback address that nobody listens on now. Below the range that outgoing connections take their
-/// ports from, so that none of them takes it before squall does.
+/// A loopback address that nobody listens on now. Below the ranges that outgoing connections and sandboxes
+/// take their ports from, so that none of them takes it before squall does; above LiveKit's.
 pub fn free_address() -> SocketAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let start = std::process::id() * 16 % 8_000;
-    (0..8_000)
-        .map(|_| (20_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 8_000) as u16)
+    let start = std::process::id() * 16 % 4_000;
+    (0..4_000)
+        .map(|_| (8_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 4_000) as u16)
         .map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
         .find(|address| TcpListener::bind(address).is_ok())
         .expect("a free port")

@@ -201,3 +201,38 @@ fn a_machine_without_timerfd_is_told() {
         );
     }
 }
+
+/// After the fault every window is slower by 20 ms for a while: the service's doing, unless squall sent late.
+#[test]
+fn a_return_that_squall_itself_held_back_is_not_the_targets_fault() {
+    for (late, word) in [(20, Word::Invalid), (0, Word::Fail)] {
+        let mut samples = evenly(200, 0, 200, fine);
+        for sample in samples.iter_mut().filter(|x| x.intended >= s(105.0) && x.intended < s(130.0)) {
+            sample.done += Micros::millis(20);
+            sample.dequeued += Micros::millis(late);
+        }
+        let judged =
+            verdict(rooms(200).fault("x", 100.0, Some(10.0)).objective(recovery_within(5.0)), &samples);
+        assert_eq!(judged.verdict, word, "sent {late} ms late: {}", judged.summary.verdict);
+        assert_eq!(judged.objectives[0].reason.contains("squall itself was late"), late > 0);
+    }
+}
+
+/// An abort rule stops the run whoever is to blame; who is, the verdict says.
+#[test]
+fn an_abort_rule_that_squall_itself_tripped_is_not_the_targets_fault() {
+    let swallowed = |at: Micros| if at >= s(50.0) { (s(2.0), Kind::Timeout) } else { fine(at) };
+    for (heartbeat_late, word, exit) in [(s(10.0), Word::Invalid, 97), (Micros::ZERO, Word::Fail, 99)] {
+        let mut plan = rooms(100).objective(p(0.5, s(60.0), RUN));
+        let mut rule = expect(Metric::Errors, Comparison::Above, 0.5, RUN);
+        rule.window = Some(s(5.0));
+        plan.outline.abort.push(rule.clone());
+        plan.events.push(heartbeat(58, heartbeat_late));
+        let (at, measured) = (s(58.0), "80 % of create failed".to_owned());
+        plan.events.push(Record::Rule(RuleEvent { at, text: rule.text, rule: "abort".to_owned(), measured }));
+        (plan.how, plan.stopped) = (How::Aborted, Some(at));
+        let judged = verdict(plan, &evenly(100, 0, 58, swallowed));
+        assert_eq!((judged.verdict, judged.exit.code), (word, exit), "{}", judged.summary.verdict);
+        assert_eq!(judged.summary.verdict.contains("squall itself was unsound"), exit == 97);
+    }
+}

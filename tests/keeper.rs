@@ -112,7 +112,10 @@ fn after_sigkill_while_a_link_is_down_new_connections_pass_three_times() {
 fn sandbox_until_in_force(bench: &Bench, plan: &str) -> Running {
     let profile = bench.file("load.yaml", &profile("{ sandbox: { start_time: 10ms } }"));
     let plan = bench.file("plan.yaml", plan);
-    let squall = bench.start(bench.run(&profile, Some(&plan)));
+    let mut run = bench.run(&profile, Some(&plan));
+    // Hooks name their files from there, wherever they are undone.
+    run.current_dir(&bench.folder);
+    let squall = bench.start(run);
     bench.wait_for_history(&["\"broken\"", "\"effective\""]);
     squall
 }
@@ -163,19 +166,15 @@ fn after_sigkill_a_service_that_was_restarted_is_gone_with_all_that_it_started()
 
 /// `run` makes a file, `undo` removes it and notes that it did, `check` looks for it.
 fn hook(bench: &Bench, undo: &str) -> (PathBuf, String) {
-    let flag = bench.folder.join("flag");
-    let shown = flag.display().to_string();
-    let exec = format!(
-        "at: 2s, for: 40s, exec: {{ run: [touch, {shown}], undo: [{}], check: [test, -e, {shown}] }}",
-        undo.replace("FLAG", &shown)
-    );
-    (flag, format!("{JUDGE}\ntimeline:\n  - {{ name: broken, {exec} }}\n"))
+    let exec =
+        format!("at: 2s, for: 40s, exec: {{ run: [touch, flag], undo: [{undo}], check: [test, -e, flag] }}");
+    (bench.folder.join("flag"), format!("{JUDGE}\ntimeline:\n  - {{ name: broken, {exec} }}\n"))
 }
 
 #[test]
 fn after_sigkill_a_hook_is_undone_and_its_check_says_so() {
     let bench = Bench::new("hook");
-    let (flag, plan) = hook(&bench, "rm, -f, FLAG");
+    let (flag, plan) = hook(&bench, "rm, -f, flag");
     let mut squall = sandbox_until_in_force(&bench, &plan);
     assert!(flag.exists());
     squall.kill();
@@ -186,7 +185,7 @@ fn after_sigkill_a_hook_is_undone_and_its_check_says_so() {
 #[test]
 fn heal_undoes_everything_from_the_journal_alone_and_twice_is_as_good_as_once() {
     let bench = Bench::new("both");
-    let (flag, plan) = hook(&bench, "rm, -f, FLAG");
+    let (flag, plan) = hook(&bench, "rm, -f, flag");
     let ready = TcpListener::bind("127.0.0.1:0").unwrap();
     let plan = plan.replace(
         "timeline:",
@@ -268,7 +267,7 @@ fn heal_ends_with_110_and_says_what_when_an_undo_fails() {
 #[test]
 fn a_journal_with_a_torn_end_is_healed_for_good() {
     let bench = Bench::new("torn");
-    let (_, plan) = hook(&bench, "rm, -f, FLAG");
+    let (_, plan) = hook(&bench, "rm, -f, flag");
     let mut squall = sandbox_until_in_force(&bench, &plan);
     signal(bench.keeper(), Signal::KILL);
     squall.kill();
@@ -286,7 +285,7 @@ fn a_journal_with_a_torn_end_is_healed_for_good() {
 #[test]
 fn heal_leaves_a_run_alone_that_is_still_going_on() {
     let bench = Bench::new("going");
-    let (flag, plan) = hook(&bench, "rm, -f, FLAG");
+    let (flag, plan) = hook(&bench, "rm, -f, flag");
     let mut squall = sandbox_until_in_force(&bench, &plan);
     let (code, said) = code_and_text(&bench.squall(["heal"]).arg(bench.run_folder()).output().unwrap());
     assert_eq!(code, 0, "{said}");
@@ -297,11 +296,13 @@ fn heal_leaves_a_run_alone_that_is_still_going_on() {
 fn without_a_journal_nothing_is_injected() {
     // The journal is as large as a file may be: no more fits.
     let bench = Bench::new("full");
-    let (flag, plan) = hook(&bench, "rm, -f, FLAG");
+    let (flag, plan) = hook(&bench, "rm, -f, flag");
     let plan = plan.replace("for: 40s", "for: 1s").replace("at: 2s", "at: 4s");
     let profile = bench.file("load.yaml", &profile("sandbox").replace("60s", "8s"));
     let plan = bench.file("plan.yaml", &plan);
-    let mut squall = bench.start(bench.run(&profile, Some(&plan)));
+    let mut run = bench.run(&profile, Some(&plan));
+    run.current_dir(&bench.folder);
+    let mut squall = bench.start(run);
     bench.wait_for_history(&["\"header\""]);
     let limit = 4 << 20;
     let journal = fs::File::options().append(true).open(bench.run_folder().join("journal.jsonl")).unwrap();
@@ -341,8 +342,10 @@ fn failed_over(bench: &Bench, link: SocketAddr, [first, second]: [&Server; 2], s
     let plan = format!(
         "{JUDGE}\nlinks:\n  wire: {{ listen: \"{link}\", upstream: \"{}\", canary: {{ http: /canary }} }}\n\
          timeline:\n  - name: over\n    at: 2s\n    settle: 1s\n    \
-         failover: {{ link: wire, to: \"{}\", outage: 500ms, stay: {stay} }}\n",
-        first.address, second.address
+         failover: {{ link: wire, to: \"{}\", outage: 500ms{} }}\n",
+        first.address,
+        second.address,
+        if stay { ", stay: true" } else { "" }
     );
     let plan = bench.file("plan.yaml", &plan);
     let squall = bench.start(bench.run(&profile, Some(&plan)));

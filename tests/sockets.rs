@@ -15,7 +15,7 @@ use support::http::Server;
 use support::witness::{Seen, Witness};
 use support::{Bench, code_and_text, listens_at, root, secs};
 
-/// S1 takes it for writing: two cores are few.
+/// Who needs the cores alone takes it for writing: two cores are few.
 static CORES: RwLock<()> = RwLock::new(());
 
 fn beside() -> RwLockReadGuard<'static, ()> {
@@ -218,7 +218,7 @@ fn first_core() -> String {
 }
 
 /// The target answers in far less than the objective's 2 ms; what is longer is squall's own doing. If a witness
-/// saw it slower, it is measured again, twice at most.
+/// saw it so slow for half of what the objective allows, it is measured again, twice at most.
 #[test]
 fn a_healthy_target_is_not_blamed_when_squall_shares_its_core_with_busy_loops() {
     let _alone = alone();
@@ -242,11 +242,11 @@ fn a_healthy_target_is_not_blamed_when_squall_shares_its_core_with_busy_loops() 
         let verdict = bench.verdict();
         let generator = verdict["summary"]["generator"].to_string();
         let p99 = measured(&verdict, "p99");
+        let slow = seen.slow(Duration::from_millis(2));
         println!(
-            "beside four busy loops: exit {code}, p99 {p99:.4} s, {generator}; others waited for {:?}",
-            seen.stall
+            "beside four busy loops: exit {code}, p99 {p99:.4} s, {generator}; slow for others: {slow:.4}"
         );
-        if code == 99 && seen.stall > Duration::from_millis(2) && attempt < 3 {
+        if code == 99 && slow >= 0.005 && attempt < 3 {
             continue;
         }
         assert!(matches!(code, 0 | 97), "never FAIL: {said}");

@@ -51,7 +51,10 @@ impl Driver {
             Driver::Link(link) => Some(link.undo()),
             Driver::Service(service) => service.undo(),
             Driver::Exec { name, undo, check, .. } => {
-                Some(Undo::Exec { fault: name.clone(), undo: undo.clone(), check: check.clone() })
+                let (fault, undo, check) = (name.clone(), undo.clone(), check.clone());
+                // Where there is none the words say where they mean.
+                let folder = std::env::current_dir().unwrap_or_default();
+                Some(Undo::Exec { fault, undo, check, folder })
             }
         }
     }
@@ -90,7 +93,7 @@ impl Driver {
         match self {
             Driver::Link(link) => link.effect().await,
             Driver::Service(service) => service.effect(),
-            Driver::Exec { reach, check, .. } => match succeeds(&reach.world, check, None).await? {
+            Driver::Exec { reach, check, .. } => match succeeds(&reach.world, check, None, None).await? {
                 true => Ok("its check says so".to_owned()),
                 false => Err("its check says that it is not in force".to_owned()),
             },
@@ -101,7 +104,7 @@ impl Driver {
         match self {
             Driver::Link(link) => link.heal().await,
             Driver::Service(service) => service.heal().await,
-            Driver::Exec { reach, undo, .. } => told(undo, succeeds(&reach.world, undo, None).await?),
+            Driver::Exec { reach, undo, .. } => told(undo, succeeds(&reach.world, undo, None, None).await?),
         }
     }
 
@@ -115,7 +118,7 @@ impl Driver {
         match self {
             Driver::Link(link) => link.cleared().await,
             Driver::Service(service) => service.cleared(),
-            Driver::Exec { reach, check, .. } => match succeeds(&reach.world, check, None).await? {
+            Driver::Exec { reach, check, .. } => match succeeds(&reach.world, check, None, None).await? {
                 true => Err("its check says that it is still in force".to_owned()),
                 false => Ok(()),
             },
@@ -156,7 +159,7 @@ async fn break_it(reach: &Reach, name: &str, run: &[String]) -> Result<(), Strin
     let mark = new_mark();
     let undo = Undo::Marked { what: format!("`run` of hook `{name}`"), mark: mark.clone() };
     let entry = reach.journal.open(undo).map_err(|e| format!("the undo journal cannot be written: {e}"))?;
-    let succeeded = succeeds(&reach.world, run, Some(&mark)).await?;
+    let succeeded = succeeds(&reach.world, run, None, Some(&mark)).await?;
     // What it leaves running now is what its undo undoes. An entry that stays open ends it once more.
     let _ = reach.journal.close(entry);
     told(run, succeeded)

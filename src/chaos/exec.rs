@@ -1,5 +1,6 @@
 //! Commands that users bring: bounded in time, no shell, output kept for the message.
 
+use std::path::Path;
 use std::process::Stdio;
 
 use tokio::process::Command;
@@ -11,12 +12,17 @@ use crate::world::World;
 /// How long a hook's command may take.
 pub const HOOK_TIMEOUT: Micros = Micros::secs(10);
 
-/// Runs a command to its end; whether it ended with 0. If that does not come in time, or nobody waits for
+/// Runs a command to its end, in squall's own folder or in `folder`; whether it ended with 0. If that does not come in time, or nobody waits for
 /// it any more, the command is ended with its whole process group.
 ///
 /// # Errors
 /// In words: not found, or not done in time.
-pub async fn succeeds(world: &World, argv: &[String], mark: Option<&str>) -> Result<bool, String> {
+pub async fn succeeds(
+    world: &World,
+    argv: &[String],
+    folder: Option<&Path>,
+    mark: Option<&str>,
+) -> Result<bool, String> {
     let (program, arguments) = argv.split_first().ok_or("the command is empty")?;
     let mut command = Command::new(program);
     command
@@ -27,6 +33,9 @@ pub async fn succeeds(world: &World, argv: &[String], mark: Option<&str>) -> Res
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .process_group(0);
+    if let Some(folder) = folder {
+        command.current_dir(folder);
+    }
     let cannot = |error| format!("`{program}` cannot be run: {error}");
     let mut child = command.spawn().map_err(cannot)?;
     let group = Group::led_by(child.id().unwrap_or_default() as i32);

@@ -99,13 +99,14 @@ async fn undo_one(world: &World, undo: &Undo) -> Result<(), String> {
             .await
         }
         // Words may be secret, and nobody here knows which: the programs' names must do.
-        Undo::Exec { undo, check, .. } => {
+        Undo::Exec { undo, check, folder, .. } => {
+            let folder = Some(folder.as_path()).filter(|folder| !folder.as_os_str().is_empty());
             let name = |argv: &[String]| argv.first().cloned().unwrap_or_default();
-            if !succeeds(world, undo, None).await? {
+            if !succeeds(world, undo, folder, None).await? {
                 return Err(format!("its undo (`{}`) failed", name(undo)));
             }
             let deadline = world.now() + FOLLOW;
-            while succeeds(world, check, None).await? {
+            while succeeds(world, check, folder, None).await? {
                 if world.now() > deadline {
                     return Err(format!("its check (`{}`) says that the fault is still there", name(check)));
                 }

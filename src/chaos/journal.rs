@@ -25,8 +25,14 @@ pub enum Undo {
     End { service: String, process: ProcessId },
     /// Everything ends that carries this mark in its environment. Written before the first of it starts.
     Marked { what: String, mark: String },
-    /// Run `undo`; `check` then must say that the fault is gone (exit other than 0).
-    Exec { fault: String, undo: Vec<String>, check: Vec<String> },
+    /// Run `undo` in squall's folder; `check` then must say that the fault is gone (exit other than 0).
+    Exec {
+        fault: String,
+        undo: Vec<String>,
+        check: Vec<String>,
+        #[serde(default)]
+        folder: PathBuf,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -99,9 +105,9 @@ impl Journal {
     pub fn open(&self, undo: Undo) -> io::Result<u64> {
         let id = self.next.replace(self.next.get() + 1);
         let undo = match undo {
-            Undo::Exec { fault, undo, check } if self.file.borrow().is_some() => {
+            Undo::Exec { fault, undo, check, folder } if self.file.borrow().is_some() => {
                 self.keep(id, &Words { undo, check })?;
-                Undo::Exec { fault, undo: Vec::new(), check: Vec::new() }
+                Undo::Exec { fault, undo: Vec::new(), check: Vec::new(), folder }
             }
             undo => undo,
         };
@@ -164,11 +170,11 @@ pub fn read(path: &Path) -> io::Result<Contents> {
 /// A hook with its words, where they lie beside the journal.
 fn with_words(journal: &Path, id: u64, undo: Undo) -> Undo {
     match undo {
-        Undo::Exec { fault, undo, check } if undo.is_empty() => {
+        Undo::Exec { fault, undo, check, folder } if undo.is_empty() => {
             let kept = fs::read(words_of(journal, id)).ok();
             let words = kept.and_then(|text| serde_json::from_slice::<Words>(&text).ok());
             let Words { undo, check } = words.unwrap_or(Words { undo, check });
-            Undo::Exec { fault, undo, check }
+            Undo::Exec { fault, undo, check, folder }
         }
         undo => undo,
     }

@@ -4,7 +4,7 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// From when it is made on, no signal ends the process by itself.
+/// From when it is made on, neither of the two ends the process by itself.
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,

@@ -341,10 +341,11 @@ impl Run {
                 },
                 () = world.sleep_until(tick) => {
                     let now = world.now();
+                    let late = now - tick;
                     tick = (tick + Micros::SECOND).max(now);
                     let decided = self.recorder.timeline().and_then(|fold| {
                         watch.look(&fold, now);
-                        rules.look(&fold, now)
+                        rules.look(&fold, now, late)
                     });
                     if self.recorder.has_failed() && ended.how == How::Complete {
                         cut_short(&mut ended, How::Failed, "the history could not be written".to_owned());

@@ -8,12 +8,18 @@ use crate::timeline::Timeline;
 use crate::units::Micros;
 use crate::verdict::live;
 
+/// A look that comes later than this comes after a freeze: what was answered meanwhile may not be in the fold
+/// yet.
+const FROZEN: Micros = Micros::millis(100);
+
 pub struct Rules {
     abort: Vec<Objective>,
     steady: Vec<Objective>,
     /// Injection of the first fault; none without faults, or once it has been looked at.
     first_fault: Option<Micros>,
     warmup: Micros,
+    /// The last look came after a freeze, and passed the abort rules over; the next one does not.
+    passed_over: bool,
 }
 
 impl Rules {
@@ -23,18 +29,20 @@ impl Rules {
             steady: outline.steady.clone(),
             first_fault: outline.faults.iter().map(|fault| fault.at).min(),
             warmup: outline.judge.warmup,
+            passed_over: false,
         }
     }
 
-    /// What a rule decides now, if any does.
-    pub fn look(&mut self, timeline: &Timeline, now: Micros) -> Option<(RuleEvent, How)> {
+    /// What a rule decides now, `late` after its time, if any does.
+    pub fn look(&mut self, timeline: &Timeline, now: Micros, late: Micros) -> Option<(RuleEvent, How)> {
         let event = |rule: &str, text: &str, measured: String| RuleEvent {
             at: now,
             text: text.to_owned(),
             rule: rule.to_owned(),
             measured,
         };
-        if now >= self.warmup {
+        self.passed_over = late > FROZEN && !self.passed_over;
+        if now >= self.warmup && !self.passed_over {
             for rule in &self.abort {
                 if let Some(reading) = live(timeline, rule, now).filter(|reading| reading.holds) {
                     return Some((event("abort", &rule.text, reading.measured), How::Aborted));
@@ -52,5 +60,25 @@ impl Rules {
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objective::{Comparison, Metric, PhaseName};
+    use crate::sample::Kind;
+    use crate::timeline::fake::{Plan, evenly, expect, s};
+
+    #[test]
+    fn a_look_after_a_freeze_passes_the_abort_rules_over_once() {
+        let mut plan = Plan::new(60).shape("rooms", "create", s(2.0));
+        plan.outline.abort.push(expect(Metric::Errors, Comparison::Above, 0.5, PhaseName::Run));
+        let timeline = plan.timeline(&evenly(100, 0, 40, |_| (s(2.0), Kind::Timeout)));
+        let mut rules = Rules::new(timeline.outline());
+        let fired = |rules: &mut Rules, late: f64| rules.look(&timeline, s(30.0), s(late)).is_some();
+        assert!(!fired(&mut rules, 0.5));
+        assert!(fired(&mut rules, 0.5), "and never twice in a row");
+        assert!(fired(&mut rules, 0.0));
     }
 }

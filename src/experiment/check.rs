@@ -88,14 +88,14 @@ struct Wait<'t> {
     until: Micros,
     /// What takes that long, for people.
     because: String,
-    /// What comes in between, if it comes before that.
+    /// What must not come before that.
     bound: Bound<'t>,
 }
 
 /// What ends the time in which something can be judged.
 enum Bound<'t> {
     Load(Micros),
-    /// The last shape with a band to recover into ends before the run.
+    /// A shape with a band to recover into ends before the run.
     Shape(&'t ShapeOutline),
     /// What the next trigger does is not this one's doing.
     Next(&'t Trigger<'t>),
@@ -160,8 +160,11 @@ fn return_of<'t>(
         "`{}` {since} at {from}, the limit allows {limit}, and {well} of being well again prove it",
         trigger.name
     );
-    let longest = outline.shapes.iter().filter(|s| !s.trigger).max_by_key(|s| s.end);
-    let load = match longest {
+    let first = all.iter().map(|t| t.first).min().unwrap_or(outline.duration);
+    let banded = || outline.shapes.iter().filter(|s| !s.trigger && s.start < first);
+    // Those whose load ends before are left out; of the others the worst counts.
+    let lasting = banded().filter(|s| s.end > trigger.clear).min_by_key(|s| s.end);
+    let load = match lasting.or(banded().max_by_key(|s| s.end)) {
         Some(shape) if shape.end < outline.duration => Bound::Shape(shape),
         _ => Bound::Load(outline.duration),
     };

@@ -120,6 +120,10 @@ fn a_shape_that_ends_too_early_is_told_how_long_it_must_last() {
     let profile = |long: &str| format!("{CALM}    for: {long}\nobjectives: [recovery(kill) < 5s]\n");
     insta::assert_snapshot!(refused(&profile("60s"), Some(&chaos)));
     assert!(with_flags(&profile("70s"), Some(&chaos), &Flags::default()).is_ok());
+    // Another shape that lasts longer does not help it: the worst counts.
+    let other = CALM.split("shapes:\n").nth(1).unwrap().replace("mix", "other").replace("list", "look");
+    let two = profile("60s").replace("objectives", &format!("{other}objectives"));
+    assert!(refused(&two, Some(&chaos)).contains("the load of `mix` ends at 1 min"));
 }
 
 #[test]

@@ -220,9 +220,9 @@ fn seconds(outline: &Outline, samples: &[Sample]) -> Vec<Record> {
     let shapes = outline.shapes.len();
     let mut flying = vec![vec![0.0; shapes]; last as usize + 1];
     for sample in samples {
-        for second in cell(sample.intended)..=cell(sample.done) {
+        for second in cell(sample.dequeued)..=cell(sample.done) {
             let start = Micros::secs(i64::from(second));
-            let overlap = sample.done.min(start + Micros::SECOND) - sample.intended.max(start);
+            let overlap = sample.done.min(start + Micros::SECOND) - sample.dequeued.max(start);
             flying[second as usize][usize::from(sample.op.0) / 2] += overlap.as_secs_f64();
         }
     }

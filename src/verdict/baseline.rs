@@ -26,10 +26,17 @@ pub(super) struct Window {
     /// Response time at the banded quantile, microseconds; none without operations.
     latency: Option<f64>,
     in_flight: Option<f64>,
-    /// How much of the latency is the generator's delay, and of those in flight (Little's law).
-    delay: f64,
-    delayed: f64,
+    late: Late,
     amplification: Option<f64>,
+}
+
+/// The generator's own part of a window.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Late {
+    /// Of the latency: its delay at the banded quantile, microseconds.
+    delay: f64,
+    /// Of those in flight: how many its late reads keep there (Little's law). What was sent late was not yet.
+    held: f64,
 }
 
 impl Window {
@@ -45,6 +52,8 @@ pub(super) struct Series {
     pub(super) band: ShapeBand,
     /// Windows with planned arrivals, ascending.
     pub(super) windows: Vec<Window>,
+    /// Median of the baseline's windows: the bands have it in them.
+    late: Late,
 }
 
 impl Series {
@@ -58,10 +67,11 @@ impl Series {
         self.out_at(window, window.latency, window.in_flight)
     }
 
-    /// Anything would have left the band if squall itself had been on time.
+    /// Anything would have left the band if squall itself had been as late as in the baseline.
     pub(super) fn out_without_delay(&self, window: &Window) -> bool {
-        let latency = window.latency.map(|latency| latency - window.delay);
-        self.out_at(window, latency, window.in_flight.map(|n| n - window.delayed))
+        let (delay, held) = (window.late.delay - self.late.delay, window.late.held - self.late.held);
+        let latency = window.latency.map(|latency| latency - delay.max(0.0));
+        self.out_at(window, latency, window.in_flight.map(|n| n - held.max(0.0)))
     }
 
     fn out_at(&self, window: &Window, latency: Option<f64>, in_flight: Option<f64>) -> bool {
@@ -82,7 +92,11 @@ pub(super) fn series(timeline: &Timeline, triggers: &[Trigger]) -> Vec<Series> {
 
 fn of_shape(timeline: &Timeline, shape: usize, cells: &Cells, triggers: &[Trigger]) -> Series {
     let outline = &timeline.outline().shapes[shape];
-    let none = |reason: String| Series { band: without(&outline.name, reason), windows: Vec::new() };
+    let none = |reason: String| Series {
+        band: without(&outline.name, reason),
+        windows: Vec::new(),
+        late: Late::default(),
+    };
     if triggers.is_empty() {
         return none("no trigger needs one".to_owned());
     }
@@ -100,8 +114,18 @@ fn of_shape(timeline: &Timeline, shape: usize, cells: &Cells, triggers: &[Trigge
     let inside: Vec<Window> = all.iter().filter(|w| w.from >= first && w.to <= last + 1).cloned().collect();
     match varying_rate(timeline, shape, &inside) {
         Some(reason) => none(reason),
-        None => Series { band: band(timeline, &outline.name, quantile, &inside), windows: all },
+        None => {
+            let band = band(timeline, &outline.name, quantile, &inside);
+            Series { band, windows: all, late: usual(&inside) }
+        }
     }
+}
+
+fn usual(windows: &[Window]) -> Late {
+    let median = |of: fn(&Late) -> f64| {
+        stats::median(&windows.iter().map(|w| of(&w.late)).collect::<Vec<_>>()).unwrap_or(0.0)
+    };
+    Late { delay: median(|late| late.delay), held: median(|late| late.held) }
 }
 
 fn without(shape: &str, reason: String) -> ShapeBand {
@@ -182,7 +206,8 @@ fn windows(timeline: &Timeline, shape: usize, width: u32, quantile: f64) -> Vec<
             let tally = timeline.shape_tally(shape, &cells);
             let flying: Vec<f64> =
                 (from..from + width).filter_map(|s| timeline.in_flight(shape, s)).collect();
-            let delay = |at: &dyn Fn(&Hist) -> Option<Micros>| soundness::delay(timeline, &tally, &cells, at);
+            let delay = soundness::delay(timeline, &tally, &cells, |hist| hist.quantile(quantile));
+            let held = soundness::late_reads(timeline, &tally, &cells, Hist::mean);
             let rate = tally.intended as f64 / timeline.cell_start(width).as_secs_f64();
             Window {
                 from,
@@ -191,8 +216,7 @@ fn windows(timeline: &Timeline, shape: usize, width: u32, quantile: f64) -> Vec<
                 good: tally.good(),
                 latency: tally.response.quantile(quantile).map(|v| v.0 as f64),
                 in_flight: (!flying.is_empty()).then(|| flying.iter().sum::<f64>() / flying.len() as f64),
-                delay: delay(&|hist| hist.quantile(quantile)).0 as f64,
-                delayed: rate * delay(&Hist::mean).as_secs_f64(),
+                late: Late { delay: delay.0 as f64, held: rate * held.as_secs_f64() },
                 amplification: tally.amplification(),
             }
         })

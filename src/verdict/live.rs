@@ -2,11 +2,10 @@
 //!
 //! Owns the window that a live rule looks at; what is done when one decides is the controller's.
 
-use std::cell::RefCell;
-
+use super::evidence::Evidence;
 use super::measure::{self, Measured, measure};
-use super::soundness::Soundness;
-use super::value::aggregated;
+use super::soundness::{self, Soundness};
+use super::value::of_target;
 use super::words;
 use crate::objective::{Metric, Objective};
 use crate::sample::OpId;
@@ -31,51 +30,48 @@ pub struct Live {
 /// a target that swallows everything is seen. Warm-up is never looked at; a rule with a phase only
 /// speaks while that phase lasts.
 pub fn live(timeline: &Timeline, rule: &Objective, now: Micros) -> Option<Live> {
-    reading(timeline, rule, now, &|_, _, _| Cells::new())
+    reading(timeline, rule, now, Without::default())
 }
 
-/// The cells that squall itself harmed, if the rule, which decided at `now`, would not hold without them.
-pub(super) fn rests_on(
-    timeline: &Timeline,
-    sound: &Soundness,
-    rule: &Objective,
-    now: Micros,
-) -> Option<Cells> {
-    let harmed = RefCell::new(Cells::new());
-    let reading = reading(timeline, rule, now, &|op, cells, deadline| {
-        let tainted = sound.tainted(timeline, op, cells, deadline);
-        harmed.borrow_mut().extend(&tainted);
-        tainted
-    });
-    let still = reading.is_some_and(|reading| reading.holds);
-    Some(harmed.into_inner()).filter(|harmed| !harmed.is_empty() && !still)
+/// Why a rule that fired at `now` proves nothing, as it would not have without the generator's own harm. What
+/// has become known only later excuses nothing.
+pub(super) fn excuse(evidence: &Evidence, rule: &Objective, now: Micros) -> Option<String> {
+    let timeline = evidence.timeline;
+    let fires = |without| reading(timeline, rule, now, without).is_some_and(|reading| reading.holds);
+    if !fires(Without::default()) {
+        return None;
+    }
+    if !fires(Without { delay: true, sound: None }) {
+        return Some("squall itself was late then, and without that it would not have fired".to_owned());
+    }
+    let sound = evidence.sound.until(timeline.cell_of(now));
+    let cells = window(timeline, rule, now, timeline.outline().largest_deadline());
+    (!fires(Without { delay: true, sound: Some(&sound) }))
+        .then(|| format!("that rests on cells in which squall itself was unsound{}", evidence.blame(&cells)))
 }
 
-/// The rule's reading without the cells that `left_out` picks, of an operation or of the target's metrics,
-/// by how far ahead of a cell its harm reaches.
-fn reading(
-    timeline: &Timeline,
-    rule: &Objective,
-    now: Micros,
-    left_out: &dyn Fn(Option<OpId>, &Cells, Micros) -> Cells,
-) -> Option<Live> {
-    let cells = |op, deadline: Micros| {
-        let recent = window(timeline, rule, now, deadline);
-        &recent - &left_out(op, &recent, deadline)
+/// What is left out in the target's favour.
+#[derive(Clone, Copy, Default)]
+struct Without<'s> {
+    /// The generator's delay.
+    delay: bool,
+    /// Cells that it harmed.
+    sound: Option<&'s Soundness>,
+}
+
+fn reading(timeline: &Timeline, rule: &Objective, now: Micros, without: Without<'_>) -> Option<Live> {
+    let kept = |op, cells: Cells, deadline: Micros| match without.sound {
+        Some(sound) => &cells - &sound.tainted(timeline, op, &cells, deadline),
+        None => cells,
     };
     if let Metric::Target { name, aggregate } = &rule.metric {
-        let recent = window(timeline, rule, now, Micros::ZERO);
-        let from = timeline.cell_start(*recent.first()?);
-        let without = left_out(None, &recent, timeline.outline().largest_deadline());
-        let kept = |at: Micros| !without.contains(&timeline.cell_of(at));
-        let seen: Vec<(f64, f64)> = timeline
-            .scrapes
-            .iter()
-            .filter(|s| s.name == *name && s.at >= from && s.at <= now && kept(s.at))
-            .map(|s| (s.at.as_secs_f64(), s.value))
-            .collect();
-        let m = Measured { value: aggregated(&[&seen], *aggregate), ..Measured::default() };
-        return state(rule, None, name, &m);
+        let mut recent = window(timeline, rule, now, Micros::ZERO);
+        if !recent.is_empty() {
+            // The newest scrape lies in the cell that has just begun.
+            recent.insert(timeline.cell_of(now));
+        }
+        let cells = kept(None, recent, timeline.outline().largest_deadline());
+        return state(rule, None, name, &of_target(timeline, name, *aggregate, &cells).0);
     }
     let named = |name: &str, flow: bool| rule.selector.as_ref().map_or(!flow, |s| s == name);
     let ops: Vec<(OpId, &str)> = timeline
@@ -85,9 +81,14 @@ fn reading(
         .collect();
     let measured = ops.into_iter().filter_map(|(op, name)| {
         let deadline = timeline.deadline(op);
-        let cells = cells(Some(op), deadline);
+        let cells = kept(Some(op), window(timeline, rule, now, deadline), deadline);
         let length = timeline.outline().cell * cells.len() as i64;
-        let m = measure(&rule.metric, &timeline.live_tally(op, &cells, now), length, deadline);
+        let tally = timeline.live_tally(op, &cells, now);
+        let mut m = measure(&rule.metric, &tally, length, deadline);
+        if without.delay {
+            let late = soundness::share(timeline, &rule.metric, &tally, &cells);
+            m.value = m.value.map(|v| v - late.0 as f64);
+        }
         (m.n >= measure::least(&rule.metric).max(1)).then_some((name, m))
     });
     let badness = |m: &Measured| m.value.map_or(f64::MIN, |v| rule.comparison.badness(v, rule.value));

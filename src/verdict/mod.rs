@@ -91,10 +91,8 @@ fn conduct(evidence: &Evidence) -> Word {
 
 /// Why an abort rule that fired proves nothing. It stops the run all the same: it is there to be safe.
 fn excuse(evidence: &Evidence, event: &RuleEvent) -> Option<String> {
-    let timeline = evidence.timeline;
-    let rule = timeline.outline().abort.iter().find(|rule| rule.text == event.text)?;
-    let harmed = live::rests_on(timeline, &evidence.sound, rule, event.at)?;
-    Some(format!("that rests on cells in which squall itself was unsound{}", evidence.blame(&harmed)))
+    let rule = evidence.timeline.outline().abort.iter().find(|rule| rule.text == event.text)?;
+    live::excuse(evidence, rule, event.at)
 }
 
 fn overall(evidence: &Evidence, objectives: &[JudgedObjective]) -> Word {
@@ -115,7 +113,7 @@ fn facts(evidence: &Evidence, verdict: Word) -> Facts {
 }
 
 fn sentence(evidence: &Evidence, objectives: &[JudgedObjective], verdict: Word) -> String {
-    if let Some(rule) = decisive_rule(evidence.timeline) {
+    if let Some(rule) = decisive_rule(evidence.timeline).filter(|_| conduct(evidence) == verdict) {
         return match rule.rule.as_str() {
             "abort" => {
                 let but = excuse(evidence, rule).map_or(String::new(), |why| format!(", but {why}"));

@@ -10,7 +10,6 @@ use super::ruling::Ruling;
 use super::soundness;
 use super::value::{Subject, value};
 use super::words;
-use crate::histogram::Hist;
 use crate::objective::{Metric, Objective, PhaseName};
 use crate::sample::OpId;
 use crate::timeline::Cells;
@@ -201,7 +200,9 @@ fn excuse(
     let (timeline, sound) = (evidence.timeline, &evidence.sound);
     let holds = |v: f64| objective.comparison.holds(v, objective.value);
     let late = match subject {
-        Subject::Operation(op) => delay(evidence, &objective.metric, op, cells),
+        Subject::Operation(op) => {
+            soundness::share(timeline, &objective.metric, &timeline.tally(op, cells), cells)
+        }
         Subject::Target(..) => Micros::ZERO,
     };
     if late > Micros::ZERO && holds(v - late.0 as f64) {
@@ -224,15 +225,4 @@ fn excuse(
         let length = evidence.length(&tainted);
         format!("that rests on the {length} in which squall itself was unsound{}", evidence.blame(&tainted))
     })
-}
-
-/// The generator's share of a latency.
-fn delay(evidence: &Evidence, metric: &Metric, op: OpId, cells: &Cells) -> Micros {
-    let (timeline, tally) = (evidence.timeline, evidence.timeline.tally(op, cells));
-    match metric {
-        Metric::Quantile(q) => soundness::delay(timeline, &tally, cells, |hist| hist.quantile(*q)),
-        Metric::Max => soundness::delay(timeline, &tally, cells, Hist::max),
-        Metric::Mean => soundness::delay(timeline, &tally, cells, Hist::mean),
-        _ => Micros::ZERO,
-    }
 }

@@ -147,18 +147,20 @@ impl Shape<'_> {
         &of(PhaseName::During(name.clone())) | &of(PhaseName::After(name.clone()))
     }
 
-    /// Why a broken limit proves nothing: there is no normal to come back to, or it would hold without the
-    /// generator's delay, or hold or be unknown without the windows in which squall was unsound.
+    /// Why a broken limit proves nothing: there is no normal to come back to, or it would hold or be
+    /// unknown without the generator's delay, or without the windows in which squall was unsound as well.
     fn excuse(&self, holds: impl Fn(&Aftermath) -> bool) -> Option<String> {
         if let Some(moved) = &self.series.band.unsteady {
             return Some(format!("what is normal is not known: {moved}"));
         }
         let (evidence, timeline) = (self.evidence, self.evidence.timeline);
-        let again = |without: &Allowance| look(evidence, self.series, self.trigger, without);
-        if holds(&again(&Allowance { skip: Cells::new(), delay: true })) {
-            return Some(
-                "squall itself was late in those windows, and without that it would hold".to_owned(),
-            );
+        let again = |skip: Cells| {
+            let again = look(evidence, self.series, self.trigger, &Allowance { skip, delay: true });
+            again.back == Return::Unknown || holds(&again)
+        };
+        if again(Cells::new()) {
+            let why = "squall itself was later then than in the baseline, and without that it would hold or be unknown";
+            return Some(why.to_owned());
         }
         let deadline = timeline.outline().largest_deadline();
         let skip = evidence.sound.tainted(timeline, None, &timeline.all_cells(), deadline);
@@ -166,9 +168,7 @@ impl Shape<'_> {
             return None;
         }
         let cells = self.cells();
-        let again = again(&Allowance { skip, delay: true });
-        let unproven =
-            evidence.sound.mostly_unsound(&cells) || again.back == Return::Unknown || holds(&again);
+        let unproven = evidence.sound.mostly_unsound(&cells) || again(skip);
         unproven.then(|| {
             format!("that rests on cells in which squall itself was unsound{}", evidence.blame(&cells))
         })

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use super::judgement::{Generator, UnsoundCell};
 use crate::histogram::Hist;
+use crate::objective::Metric;
 use crate::sample::OpId;
 use crate::timeline::{Cells, Tally, Timeline};
 use crate::units::{Micros, grouped};
@@ -116,6 +117,12 @@ impl Soundness {
         cells.iter().copied().filter(|&cell| harmed(cell)).collect()
     }
 
+    /// The same as it could be known in `cell`.
+    pub(super) fn until(&self, cell: u32) -> Soundness {
+        let unsound = self.unsound.range(..=cell).map(|(cell, why)| (*cell, why.clone())).collect();
+        Soundness { unsound, lost: self.lost.range(..=cell).copied().collect(), delivered: self.delivered }
+    }
+
     /// More than 5 % and more than 3 of the cells are unsound.
     pub(super) fn mostly_unsound(&self, cells: &Cells) -> bool {
         too_many(cells.iter().filter(|c| self.unsound.contains_key(c)).count(), cells)
@@ -208,15 +215,34 @@ fn of_all(timeline: &Timeline, cells: &Cells, hist: impl Fn(&Tally) -> Hist) -> 
     all
 }
 
+/// The generator's share of a latency over cells, as the metric takes it from a histogram; none of others.
+pub(super) fn share(timeline: &Timeline, metric: &Metric, tally: &Tally, cells: &Cells) -> Micros {
+    match metric {
+        Metric::Quantile(q) => delay(timeline, tally, cells, |hist| hist.quantile(*q)),
+        Metric::Max => delay(timeline, tally, cells, Hist::max),
+        Metric::Mean => delay(timeline, tally, cells, Hist::mean),
+        _ => Micros::ZERO,
+    }
+}
+
 /// The generator's delay over cells, each part as `at` takes it from a histogram: late sends and late reads.
-/// Late reads show in the lateness of the heartbeat (VERDICTS.md 2) and in how long operations were held up,
-/// which the heartbeat misses where squall is short of processor just after it ran.
 pub(super) fn delay(
     timeline: &Timeline,
     tally: &Tally,
     cells: &Cells,
     at: impl Fn(&Hist) -> Option<Micros>,
 ) -> Micros {
-    let at = |hist: &Hist| at(hist).unwrap_or(Micros::ZERO);
-    at(&tally.lag) + at(&timeline.heartbeat(cells)).max(at(&tally.holds()))
+    at(&tally.lag).unwrap_or_default() + late_reads(timeline, tally, cells, at)
+}
+
+/// Late reads show in the lateness of the heartbeat (VERDICTS.md 2) and in how long operations were held up,
+/// which the heartbeat misses where squall is short of processor just after it ran.
+pub(super) fn late_reads(
+    timeline: &Timeline,
+    tally: &Tally,
+    cells: &Cells,
+    at: impl Fn(&Hist) -> Option<Micros>,
+) -> Micros {
+    let at = |hist: &Hist| at(hist).unwrap_or_default();
+    at(&timeline.heartbeat(cells)).max(at(&tally.holds()))
 }

@@ -158,7 +158,7 @@ fn windows_of(cells: &Cells, width: u32) -> Vec<(Range<u32>, Cells)> {
 type Scraped = (f64, f64);
 
 /// A metric of the target over all cells, and scrape by scrape; a rate from each scrape to the next.
-fn of_target(
+pub(super) fn of_target(
     timeline: &Timeline,
     name: &str,
     aggregate: Aggregate,

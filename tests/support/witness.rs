@@ -16,12 +16,24 @@ pub struct Witness {
     thread: JoinHandle<Seen>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Seen {
     /// The longest time without an answer; to within the 2 ms between two questions.
     pub stall: Duration,
     /// The second longest wait for an answer, or the longest oversleeping between two questions.
     pub else_late: Duration,
+    /// Every wait for an answer, and how long it watched.
+    waits: Vec<Duration>,
+    watched: Duration,
+}
+
+impl Seen {
+    /// The share of the time in which whoever came would have waited for longer than `limit`: whoever comes
+    /// during a wait waits for what is left of it.
+    pub fn slow(&self, limit: Duration) -> f64 {
+        let slow: Duration = self.waits.iter().map(|wait| wait.saturating_sub(limit)).sum();
+        slow.as_secs_f64() / self.watched.as_secs_f64()
+    }
 }
 
 impl Witness {
@@ -40,7 +52,8 @@ impl Witness {
 fn watch(address: SocketAddr, stopped: &Receiver<()>) -> Seen {
     let mut seen = Seen::default();
     let mut connection = Connection::open(address, Duration::from_secs(10)).unwrap();
-    let mut answered = Instant::now();
+    let began = Instant::now();
+    let mut answered = began;
     while stopped.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
         let asked = Instant::now();
         if connection.ask("GET", "/livez", "").is_err() {
@@ -55,7 +68,9 @@ fn watch(address: SocketAddr, stopped: &Receiver<()>) -> Seen {
         } else {
             seen.else_late = seen.else_late.max(waited);
         }
+        seen.waits.push(waited);
         answered = Instant::now();
     }
+    seen.watched = began.elapsed();
     seen
 }

@@ -111,6 +111,8 @@ fn a_service_that_crashed_while_it_was_paused_needs_no_undo() {
     assert_eq!(code, Some(0), "{}", squall.said());
     let detail = bench.verdict()["faults"][0]["detail"].to_string();
     assert!(detail.contains("gone"), "{detail}");
+    let notes = bench.verdict()["notes"].to_string();
+    assert!(notes.contains("sleeper ended by itself") && notes.contains("signal: 9"), "{notes}");
 }
 
 /// A hook whose `run` notes that it began and breaks things only after `seconds`, in a process that is not

@@ -273,6 +273,7 @@ impl Run {
             let (recorder, target) = (self.recorder.clone(), self.system.target.clone());
             world.spawn(scrape::scrape(world.clone(), recorder, target, metrics))
         }));
+        beside.extend(self.system.reach.services.values().map(|s| world.spawn(s.clone().watch_health())));
         let end = self.until_load_ends(&world, &mut records, &stop, &urgency, watch).await;
         urgency.send_replace(Urgency::Heal);
         let mut interrupts = self.setting.interrupts.clone();

@@ -20,7 +20,8 @@ const NICENESS: i32 = 5;
 /// A running child.
 pub struct Child {
     pub id: ProcessId,
-    ended: watch::Receiver<bool>,
+    /// How, in words.
+    ended: watch::Receiver<Option<String>>,
     /// Processes of the sandbox end when this closes.
     _stdin: Option<ChildStdin>,
 }
@@ -82,13 +83,13 @@ impl Child {
             let _ = setpriority_process(Some(pid), NICENESS);
         }
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-        let (tell, ended) = watch::channel(false);
+        let (tell, ended) = watch::channel(None);
         world.spawn(async move {
             // It ends with this task, and so does all that it started.
             let group = Group::led_by(pid);
-            let _ = child.wait().await;
+            let how = child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string());
             group.let_go();
-            tell.send_replace(true);
+            tell.send_replace(Some(how));
         });
         Ok((Child { id, ended, _stdin: stdin }, stdout))
     }
@@ -96,7 +97,12 @@ impl Child {
     /// Returns when it has ended.
     pub async fn gone(&self) {
         // The sender goes only after it has told.
-        let _ = self.ended.clone().wait_for(|ended| *ended).await;
+        let _ = self.ended.clone().wait_for(Option::is_some).await;
+    }
+
+    /// How it ended, if it has: `exit status: 2`.
+    pub fn ended(&self) -> Option<String> {
+        self.ended.borrow().clone()
     }
 }
 

@@ -4,6 +4,7 @@
 //! task group in virtual time. All of them end when squall ends.
 
 mod child;
+mod health;
 pub mod process;
 
 use std::cell::{Cell, RefCell};
@@ -14,7 +15,6 @@ use std::rc::Rc;
 use rustix::process::Signal;
 
 use crate::experiment::{Command, Ready};
-use crate::http::Caller;
 use crate::record::{Record, ServiceEvent};
 use crate::recorder::Recorder;
 use crate::sandbox;
@@ -168,7 +168,7 @@ impl Service {
             if self.state() == State::Gone {
                 return Err(self.ended_early());
             }
-            if self.is_ready().await {
+            if self.look().await.is_ok() {
                 return Ok(());
             }
             self.world.sleep(READY_PAUSE).await;
@@ -184,18 +184,6 @@ impl Service {
     fn not_ready(&self) -> String {
         let (name, within, log) = (&self.name, self.within, self.log.display());
         format!("service `{name}` was not ready within {within}: see {log}, or give it a longer `within`")
-    }
-
-    /// One look at whether it is ready.
-    pub async fn is_ready(&self) -> bool {
-        match &self.ready {
-            Ready::Sandbox => self.state() == State::Running,
-            Ready::Tcp { address } => self.world.connect(*address).await.is_ok(),
-            Ready::Http { address, path } => {
-                let caller = Caller::new(self.world.clone(), *address, 1);
-                caller.get(path, Micros::SECOND).await.is_ok_and(|a| (200..300).contains(&a.status))
-            }
-        }
     }
 
     pub fn state(&self) -> State {

@@ -21,6 +21,7 @@ use crate::exit::{self, Facts};
 use crate::outline::JudgeSettings;
 use crate::record::{FaultEvent, FaultStage, How, Pacing, RuleEvent};
 use crate::timeline::Timeline;
+use crate::units::clock;
 use evidence::{Evidence, complete};
 use recovery::Aftermath;
 
@@ -169,6 +170,9 @@ fn notes(evidence: &Evidence) -> Vec<String> {
             Some(_) => "The run did not reach its planned end.".to_owned(),
         });
     }
+    notes.extend(timeline.services.iter().filter(|event| event.what == "ended").map(|event| {
+        format!("{} ended by itself at {} ({}).", event.service, clock(event.at), event.detail)
+    }));
     if timeline.header.pacer == Pacing::Wheel {
         let text =
             "There is no timerfd on this machine: tokio's wheel paced the arrivals, each up to 1 ms late.";
@@ -222,7 +226,7 @@ fn flapping_note(trigger: &JudgedTrigger) -> Option<String> {
     let relapses: Vec<String> = trigger
         .shapes
         .iter()
-        .flat_map(|s| s.flapping.iter().map(move |at| format!("{} at {}", s.shape, crate::units::clock(*at))))
+        .flat_map(|s| s.flapping.iter().map(move |at| format!("{} at {}", s.shape, clock(*at))))
         .collect();
     (!relapses.is_empty())
         .then(|| format!("FLAPPING after {}: it relapsed ({}).", trigger.name, relapses.join(", ")))

@@ -185,6 +185,29 @@ fn a_paused_store_holds_its_work_and_a_killed_one_loses_it() {
     assert!(for_good.judgement.summary.recovery.unwrap().contains("did not recover"));
 }
 
+/// As an orchestrator sees it: one look a second, just before it is full, with a second of patience.
+#[test]
+fn health_checks_are_told_when_what_they_see_changes() {
+    let seen = |fault: &str| {
+        let ran = broken(&format!("{{ name: x, at: 20500ms, for: 10s, {fault} }}"));
+        let health = ran.timeline.services.iter().filter(|e| e.what.ends_with("healthy"));
+        let told = health.map(|e| (e.service.clone(), e.what.clone(), e.detail.clone(), e.at.0 / 1_000_000));
+        told.collect::<Vec<_>>()
+    };
+    let event = |service: &str, what: &str, detail: &str, second: i64| {
+        (service.to_owned(), what.to_owned(), detail.to_owned(), second)
+    };
+    assert_eq!(
+        seen("pause: { service: store-a }"),
+        [event("store-a", "unhealthy", "no answer within 1 s", 21), event("store-a", "healthy", "", 30)]
+    );
+    let killed = seen("kill: { service: api-1 }");
+    assert_eq!(killed.len(), 2, "{killed:?}");
+    assert!(killed[0].2.starts_with("no connection"), "{killed:?}");
+    // The store is slow, and yet its process is well: what users feel, health checks may not.
+    assert_eq!(seen("latency: { link: api-store, latency: 900ms }"), []);
+}
+
 #[test]
 fn repeats_are_faults_of_their_own_under_one_phase() {
     let text = "{ name: x, at: 15s, for: 2s, every: 15s, times: 3, settle: 5s, down: { link: api-store } }";

@@ -155,19 +155,21 @@ fn every_process_ends_when_the_sandbox_is_killed_or_asked_to_stop() {
 
 #[test]
 fn a_sandbox_that_is_asked_to_stop_while_it_starts_ends_promptly_with_all_its_processes() {
-    // At different moments of its start, which takes half a second and more.
-    let mut in_time = 0;
+    // At different moments of its start, which takes half a second and more; again if the test was held up for
+    // so long that it served before it was asked.
     for (moment, end) in [(2, Signal::INT), (4, Signal::TERM), (6, Signal::INT)] {
-        let bench = Bench::new("starting");
-        let mut squall = bench.start(bench.squall(["sandbox"]));
-        wait_for("so many processes", secs(10), || (bench.processes().len() >= moment).then_some(()));
-        squall.signal(end);
-        assert!(squall.end(secs(5)).success(), "{}", squall.said());
-        in_time += usize::from(!squall.said().contains("http://"));
-        wait_for("every process to end", secs(5), || bench.processes().is_empty().then_some(()));
-        assert_eq!(std::fs::read_dir(&bench.folder).unwrap().count(), 2, "what it said, and no folder");
+        let asked_in_time = || {
+            let bench = Bench::new("starting");
+            let mut squall = bench.start(bench.squall(["sandbox"]));
+            wait_for("so many processes", secs(10), || (bench.processes().len() >= moment).then_some(()));
+            squall.signal(end);
+            assert!(squall.end(secs(5)).success(), "{}", squall.said());
+            wait_for("every process to end", secs(5), || bench.processes().is_empty().then_some(()));
+            assert_eq!(std::fs::read_dir(&bench.folder).unwrap().count(), 2, "what it said, and no folder");
+            !squall.said().contains("http://")
+        };
+        assert!((0..3).any(|_| asked_in_time()), "never asked before it served, at {moment} processes");
     }
-    assert!(in_time > 0, "it was never asked before it served");
 }
 
 /// A run whose flow is one request a second; the test acts beside it.

@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
@@ -151,16 +152,21 @@ fn a_closed_loop_shows_the_service_time_and_squall_says_why() {
     assert!(said.contains("closed loop") || verdict.to_string().contains("closed loop"), "{said}");
 }
 
+/// Twenty seconds of a load that any target bears, and what its p99 must stay below.
+fn light_load(bench: &Bench, server: &Server, p99: &str) -> PathBuf {
+    let profile = format!(
+        "target: {}\nduration: 20s\nshapes:\n  load:\n    arrival: {{ constant: {{ rate: 100/s }} }}\n    timeout: 1s\n    \
+         flow: [{{ get: /look, as: look }}]\nobjectives: [\"p99(look) < {p99}\", \"errors < 0.5%\"]\n",
+        server.url()
+    );
+    bench.file("load.yaml", &profile)
+}
+
 /// A target that answers at once, whatever happens to squall.
 fn frozen(length: Duration) {
     let _beside_others = beside();
     let (bench, server) = (Bench::new("frozen"), Server::fine());
-    let profile = format!(
-        "target: {}\nduration: 20s\nshapes:\n  load:\n    arrival: {{ constant: {{ rate: 100/s }} }}\n    timeout: 1s\n    \
-         flow: [{{ get: /look, as: look }}]\nobjectives: [\"p99(look) < 250ms\", \"errors < 0.5%\"]\n",
-        server.url()
-    );
-    let profile = bench.file("load.yaml", &profile);
+    let profile = light_load(&bench, &server, "250ms");
     let mut squall = bench.start(bench.run(&profile, None));
     bench.wait_for_history(&["\"second\":12,"]);
     squall.signal(Signal::STOP);
@@ -225,12 +231,7 @@ fn a_healthy_target_is_not_blamed_when_squall_shares_its_core_with_busy_loops() 
     let core = first_core();
     for attempt in 1..=3 {
         let (bench, server) = (Bench::new("busy"), Server::fine());
-        let profile = format!(
-            "target: {}\nduration: 20s\nshapes:\n  load:\n    arrival: {{ constant: {{ rate: 100/s }} }}\n    timeout: 1s\n    \
-             flow: [{{ get: /look, as: look }}]\nobjectives: [\"p99(look) < 2ms\", \"errors < 0.5%\"]\n",
-            server.url()
-        );
-        let profile = bench.file("load.yaml", &profile);
+        let profile = light_load(&bench, &server, "2ms");
         let run = bench.run(&profile, None);
         let mut pinned = bench.command("taskset");
         pinned.args(["-c", &core]).arg(run.get_program()).args(run.get_args());
@@ -260,7 +261,7 @@ fn a_healthy_target_is_not_blamed_when_squall_shares_its_core_with_busy_loops() 
 }
 
 /// A shipped file with the numbers of its timeline made shorter; `swaps` are checked to be there.
-fn shorter(bench: &Bench, file: &str, swaps: &[(&str, &str)]) -> std::path::PathBuf {
+fn shorter(bench: &Bench, file: &str, swaps: &[(&str, &str)]) -> PathBuf {
     let mut text = std::fs::read_to_string(root().join(file)).unwrap();
     for (long, short) in swaps {
         assert!(text.contains(long), "{file} has no `{long}` any more: the test's short form is out of date");

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::toxic::Direction;
-use crate::written::Duration;
+use crate::written::{Duration, Share};
 use crate::yaml::{self, At, Document, Entries, Env, Secrecy};
 
 /// What is broken, when, and how it is judged.
@@ -44,6 +44,8 @@ pub struct Judge {
     pub stretch: Option<At<Duration>>,
     /// And so many windows at least; 5 if not given.
     pub stretch_windows: Option<At<u32>>,
+    /// A baseline with less goodput proves nothing; 90% if not given.
+    pub goodput: Option<At<Share>>,
 }
 
 /// Squall listens, and passes everything on to the upstream.

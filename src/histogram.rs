@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::Micros;
 
-/// Values above one hour saturate.
-pub const MAX_MICROS: u64 = 3_600_000_000;
+/// Values above a thousand hours saturate.
+pub const MAX_MICROS: u64 = 3_600_000_000_000;
 
 /// A histogram of durations in microseconds.
 #[derive(Clone, Debug)]

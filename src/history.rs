@@ -136,7 +136,7 @@ mod tests {
                 "line 2",
             ),
             ("a damaged line", text.replace("\"text\":\"one\"}", ""), "line 2"),
-            ("another version", text.replacen("\"version\":1", "\"version\":9", 1), "version 9"),
+            ("another version", text.replacen("\"version\":2", "\"version\":9", 1), "version 9"),
             ("no header", text.lines().skip(1).map(|l| format!("{l}\n")).collect(), "line 1"),
             ("an empty file", String::new(), "empty"),
         ];

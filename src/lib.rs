@@ -21,6 +21,7 @@ pub mod outline;
 pub mod profile;
 pub mod progress;
 pub mod proxy;
+pub mod quantity;
 pub mod random;
 pub mod record;
 pub mod recorder;

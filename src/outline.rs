@@ -48,13 +48,6 @@ impl Outline {
         let deadlines = self.operations.iter().filter(|o| !o.flow).map(|o| o.deadline);
         deadlines.max().unwrap_or(Micros::ZERO)
     }
-
-    /// How long after the end of the load its flows may go on: the largest deadline of a flow. Think
-    /// times, and all but one item of a `for_each`, are not in it: a flow that takes longer begins no
-    /// further operation then, and stays unfinished.
-    pub fn drain(&self) -> Micros {
-        self.operations.iter().map(|o| o.deadline).max().unwrap_or(Micros::ZERO)
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,6 +57,8 @@ pub struct ShapeOutline {
     pub arrival: String,
     pub start: Micros,
     pub end: Micros,
+    /// The first planned arrival: `start` of a closed loop; none if nothing is planned.
+    pub first: Option<Micros>,
     /// A trigger: phases are named after it.
     pub trigger: bool,
     /// Closed loop: the next flow starts when the last one ended, so response times hide waiting.
@@ -129,6 +124,8 @@ pub struct JudgeSettings {
     pub windows: u32,
     pub stretch: Micros,
     pub stretch_windows: u32,
+    /// A baseline with less goodput than this is no normal to compare with.
+    pub goodput: f64,
 }
 
 impl Default for JudgeSettings {
@@ -139,6 +136,7 @@ impl Default for JudgeSettings {
             windows: 20,
             stretch: Micros::secs(30),
             stretch_windows: 5,
+            goodput: 0.9,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::sample::{Kind, OpId, Outcome};
 use crate::units::Micros;
 
 /// Version of the format; a reader refuses one it does not know.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "t", rename_all = "snake_case")]
@@ -29,9 +29,14 @@ pub enum Record {
         /// Index into the outline's shapes.
         shape: usize,
         n: u64,
+        /// Those of them that were taken up later than half a cell after their time.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        late: u64,
     },
     Done(Box<Done>),
-    Second(Box<Second>),
+    Happened(Box<Happened>),
+    /// The load is no longer what was planned.
+    Load(LoadEvent),
     Fault(FaultEvent),
     Service(ServiceEvent),
     Probe(ProbeEvent),
@@ -51,6 +56,7 @@ pub enum Record {
         at: Micros,
         n: u64,
     },
+    Keeper(KeeperEvent),
     /// A rule of `abort` or `steady` decided.
     Rule(RuleEvent),
     Note {
@@ -58,6 +64,10 @@ pub enum Record {
         text: String,
     },
     End(End),
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// What wakes the engine at the time of an arrival.
@@ -116,17 +126,22 @@ pub struct Done {
     pub since: Option<Micros>,
     /// Response times as judged: what is no success enters at max(D, elapsed).
     pub response: Hist,
+    /// The same less squall's own part, lag and held; of what is left out there is none.
+    pub clean: Hist,
+    /// squall stood still, or it came about only through squall: no part of the clean count.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub left_out: bool,
     pub service: Hist,
     pub lag: Hist,
     pub wait: Hist,
-    /// How long squall waited for a processor when it could have gone on, of operations where it did at all.
+    /// For how long they could have gone on but waited inside squall, of operations where it did at all.
     #[serde(default, skip_serializing_if = "Hist::is_empty")]
     pub held: Hist,
 }
 
 impl Done {
     /// Of no operation yet.
-    pub fn none(cell: u32, op: OpId, outcome: Outcome) -> Done {
+    pub fn none(cell: u32, op: OpId, outcome: Outcome, left_out: bool) -> Done {
         Done {
             cell,
             op,
@@ -139,6 +154,8 @@ impl Done {
             received: 0,
             since: None,
             response: Hist::default(),
+            clean: Hist::default(),
+            left_out,
             service: Hist::default(),
             lag: Hist::default(),
             wait: Hist::default(),
@@ -147,20 +164,39 @@ impl Done {
     }
 }
 
-/// What happened in one second of the clock on one shard.
+/// What happened in one cell of the clock on one shard.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Second {
-    pub second: u32,
+pub struct Happened {
+    pub cell: u32,
     pub shard: u32,
     /// Answers that came in, late ones included, per shape.
     pub answers: Vec<u64>,
-    /// Flows in flight per shape, as a mean over the second.
+    /// Requests that were put on their way, per shape.
+    pub attempts: Vec<u64>,
+    /// Connections that were opened for them, per shape.
+    #[serde(default)]
+    pub connects: Vec<u64>,
+    /// Flows in flight per shape, as a mean over the cell.
     pub in_flight: Vec<f64>,
     /// Lateness of the 10 ms heartbeat.
     pub heartbeat: Hist,
     /// Share of one processor that the whole generator used; only on shard 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<f64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoadEvent {
+    pub at: Micros,
+    pub change: LoadChange,
+}
+
+/// How the load departs from its plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoadChange {
+    /// No flow begins a further step: what was planned from here on does not come.
+    Stopped,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -178,6 +214,8 @@ pub enum FaultStage {
     NotEffective,
     /// Could not be removed, or removal not proven.
     NotCleared,
+    /// A service that squall killed or restarted did not come back; `detail` has its own last words.
+    NotBack,
     /// Never injected: the run ended before its time.
     Skipped,
 }
@@ -213,10 +251,42 @@ pub struct Touched {
 pub struct ServiceEvent {
     pub at: Micros,
     pub service: String,
-    /// `started`, `ready`, `exited`, `killed`, `paused`, `continued`, `healthy`, `unhealthy`.
-    pub what: String,
+    pub what: ServiceStage,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceStage {
+    Started,
+    Ready,
+    Paused,
+    Continued,
+    Killed,
+    Stopped,
+    /// By itself.
+    Ended,
+    /// What the health check sees has changed.
+    Healthy,
+    Unhealthy,
+}
+
+impl ServiceStage {
+    /// The word used in reports and files.
+    pub fn word(self) -> &'static str {
+        match self {
+            ServiceStage::Started => "started",
+            ServiceStage::Ready => "ready",
+            ServiceStage::Paused => "paused",
+            ServiceStage::Continued => "continued",
+            ServiceStage::Killed => "killed",
+            ServiceStage::Stopped => "stopped",
+            ServiceStage::Ended => "ended",
+            ServiceStage::Healthy => "healthy",
+            ServiceStage::Unhealthy => "unhealthy",
+        }
+    }
 }
 
 /// A patient probe began, or ended if `done` is set.
@@ -283,15 +353,46 @@ pub struct SetupEvent {
     pub retried: u64,
 }
 
+/// What is known of the process that carries squall's links.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum KeeperEvent {
+    /// Between two looks its heartbeat came up to `late` after its time.
+    Beats { from: Micros, at: Micros, late: Micros },
+    /// It did not answer from then on; it did again at `to`, if it ever did.
+    Silent { from: Micros, to: Option<Micros> },
+    /// It ended.
+    Gone { at: Micros },
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RuleEvent {
     pub at: Micros,
     /// The expression.
     pub text: String,
-    /// `abort` or `steady`.
-    pub rule: String,
+    pub rule: RuleKind,
     /// What was measured.
     pub measured: String,
+    /// Why it proves nothing: without squall's own part it would not have come true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excuse: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RuleKind {
+    Abort,
+    Steady,
+}
+
+impl RuleKind {
+    /// As in a chaos plan.
+    pub fn word(self) -> &'static str {
+        match self {
+            RuleKind::Abort => "abort",
+            RuleKind::Steady => "steady",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -312,9 +413,6 @@ pub enum How {
 pub struct End {
     pub at: Micros,
     pub how: How,
-    /// When the load was stopped, if it was not left to its planned end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stopped: Option<Micros>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
 }

@@ -36,8 +36,14 @@ pub enum Kind {
     Shed,
     /// Still open when the run ended.
     Unfinished,
+    /// Never begun, as a step before it on the flow's path failed.
+    Unreached,
+    /// Cut off by the end of the load while it was not the target's turn: neither good nor bad.
+    Cut,
     /// The generator's own machine refused: files, ports, buffers or memory ran out.
     Local,
+    /// squall itself could not make the request: a template failed.
+    Template,
 }
 
 impl Kind {
@@ -56,6 +62,16 @@ impl Kind {
         matches!(self, Kind::Ok | Kind::Late | Kind::Status | Kind::Check)
     }
 
+    /// In the denominators: planned, and neither good nor bad only where the end of the load cut it off.
+    pub fn counts(self) -> bool {
+        self != Kind::Cut
+    }
+
+    /// squall's own doing, and no answer of the target's.
+    pub fn is_own(self) -> bool {
+        matches!(self, Kind::Local | Kind::Template)
+    }
+
     /// The word used in tables and files.
     pub fn word(self) -> &'static str {
         match self {
@@ -69,7 +85,10 @@ impl Kind {
             Kind::Protocol => "protocol",
             Kind::Shed => "shed",
             Kind::Unfinished => "unfinished",
+            Kind::Unreached => "unreached",
+            Kind::Cut => "cut",
             Kind::Local => "local",
+            Kind::Template => "template",
         }
     }
 }
@@ -101,6 +120,8 @@ pub struct Sample {
     pub first_byte: Option<Micros>,
     pub done: Micros,
     pub work: Work,
+    /// It came about only through squall's own doing: the clean count leaves it out (VERDICTS.md 2).
+    pub left_out: bool,
 }
 
 /// What was done for an operation; a group's or a flow's is the sum of its requests'.
@@ -112,7 +133,7 @@ pub struct Work {
     /// Bytes.
     pub sent: u64,
     pub received: u64,
-    /// How long squall waited for a processor when it could have gone on: answers lay unread for so long.
+    /// For how long it could have gone on but waited inside squall: for a processor, or as squall stood still.
     pub held: Micros,
 }
 
@@ -145,6 +166,20 @@ impl Sample {
     /// The value that enters the response histogram: a success its response time, everything else
     /// max(deadline, elapsed) (VERDICTS.md 2).
     pub fn judged_response(&self, deadline: Micros) -> Micros {
-        if self.outcome.kind.is_success() { self.response() } else { self.response().max(deadline) }
+        self.judged(self.response(), deadline)
+    }
+
+    /// The same without squall's own part: neither its lag nor what it held up.
+    pub fn clean_response(&self, deadline: Micros) -> Micros {
+        self.judged(self.without_own_part(), deadline)
+    }
+
+    /// done - intended, less squall's own part of it.
+    pub fn without_own_part(&self) -> Micros {
+        (self.response() - self.lag() - self.work.held).max(Micros::ZERO)
+    }
+
+    fn judged(&self, took: Micros, deadline: Micros) -> Micros {
+        if self.outcome.kind.is_success() { took } else { took.max(deadline) }
     }
 }

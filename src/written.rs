@@ -8,7 +8,7 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
-use crate::units::{Micros, parse_duration, parse_rate};
+use crate::units::{Micros, parse_duration, parse_rate, parse_share};
 use crate::yaml::{At, text_of};
 
 /// `250ms`, `10s`, `1m30s`.
@@ -24,6 +24,16 @@ impl<'de> Deserialize<'de> for Duration {
 /// `50/s`, `30/m`; operations per second.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Rate(pub f64);
+
+/// `90%`, as a fraction.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Share(pub f64);
+
+impl<'de> Deserialize<'de> for Share {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Share, D::Error> {
+        text_of(deserializer, "a share such as `90%`", parse_share).map(Share)
+    }
+}
 
 impl<'de> Deserialize<'de> for Rate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Rate, D::Error> {
@@ -155,6 +165,7 @@ macro_rules! schema {
 
 schema!(Duration, "Duration", { "type": "string", "examples": ["250ms", "10s", "1m30s"] });
 schema!(Rate, "Rate", { "type": "string", "examples": ["50/s", "30/m"] });
+schema!(Share, "Share", { "type": "string", "examples": ["90%", "99.9%"] });
 schema!(Range, "Range", { "type": "string", "examples": ["1s", "1s..3s"] });
 schema!(OneOrMore, "OneOrMore", { "type": "array", "items": { "type": "string" }, "minItems": 1 });
 schema!(Statuses, "Statuses", {

@@ -62,6 +62,8 @@ pub struct Pool {
     dials: Semaphore,
     limit: u32,
     count: Rc<Count>,
+    /// Connections opened since they were last asked for.
+    opened: Cell<u64>,
 }
 
 impl Pool {
@@ -75,7 +77,13 @@ impl Pool {
             dials: Semaphore::new(DIALS),
             limit: limit.unwrap_or(u32::MAX),
             count: Rc::default(),
+            opened: Cell::new(0),
         }
+    }
+
+    /// How many connections were opened since this was last asked.
+    pub fn take_opened(&self) -> u64 {
+        self.opened.take()
     }
 
     /// An idle connection, one that is given back meanwhile, or a new one.
@@ -156,6 +164,7 @@ impl Pool {
             let address = self.addresses[(first + offset) % self.addresses.len()];
             match self.world.connect(address).await {
                 Ok(stream) => {
+                    self.opened.set(self.opened.get() + 1);
                     let meter = Rc::<Meter>::default();
                     let io = TokioIo::new(Metered::new(stream, meter.clone(), self.world.clone()));
                     let (sender, connection) =

@@ -20,7 +20,7 @@ use crate::chaos::{Controller, Reach, Urgency};
 use crate::client::RunFacts;
 use crate::engine::{self, Batch, Load, Share};
 use crate::experiment::{Experiment, requests};
-use crate::record::{End, Header, How, Record, SetupEvent};
+use crate::record::{End, Header, How, LoadChange, LoadEvent, Record, SetupEvent};
 use crate::recorder::Recorder;
 use crate::timeline::Timeline;
 use crate::units::{Micros, grouped};
@@ -76,13 +76,11 @@ struct LoadEnd {
     how: How,
     /// A sentence; empty if it ended as planned.
     detail: String,
-    /// When it was stopped; none if it ended as planned.
-    stopped: Option<Micros>,
 }
 
 impl LoadEnd {
     fn failed(detail: String) -> LoadEnd {
-        LoadEnd { how: How::Failed, detail, stopped: None }
+        LoadEnd { how: How::Failed, detail }
     }
 }
 
@@ -251,7 +249,7 @@ impl Run {
     fn end(&self, end: &LoadEnd) {
         let at = self.recorder.now();
         let detail = crate::redact::redact(&end.detail, &self.experiment.secrets);
-        self.recorder.note(Record::End(End { at, how: end.how, stopped: end.stopped, detail }));
+        self.recorder.note(Record::End(End { at, how: end.how, detail }));
     }
 
     /// Load, faults and rules; `world`'s zero is the start of the load. Gives back whether a fault could
@@ -301,17 +299,20 @@ impl Run {
     ) -> LoadEnd {
         let mut rules = Rules::new(&self.experiment.outline);
         let mut interrupts = self.setting.interrupts.clone();
-        let mut ended = LoadEnd { how: How::Complete, detail: String::new(), stopped: None };
+        let mut ended = LoadEnd { how: How::Complete, detail: String::new() };
         // The first reason counts, but for squall's own failure.
         let cut_short = |ended: &mut LoadEnd, how, detail| {
             if ended.how == How::Complete || how == How::Failed {
-                let stopped = ended.stopped.or(Some(world.now()));
-                *ended = LoadEnd { how, detail, stopped };
-                stop.send_replace(true);
+                *ended = LoadEnd { how, detail };
+                if !stop.send_replace(true) {
+                    let (at, change) = (world.now(), LoadChange::Stopped);
+                    self.recorder.note(Record::Load(LoadEvent { at, change }));
+                }
                 urgency.send_replace(Urgency::Heal);
             }
         };
-        let mut tick = Micros::SECOND;
+        let cell = self.experiment.outline.cell;
+        let mut tick = cell;
         let mut shards = self.setting.shards;
         loop {
             tokio::select! {
@@ -343,7 +344,7 @@ impl Run {
                 () = world.sleep_until(tick) => {
                     let now = world.now();
                     let late = now - tick;
-                    tick = (tick + Micros::SECOND).max(now);
+                    tick = (tick + cell).max(now);
                     let decided = self.recorder.timeline().and_then(|fold| {
                         watch.look(&fold, now);
                         rules.look(&fold, now, late)

@@ -3,10 +3,10 @@
 
 use crate::objective::Objective;
 use crate::outline::Outline;
-use crate::record::{How, RuleEvent};
+use crate::record::{How, RuleEvent, RuleKind};
 use crate::timeline::Timeline;
 use crate::units::Micros;
-use crate::verdict::live;
+use crate::verdict::{Fired, fired, unsteady};
 
 /// A look that comes later than this comes after a freeze: what was answered meanwhile may not be in the fold
 /// yet.
@@ -35,27 +35,26 @@ impl Rules {
 
     /// What a rule decides now, `late` after its time, if any does.
     pub fn look(&mut self, timeline: &Timeline, now: Micros, late: Micros) -> Option<(RuleEvent, How)> {
-        let event = |rule: &str, text: &str, measured: String| RuleEvent {
+        self.passed_over = late > FROZEN && !self.passed_over;
+        let event = |rule, text: &str, measured, excuse| RuleEvent {
             at: now,
             text: text.to_owned(),
-            rule: rule.to_owned(),
+            rule,
             measured,
+            excuse,
         };
-        self.passed_over = late > FROZEN && !self.passed_over;
         if now >= self.warmup && !self.passed_over {
             for rule in &self.abort {
-                if let Some(reading) = live(timeline, rule, now).filter(|reading| reading.holds) {
-                    return Some((event("abort", &rule.text, reading.measured), How::Aborted));
+                if let Some(Fired { measured, excuse }) = fired(timeline, rule, now) {
+                    return Some((event(RuleKind::Abort, &rule.text, measured, excuse), How::Aborted));
                 }
             }
         }
-        if self.first_fault.is_some_and(|at| now + Micros::SECOND >= at) {
+        if self.first_fault.is_some_and(|at| now + timeline.outline().cell >= at) {
             self.first_fault = None;
             for rule in &self.steady {
-                let reading = live(timeline, rule, now);
-                if reading.as_ref().is_none_or(|reading| !reading.holds) {
-                    let measured = reading.map_or_else(|| "nothing to measure".to_owned(), |r| r.measured);
-                    return Some((event("steady", &rule.text, measured), How::Unsteady));
+                if let Some(measured) = unsteady(timeline, rule, now) {
+                    return Some((event(RuleKind::Steady, &rule.text, measured, None), How::Unsteady));
                 }
             }
         }

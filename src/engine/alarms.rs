@@ -14,6 +14,8 @@ struct Alarm {
     at: Micros,
     order: u64,
     ring: oneshot::Sender<()>,
+    /// It may ring before its time, when the load ends.
+    early: bool,
 }
 
 impl PartialEq for Alarm {
@@ -59,6 +61,26 @@ impl Alarms {
 
     /// Returns at `at`, or at once if that has passed.
     pub async fn until(&self, at: Micros) {
+        self.wait(at, false).await;
+    }
+
+    /// The same, or when `ring_early` is called.
+    pub async fn until_or_early(&self, at: Micros) {
+        self.wait(at, true).await;
+    }
+
+    /// Wakes all who wait for their time or for this.
+    pub fn ring_early(&self) {
+        let mut state = self.state.borrow_mut();
+        let (early, kept) = std::mem::take(&mut state.heap).into_iter().partition(|Reverse(a)| a.early);
+        state.heap = kept;
+        for Reverse(alarm) in BinaryHeap::into_sorted_vec(early) {
+            // Whoever waited may have been cut off by its timeout.
+            let _ = alarm.ring.send(());
+        }
+    }
+
+    async fn wait(&self, at: Micros, early: bool) {
         if at <= self.world.now() {
             return;
         }
@@ -68,7 +90,7 @@ impl Alarms {
             let first = state.heap.peek().is_none_or(|Reverse(alarm)| at < alarm.at);
             let order = state.orders;
             state.orders += 1;
-            state.heap.push(Reverse(Alarm { at, order, ring }));
+            state.heap.push(Reverse(Alarm { at, order, ring, early }));
             if first {
                 self.earlier.notify_one();
             }

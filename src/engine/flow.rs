@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use minijinja::Value;
 
-use super::Shard;
 use super::shape::ShapeRunner;
+use super::{Over, Shard};
 use crate::client::{Attempt, Ending, Request, Step, Vars, attempt, read_answer};
 use crate::experiment::NO_TIMEOUT;
 use crate::random::Purpose;
@@ -34,6 +34,10 @@ pub struct Flow {
     allowed: Micros,
     /// Sum of its operations' work.
     work: Work,
+    /// The operations that it has reached, each once.
+    reached: Vec<OpId>,
+    /// One of its operations was squall's own doing.
+    left_out: bool,
     /// The group under way: its requests are attempts of one operation.
     group: Option<Group>,
     /// A patient probe: no timeout, counted apart.
@@ -57,10 +61,26 @@ struct Group {
     pool_wait: Micros,
     first_byte: Option<Micros>,
     work: Work,
+    left_out: bool,
 }
 
-/// The step that ended the flow.
-struct Stopped(Outcome);
+/// What ended the flow before its last step.
+#[derive(Clone, Copy)]
+enum Stopped {
+    /// A step failed in this way.
+    Failed(Outcome),
+    /// The end of the load.
+    Cut,
+}
+
+impl Stopped {
+    fn outcome(self) -> Outcome {
+        match self {
+            Stopped::Failed(outcome) => outcome,
+            Stopped::Cut => Outcome::new(Kind::Cut, 0),
+        }
+    }
+}
 
 type Steps<'a> = Pin<Box<dyn Future<Output = Result<(), Stopped>> + 'a>>;
 
@@ -85,6 +105,8 @@ impl Flow {
             response: Micros::ZERO,
             allowed: Micros::ZERO,
             work: Work::default(),
+            reached: Vec::new(),
+            left_out: false,
             group: None,
             patient,
             draws: 0,
@@ -96,11 +118,7 @@ impl Flow {
     pub async fn run(mut self) -> Micros {
         let runner = self.runner.clone();
         let ended = self.steps(&runner.program.steps).await;
-        let outcome = match ended {
-            Ok(()) => Outcome::new(Kind::Ok, 0),
-            Err(Stopped(outcome)) => outcome,
-        };
-        self.finish(outcome);
+        self.finish(ended.map_or_else(Stopped::outcome, |()| Outcome::new(Kind::Ok, 0)));
         self.shard.world.now()
     }
 
@@ -111,7 +129,7 @@ impl Flow {
         self.lag = now - self.arrival;
         let outcome = Outcome::new(Kind::Shed, 0);
         if let Some(op) = self.first_op(&runner.program.steps) {
-            self.shard.tally.borrow_mut().due(op, self.arrival);
+            self.shard.counts.borrow_mut().due(op, self.arrival);
             self.finished(self.unsent(op, self.arrival, now, outcome));
         }
         self.finish(outcome);
@@ -140,6 +158,7 @@ impl Flow {
             first_byte: None,
             done: now,
             work: Work::default(),
+            left_out: self.left_out,
         }
     }
 
@@ -148,10 +167,11 @@ impl Flow {
     fn finish(&mut self, mut outcome: Outcome) {
         let op = self.runner.shape.op;
         let intended = self.last_step.unwrap_or(self.arrival);
-        let deadline = self.shard.tally.borrow().deadline(op).max(self.allowed);
+        let deadline = self.shard.counts.borrow().deadline(op).max(self.allowed);
         if outcome.kind == Kind::Ok && self.response > deadline {
             outcome.kind = Kind::Late;
         }
+        let left_out = self.left_out || self.shard.stood_still_at(self.arrival);
         let sample = Sample {
             op,
             outcome,
@@ -161,6 +181,7 @@ impl Flow {
             first_byte: None,
             done: intended + self.response,
             work: self.work,
+            left_out,
         };
         self.finished(sample);
     }
@@ -168,35 +189,80 @@ impl Flow {
     fn finished(&self, sample: Sample) {
         if !self.patient {
             let since = (sample.op == self.runner.shape.op).then_some(self.arrival);
-            self.shard.tally.borrow_mut().finished(self.vars.index, &sample, since);
+            self.shard.counts.borrow_mut().finished(self.vars.index, &sample, since);
         }
     }
 
     async fn steps(&mut self, steps: &[Step]) -> Result<(), Stopped> {
+        for (n, step) in steps.iter().enumerate() {
+            let ended = self.step(step).await;
+            if let Err(Stopped::Failed(_)) = ended {
+                self.miss(&steps[n + 1..]);
+            }
+            ended?;
+        }
+        Ok(())
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<(), Stopped> {
+        match step {
+            Step::Request(request) => self.request(request).await?,
+            Step::Think(think) => {
+                let spread = (think.most - think.least).0 as f64;
+                let length = think.least + Micros((self.draw(Purpose::Think) * spread).round() as i64);
+                self.think(length).await?;
+            }
+            Step::Repeat { times, steps, .. } => {
+                for _ in 0..*times {
+                    self.nested(steps).await?;
+                }
+            }
+            Step::Choice(branches) => {
+                let picked = self.pick(branches);
+                if let Some((_, steps)) = branches.get(picked) {
+                    self.nested(steps).await?;
+                }
+            }
+            Step::ForEach { list, name, steps } => self.for_each(list, name, steps).await?,
+            Step::Group { op, steps } => self.group(*op, steps).await?,
+        }
+        Ok(())
+    }
+
+    /// What a failed flow will not do any more: each operation on its drawn path that it never reached is
+    /// due all the same, and bad, where the flow ended. A list that nobody got counts as one of some length.
+    fn miss(&mut self, steps: &[Step]) {
         for step in steps {
             match step {
-                Step::Request(request) => self.request(request).await?,
-                Step::Think(think) => {
-                    let spread = (think.most - think.least).0 as f64;
-                    let length = think.least + Micros((self.draw(Purpose::Think) * spread).round() as i64);
-                    self.think(length).await;
-                }
-                Step::Repeat { times, steps, .. } => {
-                    for _ in 0..*times {
-                        self.nested(steps).await?;
+                Step::Request(request) => self.missed(request.op),
+                Step::Group { op, .. } => self.missed(Some(*op)),
+                Step::Think(_) => {}
+                Step::Repeat { steps, .. } => self.miss(steps),
+                Step::ForEach { list, steps, .. } => {
+                    let empty = |value: &Value| value.len() == Some(0);
+                    if !self.vars.own.get(list).is_some_and(empty) {
+                        self.miss(steps);
                     }
                 }
                 Step::Choice(branches) => {
                     let picked = self.pick(branches);
                     if let Some((_, steps)) = branches.get(picked) {
-                        self.nested(steps).await?;
+                        self.miss(steps);
                     }
                 }
-                Step::ForEach { list, name, steps } => self.for_each(list, name, steps).await?,
-                Step::Group { op, steps } => self.group(*op, steps).await?,
             }
         }
-        Ok(())
+    }
+
+    fn missed(&mut self, op: Option<OpId>) {
+        let Some(op) = op.filter(|op| self.group.is_none() && !self.reached.contains(op)) else { return };
+        self.reached.push(op);
+        if self.patient {
+            return;
+        }
+        let at = self.last_step.unwrap_or(self.arrival);
+        self.shard.counts.borrow_mut().due(op, at);
+        self.finished(self.unsent(op, at, at, Outcome::new(Kind::Unreached, 0)));
     }
 
     fn nested<'a>(&'a mut self, steps: &'a [Step]) -> Steps<'a> {
@@ -220,13 +286,19 @@ impl Flow {
         branches.len().saturating_sub(1)
     }
 
-    async fn think(&mut self, length: Micros) {
+    /// Thinks until its time, or until the load ends: who thinks then does nothing more. A group that has
+    /// begun goes on, unless the load was stopped.
+    async fn think(&mut self, length: Micros) -> Result<(), Stopped> {
         self.next += length;
         if let Some(group) = &mut self.group {
             group.thought += length;
             self.shard.decided_by(self.next);
         }
-        self.shard.alarms.until(self.next).await;
+        while self.shard.world.now() < self.next {
+            self.may_go_on()?;
+            self.shard.alarms.until_or_early(self.next).await;
+        }
+        Ok(())
     }
 
     async fn for_each(&mut self, list: &str, name: &str, steps: &[Step]) -> Result<(), Stopped> {
@@ -242,7 +314,7 @@ impl Flow {
     }
 
     async fn group(&mut self, op: OpId, steps: &[Step]) -> Result<(), Stopped> {
-        self.may_go_on().await;
+        self.may_go_on()?;
         let (intended, dequeued) = (self.next, self.shard.world.now());
         self.reach(Some(op), intended);
         self.group = Some(Group {
@@ -255,13 +327,11 @@ impl Flow {
             pool_wait: Micros::ZERO,
             first_byte: None,
             work: Work::default(),
+            left_out: false,
         });
         let ended = self.nested(steps).await;
         let Some(group) = self.group.take() else { return ended };
-        let outcome = match &ended {
-            Ok(()) => Outcome::new(Kind::Ok, 0),
-            Err(Stopped(outcome)) => *outcome,
-        };
+        let outcome = ended.map_or_else(Stopped::outcome, |()| Outcome::new(Kind::Ok, 0));
         let sample = Sample {
             op: group.op,
             outcome,
@@ -271,6 +341,7 @@ impl Flow {
             first_byte: group.first_byte,
             done: self.next - group.thought,
             work: group.work,
+            left_out: group.left_out,
         };
         self.settle(sample, group.allowed);
         ended
@@ -279,68 +350,76 @@ impl Flow {
     /// A step is reached: its operation is due, and the flow moves to its cell.
     fn reach(&mut self, op: Option<OpId>, intended: Micros) {
         self.steps += 1;
+        self.reached.extend(op.filter(|op| !self.reached.contains(op)));
         if self.patient {
             return;
         }
-        let mut tally = self.shard.tally.borrow_mut();
+        let mut counts = self.shard.counts.borrow_mut();
         if let Some(op) = op {
-            tally.due(op, intended);
-            self.shard.decided_by(intended + tally.deadline(op));
+            counts.due(op, intended);
+            self.shard.decided_by(intended + counts.deadline(op));
         }
         self.shard.begun.set(self.shard.begun.get() + 1);
         let last = self.last_step.unwrap_or(self.arrival);
-        tally.due_moves(self.runner.shape.op, last, intended);
+        counts.due_moves(self.runner.shape.op, last, intended);
         self.last_step = Some(intended);
     }
 
     /// Adds an operation's sample to the flow and to the counts. Its deadline is the planned one, or what
     /// its requests were allowed together where those were more.
     fn settle(&mut self, mut sample: Sample, allowed: Micros) {
-        let deadline = self.shard.tally.borrow().deadline(sample.op).max(allowed);
+        let deadline = self.shard.counts.borrow().deadline(sample.op).max(allowed);
         if !self.patient {
             self.shard.begun.set(self.shard.begun.get() - 1);
         }
         self.allowed += deadline;
         if sample.outcome.kind == Kind::Ok && sample.response() > deadline {
             sample.outcome.kind = Kind::Late;
+            sample.left_out |= sample.without_own_part() <= deadline;
         }
+        sample.left_out |= self.shard.stood_still_at(sample.intended);
+        self.left_out |= sample.left_out;
         self.response += sample.judged_response(deadline);
         self.lag += sample.lag();
         self.work += sample.work;
         self.finished(sample);
     }
 
-    /// Waits for ever when the run is about to end: what is begun now would have no time left.
-    async fn may_go_on(&self) {
-        if self.shard.closing.get() {
-            std::future::pending::<()>().await;
-        }
+    /// Whether the flow may begin a step: not once the load has ended, but for the steps of a group that had
+    /// begun by then.
+    fn may_go_on(&self) -> Result<(), Stopped> {
+        let over = match self.shard.over.get() {
+            None => false,
+            Some(Over::Planned) => self.group.is_none(),
+            Some(Over::Stopped) => true,
+        };
+        if over { Err(Stopped::Cut) } else { Ok(()) }
     }
 
     async fn request(&mut self, request: &Request) -> Result<(), Stopped> {
+        self.may_go_on()?;
         let allowed = request.timeout.or(self.runner.shape.timeout).unwrap_or(NO_TIMEOUT);
-        match &mut self.group {
-            None => self.may_go_on().await,
-            Some(group) => {
-                group.allowed += allowed;
-                self.shard.decided_by(self.next + allowed);
-            }
+        if let Some(group) = &mut self.group {
+            group.allowed += allowed;
+            self.shard.decided_by(self.next + allowed);
         }
         let (intended, dequeued) = (self.next, self.shard.world.now());
         if self.group.is_none() {
             self.reach(request.op, intended);
         }
-        let attempt = match self.send(request, dequeued).await {
+        let mut attempt = match self.send(request, dequeued).await {
             Ok(attempt) => attempt,
             Err(detail) => Attempt::unsent(detail, dequeued, self.shard.world.now()),
         };
         self.next = attempt.done;
+        let stood_still = self.shard.stood_still(dequeued, attempt.done);
+        attempt.work.held = attempt.work.held.max(stood_still);
         if !self.patient && matches!(attempt.ending, Ending::Answer { .. }) {
-            self.shard.tally.borrow_mut().answered(self.runner.index);
+            self.shard.counts.borrow_mut().answered(self.runner.index);
         }
         let outcome = self.judge(request, &attempt);
-        self.count(request, &attempt, intended, dequeued, outcome);
-        if outcome.kind.is_success() { Ok(()) } else { Err(Stopped(outcome)) }
+        self.count(request, &attempt, (intended, dequeued), outcome, allowed);
+        if outcome.kind.is_success() { Ok(()) } else { Err(Stopped::Failed(outcome)) }
     }
 
     async fn send(&mut self, request: &Request, dequeued: Micros) -> Result<Attempt, String> {
@@ -351,13 +430,14 @@ impl Flow {
         let whole = request.needs_body();
         let world = &self.shard.world;
         if !self.patient {
+            self.shard.counts.borrow_mut().attempted(runner.index);
             return Ok(attempt(world, &runner.pool, rendered, dequeued, timeout, whole).await);
         }
         let op = request.op.unwrap_or(runner.shape.op);
         let event = ProbeEvent { op, index: self.vars.index, intended: self.next, done: None };
-        self.shard.tally.borrow_mut().probe(event.clone());
+        self.shard.counts.borrow_mut().probe(event.clone());
         let attempt = attempt(world, &runner.pool, rendered, dequeued, None, whole).await;
-        self.shard.tally.borrow_mut().probe(ProbeEvent { done: Some(attempt.done), ..event });
+        self.shard.counts.borrow_mut().probe(ProbeEvent { done: Some(attempt.done), ..event });
         Ok(attempt)
     }
 
@@ -369,7 +449,7 @@ impl Flow {
             Ending::Failed { kind, detail } => (Outcome::new(*kind, 0), detail.clone(), String::new()),
             Ending::Answer { status, headers, body } => {
                 let count =
-                    request.items.is_some() && self.shard.tally.borrow_mut().wants_items(op, attempt.done);
+                    request.items.is_some() && self.shard.counts.borrow_mut().wants_items(op, attempt.done);
                 let finding =
                     read_answer(&runner.program, request, &self.vars, (*status, headers, body), count);
                 if let Some(items) = finding.items {
@@ -377,7 +457,7 @@ impl Flow {
                         attempt.reading.first_byte.map_or(Micros::ZERO, |first| attempt.done - first);
                     let bytes = attempt.reading.received;
                     let event = ItemsEvent { at: attempt.done, op, items, bytes, service };
-                    self.shard.tally.borrow_mut().items(event);
+                    self.shard.counts.borrow_mut().items(event);
                 }
                 for (name, value) in finding.captured {
                     Arc::make_mut(&mut self.vars).own.insert(name, value);
@@ -400,12 +480,12 @@ impl Flow {
         outcome: Outcome,
         text: (String, String),
     ) {
-        let mut tally = self.shard.tally.borrow_mut();
-        if !tally.wants_error(op, outcome.kind, outcome.status) {
+        let mut counts = self.shard.counts.borrow_mut();
+        if !counts.wants_error(op, outcome.kind, outcome.status) {
             return;
         }
         let line = format!("{} {}", request.method, self.runner.program.path_of(request, &self.vars));
-        tally.error(ErrorSample {
+        counts.error(ErrorSample {
             at: attempt.done,
             op,
             kind: outcome.kind,
@@ -420,10 +500,11 @@ impl Flow {
         &mut self,
         request: &Request,
         attempt: &Attempt,
-        intended: Micros,
-        dequeued: Micros,
+        (intended, dequeued): (Micros, Micros),
         outcome: Outcome,
+        allowed: Micros,
     ) {
+        let left_out = outcome.kind.is_own() || timed_out_through_squall(outcome, attempt.work.held, allowed);
         if let Some(group) = &mut self.group {
             if group.work.attempts > 0 {
                 group.lag += dequeued - intended;
@@ -431,6 +512,7 @@ impl Flow {
             group.work += attempt.work;
             group.pool_wait += attempt.pool_wait;
             group.first_byte = group.first_byte.or(attempt.reading.first_byte);
+            group.left_out |= left_out;
             return;
         }
         let sample = Sample {
@@ -442,7 +524,14 @@ impl Flow {
             first_byte: attempt.reading.first_byte,
             done: attempt.done,
             work: attempt.work,
+            left_out,
         };
         self.settle(sample, Micros::ZERO);
     }
+}
+
+/// A time-out is squall's own doing where squall held the operation up for a quarter of its time or more. The
+/// microseconds that every wake is late must not excuse a target that hangs.
+fn timed_out_through_squall(outcome: Outcome, held: Micros, allowed: Micros) -> bool {
+    outcome.kind == Kind::Timeout && held * 4 >= allowed
 }

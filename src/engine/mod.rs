@@ -5,9 +5,10 @@
 //! next arrival.
 
 mod alarms;
+mod counts;
 mod flow;
+mod frozen;
 mod shape;
-mod tally;
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -27,9 +28,10 @@ use crate::record::Record;
 use crate::redact::redact;
 use crate::units::Micros;
 use crate::world::World;
+use counts::Counts;
 use flow::Flow;
+use frozen::Frozen;
 use shape::ShapeRunner;
-use tally::Tally;
 
 const HEARTBEAT: Micros = Micros::millis(10);
 /// Patient probes: this share of the arrivals, at least two a second, at most one in twenty, and at
@@ -69,15 +71,25 @@ pub enum Batch {
 pub struct Shard {
     pub world: World,
     pub alarms: Alarms,
-    pub tally: RefCell<Tally>,
-    /// No flow begins a further operation.
-    closing: Cell<bool>,
+    pub counts: RefCell<Counts>,
+    frozen: RefCell<Frozen>,
+    /// The load is over: no flow begins a further operation.
+    over: Cell<Option<Over>>,
     /// Operations that were begun and have not ended.
     begun: Cell<u64>,
     /// When the last deadline of those has passed.
     decided: Cell<Micros>,
     load: Load,
     runners: Vec<Rc<ShapeRunner>>,
+}
+
+/// How the load ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Over {
+    /// At its planned end.
+    Planned,
+    /// By an abort rule or a user.
+    Stopped,
 }
 
 /// The next arrival of one shape on this shard.
@@ -120,20 +132,22 @@ async fn run_shard(world: World, load: Load) -> Result<(), String> {
             ShapeRunner::new(&world, &load.experiment, &load.target, &load.facts, index).map(Rc::new)
         })
         .collect::<Result<Vec<_>, String>>()?;
-    let tally = RefCell::new(Tally::new(load.share.shard, outline));
+    let counts = RefCell::new(Counts::new(load.share.shard, outline));
+    let frozen = RefCell::new(Frozen::new(outline.cell));
     let alarms = Alarms::start(&world);
     let shard = Rc::new(Shard {
         world: world.clone(),
         alarms,
-        tally,
-        closing: Cell::new(false),
+        counts,
+        frozen,
+        over: Cell::new(None),
         begun: Cell::new(0),
         decided: Cell::new(Micros::ZERO),
         load,
         runners,
     });
     let beating = shard.spawn(shard.clone().beat());
-    let flushing = shard.spawn(shard.clone().flush_each_second());
+    let flushing = shard.spawn(shard.clone().flush_each_cell());
     shard.clone().issue_all().await;
     shard.drain().await;
     beating.abort();
@@ -163,6 +177,18 @@ impl Shard {
 
     fn stopped(&self) -> bool {
         *self.load.stop.borrow()
+    }
+
+    /// Whether this shard stood still then, or made up for it.
+    fn stood_still_at(&self, at: Micros) -> bool {
+        self.frozen.borrow().hit(at)
+    }
+
+    /// For how long this shard stood still between two times, as far as is known now.
+    fn stood_still(&self, from: Micros, to: Micros) -> Micros {
+        let mut frozen = self.frozen.borrow_mut();
+        frozen.notice(self.world.now());
+        frozen.within(from, to)
     }
 
     /// Issues every arrival at its time, then waits for the end of the load.
@@ -211,7 +237,7 @@ impl Shard {
 
     fn issue(self: &Rc<Shard>, shape: usize, index: u64, intended: Micros) {
         let runner = self.runners[shape].clone();
-        self.tally.borrow_mut().arrived(shape, intended);
+        self.counts.borrow_mut().arrived(shape, intended, self.world.now());
         if self.is_probe(&runner, index) {
             runner.probes.set(runner.probes.get() + 1);
             let flow = Flow::new(self.clone(), runner.clone(), index, intended, true);
@@ -222,17 +248,17 @@ impl Shard {
             return;
         }
         let flow = Flow::new(self.clone(), runner.clone(), index, intended, false);
-        self.tally.borrow_mut().due(runner.shape.op, intended);
+        self.counts.borrow_mut().due(runner.shape.op, intended);
         let cap = runner.shape.in_flight_cap.unwrap_or(u64::MAX);
-        if self.tally.borrow().in_flight_now(shape) >= cap {
+        if self.counts.borrow().in_flight_now(shape) >= cap {
             flow.shed();
             return;
         }
-        self.tally.borrow_mut().in_flight(shape, 1, self.world.now());
+        self.counts.borrow_mut().in_flight(shape, 1, self.world.now());
         let shard = self.clone();
         self.spawn(async move {
             let done = flow.run().await;
-            shard.tally.borrow_mut().in_flight(shape, -1, done);
+            shard.counts.borrow_mut().in_flight(shape, -1, done);
         });
     }
 
@@ -264,12 +290,12 @@ impl Shard {
     async fn closed_loop(self: Rc<Shard>, runner: Rc<ShapeRunner>, user: u64, users: u64, until: Micros) {
         self.alarms.until(runner.shape.start).await;
         let (mut index, mut intended) = (user, runner.shape.start);
-        while intended < until && !self.stopped() {
-            self.tally.borrow_mut().due(runner.shape.op, intended);
-            self.tally.borrow_mut().in_flight(runner.index, 1, self.world.now());
+        while intended < until && self.over.get().is_none() && !self.stopped() {
+            self.counts.borrow_mut().due(runner.shape.op, intended);
+            self.counts.borrow_mut().in_flight(runner.index, 1, self.world.now());
             let flow = Flow::new(self.clone(), runner.clone(), index, intended, false);
             let done = flow.run().await;
-            self.tally.borrow_mut().in_flight(runner.index, -1, done);
+            self.counts.borrow_mut().in_flight(runner.index, -1, done);
             if done <= intended {
                 self.alarms.until(done + CLOSED_LOOP_PAUSE).await;
             }
@@ -278,16 +304,17 @@ impl Shard {
         }
     }
 
-    /// Waits until nothing is in flight, at most for the largest deadline. Flows that are open then take
-    /// no further step, and every operation that was begun has its whole deadline.
+    /// The load is over. What was begun has its whole deadline, everything else is cut off.
     async fn drain(&self) {
-        let limit = self.world.now() + self.load.experiment.outline.drain();
-        while self.tally.borrow().all_in_flight() > 0 && self.world.now() < limit {
+        self.over.set(Some(if self.stopped() { Over::Stopped } else { Over::Planned }));
+        self.alarms.ring_early();
+        // Flows that are cut off now need a moment to say so.
+        let limit = self.world.now() + HEARTBEAT;
+        while self.counts.borrow().all_in_flight() > 0 && self.world.now() < self.decided.get().max(limit) {
             self.alarms.until(self.world.now() + HEARTBEAT).await;
-        }
-        self.closing.set(true);
-        while self.begun.get() > 0 && self.world.now() < self.decided.get() {
-            self.alarms.until(self.world.now() + HEARTBEAT).await;
+            if self.stopped() && self.over.replace(Some(Over::Stopped)) != Some(Over::Stopped) {
+                self.alarms.ring_early();
+            }
         }
     }
 
@@ -296,31 +323,34 @@ impl Shard {
         loop {
             self.alarms.until(at).await;
             let now = self.world.now();
-            self.tally.borrow_mut().heartbeat(now - at);
+            self.counts.borrow_mut().heartbeat(now - at);
             // A beat that comes late is one late beat; those it swallowed are not made up.
             at = (at + HEARTBEAT).max(now);
+            self.frozen.borrow_mut().beat(now, at);
         }
     }
 
-    async fn flush_each_second(self: Rc<Shard>) {
-        let mut at = Micros::SECOND;
+    async fn flush_each_cell(self: Rc<Shard>) {
+        let cell = self.load.experiment.outline.cell;
+        let mut at = cell;
         let mut processor = ProcessorClock::start(&self.world);
         loop {
             self.alarms.until(at).await;
             let now = self.world.now();
-            if now - at >= Micros::SECOND {
-                // Frozen for a while: what came of it belongs to the second that is under way.
-                at = Micros::SECOND * (now.0 / Micros::SECOND.0 + 1);
+            if now - at >= cell {
+                // Frozen for a while: what came of it belongs to the cell that is under way.
+                at = cell * (now.0 / cell.0 + 1);
                 continue;
             }
             let cpu = if self.load.share.shard == 0 { processor.share(&self.world) } else { None };
             self.flush(at, cpu);
-            at += Micros::SECOND;
+            at += cell;
         }
     }
 
     fn flush(&self, at: Micros, cpu: Option<f64>) {
-        let records = self.tally.borrow_mut().flush(at, cpu);
+        let connects = self.runners.iter().map(|runner| runner.pool.take_opened()).collect();
+        let records = self.counts.borrow_mut().flush(at, connects, cpu);
         // The reader has gone only when the run is over.
         let _ = self.load.records.send(Batch::Records(records));
     }

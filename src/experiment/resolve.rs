@@ -433,6 +433,7 @@ impl Resolver<'_> {
             windows: count(&written.windows, default.windows),
             stretch: time(&written.stretch, default.stretch),
             stretch_windows: count(&written.stretch_windows, default.stretch_windows),
+            goodput: written.goodput.as_ref().map_or(default.goodput, |at| at.value.0),
         };
         if settings.warmup >= duration {
             let message =

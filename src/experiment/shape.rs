@@ -39,13 +39,13 @@ pub(super) fn resolve(
     let until = length(notes, frame, written, start);
     caps(notes, written);
     let (arrival, period) = match &written.arrival {
-        Some(written) => arrival(notes, written, until),
+        Some(written) => arrival(notes, written, start, until),
         None => {
             if frame.whole {
                 let message = format!("when do the flows of `{}` start?", name.value);
                 notes.add(name.span, message, "add `arrival: {constant: {rate: 50/s}}`");
             }
-            (Start::Closed { users: 1, until }, None)
+            (Start::Closed { users: 1, until: start + until }, None)
         }
     };
     let timeout = written.timeout.as_ref().map(|t| notes.positive(t, "a timeout"));
@@ -78,6 +78,7 @@ pub(super) fn resolve(
         arrival: in_words(&arrival),
         start,
         end: start + until,
+        first: first(frame, index, &arrival, start),
         trigger: written.trigger,
         closed: matches!(arrival, Start::Closed { .. }),
         planned: planned(notes, frame, index, written, &arrival, start),
@@ -134,7 +135,12 @@ fn caps(notes: &mut Notes, written: &profile::Shape) {
 }
 
 /// The arrival, and how far its bursts are apart if it has any.
-fn arrival(notes: &mut Notes, written: &profile::Arrival, until: Micros) -> (Start, Option<Micros>) {
+fn arrival(
+    notes: &mut Notes,
+    written: &profile::Arrival,
+    start: Micros,
+    until: Micros,
+) -> (Start, Option<Micros>) {
     let open = |spacing, rate| Start::Open(Arrival { spacing, rate, until });
     let even = Spacing::Even;
     match written {
@@ -164,7 +170,7 @@ fn arrival(notes: &mut Notes, written: &profile::Arrival, until: Micros) -> (Sta
             if *c.users == 0 {
                 notes.add(c.users.span, "0 users do nothing", "write 1 or more");
             }
-            (Start::Closed { users: *c.users, until }, None)
+            (Start::Closed { users: *c.users, until: start + until }, None)
         }
     }
 }
@@ -200,11 +206,22 @@ fn planned(
             *n += 1;
         }
     }
-    if expected > 0.0 && planned.iter().all(|&n| n == 0) {
+    if written.trigger && expected < 1.0 {
+        let message = format!("a trigger of {} flows triggers nothing", three_digits(expected));
+        notes.add(at.span, message, "raise the rate, or let the shape last longer");
+    } else if expected > 0.0 && planned.iter().all(|&n| n == 0) {
         let help = "raise the rate, or let the shape last longer";
         notes.add(at.span, "this shape never starts a flow", help);
     }
     planned
+}
+
+/// The first flow's start.
+fn first(frame: &Frame<'_>, index: usize, arrival: &Start, start: Micros) -> Option<Micros> {
+    match arrival {
+        Start::Closed { .. } => Some(start),
+        Start::Open(arrival) => arrival.times(frame.seed, index as u32).next().map(|at| start + at),
+    }
 }
 
 fn in_words(arrival: &Start) -> String {

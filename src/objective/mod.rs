@@ -13,7 +13,8 @@ pub use parse::{METRICS, Mistake, Names, parse};
 
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Micros, three_digits};
+use crate::quantity::Unit;
+use crate::units::Micros;
 
 /// A quantity that can be measured over a phase.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -97,36 +98,11 @@ impl Metric {
     pub fn unit(&self) -> Unit {
         match self {
             Metric::Quantile(_) | Metric::Mean | Metric::Max | Metric::Outage | Metric::Recovery => {
-                Unit::Time
+                Unit::Duration
             }
             Metric::Errors | Metric::Goodput => Unit::Share,
             Metric::Rate => Unit::Rate,
-            Metric::Count | Metric::Amplification | Metric::Target { .. } => Unit::Plain,
-        }
-    }
-}
-
-/// What a value is written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// Microseconds, written `300ms`.
-    Time,
-    /// A fraction, written `5%`.
-    Share,
-    /// Per second, written `50/s`.
-    Rate,
-    /// A bare number.
-    Plain,
-}
-
-impl Unit {
-    /// A value in this unit, for people.
-    pub fn show(self, value: f64) -> String {
-        match self {
-            Unit::Time => Micros(value.round() as i64).to_string(),
-            Unit::Share => format!("{} %", three_digits(value * 100.0)),
-            Unit::Rate => format!("{}/s", three_digits(value)),
-            Unit::Plain => three_digits(value),
+            Metric::Count | Metric::Amplification | Metric::Target { .. } => Unit::Number,
         }
     }
 }
@@ -199,7 +175,7 @@ impl fmt::Display for Objective {
         if let Some(selector) = &self.selector {
             write!(f, "({selector})")?;
         }
-        write!(f, " {} {}", self.comparison.sign(), self.metric.unit().show(self.value))?;
+        write!(f, " {} {}", self.comparison.sign(), self.metric.unit().show(self.value).replace(',', ""))?;
         match &self.phase {
             PhaseName::Run => {}
             PhaseName::Warmup | PhaseName::Baseline => write!(f, " during {}", self.phase)?,

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use super::{Aggregate, Comparison, Metric, Objective, PhaseName, Unit};
+use super::{Aggregate, Comparison, Metric, Objective, PhaseName};
 use crate::diagnose::{nearest, suggest};
+use crate::quantity::Unit;
 use crate::units::{Micros, parse_duration, parse_rate, parse_share};
 
 /// The words that may begin an expression, quantiles by their usual ones.
@@ -226,12 +227,12 @@ impl<'t> Parser<'t> {
     fn value(&mut self, metric: &Metric) -> Result<f64, Mistake> {
         let (word, range) = self.take_while(|c| !c.is_whitespace());
         let (read, form) = match metric.unit() {
-            Unit::Time => {
+            Unit::Duration => {
                 (parse_duration(word).map(|d| d.0 as f64).ok(), "a duration such as `300ms` or `2s`")
             }
             Unit::Share => (parse_share(word).ok().filter(|s| *s >= 0.0), "a share such as `1%`"),
             Unit::Rate => (parse_rate(word).ok(), "a rate such as `50/s`"),
-            Unit::Plain => (word.parse().ok().filter(|n: &f64| n.is_finite()), "a plain number"),
+            Unit::Number => (word.parse().ok().filter(|n: &f64| n.is_finite()), "a plain number"),
         };
         match read {
             Some(value) => Ok(value),

@@ -3,8 +3,9 @@
 //! Owns the live numbers and their words; they are estimates of a run that still goes on, never verdicts.
 
 use crate::outline::FaultOutline;
+use crate::quantity::Quantity;
 use crate::record::FaultStage;
-use crate::timeline::{Cells, Timeline};
+use crate::timeline::{Cells, Tally, Timeline};
 use crate::units::{Micros, grouped, or_dash};
 
 /// Latencies are those of operations intended within this time before now.
@@ -24,8 +25,8 @@ struct ShapeLine {
     due: u64,
     done: u64,
     bad: u64,
-    p50: Option<Micros>,
-    p99: Option<Micros>,
+    p50: Option<Quantity>,
+    p99: Option<Quantity>,
 }
 
 impl View {
@@ -93,15 +94,16 @@ fn shape_line(timeline: &Timeline, shape: usize, now: Micros) -> ShapeLine {
         p50: None,
         p99: None,
     };
-    let mut response = crate::histogram::Hist::default();
+    let mut sum = Tally::default();
     for (op, _) in timeline.operations().filter(|(_, o)| o.shape == shape && !o.flow) {
-        let (due, done, good) = timeline.totals(op);
-        line.due += due;
-        line.done += done;
-        line.bad += done - good;
-        response.merge(&timeline.live_tally(op, &recent, now).response);
+        let totals = timeline.totals(op);
+        line.due += totals.due;
+        line.done += totals.done;
+        line.bad += totals.done - totals.good;
+        let decided = recent.iter().copied().filter(|&cell| timeline.decided(op, cell, now)).collect();
+        sum.merge(&timeline.tally(op, &decided));
     }
-    (line.p50, line.p99) = (response.quantile(0.5), response.quantile(0.99));
+    (line.p50, line.p99) = (sum.quantile(0.5), sum.quantile(0.99));
     line
 }
 

@@ -80,7 +80,7 @@ fn operations(out: &mut String, judgement: &Judgement) {
         for p in &op.phases {
             let mut cells = vec![op.name.clone(), p.phase.to_string(), grouped(p.n)];
             cells.extend([words::plain(p.rate), words::percent(p.bad)]);
-            cells.extend([p.p50, p.p90, p.p99, p.p999, p.max].map(words::bounded));
+            cells.extend([p.p50, p.p90, p.p99, p.p999, p.max].map(|q| q.in_millis()));
             row(out, &cells);
         }
     }

@@ -58,16 +58,16 @@ fn bin(timeline: &Timeline, op: OpId, cells: u32) -> usize {
 
 fn point(timeline: &Timeline, op: OpId, from: u32, to: u32) -> Point {
     let tally = timeline.tally(op, &(from..to).collect());
-    let p99 = tally.response.quantile(0.99);
+    let p99 = tally.quantile(0.99);
     Point {
         from: timeline.cell_start(from),
         to: timeline.cell_start(to),
         intended: tally.intended,
         good: tally.good(),
-        p50: tally.response.quantile(0.5),
-        p95: tally.response.quantile(0.95),
-        p99,
-        bounded: tally.censored() > 0 && p99 >= Some(timeline.deadline(op)),
+        p50: tally.quantile(0.5).map(|q| q.micros()),
+        p95: tally.quantile(0.95).map(|q| q.micros()),
+        p99: p99.map(|q| q.micros()),
+        bounded: p99.is_some_and(|q| q.is_bound()),
     }
 }
 
@@ -112,5 +112,5 @@ fn felt(judgement: &Judgement, name: &str, flow: bool) -> (f64, f64) {
     let tables = judgement.operations.iter().filter(|o| o.name == name && o.flow == flow);
     let phases: Vec<&OperationPhase> = tables.flat_map(|o| &o.phases).collect();
     let largest = |of: fn(&OperationPhase) -> f64| phases.iter().map(|p| of(p)).fold(0.0, f64::max);
-    (largest(|p| p.bad), largest(|p| p.p99.value.0 as f64))
+    (largest(|p| p.bad), largest(|p| p.p99.value))
 }

@@ -141,7 +141,7 @@ impl Summary {
             for p in &op.phases {
                 let mut row = vec![format!("  {}", visible(&p.phase.to_string())), grouped(p.n)];
                 row.extend([words::plain(p.rate), words::percent(p.bad)]);
-                row.extend([p.p50, p.p90, p.p99, p.p999, p.max].map(words::bounded));
+                row.extend([p.p50, p.p90, p.p99, p.p999, p.max].map(|q| q.in_millis()));
                 table.add_row(row);
             }
         }

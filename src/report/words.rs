@@ -4,12 +4,14 @@
 
 use std::cmp::Reverse;
 
+use crate::quantity::Quantity;
+pub(super) use crate::quantity::plain;
 use crate::record::Touched;
 use crate::sample::Kind;
 use crate::timeline::Timeline;
 use crate::units::{Micros, bytes, clock, grouped, or_dash};
 use crate::verdict::{
-    ErrorGroup, JudgedFault, JudgedObjective, JudgedTrigger, Judgement, OperationTable, Quantity, Unit, Word,
+    ErrorGroup, JudgedFault, JudgedObjective, JudgedTrigger, Judgement, OperationTable, Word,
 };
 
 /// The sign beside a verdict's word, so that colour is never alone.
@@ -61,7 +63,11 @@ pub(super) fn caveats(judgement: &Judgement) -> Vec<String> {
     let mut all = Vec::new();
     if let Some(rule) = &judgement.rule {
         let (at, text) = (clock(rule.at), visible(&rule.text));
-        all.push(format!("The {} rule `{text}` decided at {at}: {}.", rule.rule, visible(&rule.measured)));
+        all.push(format!(
+            "The {} rule `{text}` decided at {at}: {}.",
+            rule.rule.word(),
+            visible(&rule.measured)
+        ));
     }
     if judgement.ended.how.is_none() {
         all.push(format!("The history breaks off at {}.", clock(judgement.ended.at)));
@@ -75,6 +81,11 @@ pub(super) fn caveats(judgement: &Judgement) -> Vec<String> {
     if !judgement.generator.sound {
         all.push(visible(&judgement.generator.sentence));
     }
+    let beside = judgement.rulings.iter().filter(|r| r.sentence != judgement.summary.verdict);
+    all.extend(beside.map(|r| format!("{}: {}", r.word.text(), visible(&r.sentence))));
+    all.extend(
+        judgement.rulings.iter().filter_map(|r| r.advice.as_ref()).map(|a| format!("To do: {}.", visible(a))),
+    );
     all.extend(judgement.notes.iter().map(|note| visible(note)));
     all
 }
@@ -103,24 +114,9 @@ pub(super) fn where_decided(objective: &JudgedObjective) -> String {
     }
 }
 
-/// Milliseconds with three digits, for a column that says so: `3.14`, `14.2`, `1,204`.
+/// Milliseconds with three digits, for a column that says so.
 pub(super) fn millis(value: Micros) -> String {
-    match value.as_millis_f64() {
-        ms if ms < 9.995 => format!("{ms:.2}"),
-        ms if ms < 99.95 => format!("{ms:.1}"),
-        ms => grouped(ms.round() as u64),
-    }
-}
-
-/// The same with `>= ` before a lower bound, which is rounded down to three digits: histograms give the
-/// upper end of a bucket.
-pub(super) fn bounded(quantity: Quantity) -> String {
-    if !quantity.censored {
-        return millis(quantity.value);
-    }
-    let value = quantity.value.0.max(0);
-    let step = 10i64.pow(value.max(1).ilog10().saturating_sub(2));
-    format!(">= {}", millis(Micros(value / step * step)))
+    Quantity::time(value).in_millis()
 }
 
 /// A share for a column of percentages: `0`, `< 0.01`, `0.40`, `38.2`.
@@ -130,24 +126,6 @@ pub(super) fn percent(share: f64) -> String {
         p if p < 0.005 => "< 0.01".to_owned(),
         p if p < 9.995 => format!("{p:.2}"),
         p => format!("{p:.1}"),
-    }
-}
-
-/// A value in its unit: `412 ms`, `0.40 %`, `14.2/s`, `1,204`.
-pub(super) fn value(unit: Unit, value: f64) -> String {
-    match unit {
-        Unit::Duration => Micros(value.round() as i64).to_string(),
-        Unit::Share => format!("{} %", percent(value)),
-        Unit::Rate => format!("{}/s", plain(value)),
-        Unit::Number => plain(value),
-    }
-}
-
-/// A count or rate with at most three digits and grouped thousands.
-pub(super) fn plain(value: f64) -> String {
-    match value {
-        v if v >= 999.5 => grouped(v.round() as u64),
-        v => crate::units::three_digits(v),
     }
 }
 

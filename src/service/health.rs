@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::{Body, Service};
 use crate::experiment::Ready;
 use crate::http::Caller;
+use crate::record::ServiceStage;
 use crate::units::Micros;
 
 const EVERY: Micros = Micros::SECOND;
@@ -23,13 +24,14 @@ impl Service {
             self.world.sleep_until(at).await;
             let exit = self.exit();
             if let Some(exit) = exit.as_ref().filter(|_| !ended) {
-                self.tell("ended", exit);
+                self.tell(ServiceStage::Ended, exit);
             }
             ended = exit.is_some();
             let look = self.look().await;
             if look.is_ok() != well {
                 well = look.is_ok();
-                self.tell(if well { "healthy" } else { "unhealthy" }, look.err().unwrap_or_default());
+                let stage = if well { ServiceStage::Healthy } else { ServiceStage::Unhealthy };
+                self.tell(stage, look.err().unwrap_or_default());
             }
         }
     }

@@ -15,7 +15,7 @@ use std::rc::Rc;
 use rustix::process::Signal;
 
 use crate::experiment::{Command, Ready};
-use crate::record::{Record, ServiceEvent};
+use crate::record::{Record, ServiceEvent, ServiceStage};
 use crate::recorder::Recorder;
 use crate::sandbox;
 use crate::units::Micros;
@@ -99,8 +99,8 @@ impl Service {
         }
     }
 
-    fn tell(&self, what: &str, detail: impl Into<String>) {
-        let (service, what, detail) = (self.name.clone(), what.to_owned(), detail.into());
+    fn tell(&self, what: ServiceStage, detail: impl Into<String>) {
+        let (service, detail) = (self.name.clone(), detail.into());
         self.recorder.note(Record::Service(ServiceEvent { at: self.recorder.now(), service, what, detail }));
     }
 
@@ -122,9 +122,9 @@ impl Service {
             return Err(why);
         }
         *self.body.borrow_mut() = Some(Rc::new(body));
-        self.tell("started", detail);
+        self.tell(ServiceStage::Started, detail);
         self.await_ready(deadline, told).await?;
-        self.tell("ready", "");
+        self.tell(ServiceStage::Ready, "");
         Ok(())
     }
 
@@ -198,14 +198,14 @@ impl Service {
     /// SIGSTOP.
     pub fn pause(&self) -> Result<(), String> {
         self.signal(Signal::STOP, true)?;
-        self.tell("paused", "");
+        self.tell(ServiceStage::Paused, "");
         Ok(())
     }
 
     /// SIGCONT.
     pub fn resume(&self) -> Result<(), String> {
         self.signal(Signal::CONT, false)?;
-        self.tell("continued", "");
+        self.tell(ServiceStage::Continued, "");
         Ok(())
     }
 
@@ -238,7 +238,7 @@ impl Service {
             Some(Body::Group { group, .. }) => group.kill().await,
         }
         drop(body);
-        self.tell("killed", "");
+        self.tell(ServiceStage::Killed, "");
         Ok(())
     }
 
@@ -268,7 +268,7 @@ impl Service {
             self.end_rest(&child.id).await;
         }
         if body.is_some() {
-            self.tell("stopped", "");
+            self.tell(ServiceStage::Stopped, "");
         }
     }
 }

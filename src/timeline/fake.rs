@@ -8,7 +8,9 @@ use crate::arrival::{Arrival, Rate, Spacing};
 use crate::objective::{Comparison, Metric, Objective, PhaseName};
 use crate::outline::{FaultOutline, JudgeSettings, OperationOutline, Outline, ShapeOutline};
 use crate::random::{Key, Purpose};
-use crate::record::{Done, End, FaultEvent, FaultStage, Header, How, Pacing, Record, Second, VERSION};
+use crate::record::{
+    Done, End, FaultEvent, FaultStage, Happened, Header, How, LoadChange, LoadEvent, Pacing, Record, VERSION,
+};
 use crate::sample::{Kind, OpId, Outcome, Sample, Work};
 use crate::timeline::Timeline;
 use crate::units::Micros;
@@ -67,6 +69,7 @@ impl Plan {
             arrival: String::new(),
             start: Micros::ZERO,
             end: self.outline.duration,
+            first: Some(Micros::ZERO),
             trigger: false,
             closed: false,
             planned: Vec::new(),
@@ -141,10 +144,11 @@ impl Plan {
         records.extend(due(samples));
         records.extend(arrived(samples));
         records.extend(done(&self.outline, samples));
-        records.extend(seconds(&self.outline, samples));
+        records.extend(happened(&self.outline, samples));
         let last = samples.iter().map(|s| s.done).max().unwrap_or_default();
         let at = last.max(self.outline.duration);
-        records.push(Record::End(End { at, how: self.how, stopped: self.stopped, detail: String::new() }));
+        records.extend(self.stopped.map(|at| Record::Load(LoadEvent { at, change: LoadChange::Stopped })));
+        records.push(Record::End(End { at, how: self.how, detail: String::new() }));
         records
     }
 
@@ -187,23 +191,34 @@ fn due(samples: &[Sample]) -> Vec<Record> {
 
 /// Each sample is an arrival.
 fn arrived(samples: &[Sample]) -> Vec<Record> {
-    let mut counts: BTreeMap<(u32, usize), u64> = BTreeMap::new();
-    samples.iter().for_each(|s| *counts.entry((cell(s.intended), usize::from(s.op.0) / 2)).or_default() += 1);
-    counts.into_iter().map(|((cell, shape), n)| Record::Arrived { cell, shape, n }).collect()
+    let mut counts: BTreeMap<(u32, usize), (u64, u64)> = BTreeMap::new();
+    for sample in samples {
+        let (n, late) = counts.entry((cell(sample.intended), usize::from(sample.op.0) / 2)).or_default();
+        *n += 1;
+        *late += u64::from(sample.lag() > Micros::millis(500));
+    }
+    counts.into_iter().map(|((cell, shape), (n, late))| Record::Arrived { cell, shape, n, late }).collect()
 }
 
 fn done(outline: &Outline, samples: &[Sample]) -> Vec<Record> {
-    let mut dones: BTreeMap<(u32, OpId, Outcome), Done> = BTreeMap::new();
+    let mut dones: BTreeMap<(u32, OpId, Outcome, bool), Done> = BTreeMap::new();
     // What is `Unfinished` has no record: it is due, and nothing else is known of it.
     for sample in samples.iter().filter(|s| s.outcome.kind != Kind::Unfinished) {
         for op in both(sample) {
             let done = dones
-                .entry((cell(sample.intended), op, sample.outcome))
-                .or_insert_with(|| Done::none(cell(sample.intended), op, sample.outcome));
+                .entry((cell(sample.intended), op, sample.outcome, sample.left_out))
+                .or_insert_with(|| Done::none(cell(sample.intended), op, sample.outcome, sample.left_out));
             done.n += 1;
+            if !sample.outcome.kind.counts() {
+                continue;
+            }
+            let deadline = outline.operations[usize::from(op.0)].deadline;
+            if !sample.left_out {
+                done.clean.record(sample.clean_response(deadline));
+            }
             done.attempts += u64::from(sample.work.attempts);
             done.tried += u64::from(sample.work.tried);
-            done.response.record(sample.judged_response(outline.operations[usize::from(op.0)].deadline));
+            done.response.record(sample.judged_response(deadline));
             done.service.record(sample.service());
             done.lag.record(sample.lag());
             done.wait.record(sample.pool_wait);
@@ -215,7 +230,7 @@ fn done(outline: &Outline, samples: &[Sample]) -> Vec<Record> {
     dones.into_values().map(|d| Record::Done(Box::new(d))).collect()
 }
 
-fn seconds(outline: &Outline, samples: &[Sample]) -> Vec<Record> {
+fn happened(outline: &Outline, samples: &[Sample]) -> Vec<Record> {
     let last = samples.iter().map(|s| cell(s.done)).max().unwrap_or(0);
     let shapes = outline.shapes.len();
     let mut flying = vec![vec![0.0; shapes]; last as usize + 1];
@@ -226,10 +241,10 @@ fn seconds(outline: &Outline, samples: &[Sample]) -> Vec<Record> {
             flying[second as usize][usize::from(sample.op.0) / 2] += overlap.as_secs_f64();
         }
     }
-    let second = |(i, in_flight): (usize, Vec<f64>)| {
-        Record::Second(Box::new(Second { second: i as u32, in_flight, ..Second::default() }))
+    let happened = |(i, in_flight): (usize, Vec<f64>)| {
+        Record::Happened(Box::new(Happened { cell: i as u32, in_flight, ..Happened::default() }))
     };
-    flying.into_iter().enumerate().map(second).collect()
+    flying.into_iter().enumerate().map(happened).collect()
 }
 
 /// One operation that went right, or as `kind` says.
@@ -243,6 +258,7 @@ pub(crate) fn sample(op: u16, intended: Micros, response: Micros, kind: Kind) ->
         first_byte: Some(intended),
         done: intended + response,
         work: Work { attempts: 1, tried: 1, sent: 100, received: 100, held: Micros::ZERO },
+        left_out: false,
     }
 }
 

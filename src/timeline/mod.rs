@@ -2,6 +2,7 @@
 //!
 //! Owns adding up records; it does not judge, and does not read files (`history` does).
 
+mod packed;
 pub mod phases;
 mod tally;
 
@@ -10,25 +11,44 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::histogram::Hist;
 use crate::outline::Outline;
 use crate::record::{
-    End, ErrorSample, FaultEvent, Header, How, ItemsEvent, ProbeEvent, Record, RuleEvent, Scrape, Second,
-    ServiceEvent, SetupEvent, SlowOperation,
+    End, ErrorSample, FaultEvent, Happened, Header, How, ItemsEvent, KeeperEvent, LoadEvent, ProbeEvent,
+    Record, RuleEvent, Scrape, ServiceEvent, SetupEvent, SlowOperation,
 };
 use crate::sample::{Kind, OpId, Outcome};
 use crate::units::Micros;
 
-pub use tally::Tally;
-use tally::{Cell, Sparse};
+use packed::Packed;
+use tally::Cell;
+pub use tally::{Count, Tally};
 
 /// Cells by index; cell i is [i, i + 1) cell widths from the start of the load.
 pub type Cells = BTreeSet<u32>;
 
-/// Seconds at rest: one shard, one second of happening.
+/// What happened in one cell of the clock, all shards together.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct ShardSecond {
+struct Moment {
     answers: Vec<u64>,
+    attempts: Vec<u64>,
+    connects: Vec<u64>,
     in_flight: Vec<f64>,
-    heartbeat: Sparse,
+    heartbeat: Packed,
     cpu: Option<f64>,
+}
+
+/// Planned arrivals that were taken up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Arrived {
+    n: u64,
+    /// Later than half a cell after their time.
+    late: u64,
+}
+
+/// Operations due, finished and good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    pub due: u64,
+    pub done: u64,
+    pub good: u64,
 }
 
 /// Everything a history says, added up. Deltas may come in any order.
@@ -37,8 +57,12 @@ pub struct Timeline {
     pub header: Header,
     cells: BTreeMap<(OpId, u32), Cell>,
     /// By shape and cell: planned arrivals that were taken up.
-    arrived: BTreeMap<(usize, u32), u64>,
-    seconds: BTreeMap<(u32, u32), ShardSecond>,
+    arrived: BTreeMap<(usize, u32), Arrived>,
+    happened: BTreeMap<u32, Moment>,
+    /// Of cells that were let go while the run goes on.
+    forgotten: BTreeMap<OpId, Totals>,
+    pub loads: Vec<LoadEvent>,
+    pub keeper: Vec<KeeperEvent>,
     pub faults: Vec<FaultEvent>,
     pub services: Vec<ServiceEvent>,
     pub probes: Vec<ProbeEvent>,
@@ -64,7 +88,10 @@ impl Timeline {
             header,
             cells: BTreeMap::new(),
             arrived: BTreeMap::new(),
-            seconds: BTreeMap::new(),
+            happened: BTreeMap::new(),
+            forgotten: BTreeMap::new(),
+            loads: Vec::new(),
+            keeper: Vec::new(),
             faults: Vec::new(),
             services: Vec::new(),
             probes: Vec::new(),
@@ -95,9 +122,18 @@ impl Timeline {
                 *due = due.saturating_add_signed(*n);
                 self.saw(self.cell_start(*cell));
             }
-            Record::Arrived { cell, shape, n } => *self.arrived.entry((*shape, *cell)).or_default() += n,
+            Record::Arrived { cell, shape, n, late } => {
+                let arrived = self.arrived.entry((*shape, *cell)).or_default();
+                arrived.n += n;
+                arrived.late += late;
+            }
             Record::Done(done) => self.cells.entry((done.op, done.cell)).or_default().add(done),
-            Record::Second(second) => self.add_second(second),
+            Record::Happened(happened) => self.add_moment(happened),
+            Record::Load(event) => {
+                self.saw(event.at);
+                self.loads.push(event.clone());
+            }
+            Record::Keeper(event) => self.keeper.push(event.clone()),
             Record::Fault(event) => {
                 self.saw(event.at);
                 self.faults.push(event.clone());
@@ -127,13 +163,34 @@ impl Timeline {
         self.last_seen = self.last_seen.max(at);
     }
 
-    fn add_second(&mut self, second: &Second) {
-        self.saw(self.cell_start(second.second + 1));
-        let at_rest = self.seconds.entry((second.second, second.shard)).or_default();
-        add_up(&mut at_rest.answers, &second.answers);
-        add_up(&mut at_rest.in_flight, &second.in_flight);
-        at_rest.heartbeat.add(&second.heartbeat);
-        at_rest.cpu = second.cpu.or(at_rest.cpu);
+    fn add_moment(&mut self, happened: &Happened) {
+        self.saw(self.cell_start(happened.cell + 1));
+        let at_rest = self.happened.entry(happened.cell).or_default();
+        add_up(&mut at_rest.answers, &happened.answers);
+        add_up(&mut at_rest.attempts, &happened.attempts);
+        add_up(&mut at_rest.connects, &happened.connects);
+        add_up(&mut at_rest.in_flight, &happened.in_flight);
+        at_rest.heartbeat.add(&happened.heartbeat);
+        at_rest.cpu = happened.cpu.or(at_rest.cpu);
+    }
+
+    /// Lets go of what lies before a cell, while the run goes on: only sums are kept of it. The judge reads
+    /// the file.
+    pub fn forget(&mut self, before: u32) {
+        let from = self.cell_start(before);
+        let old: Vec<(OpId, u32)> = self.cells.keys().copied().filter(|(_, cell)| *cell < before).collect();
+        for key in old {
+            let Some(cell) = self.cells.remove(&key) else { continue };
+            let sum = self.forgotten.entry(key.0).or_default();
+            sum.add(&cell);
+        }
+        self.arrived.retain(|(_, cell), _| *cell >= before);
+        self.happened.retain(|cell, _| *cell >= before);
+        self.scrapes.retain(|scrape| scrape.at >= from);
+        self.probes.clear();
+        self.items.clear();
+        self.errors.clear();
+        self.slow.clear();
     }
 
     pub fn cell_start(&self, cell: u32) -> Micros {
@@ -150,13 +207,18 @@ impl Timeline {
         self.end.as_ref().map_or(self.last_seen, |end| end.at)
     }
 
+    /// When the load was stopped, if it was not left to its planned end.
+    pub fn stopped_at(&self) -> Option<Micros> {
+        self.loads.iter().map(|event| event.at).min()
+    }
+
     /// End of the load: as planned, or when it was stopped; where the history breaks off, after the last
     /// cell with operations.
     pub fn load_end(&self) -> Micros {
         let planned = self.outline().duration;
-        match &self.end {
-            Some(end) if end.how == How::Complete => planned,
-            Some(End { stopped: Some(at), .. }) => planned.min(*at),
+        match (self.stopped_at(), &self.end) {
+            (Some(at), _) => planned.min(at),
+            (None, Some(end)) if end.how == How::Complete => planned,
             _ => planned.min(self.last_due().map_or(Micros::ZERO, |cell| self.cell_start(cell + 1))),
         }
     }
@@ -165,43 +227,56 @@ impl Timeline {
         self.cells.iter().filter(|(_, c)| c.intended() > 0).map(|(&(_, cell), _)| cell).max()
     }
 
+    /// The last cell in which an operation of a shape was intended.
+    pub fn last_intended(&self, shape: usize) -> Option<u32> {
+        let steps = self.operations().filter(|(_, o)| o.shape == shape && !o.flow);
+        let last = |op| {
+            let cells = self.cells.range((op, 0)..=(op, u32::MAX)).rev();
+            cells.map(|(&(_, cell), c)| (cell, c.intended())).find(|(_, n)| *n > 0).map(|(cell, _)| cell)
+        };
+        steps.filter_map(|(op, _)| last(op)).max()
+    }
+
     /// All operations of the outline with their ids.
     pub fn operations(&self) -> impl Iterator<Item = (OpId, &crate::outline::OperationOutline)> {
         self.outline().operations.iter().enumerate().map(|(i, op)| (OpId(i as u16), op))
     }
 
-    /// One operation over cells; what is still open counts as bad at max(D, elapsed) (SEMANTICS.md).
-    pub fn tally(&self, op: OpId, cells: &Cells) -> Tally {
+    /// One operation over cells; what is still open counts as bad at max(D, elapsed) (SEMANTICS.md). Of what
+    /// is open the clean count has only what had its whole deadline: where squall was killed nobody waited.
+    pub fn counted(&self, op: OpId, cells: &Cells, count: Count) -> Tally {
         let mut tally = Tally::default();
-        self.add_to(&mut tally, op, cells);
+        self.add_to(&mut tally, op, cells, count);
         tally
+    }
+
+    /// The same as seen.
+    pub fn tally(&self, op: OpId, cells: &Cells) -> Tally {
+        self.counted(op, cells, Count::Seen)
     }
 
     /// A shape's operations merged, the flow as a whole left out.
-    pub fn shape_tally(&self, shape: usize, cells: &Cells) -> Tally {
+    pub fn shape_tally(&self, shape: usize, cells: &Cells, count: Count) -> Tally {
         let mut tally = Tally::default();
         for (op, _) in self.operations().filter(|(_, o)| o.shape == shape && !o.flow) {
-            self.add_to(&mut tally, op, cells);
+            self.add_to(&mut tally, op, cells, count);
         }
         tally
     }
 
-    fn add_to(&self, tally: &mut Tally, op: OpId, cells: &Cells) {
+    fn add_to(&self, tally: &mut Tally, op: OpId, cells: &Cells, count: Count) {
         let (deadline, end) = (self.deadline(op), self.ended_at());
         for (at, cell) in self.cells_of(op, cells) {
-            tally.add(cell, Some(deadline.max(end - self.cell_start(at))));
+            let waited = end - self.cell_start(at);
+            let counts = count == Count::Seen || waited >= deadline;
+            tally.add(cell, counts.then(|| deadline.max(waited)), count);
         }
     }
 
-    /// One operation over cells as seen at `now`, while the run goes on: what is open counts as bad
-    /// once the deadline of the whole cell has passed, and is left out before.
-    pub fn live_tally(&self, op: OpId, cells: &Cells, now: Micros) -> Tally {
-        let (deadline, mut tally) = (self.deadline(op), Tally::default());
-        for (at, cell) in self.cells_of(op, cells) {
-            let overdue = self.cell_start(at + 1) + deadline <= now;
-            tally.add(cell, overdue.then(|| deadline.max(now - self.cell_start(at))));
-        }
-        tally
+    /// Whether it is known of every operation of a cell how it ended, or that it will not end well, at `now`.
+    pub fn decided(&self, op: OpId, cell: u32, now: Micros) -> bool {
+        let open = self.cells.get(&(op, cell)).map_or(0, Cell::open);
+        open == 0 || self.cell_start(cell + 1) + self.deadline(op) <= now
     }
 
     fn cells_of<'a>(&'a self, op: OpId, cells: &'a Cells) -> impl Iterator<Item = (u32, &'a Cell)> {
@@ -223,11 +298,31 @@ impl Timeline {
         self.cells.get(&(op, cell)).map_or(0, Cell::intended)
     }
 
-    /// Planned arrivals that were taken up, by cell; those of all shapes together.
-    pub fn arrived(&self) -> BTreeMap<u32, u64> {
-        let mut cells = BTreeMap::new();
-        self.arrived.iter().for_each(|((_, cell), n)| *cells.entry(*cell).or_default() += n);
-        cells
+    /// Planned arrivals of a shape that were taken up, in a cell, and those of them that were issued in time:
+    /// what squall's own machine refused to send was not.
+    pub fn arrived(&self, shape: usize, cell: u32) -> (u64, u64) {
+        let refused = || self.of_shape(shape, Kind::Local, cell) + self.of_shape(shape, Kind::Template, cell);
+        let arrived = self.arrived.get(&(shape, cell));
+        arrived.map_or((0, 0), |a| (a.n, (a.n - a.late).saturating_sub(refused())))
+    }
+
+    /// Arrivals of a shape that were planned for a cell and had to come, as far as the load went; none for a
+    /// cell that the stop of the load cut in two, since what was due just before may not have left.
+    pub fn planned(&self, shape: usize, cell: u32) -> u64 {
+        let lived = match self.load_end() {
+            end if end >= self.outline().duration => true,
+            end => self.cell_start(cell + 1) <= end,
+        };
+        let planned = self.outline().shapes.get(shape).and_then(|s| s.planned.get(cell as usize));
+        planned.copied().filter(|_| lived).unwrap_or(0)
+    }
+
+    /// When the last arrival of a shape was planned, to the cell; the end of its window for a closed loop. None
+    /// of a shape that is not there.
+    pub fn load_planned_until(&self, name: &str) -> Option<Micros> {
+        let shape = self.outline().shapes.iter().find(|s| s.name == name)?;
+        let last = shape.planned.iter().rposition(|&n| n > 0).map(|cell| self.cell_start(cell as u32 + 1));
+        Some(last.unwrap_or(if shape.closed { shape.end } else { shape.start }))
     }
 
     /// The first cell in which anything was done for the operations of a cell: of flows, which count
@@ -238,11 +333,10 @@ impl Timeline {
     }
 
     /// Operations due, finished and good so far; cheap enough for once a second.
-    pub fn totals(&self, op: OpId) -> (u64, u64, u64) {
-        let cells = self.cells.range((op, 0)..=(op, u32::MAX)).map(|(_, cell)| cell);
-        cells.fold((0, 0, 0), |(due, done, good), c| {
-            (due + c.intended(), done + c.intended() - c.open(), good + c.count(Kind::Ok))
-        })
+    pub fn totals(&self, op: OpId) -> Totals {
+        let mut sum = self.forgotten.get(&op).copied().unwrap_or_default();
+        self.cells.range((op, 0)..=(op, u32::MAX)).for_each(|(_, cell)| sum.add(cell));
+        sum
     }
 
     /// The longest lag of any operation intended in a cell. Flows are left out: theirs is the sum over
@@ -253,13 +347,15 @@ impl Timeline {
         cells.filter_map(|c| c.lag.max()).max()
     }
 
-    /// Operations of a cell that the generator's own machine refused.
-    pub fn local_errors(&self, cell: u32) -> u64 {
-        self.each_op_in(cell).map(|c| c.count(Kind::Local)).sum()
+    /// Operations of a cell that ended in one way, flows left out.
+    pub fn of_kind(&self, kind: Kind, cell: u32) -> u64 {
+        (0..self.outline().shapes.len()).map(|shape| self.of_shape(shape, kind, cell)).sum()
     }
 
-    fn each_op_in(&self, cell: u32) -> impl Iterator<Item = &Cell> {
-        self.operations().filter_map(move |(op, _)| self.cells.get(&(op, cell)))
+    /// The same of one shape.
+    pub fn of_shape(&self, shape: usize, kind: Kind, cell: u32) -> u64 {
+        let steps = self.operations().filter(|(_, o)| !o.flow && o.shape == shape);
+        steps.filter_map(|(op, _)| self.cells.get(&(op, cell))).map(|c| c.count(kind)).sum()
     }
 
     /// First and last cell in which an operation ended in this way; open ones are `Unfinished`.
@@ -274,35 +370,50 @@ impl Timeline {
         self.cells.keys().map(|&(_, cell)| cell).collect()
     }
 
-    /// Lateness of the heartbeats of all shards over cells of happening.
-    pub fn heartbeat(&self, cells: &Cells) -> Hist {
+    /// Lateness of the heartbeats of all shards over the run.
+    pub fn heartbeat(&self) -> Hist {
         let mut hist = Hist::default();
-        let seconds = self.seconds.iter().filter(|((second, _), _)| cells.contains(second));
-        seconds.for_each(|(_, s)| s.heartbeat.pour_into(&mut hist));
+        self.happened.values().for_each(|m| m.heartbeat.pour_into(&mut hist));
         hist
     }
 
-    /// The worst heartbeat of each second that has any.
+    /// The worst heartbeat of each cell of happening that has any.
     pub fn worst_heartbeats(&self) -> impl Iterator<Item = (u32, Micros)> + '_ {
-        self.seconds.iter().filter_map(|(&(second, _), s)| s.heartbeat.max().map(|late| (second, late)))
+        self.happened.iter().filter_map(|(&cell, m)| m.heartbeat.max().map(|late| (cell, late)))
     }
 
-    /// Flows of a shape in flight, as a mean over a second; none if the second was not recorded.
-    pub fn in_flight(&self, shape: usize, second: u32) -> Option<f64> {
-        let shards = self.seconds.range((second, 0)..=(second, u32::MAX));
-        shards.filter_map(|(_, s)| s.in_flight.get(shape)).copied().reduce(|a, b| a + b)
+    /// Flows of a shape in flight, as a mean over a cell; none if the cell was not recorded.
+    pub fn in_flight(&self, shape: usize, cell: u32) -> Option<f64> {
+        self.happened.get(&cell)?.in_flight.get(shape).copied()
     }
 
-    /// Answers of a shape that came in during a second.
-    pub fn answers(&self, shape: usize, second: u32) -> u64 {
-        let shards = self.seconds.range((second, 0)..=(second, u32::MAX));
-        shards.filter_map(|(_, s)| s.answers.get(shape)).sum()
+    /// Answers of a shape that came in during a cell.
+    pub fn answers(&self, shape: usize, cell: u32) -> u64 {
+        self.happened.get(&cell).and_then(|m| m.answers.get(shape)).copied().unwrap_or(0)
+    }
+
+    /// Requests of a shape that were put on their way during a cell.
+    pub fn attempts(&self, shape: usize, cell: u32) -> u64 {
+        self.happened.get(&cell).and_then(|m| m.attempts.get(shape)).copied().unwrap_or(0)
+    }
+
+    /// Connections that a shape opened during a cell.
+    pub fn connects(&self, shape: usize, cell: u32) -> u64 {
+        self.happened.get(&cell).and_then(|m| m.connects.get(shape)).copied().unwrap_or(0)
     }
 
     /// Mean share of one processor that the generator used; none if it was not measured.
     pub fn cpu(&self) -> Option<f64> {
-        let shares: Vec<f64> = self.seconds.values().filter_map(|s| s.cpu).collect();
+        let shares: Vec<f64> = self.happened.values().filter_map(|m| m.cpu).collect();
         (!shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64)
+    }
+}
+
+impl Totals {
+    fn add(&mut self, cell: &Cell) {
+        self.due += cell.intended();
+        self.done += cell.intended() - cell.open();
+        self.good += cell.count(Kind::Ok);
     }
 }
 

@@ -45,25 +45,28 @@ pub struct PhaseCells {
 /// All triggers that came to pass, by time of injection.
 pub fn triggers(timeline: &Timeline) -> Vec<Trigger> {
     let outline = timeline.outline();
-    let shapes = outline.shapes.iter().filter(|s| s.trigger).filter_map(|s| of_shape(timeline, s));
+    let shapes = outline.shapes.iter().enumerate().filter(|(_, s)| s.trigger);
+    let shapes = shapes.filter_map(|(index, s)| of_shape(timeline, index, s));
     let faults = outline.faults.iter().filter_map(|f| of_fault(&timeline.faults, f));
     let mut all: Vec<Trigger> = shapes.chain(faults).collect();
     all.sort_by_key(|t| t.t_inject);
     all
 }
 
-/// A shape as a trigger is in force from its start to its last intended start, to the cell.
-fn of_shape(timeline: &Timeline, shape: &ShapeOutline) -> Option<Trigger> {
-    let last = shape.planned.iter().rposition(|&n| n > 0).map(|cell| timeline.cell_start(cell as u32 + 1));
-    let clear = last.unwrap_or(shape.end).min(shape.end).min(timeline.load_end());
-    (shape.start < clear).then(|| Trigger {
+/// A shape as a trigger is in force from its first planned arrival to the end of its window, or to the last
+/// intended start of one of its operations where that comes later, to the cell.
+fn of_shape(timeline: &Timeline, index: usize, shape: &ShapeOutline) -> Option<Trigger> {
+    let first = shape.first.unwrap_or(shape.start);
+    let last = timeline.last_intended(index).map_or(first, |cell| timeline.cell_start(cell + 1));
+    let clear = shape.end.max(last).min(timeline.load_end());
+    (first < clear).then(|| Trigger {
         name: shape.name.clone(),
         trigger: shape.name.clone(),
         shape: true,
         one_shot: false,
         settle: Micros::ZERO,
-        t_inject: shape.start,
-        t_effective: Some(shape.start),
+        t_inject: first,
+        t_effective: Some(first),
         t_clear: Some(clear),
     })
 }

@@ -1,45 +1,38 @@
 //! Counts and histograms of operations: at rest in a cell, and added up over any set of cells.
 //!
-//! Owns the arithmetic of denominators (what is unfinished is bad); what a number means for a verdict
-//! is not decided here.
+//! Owns the arithmetic of denominators (what is unfinished is bad, what was cut is not counted) and of
+//! quantiles (what did not succeed lies above everything that did); what a number means for a verdict is not
+//! decided here.
 
 use std::collections::BTreeMap;
 
+use super::packed::Packed;
 use crate::histogram::Hist;
+use crate::quantity::Quantity;
 use crate::record::Done;
 use crate::sample::{Kind, Outcome};
 use crate::units::Micros;
 
-/// A histogram at rest: its values ascending with their counts. A thousand cells of full histograms
-/// would take gigabytes.
+/// Which of the two counts of a history (VERDICTS.md 2, "Whose fault was it?").
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Count {
+    /// As seen.
+    #[default]
+    Seen,
+    /// Without squall's own part: its lag, what it held up, and the operations that it spoilt.
+    Clean,
+}
+
+/// Response times of successes, and of all others at max(D, elapsed).
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Sparse(Vec<(Micros, u64)>);
+struct Times {
+    successes: Packed,
+    others: Packed,
+}
 
-impl Sparse {
-    pub(super) fn add(&mut self, hist: &Hist) {
-        let old = std::mem::take(&mut self.0);
-        let (mut old, mut new) = (old.into_iter().peekable(), hist.values().peekable());
-        loop {
-            let next = match (old.peek(), new.peek()) {
-                (None, None) => break,
-                (Some(a), Some(b)) if a.0 > b.0 => new.next(),
-                (None, Some(_)) => new.next(),
-                _ => old.next(),
-            };
-            let (value, n) = next.expect("peeked");
-            match self.0.last_mut() {
-                Some(last) if last.0 == value => last.1 += n,
-                _ => self.0.push((value, n)),
-            }
-        }
-    }
-
-    pub(super) fn pour_into(&self, hist: &mut Hist) {
-        self.0.iter().for_each(|&(value, n)| hist.record_n(value, n));
-    }
-
-    pub(super) fn max(&self) -> Option<Micros> {
-        self.0.last().map(|&(value, _)| value)
+impl Times {
+    fn add(&mut self, kind: Kind, hist: &Hist) {
+        if kind.is_success() { self.successes.add(hist) } else { self.others.add(hist) }
     }
 }
 
@@ -48,32 +41,36 @@ impl Sparse {
 pub(super) struct Cell {
     pub(super) due: u64,
     outcomes: BTreeMap<Outcome, u64>,
+    /// Those of them that the clean count leaves out.
+    left_out: BTreeMap<Outcome, u64>,
     attempts: u64,
     tried: u64,
     sent: u64,
     received: u64,
     /// Of flows: the earliest arrival, if that lies in an earlier cell.
     pub(super) since: Option<Micros>,
-    response: Sparse,
-    successes: Sparse,
-    service: Sparse,
-    pub(super) lag: Sparse,
-    wait: Sparse,
-    held: Sparse,
+    seen: Times,
+    clean: Times,
+    service: Packed,
+    pub(super) lag: Packed,
+    wait: Packed,
+    held: Packed,
 }
 
 impl Cell {
     pub(super) fn add(&mut self, done: &Done) {
-        *self.outcomes.entry(Outcome::new(done.kind, done.status)).or_default() += done.n;
+        let outcome = Outcome::new(done.kind, done.status);
+        *self.outcomes.entry(outcome).or_default() += done.n;
+        if done.left_out {
+            *self.left_out.entry(outcome).or_default() += done.n;
+        }
         self.attempts += done.attempts;
         self.tried += done.tried;
         self.sent += done.sent;
         self.received += done.received;
         self.since = [self.since, done.since].into_iter().flatten().min();
-        self.response.add(&done.response);
-        if done.kind.is_success() {
-            self.successes.add(&done.response);
-        }
+        self.seen.add(done.kind, &done.response);
+        self.clean.add(done.kind, &done.clean);
         self.service.add(&done.service);
         self.lag.add(&done.lag);
         self.wait.add(&done.wait);
@@ -84,10 +81,10 @@ impl Cell {
         self.outcomes.values().sum()
     }
 
-    /// Operations intended. An engine that counts an operation only when it ends never has fewer due
-    /// than finished.
+    /// Operations intended, without those that were cut. An engine that counts an operation only when it
+    /// ends never has fewer due than finished.
     pub(super) fn intended(&self) -> u64 {
-        self.due.max(self.finished())
+        self.due.max(self.finished()) - self.count(Kind::Cut)
     }
 
     pub(super) fn open(&self) -> u64 {
@@ -107,7 +104,7 @@ impl Cell {
 /// What is known of operations over a set of cells.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally {
-    /// The denominator: all operations intended, unfinished ones included.
+    /// The denominator: all operations intended, unfinished ones included, cut ones not.
     pub intended: u64,
     /// Every operation by how it ended; those still open under `Unfinished`.
     pub outcomes: BTreeMap<Outcome, u64>,
@@ -116,30 +113,41 @@ pub struct Tally {
     pub tried: u64,
     pub sent: u64,
     pub received: u64,
-    /// Response times as judged: what is no success counts at max(D, elapsed).
-    pub response: Hist,
     /// Response times of successes, late ones included.
     pub successes: Hist,
+    /// Where everything else stands: at max(D, elapsed), a lower bound.
+    pub others: Hist,
     pub service: Hist,
     pub lag: Hist,
     pub wait: Hist,
     /// Of operations that squall held up at all.
     pub held: Hist,
+    /// Operations that the clean count leaves out, whichever count this is.
+    pub left_out: u64,
 }
 
 impl Tally {
     /// Adds a cell; what is open in it counts as unfinished at `open_at`, or is left out if none.
-    pub(super) fn add(&mut self, cell: &Cell, open_at: Option<Micros>) {
-        for (&outcome, n) in &cell.outcomes {
-            *self.outcomes.entry(outcome).or_default() += n;
+    pub(super) fn add(&mut self, cell: &Cell, open_at: Option<Micros>, count: Count) {
+        let none = BTreeMap::new();
+        let (times, less) = match count {
+            Count::Seen => (&cell.seen, &none),
+            Count::Clean => (&cell.clean, &cell.left_out),
+        };
+        for (&outcome, &n) in &cell.outcomes {
+            let n = n - less.get(&outcome).copied().unwrap_or(0);
+            if n > 0 {
+                *self.outcomes.entry(outcome).or_default() += n;
+                self.intended += if outcome.kind.counts() { n } else { 0 };
+            }
         }
-        self.intended += cell.finished();
+        self.left_out += cell.left_out.values().sum::<u64>();
         self.attempts += cell.attempts;
         self.tried += cell.tried;
         self.sent += cell.sent;
         self.received += cell.received;
-        cell.response.pour_into(&mut self.response);
-        cell.successes.pour_into(&mut self.successes);
+        times.successes.pour_into(&mut self.successes);
+        times.others.pour_into(&mut self.others);
         cell.service.pour_into(&mut self.service);
         cell.lag.pour_into(&mut self.lag);
         cell.wait.pour_into(&mut self.wait);
@@ -147,8 +155,27 @@ impl Tally {
         if let (Some(at), open @ 1..) = (open_at, cell.open()) {
             *self.outcomes.entry(Outcome::new(Kind::Unfinished, 0)).or_default() += open;
             self.intended += open;
-            self.response.record_n(at, open);
+            self.others.record_n(at, open);
         }
+    }
+
+    /// Adds another tally.
+    pub fn merge(&mut self, other: &Tally) {
+        for (&outcome, n) in &other.outcomes {
+            *self.outcomes.entry(outcome).or_default() += n;
+        }
+        self.intended += other.intended;
+        self.attempts += other.attempts;
+        self.tried += other.tried;
+        self.sent += other.sent;
+        self.received += other.received;
+        self.left_out += other.left_out;
+        self.successes.merge(&other.successes);
+        self.others.merge(&other.others);
+        self.service.merge(&other.service);
+        self.lag.merge(&other.lag);
+        self.wait.merge(&other.wait);
+        self.held.merge(&other.held);
     }
 
     fn count(&self, which: impl Fn(Kind) -> bool) -> u64 {
@@ -160,19 +187,62 @@ impl Tally {
         self.count(Kind::is_good)
     }
 
+    pub fn bad(&self) -> u64 {
+        self.intended - self.good()
+    }
+
     /// Operations that the target answered in any way.
     pub fn answered(&self) -> u64 {
         self.count(Kind::is_answer)
     }
 
-    /// Operations without a time of their own in `response`.
+    /// Operations that ended in one way.
+    pub fn of_kind(&self, kind: Kind) -> u64 {
+        self.count(|k| k == kind)
+    }
+
+    /// Operations without a time of their own.
     pub fn censored(&self) -> u64 {
-        self.intended - self.count(Kind::is_success)
+        self.others.len()
     }
 
     /// bad / intended; none without operations.
     pub fn bad_share(&self) -> Option<f64> {
-        (self.intended > 0).then(|| (self.intended - self.good()) as f64 / self.intended as f64)
+        (self.intended > 0).then(|| self.bad() as f64 / self.intended as f64)
+    }
+
+    /// The response time that the share `q` of all operations does not exceed (nearest rank); what did not
+    /// succeed lies above all that did, where only a lower bound is known of it.
+    pub fn quantile(&self, q: f64) -> Option<Quantity> {
+        let (good, n) = (self.successes.len(), self.successes.len() + self.others.len());
+        if n == 0 || !(q > 0.0 && q <= 1.0) {
+            return None;
+        }
+        let rank = ((q * n as f64 - 1e-9).ceil() as u64).clamp(1, n);
+        let at = |hist: &Hist, rank: u64| hist.quantile((rank as f64 - 0.5) / hist.len() as f64);
+        if rank <= good {
+            at(&self.successes, rank).map(Quantity::time)
+        } else {
+            at(&self.others, rank - good).map(|bound| Quantity::time(bound).at_least())
+        }
+    }
+
+    /// All response times, what did not succeed at max(D, elapsed).
+    pub fn responses(&self) -> Hist {
+        let mut all = self.successes.clone();
+        all.merge(&self.others);
+        all
+    }
+
+    /// The mean response time; a lower bound where not all succeeded.
+    pub fn mean(&self) -> Option<Quantity> {
+        let mean = Quantity::time(self.responses().mean()?);
+        Some(if self.others.is_empty() { mean } else { mean.at_least() })
+    }
+
+    /// Operations that took longer than `limit`, or never succeeded.
+    pub fn above(&self, limit: Micros) -> u64 {
+        self.others.len() + self.successes.len() - self.successes.count_at_most(limit)
     }
 
     /// How long squall held operations up, those that it did not included.

@@ -43,6 +43,8 @@ fn phases_are_those_of_the_table() {
     let mut surge = rooms(100).shape("surge", "list", s(1.0));
     surge.outline.shapes[1].trigger = true;
     surge.outline.shapes[1].start = s(40.0);
+    surge.outline.shapes[1].first = Some(s(40.0));
+    surge.outline.shapes[1].end = s(60.0);
     surge.outline.shapes[1].planned = (0..60).map(|cell| u64::from(cell >= 40)).collect();
     let windowed = || rooms(100).fault("x", 50.5, Some(12.2));
     let rows: Vec<(&str, Plan, Return, Vec<&str>)> = vec![
@@ -139,7 +141,7 @@ fn what_is_open_is_bad_at_the_deadline_or_the_time_it_waited() {
         [0.0, 20.0].iter().map(|&at| sample(0, s(at), Micros::ZERO, Kind::Unfinished)).collect();
     let timeline = Plan::new(21).shape("rooms", "create", s(5.0)).timeline(&samples);
     let tally = timeline.tally(OpId(0), &timeline.all_cells());
-    let values: Vec<f64> = tally.response.values().map(|(v, _)| v.as_secs_f64().round()).collect();
+    let values: Vec<f64> = tally.others.values().map(|(v, _)| v.as_secs_f64().round()).collect();
     assert_eq!((tally.intended, tally.good(), values), (2, 0, vec![5.0, 21.0]));
 }
 
@@ -161,7 +163,7 @@ fn flows_in_flight_are_rate_times_response_by_littles_law() {
     let server = Fifo { exponential: Some(4), ..Fifo::new(0.001) };
     let timeline = rooms(100).timeline(&server.serve(&poisson(800.0, 100, 4)));
     let tally = timeline.tally(OpId(0), &(0..100).collect());
-    let mean = tally.response.mean().unwrap().as_secs_f64();
+    let mean = tally.mean().unwrap().micros().as_secs_f64();
     let flying = (0..100).filter_map(|second| timeline.in_flight(0, second)).sum::<f64>() / 100.0;
     let expected = tally.intended as f64 / 100.0 * mean;
     assert!((flying / expected - 1.0).abs() < 0.01, "{flying} {expected}");
@@ -212,12 +214,12 @@ proptest! {
     #[test]
     fn windows_sum_to_the_whole(samples in samples(), cuts in prop::collection::btree_set(0u32..45, 0..6)) {
         let timeline = rooms(40).shape("lists", "list", s(1.0)).timeline(&samples);
-        let whole = timeline.shape_tally(0, &timeline.all_cells());
+        let whole = timeline.shape_tally(0, &timeline.all_cells(), Count::Seen);
         let mut sum = 0;
         let mut from = 0;
         for to in cuts.into_iter().chain([u32::MAX / 2]) {
             let cells: Cells = timeline.all_cells().range(from..to.max(from)).copied().collect();
-            sum += timeline.shape_tally(0, &cells).intended;
+            sum += timeline.shape_tally(0, &cells, Count::Seen).intended;
             from = to.max(from);
         }
         prop_assert_eq!(sum, whole.intended);
@@ -226,7 +228,7 @@ proptest! {
         let phases = phases(&timeline, &[], &[]);
         let both: u64 = phases.iter()
             .filter(|p| matches!(p.name, PhaseName::Warmup | PhaseName::Run))
-            .map(|p| timeline.shape_tally(0, &p.cells).intended).sum();
+            .map(|p| timeline.shape_tally(0, &p.cells, Count::Seen).intended).sum();
         prop_assert_eq!(both, intended);
     }
 }

@@ -1,19 +1,18 @@
-//! What is normal: the windows of each shape, and the bands of its baseline (VERDICTS.md 2 and 3).
+//! What is normal: the windows of each shape over the load, and whether its baseline is a normal to come
+//! back to (VERDICTS.md 2 and 3).
 //!
-//! Owns the choice of windows, bands and stationarity; what lies outside a band means is for
-//! `recovery`.
+//! Owns the choice of windows; bands are `band`'s, and what lies outside of one is for `recovery`.
 
+use super::answer::Answer;
+use super::band::band;
 use super::judgement::{Band, ShapeBand};
-use super::soundness;
-use super::words;
-use crate::histogram::Hist;
-use crate::stats;
-use crate::timeline::phases::{self, Trigger};
-use crate::timeline::{Cells, Timeline};
+use super::view::View;
+use super::windows::{Subject, value};
+use crate::objective::{Metric, Objective, PhaseName};
+use crate::quantity::Quantity;
+use crate::timeline::phases;
+use crate::timeline::{Cells, Count, Tally, Timeline};
 use crate::units::Micros;
-
-/// Estimates a standard deviation from the median absolute deviation of a normal sample.
-const SIGMA_PER_MAD: f64 = 1.4826;
 
 /// One window of a shape, its operations merged.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,19 +23,9 @@ pub(super) struct Window {
     pub(super) intended: u64,
     pub(super) good: u64,
     /// Response time at the banded quantile, microseconds; none without operations.
-    latency: Option<f64>,
-    in_flight: Option<f64>,
-    late: Late,
-    amplification: Option<f64>,
-}
-
-/// The generator's own part of a window.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Late {
-    /// Of the latency: its delay at the banded quantile, microseconds.
-    delay: f64,
-    /// Of those in flight: how many its late reads keep there (Little's law). What was sent late was not yet.
-    held: f64,
+    pub(super) latency: Option<f64>,
+    pub(super) in_flight: Option<f64>,
+    pub(super) amplification: Option<f64>,
 }
 
 impl Window {
@@ -52,8 +41,14 @@ pub(super) struct Series {
     pub(super) band: ShapeBand,
     /// Windows with planned arrivals, ascending.
     pub(super) windows: Vec<Window>,
-    /// Median of the baseline's windows: the bands have it in them.
-    late: Late,
+}
+
+/// Which measures a window is held against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Measures {
+    All,
+    /// Those that did not move within the baseline.
+    Steady,
 }
 
 impl Series {
@@ -63,41 +58,28 @@ impl Series {
     }
 
     /// Anything left the band.
-    pub(super) fn out(&self, window: &Window) -> bool {
-        self.out_at(window, window.latency, window.in_flight)
-    }
-
-    /// Anything would have left the band if squall itself had been as late as in the baseline.
-    pub(super) fn out_without_delay(&self, window: &Window) -> bool {
-        let (delay, held) = (window.late.delay - self.late.delay, window.late.held - self.late.held);
-        let latency = window.latency.map(|latency| latency - delay.max(0.0));
-        self.out_at(window, latency, window.in_flight.map(|n| n - held.max(0.0)))
-    }
-
-    fn out_at(&self, window: &Window, latency: Option<f64>, in_flight: Option<f64>) -> bool {
+    pub(super) fn out(&self, window: &Window, measures: Measures) -> bool {
+        let taken = |band: Option<Band>| band.filter(|b| measures == Measures::All || !b.moved);
         let above =
-            |band: Option<Band>, value: Option<f64>| band.zip(value).is_some_and(|(b, v)| v > b.limit);
-        self.goodput_out(window)
-            || above(self.band.latency, latency)
-            || above(self.band.in_flight, in_flight)
+            |band: Option<Band>, value: Option<f64>| taken(band).zip(value).is_some_and(|(b, v)| v > b.limit);
+        (taken(self.band.goodput).is_some() && self.goodput_out(window))
+            || above(self.band.latency, window.latency)
+            || above(self.band.in_flight, window.in_flight)
             || above(self.band.amplification, window.amplification)
     }
 }
 
 /// The windows and bands of every shape.
-pub(super) fn series(timeline: &Timeline, triggers: &[Trigger]) -> Vec<Series> {
-    let cells = phases::baseline(timeline, triggers);
-    (0..timeline.outline().shapes.len()).map(|shape| of_shape(timeline, shape, &cells, triggers)).collect()
+pub(super) fn series(view: &View) -> Vec<Series> {
+    let cells = phases::baseline(view.timeline, &view.triggers);
+    (0..view.timeline.outline().shapes.len()).map(|shape| of_shape(view, shape, &cells)).collect()
 }
 
-fn of_shape(timeline: &Timeline, shape: usize, cells: &Cells, triggers: &[Trigger]) -> Series {
+fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
+    let timeline = view.timeline;
     let outline = &timeline.outline().shapes[shape];
-    let none = |reason: String| Series {
-        band: without(&outline.name, reason),
-        windows: Vec::new(),
-        late: Late::default(),
-    };
-    if triggers.is_empty() {
+    let none = |reason: String| Series { band: without(&outline.name, reason), windows: Vec::new() };
+    if view.triggers.is_empty() {
         return none("no trigger needs one".to_owned());
     }
     if outline.trigger {
@@ -110,22 +92,45 @@ fn of_shape(timeline: &Timeline, shape: usize, cells: &Cells, triggers: &[Trigge
         Ok(choice) => choice,
         Err(reason) => return none(reason),
     };
-    let all = windows(timeline, shape, width, quantile);
+    let all = windows(view, shape, width, quantile);
     let inside: Vec<Window> = all.iter().filter(|w| w.from >= first && w.to <= last + 1).cloned().collect();
     match varying_rate(timeline, shape, &inside) {
         Some(reason) => none(reason),
         None => {
-            let band = band(timeline, &outline.name, quantile, &inside);
-            Series { band, windows: all, late: usual(&inside) }
+            let mut band = band(timeline, &outline.name, quantile, &inside);
+            band.broken = broken(view, shape, cells);
+            Series { band, windows: all }
         }
     }
 }
 
-fn usual(windows: &[Window]) -> Late {
-    let median = |of: fn(&Late) -> f64| {
-        stats::median(&windows.iter().map(|w| of(&w.late)).collect::<Vec<_>>()).unwrap_or(0.0)
+/// Why a baseline is no normal: too much of it failed, or an objective of the run already breaks in it.
+fn broken(view: &View, shape: usize, cells: &Cells) -> Option<String> {
+    let outline = view.timeline.outline();
+    let name = &outline.shapes[shape].name;
+    let goodput = 1.0 - view.shape_tally(shape, cells).bad_share()?;
+    if goodput < outline.judge.goodput {
+        let (had, wanted) = (Quantity::share(goodput), Quantity::share(outline.judge.goodput));
+        return Some(format!(
+            "only {had} of {name} succeeded before the first trigger; below {wanted} there is no normal to come back to"
+        ));
+    }
+    let speaks = |o: &&Objective| {
+        let other = [Metric::Outage, Metric::Recovery, Metric::Count];
+        let other = other.contains(&o.metric) || matches!(o.metric, Metric::Target { .. });
+        matches!(o.phase, PhaseName::Run | PhaseName::Baseline) && !other
     };
-    Late { delay: median(|late| late.delay), held: median(|late| late.held) }
+    outline.objectives.iter().filter(speaks).find_map(|objective| {
+        let named = |o: &str, flow: bool| objective.selector.as_deref().map_or(!flow, |s| s == o);
+        let mut ops = view.timeline.operations().filter(|(_, o)| o.shape == shape && named(&o.name, o.flow));
+        let breaks = |op| value(view, objective, Subject::Operation(op), cells).answer == Answer::Breaks;
+        ops.any(|(op, _)| breaks(op)).then(|| {
+            format!(
+                "`{}` was broken before the first trigger; that is no normal to come back to",
+                objective.text
+            )
+        })
+    })
 }
 
 fn without(shape: &str, reason: String) -> ShapeBand {
@@ -140,6 +145,7 @@ fn without(shape: &str, reason: String) -> ShapeBand {
         in_flight: None,
         amplification: None,
         unsteady: None,
+        broken: None,
     }
 }
 
@@ -148,7 +154,7 @@ fn without(shape: &str, reason: String) -> ShapeBand {
 /// 200 operations, else the median.
 fn choose(timeline: &Timeline, shape: usize, range: std::ops::Range<u32>) -> Result<(u32, f64), String> {
     let cells: Cells = range.clone().collect();
-    let per_cell = timeline.shape_tally(shape, &cells).intended as f64 / cells.len() as f64;
+    let per_cell = timeline.shape_tally(shape, &cells, Count::Seen).intended as f64 / cells.len() as f64;
     let enough = u64::from(timeline.outline().judge.windows.max(1));
     let fits = |width: &u32| count_windows(timeline, shape, *width, &range) >= enough;
     let widths = timeline.outline().shapes[shape].window_widths(timeline.outline().cell);
@@ -194,33 +200,46 @@ fn has_arrivals(timeline: &Timeline, shape: usize, from: u32, width: u32) -> boo
         && cells.any(|cell| ops().any(|(op, _)| timeline.intended(op, cell) > 0))
 }
 
-fn windows(timeline: &Timeline, shape: usize, width: u32, quantile: f64) -> Vec<Window> {
+fn windows(view: &View, shape: usize, width: u32, quantile: f64) -> Vec<Window> {
+    let timeline = view.timeline;
     let origin = origin(timeline, shape);
     let starts = (0..)
         .map(|i| origin + i * width)
         .take_while(|&from| timeline.cell_start(from + width) <= timeline.load_end());
-    starts
-        .filter(|&from| has_arrivals(timeline, shape, from, width))
-        .map(|from| {
-            let cells: Cells = (from..from + width).collect();
-            let tally = timeline.shape_tally(shape, &cells);
-            let flying: Vec<f64> =
-                (from..from + width).filter_map(|s| timeline.in_flight(shape, s)).collect();
-            let delay = soundness::delay(timeline, &tally, &cells, |hist| hist.quantile(quantile));
-            let held = soundness::late_reads(timeline, &tally, &cells, Hist::mean);
-            let rate = tally.intended as f64 / timeline.cell_start(width).as_secs_f64();
-            Window {
-                from,
-                to: from + width,
-                intended: tally.intended,
-                good: tally.good(),
-                latency: tally.response.quantile(quantile).map(|v| v.0 as f64),
-                in_flight: (!flying.is_empty()).then(|| flying.iter().sum::<f64>() / flying.len() as f64),
-                late: Late { delay: delay.0 as f64, held: rate * held.as_secs_f64() },
-                amplification: tally.amplification(),
-            }
-        })
-        .collect()
+    let planned = starts.filter(|&from| has_arrivals(timeline, shape, from, width));
+    planned.filter_map(|from| window(view, shape, from..from + width, quantile)).collect()
+}
+
+/// None where squall spoilt all of it, and that is left out.
+fn window(view: &View, shape: usize, range: std::ops::Range<u32>, quantile: f64) -> Option<Window> {
+    let timeline = view.timeline;
+    let cells: Cells = range.clone().collect();
+    let tally = view.shape_tally(shape, &cells);
+    let seen = || timeline.shape_tally(shape, &cells, Count::Seen);
+    if view.is_clean() && tally.intended == 0 && seen().intended > 0 {
+        return None;
+    }
+    let kept = range.clone().filter(|cell| !view.is_clean() || !view.own.cells.contains_key(cell));
+    let flying: Vec<f64> = kept.filter_map(|cell| timeline.in_flight(shape, cell)).collect();
+    let length = timeline.cell_start(range.len() as u32);
+    let own = if view.is_clean() { own_in_flight(&seen(), &tally, length) } else { 0.0 };
+    let mean = flying.iter().sum::<f64>() / flying.len() as f64;
+    Some(Window {
+        from: range.start,
+        to: range.end,
+        intended: tally.intended,
+        good: tally.good(),
+        latency: tally.quantile(quantile).map(|v| v.value),
+        in_flight: (!flying.is_empty()).then_some((mean - own).max(0.0)),
+        amplification: tally.amplification(),
+    })
+}
+
+/// How many flows squall itself kept in flight: by Little's law the time that the clean count takes off, for
+/// each second.
+fn own_in_flight(seen: &Tally, clean: &Tally, length: Micros) -> f64 {
+    let sum = |t: &Tally| t.mean().map_or(0.0, |m| m.value) * (t.successes.len() + t.others.len()) as f64;
+    (sum(seen) - sum(clean)).max(0.0) / length.0.max(1) as f64
 }
 
 /// Why the shape has no band: its planned rate varies by more than 10 % between windows or between the
@@ -244,86 +263,4 @@ fn varying_rate(timeline: &Timeline, shape: usize, windows: &[Window]) -> Option
     (varies(least, most, 6.0) || varies(first, second, 3.0)).then(|| {
         format!("its planned rate varies by more than 10 % within the baseline ({least} to {most} a window)")
     })
-}
-
-/// How one measure is banded: on which scale, and how tight at least.
-struct Rule {
-    name: &'static str,
-    values: Vec<f64>,
-    /// On logarithms; `floor` is a ratio then.
-    log: bool,
-    floor: f64,
-    /// Never tighter than this, in the measure's own unit.
-    absolute: f64,
-    /// -1 where less is worse.
-    side: f64,
-}
-
-fn band(timeline: &Timeline, shape: &str, quantile: f64, windows: &[Window]) -> ShapeBand {
-    let cell = timeline.outline().cell;
-    let values = |of: fn(&Window) -> Option<f64>| windows.iter().filter_map(of).collect::<Vec<f64>>();
-    let linear = |name, values, floor, side| Rule { name, values, log: false, floor, absolute: 0.0, side };
-    let log = |name, values, floor, absolute| Rule { name, values, log: true, floor, absolute, side: 1.0 };
-    let rules = [
-        linear("goodput", values(|w| Some(w.goodput())), 0.02, -1.0),
-        log("latency", values(|w| w.latency), 1.25, 2_000.0 * cell.as_secs_f64()),
-        log("the number of flows in flight", values(|w| w.in_flight), 1.5, 2.0),
-        linear("amplification", values(|w| w.amplification), 0.05, 1.0),
-    ];
-    let moved: Vec<&str> = rules.iter().filter(|rule| rule.moves()).map(|rule| rule.name).collect();
-    let [goodput, latency, in_flight, amplification] = rules.map(|rule| rule.band());
-    ShapeBand {
-        shape: shape.to_owned(),
-        none: None,
-        window: windows.first().map_or(Micros::ZERO, |w| cell * i64::from(w.to - w.from)),
-        windows: windows.len() as u64,
-        quantile,
-        goodput,
-        latency,
-        in_flight,
-        amplification,
-        unsteady: (!moved.is_empty()).then(|| {
-            let what = moved.join(" and ").replace("latency", &words::quantile(quantile));
-            format!("{what} of {shape} moved by more than half a band within the baseline")
-        }),
-    }
-}
-
-impl Rule {
-    fn scaled(&self) -> Vec<f64> {
-        let scale = |v: &f64| if self.log { v.max(1e-9).ln() } else { *v };
-        self.values.iter().map(scale).collect()
-    }
-
-    /// max(4 x 1.4826 x MAD, floor), on the rule's scale.
-    fn half_width(&self, scaled: &[f64]) -> Option<f64> {
-        let floor = if self.log { self.floor.ln() } else { self.floor };
-        Some((4.0 * SIGMA_PER_MAD * stats::mad(scaled)?).max(floor))
-    }
-
-    fn band(&self) -> Option<Band> {
-        let scaled = self.scaled();
-        let (median, half) = (stats::median(&scaled)?, self.half_width(&scaled)?);
-        if !self.log {
-            return Some(Band { median, limit: median + self.side * half.max(self.absolute) });
-        }
-        Some(Band { median: median.exp(), limit: (median + half).exp().max(median.exp() + self.absolute) })
-    }
-
-    /// Whether the halves of the baseline differ by more than half a band (from its median to its
-    /// limit), or a Theil-Sen line through it rises or falls by as much. The band is that of the
-    /// deviations from the line: a drift must not widen the band that it is held against.
-    fn moves(&self) -> bool {
-        let scaled = self.scaled();
-        let n = scaled.len();
-        let points: Vec<(f64, f64)> = scaled.iter().enumerate().map(|(i, &v)| (i as f64, v)).collect();
-        let Some(slope) = stats::theil_sen(&points) else { return false };
-        let rest: Vec<f64> = points.iter().map(|(x, y)| y - slope * x).collect();
-        let Some(half) = self.half_width(&rest) else { return false };
-        let halves = stats::median(&scaled[..n / 2]).zip(stats::median(&scaled[n - n / 2..]));
-        let shift = halves.map_or(0.0, |(a, b)| (a - b).abs()).max((slope * n as f64).abs());
-        let median = stats::median(&scaled).unwrap_or(0.0);
-        let visible = if self.log { median.exp() * (shift.exp() - 1.0) } else { shift };
-        shift > half && visible > self.absolute
-    }
 }

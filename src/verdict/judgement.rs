@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::exit::Word;
 use crate::objective::{Comparison, PhaseName};
+use crate::quantity::Quantity;
 use crate::record::{ErrorSample, How, RuleEvent, Touched};
 use crate::sample::Kind;
 use crate::units::Micros;
 
 /// Version of `verdict.json`; it grows when a field is renamed, removed or means something else.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The whole judgement of one run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +41,8 @@ pub struct Judgement {
     pub ended: Ended,
     /// What teardown could not remove.
     pub left: Vec<String>,
+    /// What was ruled beside the objectives: how the run went, and every fault that something is the matter with.
+    pub rulings: Vec<Told>,
     /// Sentences that a reader must know to weigh the verdict.
     pub notes: Vec<String>,
 }
@@ -83,6 +86,19 @@ pub struct Run {
     pub intended: u64,
 }
 
+/// A ruling as it is told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Told {
+    pub word: Word,
+    /// The fault or service that it speaks of.
+    pub subject: Option<String>,
+    /// When that was.
+    pub span: Option<Span>,
+    pub sentence: String,
+    /// What would help.
+    pub advice: Option<String>,
+}
+
 /// How the run ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ended {
@@ -91,35 +107,6 @@ pub struct Ended {
     /// None: the history breaks off, squall was killed or crashed.
     pub how: Option<How>,
     pub detail: String,
-}
-
-/// A measured duration; censored if operations without an answer make it a lower bound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Quantity {
-    pub value: Micros,
-    pub censored: bool,
-}
-
-/// `412 ms`, or `>= 2 s` where the value is a lower bound.
-impl std::fmt::Display for Quantity {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mark = if self.censored { ">= " } else { "" };
-        f.pad(&format!("{mark}{}", self.value))
-    }
-}
-
-/// What a measured number is, so that it can be printed and drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Unit {
-    /// Microseconds.
-    Duration,
-    /// A fraction, printed as a percentage.
-    Share,
-    /// Per second.
-    Rate,
-    /// A plain number.
-    Number,
 }
 
 /// One objective and what became of it.
@@ -131,26 +118,24 @@ pub struct JudgedObjective {
     pub phase: PhaseName,
     /// The operation, shape or trigger whose value decided: the selector, or the worst of all.
     pub decided: Option<String>,
-    pub unit: Unit,
     /// None if there was nothing to measure.
-    pub measured: Option<f64>,
+    pub measured: Option<Quantity>,
     /// `412 ms`, `>= 2 s (3.1 % bad)`, `never`, `nothing`.
     pub measured_text: String,
-    /// `measured` is a lower bound: operations without an answer lie at it.
-    #[serde(default)]
-    pub censored: bool,
     /// The same quantile, mean or maximum over successes alone.
-    pub successes: Option<Micros>,
+    pub successes: Option<Quantity>,
     /// Two-sided 95 % interval of the measured value.
     pub interval: Option<Interval>,
     pub comparison: Comparison,
-    pub limit: f64,
+    pub limit: Quantity,
     /// `300 ms`.
     pub limit_text: String,
     /// measured / limit, for a bar: above 1 is more than the limit; none if either is missing or 0.
     pub ratio: Option<f64>,
     /// Operations that the value rests on; triggers for `outage` and `recovery`.
     pub n: u64,
+    /// Operations without which it cannot be told to hold, where that is more than one.
+    pub needed: Option<u64>,
     /// Share of them that was bad.
     pub bad: f64,
     /// One sentence for somebody who was not there.
@@ -167,7 +152,11 @@ impl JudgedObjective {
         let ratio = self.ratio.unwrap_or(if broken { f64::MAX } else { 0.0 });
         match self.comparison {
             Comparison::Above | Comparison::AtLeast if ratio > 0.0 => 1.0 / ratio,
-            Comparison::Below | Comparison::AtMost if broken && self.censored => f64::MAX,
+            Comparison::Below | Comparison::AtMost
+                if broken && self.measured.is_some_and(|m| m.is_bound()) =>
+            {
+                f64::MAX
+            }
             _ => ratio,
         }
     }
@@ -219,6 +208,8 @@ pub struct JudgedTrigger {
     pub recovery: Option<Micros>,
     /// Recovery times are right to within one window: this many microseconds.
     pub margin: Micros,
+    /// How long the load would have had to last, undisturbed, to tell whether it recovered; none if it is known.
+    pub needed: Option<Micros>,
     /// Shapes with a band.
     pub shapes: Vec<ShapeTrigger>,
     pub sentence: String,
@@ -234,7 +225,16 @@ pub struct ShapeTrigger {
     pub outage: Option<Micros>,
     /// None if not recovered.
     pub recovery: Option<Micros>,
+    /// What is known of the outage so far, recovered or not: a lower bound if not.
+    pub outage_so_far: Micros,
+    /// The same of the recovery.
+    pub recovery_so_far: Micros,
+    /// As in the trigger.
+    pub needed: Option<Micros>,
     pub window: Micros,
+    /// The worst latency of a window out of band, at `quantile`.
+    pub slowest: Option<Micros>,
+    pub quantile: f64,
     /// 1 - min of g / g_base while the trigger was in force.
     pub depth_during: f64,
     /// The same after it.
@@ -269,6 +269,8 @@ pub struct JudgedFault {
     pub detail: String,
     /// Why what was measured in its phases is INVALID; none if it was proven and removed.
     pub problem: Option<String>,
+    /// The last words of a service that it hit and that did not come back.
+    pub not_back: Option<String>,
 }
 
 /// One operation over the phases it was intended in.
@@ -293,6 +295,10 @@ pub struct OperationPhase {
     pub rate: f64,
     /// Share that was bad.
     pub bad: f64,
+    /// Of these: never begun, as a step before them failed.
+    pub unreached: u64,
+    /// Not among these: cut off by the end of the load.
+    pub cut: u64,
     /// Attempts per first try; none where nothing was sent.
     pub amplification: Option<f64>,
     pub p50: Quantity,
@@ -300,7 +306,7 @@ pub struct OperationPhase {
     pub p99: Quantity,
     pub p999: Quantity,
     pub max: Quantity,
-    pub successes_p99: Option<Micros>,
+    pub successes_p99: Option<Quantity>,
 }
 
 /// What failed in the same way.
@@ -322,11 +328,14 @@ pub struct ErrorGroup {
 /// The generator's own health.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Generator {
-    /// No cell of the run was unsound.
+    /// In no cell of the run squall was in trouble.
     pub sound: bool,
     pub sentence: String,
-    /// (dequeued + shed by the declared cap) / planned, over the run; none if nothing was planned.
+    /// Share of the planned arrivals that were issued, or shed by the declared cap, within half a cell of their
+    /// time; none if nothing was planned.
     pub delivered: Option<f64>,
+    /// Operations that squall spoilt: no part of the clean count.
+    pub left_out: u64,
     pub lag_p50: Option<Micros>,
     pub lag_p99: Option<Micros>,
     pub lag_max: Option<Micros>,
@@ -376,6 +385,8 @@ pub struct ShapeBand {
     pub amplification: Option<Band>,
     /// What moved within the baseline, in words; none if it was stationary.
     pub unsteady: Option<String>,
+    /// Why the baseline is no normal to come back to, in words.
+    pub broken: Option<String>,
 }
 
 /// The median of the baseline's windows and the value beyond which a window is out of band.
@@ -383,4 +394,6 @@ pub struct ShapeBand {
 pub struct Band {
     pub median: f64,
     pub limit: f64,
+    /// It moved within the baseline: what is held against it alone proves nothing.
+    pub moved: bool,
 }

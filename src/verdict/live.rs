@@ -1,114 +1,138 @@
 //! Live rules: abort and steady-state expressions over the last seconds of a run that still goes on.
 //!
-//! Owns the window that a live rule looks at; what is done when one decides is the controller's.
+//! Owns which cells a live rule looks at; what is done when one decides is the controller's.
 
-use super::evidence::Evidence;
-use super::measure::{self, Measured, measure};
-use super::soundness::{self, Soundness};
-use super::value::of_target;
+use super::answer::Answer;
+use super::measure::Measured;
+use super::view::View;
+use super::windows::{Subject, badness, in_cells, measured, over, stretches, together, value};
 use super::words;
-use crate::objective::{Metric, Objective};
-use crate::sample::OpId;
-use crate::timeline::phases::{self, Return};
+use crate::objective::{Metric, Objective, PhaseName};
 use crate::timeline::{Cells, Timeline};
-use crate::units::Micros;
+use crate::units::{Micros, grouped};
 
-/// A live rule's state.
+/// Why an abort rule has come true.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Live {
-    pub holds: bool,
-    /// The operation that decided: `create_room`; none for target metrics.
-    pub who: Option<String>,
-    /// `62 % of create_room failed or came too late`.
+pub struct Fired {
+    /// `62 % of create_room failed or came too late, of 1,204 in the last 10 s`.
     pub measured: String,
+    /// Why that proves nothing: without squall's own part, as far as it is known, it would not have.
+    pub excuse: Option<String>,
 }
 
-/// A rule over its last D (default ten cells) before `now`; none while nothing can be said.
-///
-/// Operations still open count as bad once their deadline has passed and are left out before. Where
-/// deadlines are longer than half of D the window ends earlier, so that half of it is always decided:
-/// a target that swallows everything is seen. Warm-up is never looked at; a rule with a phase only
-/// speaks while that phase lasts.
-pub fn live(timeline: &Timeline, rule: &Objective, now: Micros) -> Option<Live> {
-    reading(timeline, rule, now, Without::default())
+/// Whether an abort rule has come true: in every window over the last D on end (default ten cells) in which it is
+/// known how every operation ended. Never in the warm-up; a rule with a phase only while that phase lasts. A rate
+/// that would be too low if everything succeeded is the plan's, and fires nothing.
+pub fn fired(timeline: &Timeline, rule: &Objective, now: Micros) -> Option<Fired> {
+    let view = View::live(timeline);
+    let long = rule.window.unwrap_or(timeline.outline().cell * 10);
+    let on_end = Objective { window: Some(long), ..rule.clone() };
+    let hits = subjects(&view, rule).into_iter().filter_map(|subject| {
+        let cells = recent(&view, &on_end, subject, now)?;
+        comes_true(&view, &on_end, subject, &cells).then_some((subject, cells))
+    });
+    let whole = Objective { window: None, ..rule.clone() };
+    let worst = hits.map(|(subject, cells)| (value(&view, &whole, subject, &cells), subject, cells));
+    // The rule names what must not be: what satisfies it most is the worst.
+    let (m, subject, cells) =
+        worst.reduce(|a, b| if badness(rule, &b.0).abs() > badness(rule, &a.0).abs() { b } else { a })?;
+    let innocent = !comes_true(view.clean(), &on_end, subject, &cells);
+    let excuse =
+        innocent.then(|| format!("without squall's own part it would not have{}", view.blame(&cells)));
+    Some(Fired { measured: said(timeline, rule, subject, &m, long), excuse })
 }
 
-/// Why a rule that fired at `now` proves nothing, as it would not have without the generator's own harm. What
-/// has become known only later excuses nothing.
-pub(super) fn excuse(evidence: &Evidence, rule: &Objective, now: Micros) -> Option<String> {
-    let timeline = evidence.timeline;
-    let fires = |without| reading(timeline, rule, now, without).is_some_and(|reading| reading.holds);
-    if !fires(Without::default()) {
-        return None;
-    }
-    if !fires(Without { delay: true, sound: None }) {
-        return Some("squall itself was late then, and without that it would not have fired".to_owned());
-    }
-    let sound = evidence.sound.until(timeline.cell_of(now));
-    let cells = window(timeline, rule, now, timeline.outline().largest_deadline());
-    (!fires(Without { delay: true, sound: Some(&sound) }))
-        .then(|| format!("that rests on cells in which squall itself was unsound{}", evidence.blame(&cells)))
-}
-
-/// What is left out in the target's favour.
-#[derive(Clone, Copy, Default)]
-struct Without<'s> {
-    /// The generator's delay.
-    delay: bool,
-    /// Cells that it harmed.
-    sound: Option<&'s Soundness>,
-}
-
-fn reading(timeline: &Timeline, rule: &Objective, now: Micros, without: Without<'_>) -> Option<Live> {
-    let kept = |op, cells: Cells, deadline: Micros| match without.sound {
-        Some(sound) => &cells - &sound.tainted(timeline, op, &cells, deadline),
-        None => cells,
+/// What speaks against a steady state over the last D (default ten cells) before `now`; none if it holds.
+pub fn unsteady(timeline: &Timeline, rule: &Objective, now: Micros) -> Option<String> {
+    let view = View::live(timeline);
+    let long = rule.window.unwrap_or(timeline.outline().cell * 10);
+    let on_end = Objective { window: Some(long), ..rule.clone() };
+    let looked_at = subjects(&view, rule).into_iter().map(|s| (s, recent(&view, &on_end, s, now)));
+    // What was not to be there yet says nothing of the service.
+    let due = |subject: &Subject, cells: &Option<Cells>| {
+        let planned = |cells: &Cells| subject.shapes(timeline).iter().any(|&s| view.was_planned(s, cells));
+        cells.as_ref().is_none_or(planned)
     };
-    if let Metric::Target { name, aggregate } = &rule.metric {
-        let mut recent = window(timeline, rule, now, Micros::ZERO);
-        if !recent.is_empty() {
-            // The newest scrape lies in the cell that has just begun.
-            recent.insert(timeline.cell_of(now));
+    let subjects: Vec<_> = looked_at.filter(|(subject, cells)| due(subject, cells)).collect();
+    if subjects.is_empty() {
+        return Some("nothing to measure".to_owned());
+    }
+    subjects.into_iter().find_map(|(subject, cells)| {
+        let Some(cells) = cells else {
+            return Some(format!("too little was seen of {}", subject.name(timeline)));
+        };
+        let m = value(&view, rule, subject, &cells);
+        match m.answer {
+            Answer::Holds => None,
+            Answer::Breaks => Some(said(timeline, rule, subject, &m, long)),
+            Answer::Unknown(_) => {
+                Some(format!("too little was seen of {} ({})", subject.name(timeline), grouped(m.n)))
+            }
         }
-        let cells = kept(None, recent, timeline.outline().largest_deadline());
-        return state(rule, None, name, &of_target(timeline, name, *aggregate, &cells).0);
+    })
+}
+
+fn said(timeline: &Timeline, rule: &Objective, subject: Subject, m: &Measured, long: Micros) -> String {
+    let claim = words::claim(&rule.metric, &subject.name(timeline), m);
+    format!("{claim}, of {} in the last {long}", grouped(m.n))
+}
+
+fn subjects<'o>(view: &View, rule: &'o Objective) -> Vec<Subject<'o>> {
+    if let Metric::Target { name, aggregate } = &rule.metric {
+        return vec![Subject::Target(name, *aggregate)];
     }
     let named = |name: &str, flow: bool| rule.selector.as_ref().map_or(!flow, |s| s == name);
-    let ops: Vec<(OpId, &str)> = timeline
-        .operations()
-        .filter(|(_, o)| named(&o.name, o.flow))
-        .map(|(op, o)| (op, o.name.as_str()))
-        .collect();
-    let measured = ops.into_iter().filter_map(|(op, name)| {
-        let deadline = timeline.deadline(op);
-        let cells = kept(Some(op), window(timeline, rule, now, deadline), deadline);
-        let length = timeline.outline().cell * cells.len() as i64;
-        let tally = timeline.live_tally(op, &cells, now);
-        let mut m = measure(&rule.metric, &tally, length, deadline);
-        if without.delay {
-            let late = soundness::share(timeline, &rule.metric, &tally, &cells);
-            m.value = m.value.map(|v| v - late.0 as f64);
+    let all = view.timeline.operations().filter(|(_, o)| named(&o.name, o.flow));
+    all.map(|(op, _)| Subject::Operation(op)).collect()
+}
+
+/// The last D in which it is known how every operation ended; none if that has not been lived yet, or lies
+/// outside of the rule's phase.
+fn recent(view: &View, on_end: &Objective, subject: Subject, now: Micros) -> Option<Cells> {
+    let timeline = view.timeline;
+    let long = on_end.window.map_or(1, |long| in_cells(timeline, long));
+    let present = timeline.cell_of(now);
+    let until = match subject {
+        // The newest scrape lies in the cell that has just begun.
+        Subject::Target(..) => present + 1,
+        Subject::Operation(op) => {
+            let back = in_cells(timeline, timeline.deadline(op)) + 2;
+            let known = (present.saturating_sub(back)..present).find(|&c| !timeline.decided(op, c, now));
+            known.unwrap_or(present)
         }
-        (m.n >= measure::least(&rule.metric).max(1)).then_some((name, m))
-    });
-    let badness = |m: &Measured| m.value.map_or(f64::MIN, |v| rule.comparison.badness(v, rule.value));
-    let (name, worst) = measured.max_by(|a, b| badness(&a.1).total_cmp(&badness(&b.1)))?;
-    state(rule, Some(name.to_owned()), name, &worst)
+    };
+    let from = until.checked_sub(long)?;
+    let cells: Cells = (from..until).collect();
+    // Nobody knows yet where the load will end, and with it the last phase.
+    let inside = match &on_end.phase {
+        PhaseName::Run => timeline.cell_start(from) >= timeline.outline().judge.warmup,
+        phase => cells.is_subset(&view.cells(phase)),
+    };
+    inside.then_some(cells)
 }
 
-fn state(rule: &Objective, who: Option<String>, name: &str, m: &Measured) -> Option<Live> {
-    let holds = rule.comparison.holds(m.value?, rule.value);
-    Some(Live { holds, who, measured: words::claim(&rule.metric, name, m) })
+/// Every window over the whole of the cells satisfies the rule, and together they are enough to tell.
+fn comes_true(view: &View, on_end: &Objective, subject: Subject, cells: &Cells) -> bool {
+    let long = cells.len() as u32;
+    let (_, windows) = measured(view, on_end, subject, cells);
+    let least = if let Subject::Target(..) = subject { long.saturating_sub(1).max(1) } else { long };
+    stretches(&windows, least, cells).into_iter().any(|stretch| {
+        together(stretch, Answer::Holds) == Answer::Holds
+            && !stretch.iter().any(|(range, m)| planned_so(view, on_end, subject, range, m))
+            && over(view, on_end, subject, stretch, cells).answer == Answer::Holds
+    })
 }
 
-/// The whole cells that the rule looks at.
-fn window(timeline: &Timeline, rule: &Objective, now: Micros, deadline: Micros) -> Cells {
-    let cell = timeline.outline().cell;
-    let long = rule.window.unwrap_or(cell * 10);
-    let until = now - Micros((deadline.0 - long.0 / 2).max(0));
-    let recent: Cells = (timeline.cell_of(until - long)..timeline.cell_of(until)).collect();
-    let triggers = phases::triggers(timeline);
-    let phases = phases::phases(timeline, &triggers, &vec![Return::Unknown; triggers.len()]);
-    let phase = phases.into_iter().find(|p| p.name == rule.phase).map(|p| p.cells).unwrap_or_default();
-    recent.intersection(&phase).copied().collect()
+/// A rate that satisfies the rule even where everything succeeds: too little was planned by then.
+fn planned_so(
+    view: &View,
+    rule: &Objective,
+    subject: Subject,
+    range: &std::ops::Range<u32>,
+    m: &Measured,
+) -> bool {
+    let length = view.length(&range.clone().collect()).as_secs_f64();
+    rule.metric == Metric::Rate
+        && !subject.closed(view.timeline)
+        && rule.comparison.holds(m.n as f64 / length, rule.value)
 }

@@ -1,125 +1,92 @@
 //! What a metric is worth over a tally of operations.
 //!
-//! Owns the numbers only: point estimate, interval, sample size. Holding them against a limit is
-//! `objectives`'.
+//! Owns the numbers: point estimate, interval, sample size; what they say of a limit is `answer`'s.
 
-use super::judgement::{Interval, Unit};
-use crate::objective::{Comparison, Metric};
+use super::answer::{Answer, answer, of_value};
+use super::judgement::Interval;
+use crate::objective::{Metric, Objective};
+use crate::quantity::{Quantity, Unit};
 use crate::stats;
 use crate::timeline::Tally;
 use crate::units::Micros;
 
-/// One measured value, in the units of `Objective::value`.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// One measured value, and what it says of the expression it was measured for.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Measured {
     /// None if there was nothing to measure.
-    pub(super) value: Option<f64>,
-    /// Operations without an answer make it a lower bound.
-    pub(super) censored: bool,
+    pub(super) value: Option<Quantity>,
     /// The same over successes alone.
-    pub(super) successes: Option<Micros>,
+    pub(super) successes: Option<Quantity>,
     pub(super) interval: Option<Interval>,
     pub(super) n: u64,
+    /// Share of them that was bad.
     pub(super) bad: f64,
+    pub(super) answer: Answer,
 }
 
-/// Measures operations over a stretch of `length` in time with deadline D.
-pub(super) fn measure(metric: &Metric, tally: &Tally, length: Micros, deadline: Micros) -> Measured {
-    let bad = tally.bad_share();
-    let (value, successes) = match metric {
-        Metric::Quantile(q) => (tally.response.quantile(*q).map(micros), tally.successes.quantile(*q)),
-        Metric::Mean => (tally.response.mean().map(micros), tally.successes.mean()),
-        Metric::Max => (tally.response.max().map(micros), tally.successes.max()),
-        Metric::Errors => (bad, None),
-        Metric::Goodput => (bad.map(|b| 1.0 - b), None),
-        Metric::Rate => (per_second(tally, length), None),
-        Metric::Count => (Some(tally.intended as f64), None),
-        Metric::Amplification => (tally.amplification(), None),
-        Metric::Outage | Metric::Recovery | Metric::Target { .. } => (None, None),
-    };
-    Measured {
-        censored: value.is_some_and(|v| is_censored(metric, v, tally, deadline)),
-        value,
-        successes,
-        interval: interval(metric, tally),
-        n: tally.intended,
-        bad: bad.unwrap_or(0.0),
+impl Default for Measured {
+    fn default() -> Measured {
+        let answer = Answer::Unknown(None);
+        Measured { value: None, successes: None, interval: None, n: 0, bad: 0.0, answer }
     }
 }
 
-fn micros(value: Micros) -> f64 {
-    value.0 as f64
-}
-
-fn per_second(tally: &Tally, length: Micros) -> Option<f64> {
-    (tally.intended > 0 && length > Micros::ZERO).then(|| tally.good() as f64 / length.as_secs_f64())
-}
-
-/// A latency is a lower bound if it lies where operations without an answer were put: at D or above.
-fn is_censored(metric: &Metric, value: f64, tally: &Tally, deadline: Micros) -> bool {
-    tally.censored() > 0
-        && match metric {
-            Metric::Quantile(_) | Metric::Max => value >= micros(deadline),
-            Metric::Mean => true,
-            _ => false,
+/// The same, decided by its point alone: one window of several.
+pub(super) fn point(objective: &Objective, tally: &Tally, length: Micros) -> Measured {
+    let measured = measure(objective, tally, length);
+    match objective.metric {
+        Metric::Errors | Metric::Goodput => {
+            Measured { answer: of_value(objective, measured.value), ..measured }
         }
+        _ => measured,
+    }
+}
+
+/// Measures operations over a stretch of `length` in time.
+pub(super) fn measure(objective: &Objective, tally: &Tally, length: Micros) -> Measured {
+    let bad = tally.bad_share();
+    let exact = |hist: Option<Micros>| hist.map(Quantity::time);
+    let (value, successes) = match &objective.metric {
+        Metric::Quantile(q) => (tally.quantile(*q), exact(tally.successes.quantile(*q))),
+        Metric::Mean => (tally.mean(), exact(tally.successes.mean())),
+        Metric::Max => (tally.quantile(1.0), exact(tally.successes.max())),
+        Metric::Errors => (bad.map(Quantity::share), None),
+        Metric::Goodput => (bad.map(|b| Quantity::share(1.0 - b)), None),
+        Metric::Rate => (per_second(tally, length), None),
+        Metric::Count => (Some(Quantity::new(Unit::Number, tally.intended as f64)), None),
+        Metric::Amplification => (tally.amplification().map(|a| Quantity::new(Unit::Number, a)), None),
+        Metric::Outage | Metric::Recovery | Metric::Target { .. } => (None, None),
+    };
+    Measured {
+        value,
+        successes,
+        interval: interval(&objective.metric, tally),
+        n: tally.intended,
+        bad: bad.unwrap_or(0.0),
+        answer: answer(objective, value, tally),
+    }
+}
+
+/// Good operations per second.
+fn per_second(tally: &Tally, length: Micros) -> Option<Quantity> {
+    let rate = tally.good() as f64 / length.as_secs_f64();
+    (length > Micros::ZERO).then(|| Quantity::new(Unit::Rate, rate))
 }
 
 fn interval(metric: &Metric, tally: &Tally) -> Option<Interval> {
-    let bad = tally.intended - tally.good();
     match metric {
         Metric::Quantile(q) => {
-            let n = tally.response.len();
+            let n = tally.intended;
             let (low, high) = stats::quantile_ranks(n, *q)?;
-            let at = |rank: u64| tally.response.quantile((rank as f64 - 0.5) / n as f64).map(micros);
+            let at = |rank: u64| tally.quantile((rank as f64 - 0.5) / n as f64).map(|v| v.value);
             Some(Interval { low: at(low)?, high: at(high)? })
         }
-        Metric::Errors => stats::wilson(bad, tally.intended).map(|(low, high)| Interval { low, high }),
+        Metric::Errors => {
+            stats::wilson(tally.bad(), tally.intended).map(|(low, high)| Interval { low, high })
+        }
         Metric::Goodput => {
             stats::wilson(tally.good(), tally.intended).map(|(low, high)| Interval { low, high })
         }
         _ => None,
-    }
-}
-
-/// Operations below which the metric says too little.
-pub(super) fn least(metric: &Metric) -> u64 {
-    match metric {
-        Metric::Quantile(q) => stats::n_min(*q),
-        Metric::Count => 0,
-        _ => 1,
-    }
-}
-
-pub(super) fn unit(metric: &Metric) -> Unit {
-    match metric {
-        Metric::Quantile(_) | Metric::Mean | Metric::Max | Metric::Outage | Metric::Recovery => {
-            Unit::Duration
-        }
-        Metric::Errors | Metric::Goodput => Unit::Share,
-        Metric::Rate => Unit::Rate,
-        Metric::Count | Metric::Amplification | Metric::Target { .. } => Unit::Number,
-    }
-}
-
-impl Comparison {
-    /// Whether `value` satisfies the comparison with `limit`.
-    pub fn holds(self, value: f64, limit: f64) -> bool {
-        match self {
-            Comparison::Below => value < limit,
-            Comparison::AtMost => value <= limit,
-            Comparison::Above => value > limit,
-            Comparison::AtLeast => value >= limit,
-            Comparison::Equal => value == limit,
-        }
-    }
-
-    /// How bad a value is: the greater the worse.
-    pub(super) fn badness(self, value: f64, limit: f64) -> f64 {
-        match self {
-            Comparison::Below | Comparison::AtMost => value,
-            Comparison::Above | Comparison::AtLeast => -value,
-            Comparison::Equal => (value - limit).abs(),
-        }
     }
 }

@@ -1,102 +1,110 @@
-//! Objectives: each sentence held against the evidence (VERDICTS.md 2 and 3).
+//! Objectives: each sentence held against the view (VERDICTS.md 2 and 3).
 //!
-//! Owns which operation or trigger decides, and when a result is INVALID or INCONCLUSIVE.
+//! Owns which operation or trigger decides, and when a phase cannot be judged.
 
-use super::evidence::{Evidence, complete};
+use super::answer::{Answer, least};
+use super::faults;
 use super::judgement::{JudgedObjective, Word};
-use super::measure::{self, Measured};
 use super::returns;
 use super::ruling::Ruling;
-use super::soundness;
-use super::value::{Subject, value};
+use super::view::View;
+use super::whose::{Settled, settle};
+use super::windows::{Subject, badness, value};
 use super::words;
 use crate::objective::{Metric, Objective, PhaseName};
+use crate::quantity::Quantity;
+use crate::record::ServiceStage;
 use crate::sample::OpId;
 use crate::timeline::Cells;
-use crate::units::{Micros, grouped};
+use crate::units::{clock, grouped};
 
 /// Judges one objective. Where nothing is to disturb the service, its baseline is the run.
-pub(super) fn judge(evidence: &Evidence, objective: &Objective) -> JudgedObjective {
-    let undisturbed = !evidence.phases.iter().any(|p| p.name == PhaseName::Baseline);
+pub(super) fn judge(view: &View, objective: &Objective) -> (Ruling, JudgedObjective) {
+    let undisturbed = !view.phases.iter().any(|p| p.name == PhaseName::Baseline);
     if undisturbed && objective.phase == PhaseName::Baseline {
-        return judge(evidence, &Objective { phase: PhaseName::Run, ..objective.clone() });
+        return judge(view, &Objective { phase: PhaseName::Run, ..objective.clone() });
     }
     let rulings = match &objective.metric {
-        Metric::Outage | Metric::Recovery => returns::of_triggers(evidence, objective),
-        _ => match obstacle(evidence, objective) {
+        Metric::Outage | Metric::Recovery => returns::of_triggers(view, objective),
+        _ => match obstacle(view, objective) {
             Some(ruling) => vec![ruling],
-            None => of_phase(evidence, objective),
+            None => of_phase(view, objective),
         },
     };
-    let badness = |r: &Ruling| {
-        let value = r.measured.value.unwrap_or(if r.text.is_some() { f64::MAX } else { f64::MIN });
-        objective.comparison.badness(value, objective.value)
+    let badness = |r: &Ruling| match r.measured.value {
+        None if matches!(r.measured.answer, Answer::Breaks) => f64::MAX,
+        _ => badness(objective, &r.measured),
     };
     let worse = |a: &Ruling, b: &Ruling| (b.word, badness(b)) > (a.word, badness(a));
     let worst = rulings.into_iter().reduce(|a, b| if worse(&a, &b) { b } else { a });
-    dress(objective, worst.unwrap_or_else(|| nothing(objective)))
+    let worst = worst.unwrap_or_else(|| nothing(objective));
+    let judged = dress(objective, &worst);
+    (worst, judged)
 }
 
 fn nothing(objective: &Objective) -> Ruling {
     let what = objective.selector.as_deref().unwrap_or("operations");
-    Ruling::without(
-        Word::Inconclusive,
-        objective.selector.clone(),
-        format!("{}, no {what} were intended, so nothing is proven.", words::phase(&objective.phase)),
-    )
+    let phase = words::phase(&objective.phase);
+    let reason = format!("{phase}, no {what} were intended, so nothing is proven.");
+    Ruling::new(Word::Inconclusive, objective.selector.clone(), reason)
 }
 
-fn dress(objective: &Objective, ruling: Ruling) -> JudgedObjective {
-    let unit = measure::unit(&objective.metric);
-    let m = ruling.measured;
-    let ratio = m.value.filter(|_| objective.value != 0.0).map(|v| v / objective.value);
+fn dress(objective: &Objective, ruling: &Ruling) -> JudgedObjective {
+    let m = &ruling.measured;
+    let limit = Quantity::new(objective.metric.unit(), objective.value);
+    let ratio = m.value.filter(|_| objective.value != 0.0).map(|v| v.value / objective.value);
     let of_trigger = match objective.metric {
-        Metric::Outage => ruling.who.clone().map(PhaseName::During),
-        Metric::Recovery => ruling.who.clone().map(PhaseName::After),
+        Metric::Outage => ruling.subject.clone().map(PhaseName::During),
+        Metric::Recovery => ruling.subject.clone().map(PhaseName::After),
         _ => None,
     };
+    let never = m.value.is_none() && m.answer == Answer::Breaks;
     JudgedObjective {
         text: objective.text.clone(),
         word: ruling.word,
         phase: of_trigger.unwrap_or_else(|| objective.phase.clone()),
-        decided: ruling.who,
-        unit,
-        measured_text: ruling.text.map_or_else(|| words::measured(unit, &m), str::to_owned),
+        decided: ruling.subject.clone(),
         measured: m.value,
-        censored: m.censored,
+        measured_text: if never { "never".to_owned() } else { words::measured(m) },
         successes: m.successes,
         interval: m.interval,
         comparison: objective.comparison,
-        limit: objective.value,
-        limit_text: words::value(unit, objective.value),
+        limit,
+        limit_text: limit.to_string(),
         ratio,
         n: m.n,
+        needed: Some(least(objective)).filter(|least| *least > 1),
         bad: m.bad,
-        reason: ruling.reason,
-        notes: ruling.notes,
+        reason: ruling.sentence.clone(),
+        notes: ruling.evidence.clone(),
     }
 }
 
 /// Why the phase as a whole cannot be judged, or fails without looking.
-fn obstacle(evidence: &Evidence, objective: &Objective) -> Option<Ruling> {
+fn obstacle(view: &View, objective: &Objective) -> Option<Ruling> {
     let (PhaseName::During(trigger) | PhaseName::After(trigger)) = &objective.phase else { return None };
-    let ruling = |word, reason| Some(Ruling::without(word, objective.selector.clone(), reason));
-    if let Some(problem) = evidence.problems.get(trigger) {
-        return ruling(Word::Invalid, format!("Nothing is proven: {problem}."));
-    }
+    let ruling = |word, reason| Some(Ruling::new(word, objective.selector.clone(), reason));
     let after = matches!(objective.phase, PhaseName::After(_));
-    if let Some((word, why)) = returns::never_came(evidence, trigger).filter(|_| after) {
+    match returns::problem(view, trigger) {
+        // That something did not come back fails what comes after; what it did before can be judged.
+        Some((Word::Fail, reason)) if after => return ruling(Word::Fail, reason),
+        Some((Word::Fail, _)) | None => {}
+        Some((word, reason)) => return ruling(word, reason),
+    }
+    if let Some((word, why)) = returns::never_came(view, trigger).filter(|_| after) {
         return ruling(word, format!("There was no time after {trigger} to judge: {}", lower(&why)));
     }
-    if !evidence.cells(&objective.phase).is_empty() {
+    if !view.cells(&objective.phase).is_empty() {
         return None;
     }
-    let why =
-        if complete(evidence.timeline) { "has no whole cell" } else { "never came: the run was cut short" };
-    ruling(
-        Word::Inconclusive,
-        format!("The phase `{}` {why}, so nothing is proven.", phase_words(&objective.phase)),
-    )
+    let phase = phase_words(&objective.phase);
+    let known = view.aftermaths.iter().find(|a| a.judged.trigger == *trigger);
+    let why = match known {
+        _ if !faults::complete(view.timeline) => "never came: the run was cut short".to_owned(),
+        Some(a) if after => format!("has no whole cell. {}", a.judged.sentence.trim_end_matches('.')),
+        _ => "has no whole cell".to_owned(),
+    };
+    ruling(Word::Inconclusive, format!("The phase `{phase}` {why}, so nothing is proven."))
 }
 
 fn phase_words(phase: &PhaseName) -> String {
@@ -112,117 +120,116 @@ fn lower(sentence: &str) -> String {
     chars.next().map_or(String::new(), |first| first.to_lowercase().chain(chars).collect())
 }
 
-fn of_phase(evidence: &Evidence, objective: &Objective) -> Vec<Ruling> {
-    let cells = evidence.cells(&objective.phase);
+fn of_phase(view: &View, objective: &Objective) -> Vec<Ruling> {
+    let cells = view.cells(&objective.phase);
     if let Metric::Target { name, aggregate } = &objective.metric {
-        return vec![of_subject(evidence, objective, Subject::Target(name, *aggregate), &cells)];
+        return vec![of_subject(view, objective, Subject::Target(name, *aggregate), &cells)];
     }
     let named = |name: &str, flow: bool| match &objective.selector {
         Some(selector) => name == selector,
         None => !flow,
     };
-    let timeline = evidence.timeline;
-    let busy = |op: OpId| cells.iter().any(|&cell| timeline.intended(op, cell) > 0);
-    let all = timeline
-        .operations()
-        .filter(|(op, o)| named(&o.name, o.flow) && (busy(*op) || objective.metric == Metric::Count));
-    all.map(|(op, _)| of_subject(evidence, objective, Subject::Operation(op), &cells)).collect()
+    let timeline = view.timeline;
+    // Where arrivals were planned and nothing came of them, there is something to be said all the same.
+    let owed = |op: OpId, shape: usize| {
+        cells.iter().any(|&cell| timeline.intended(op, cell) > 0)
+            || objective.metric == Metric::Count
+            || view.was_planned(shape, &cells)
+    };
+    let all = timeline.operations().filter(|(op, o)| named(&o.name, o.flow) && owed(*op, o.shape));
+    all.map(|(op, _)| of_subject(view, objective, Subject::Operation(op), &cells)).collect()
 }
 
-fn of_subject(evidence: &Evidence, objective: &Objective, subject: Subject, cells: &Cells) -> Ruling {
-    let m = value(evidence, objective, subject, cells);
+fn of_subject(view: &View, objective: &Objective, subject: Subject, cells: &Cells) -> Ruling {
+    let m = value(view, objective, subject, cells);
     let phase = words::phase(&objective.phase);
-    let name = subject.name(evidence.timeline);
-    let least = measure::least(&objective.metric);
-    let (word, reason) = match (m.value, subject) {
-        (None, Subject::Target(..)) if m.n == 0 => {
-            (Word::Inconclusive, format!("{phase}, {name} was not seen."))
-        }
-        (None, _) => (
-            Word::Inconclusive,
-            format!("{phase}, the time was too short to judge {} of {name}.", objective.text),
-        ),
-        (Some(_), Subject::Operation(_)) if m.n < least => (
-            Word::Inconclusive,
-            format!(
-                "{phase}, only {} {name} were intended; {} needs {} to have an upper bound.",
-                grouped(m.n),
-                words::metric(&objective.metric),
-                grouped(least)
-            ),
-        ),
-        (Some(v), _) => decide(evidence, objective, subject, cells, v, &m),
-    };
-    let note = "A closed loop: its users wait for an answer before they ask again, so their waiting is hidden from this number.";
-    let notes = if subject.closed(evidence.timeline) { vec![note.to_owned()] } else { Vec::new() };
-    Ruling { word, who: Some(name), measured: m, text: None, reason, notes }
-}
-
-fn decide(
-    evidence: &Evidence,
-    objective: &Objective,
-    subject: Subject,
-    cells: &Cells,
-    v: f64,
-    m: &Measured,
-) -> (Word, String) {
-    let limit =
-        words::limit(objective.comparison, &words::value(measure::unit(&objective.metric), objective.value));
+    let name = subject.name(view.timeline);
+    let settled = settled(view, objective, subject, cells);
     let long = objective.window.map_or(String::new(), |d| format!(" for {d} on end"));
-    let said = format!(
-        "{}, {}{long}; {limit}",
-        words::phase(&objective.phase),
-        words::claim(&objective.metric, &subject.name(evidence.timeline), m)
+    let limit = words::limit(
+        objective.comparison,
+        &Quantity::new(objective.metric.unit(), objective.value).to_string(),
     );
-    if objective.comparison.holds(v, objective.value) {
-        if evidence.sound.mostly_lost(cells) {
-            return (
-                Word::Invalid,
-                format!("{said}, but squall did not send all that was planned{}.", evidence.blame(cells)),
-            );
+    let said = || format!("{phase}, {}{long}; {limit}", words::claim(&objective.metric, &name, &m));
+    let sentence = match (settled.word, settled.because, settled.needed) {
+        (Word::Inconclusive, _, _) if m.n == 0 && matches!(subject, Subject::Target(..)) => {
+            format!("{phase}, {name} was not seen.")
         }
-        return (Word::Pass, format!("{said}."));
+        (Word::Inconclusive, _, _) if m.n == 0 => {
+            format!("{phase}, no {name} were intended, so nothing is proven.")
+        }
+        (Word::Inconclusive, _, Some(needed)) => format!(
+            "{phase}, only {} {name} were intended{long}; it takes {} to tell `{}`.",
+            grouped(m.n),
+            grouped(needed),
+            objective.text
+        ),
+        (Word::Inconclusive, _, None) if m.value.is_none() => {
+            format!("{phase}, the time was too short to judge {} of {name}.", objective.text)
+        }
+        (Word::Inconclusive, ..) => format!("{}, and that may or may not hold.", said()),
+        (_, Some(because), _) => format!("{}, but {because}.", said()),
+        (_, None, _) => format!("{}.", said()),
+    };
+    let mut ruling = Ruling::new(settled.word, Some(name), sentence).measured(m);
+    if subject.closed(view.timeline) {
+        let note = "A closed loop: its users wait for an answer before they ask again, so their waiting is hidden from this number.";
+        ruling.evidence.push(note.to_owned());
     }
-    match excuse(evidence, objective, subject, cells, v) {
-        Some(excuse) => (Word::Invalid, format!("{said}, but {excuse}.")),
-        None => (Word::Fail, format!("{said}.")),
+    ruling
+}
+
+/// The word over these cells. What a fault of squall's that could not be undone spoilt proves nothing, nor does
+/// what answered when a service had ended; what broke before that did break.
+fn settled(view: &View, objective: &Objective, subject: Subject, cells: &Cells) -> Settled {
+    let shapes = subject.shapes(view.timeline);
+    let over = |cells: &Cells| {
+        let blame = || view.blame(cells);
+        settle(view, view.delivered(&shapes, cells), blame, |view| asked(view, objective, subject, cells))
+    };
+    let invalid = |because: String| Settled { word: Word::Invalid, because: Some(because), needed: None };
+    if let Some((at, fault)) = faults::spoilt_from(view.timeline) {
+        let before: Cells = cells.range(..view.timeline.cell_of(at)).copied().collect();
+        if before.len() < cells.len() {
+            return match over(&before) {
+                broken if !before.is_empty() && broken.word == Word::Fail => broken,
+                _ => invalid(format!(
+                    "{fault} could not be undone at {}, and spoils what comes after",
+                    clock(at)
+                )),
+            };
+        }
+    }
+    let settled = over(cells);
+    match ended(view, cells).filter(|_| settled.word == Word::Pass) {
+        Some(why) => invalid(why),
+        None => settled,
     }
 }
 
-/// Why a broken objective may be the generator's fault (VERDICTS.md 2).
-fn excuse(
-    evidence: &Evidence,
-    objective: &Objective,
-    subject: Subject,
-    cells: &Cells,
-    v: f64,
-) -> Option<String> {
-    let (timeline, sound) = (evidence.timeline, &evidence.sound);
-    let holds = |v: f64| objective.comparison.holds(v, objective.value);
-    let late = match subject {
-        Subject::Operation(op) => {
-            soundness::share(timeline, &objective.metric, &timeline.tally(op, cells), cells)
-        }
-        Subject::Target(..) => Micros::ZERO,
-    };
-    if late > Micros::ZERO && holds(v - late.0 as f64) {
-        return Some(format!("squall itself was late by {late}, and without that it would hold"));
+/// A service of squall's that had ended by itself in these cells.
+fn ended(view: &View, cells: &Cells) -> Option<String> {
+    let timeline = view.timeline;
+    let last = timeline.cell_start(cells.last()? + 1);
+    let event = timeline.services.iter().find(|e| e.what == ServiceStage::Ended && e.at < last)?;
+    Some(format!(
+        "{} had ended by itself at {} ({}), so that what answered was not the system of the plan",
+        event.service,
+        clock(event.at),
+        event.detail
+    ))
+}
+
+/// What one view says. Of a rate or a count nothing is known without squall's part where it did not send what
+/// was planned.
+fn asked(view: &View, objective: &Objective, subject: Subject, cells: &Cells) -> Answer {
+    let m = value(view, objective, subject, cells);
+    let volume = matches!(objective.metric, Metric::Rate | Metric::Count);
+    let shapes = subject.shapes(view.timeline);
+    let delivered = view.delivered(&shapes, cells);
+    match volume && view.is_clean() && delivered.is_some_and(|share| share < super::whose::DELIVERED) {
+        true => Answer::Unknown(None),
+        false if m.n == 0 && !volume => Answer::Unknown(None),
+        false => m.answer,
     }
-    if sound.mostly_unsound(cells) {
-        return Some(format!(
-            "squall itself was late or short of resources in too many cells{}",
-            evidence.blame(cells)
-        ));
-    }
-    let tainted = sound.tainted(timeline, subject.operation(), cells, subject.deadline(timeline));
-    if tainted.is_empty() {
-        return None;
-    }
-    let clean = value(evidence, objective, subject, &(cells - &tainted));
-    let proven = clean.n >= measure::least(&objective.metric);
-    let still = clean.value.is_some_and(|v| proven && !holds(v));
-    (!still).then(|| {
-        let length = evidence.length(&tainted);
-        format!("that rests on the {length} in which squall itself was unsound{}", evidence.blame(&tainted))
-    })
 }

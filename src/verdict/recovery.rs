@@ -3,13 +3,14 @@
 //!
 //! Owns the rule; it does not decide whether a time is acceptable.
 
-use super::baseline::{Series, Window};
+use super::baseline::{Measures, Series, Window};
 use super::judgement::{JudgedTrigger, ShapeTrigger};
+use super::view::View;
 use super::words;
 use crate::stats;
+use crate::timeline::Timeline;
 use crate::timeline::phases::{self, Return, Trigger};
-use crate::timeline::{Cells, Timeline};
-use crate::units::{Micros, clock};
+use crate::units::Micros;
 
 /// A trigger and all that was seen after it.
 #[derive(Clone, Debug)]
@@ -18,15 +19,6 @@ pub(super) struct Aftermath {
     pub(super) back: Return,
     /// Shapes with a band, but without load after the trigger: they cannot tell of a return.
     pub(super) left_out: Vec<String>,
-}
-
-/// What is left out in the target's favour.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Allowance {
-    /// Windows that touch these cells.
-    pub(super) skip: Cells,
-    /// The generator's delay.
-    pub(super) delay: bool,
 }
 
 /// The times between which windows are looked at.
@@ -41,14 +33,14 @@ struct Watch {
 }
 
 /// What a trigger did.
-pub(super) fn aftermath(
-    timeline: &Timeline,
-    series: &[Series],
-    triggers: &[Trigger],
-    trigger: &Trigger,
-    without: &Allowance,
-) -> Aftermath {
-    let until = phases::horizon(timeline, triggers, trigger);
+pub(super) fn aftermath(view: &View, series: &[Series], trigger: &Trigger) -> Aftermath {
+    against(view, series, trigger, Measures::All)
+}
+
+/// The same, with windows held against some measures only.
+pub(super) fn against(view: &View, series: &[Series], trigger: &Trigger, measures: Measures) -> Aftermath {
+    let timeline = view.timeline;
+    let until = phases::horizon(timeline, &view.triggers, trigger);
     let last = until >= timeline.load_end();
     let doubtful = if last { until } else { until - timeline.outline().largest_deadline() };
     let watch = trigger.t_effective.zip(trigger.t_clear).map(|(effective, clear)| Watch {
@@ -59,12 +51,12 @@ pub(super) fn aftermath(
     });
     let banded = series.iter().filter(|s| s.band.none.is_none());
     let has_load_after = |s: &&Series, w: Watch| {
-        s.windows.last().is_some_and(|last| timeline.cell_start(last.from) >= w.clear)
+        timeline.load_planned_until(&s.band.shape).is_none_or(|until| until > w.clear)
     };
     let (lasting, ended): (Vec<&Series>, Vec<&Series>) =
         banded.partition(|s| watch.is_none_or(|w| has_load_after(s, w)));
     let seen: Vec<(ShapeTrigger, Return)> = match watch {
-        Some(watch) => lasting.iter().map(|s| of_shape(timeline, s, trigger, watch, without)).collect(),
+        Some(watch) => lasting.iter().map(|s| of_shape(timeline, s, trigger, watch, measures)).collect(),
         None => Vec::new(),
     };
     let back = all_back(seen.iter().map(|(_, back)| *back));
@@ -105,71 +97,30 @@ fn judged(
         outage: worst(|s| s.outage),
         recovery: worst(|s| s.recovery),
         margin: shapes.iter().map(|s| s.window).max().unwrap_or(Micros::ZERO),
+        needed: shapes.iter().filter_map(|s| s.needed).max(),
         shapes,
         sentence: String::new(),
     };
-    judged.sentence = sentence(&judged, back, until, left_out);
+    judged.sentence = words::aftermath(&judged, back, until, left_out);
     judged
 }
 
-fn sentence(trigger: &JudgedTrigger, back: Return, until: Micros, left_out: &[String]) -> String {
-    let (name, end) = (&trigger.name, trigger.t_clear.unwrap_or(until));
-    let over = if trigger.one_shot && trigger.t_clear == trigger.t_effective { "happened" } else { "ended" };
-    let depth = trigger.shapes.iter().map(|s| s.depth_during.max(s.depth_after)).fold(0.0, f64::max);
-    match (back, trigger.outage, trigger.recovery) {
-        (Return::At(_), Some(Micros::ZERO), _) => {
-            format!("{name} did not push the service out of its normal band.")
-        }
-        (Return::At(_), Some(outage), Some(recovery)) => {
-            let back = match recovery {
-                Micros::ZERO => format!("as soon as {name} {over}"),
-                later => format!("{later} after {name} {over}"),
-            };
-            format!(
-                "The service was out of its normal band for {outage} and back {back} (each to within {}); at worst it lost {} of its goodput.",
-                trigger.margin,
-                words::percent(depth),
-            )
-        }
-        (Return::Never, ..) => {
-            format!(
-                "The service did not recover from {name} in the {} watched after it {over} at {}.",
-                until - end,
-                clock(end)
-            )
-        }
-        _ if trigger.t_clear.is_none() => {
-            format!("{name} was never proven to be over, so nothing can be said of recovery.")
-        }
-        _ if trigger.shapes.is_empty() && !left_out.is_empty() => {
-            format!("No shape had load after {name} to tell whether the service recovered.")
-        }
-        _ if trigger.shapes.is_empty() => format!("No shape has a normal band to recover into after {name}."),
-        _ => format!(
-            "The {} after {name} were too short to prove that the service had recovered.",
-            until - end
-        ),
-    }
-}
-
-/// The result; the return is unknown where the watch was too short to see a whole stretch, and nothing
-/// was wrong at its end.
+/// The result for one shape. That it never came back needs evidence: what was seen must not end with what could
+/// be the beginning of a recovery.
 fn of_shape(
     timeline: &Timeline,
     series: &Series,
     trigger: &Trigger,
     watch: Watch,
-    without: &Allowance,
+    measures: Measures,
 ) -> (ShapeTrigger, Return) {
     let start = |w: &Window| timeline.cell_start(w.from);
     let end = |w: &Window| timeline.cell_start(w.to);
-    let out = |w: &Window| if without.delay { series.out_without_delay(w) } else { series.out(w) };
     let windows: Vec<(&Window, bool)> = series
         .windows
         .iter()
         .filter(|w| end(w) > watch.effective && end(w) <= watch.until)
-        .filter(|w| (w.from..w.to).all(|cell| !without.skip.contains(&cell)))
-        .map(|w| (w, out(w)))
+        .map(|w| (w, series.out(w, measures)))
         .filter(|(w, out)| !out || end(w) <= watch.doubtful)
         .collect();
     let after = windows.partition_point(|(w, _)| start(w) < watch.clear);
@@ -192,22 +143,51 @@ fn of_shape(
         _ => watch.clear,
     };
     let split = windows.partition_point(|(w, _)| start(w) < during_end);
+    let back = match (r, beginning(&windows[after..], need)) {
+        (Some(r), _) => Return::At(r),
+        (None, None) if windows.len() > after => Return::Never,
+        (None, _) => Return::Unknown,
+    };
+    // A stretch that begins where this one may have, or at the end of what was seen.
+    let begins = beginning(&windows[after..], need).map(|i| start(windows[after + i].0));
+    let whole = begins.unwrap_or(watch.until.max(watch.clear)) + series.band.window * need as i64;
     let judged = ShapeTrigger {
         shape: series.band.shape.clone(),
         recovered: r,
         outage: r.map(|_| outage),
         recovery: r.map(|_| recovery),
+        outage_so_far: outage,
+        recovery_so_far: recovery,
+        needed: (back == Return::Unknown).then_some(whole),
         window: series.band.window,
+        quantile: series.band.quantile,
         depth_during: depth(series, &windows[..split]),
         depth_after: depth(series, &windows[split..]),
+        slowest: worst_latency(&windows),
         area_during: area(series, &windows[..split]),
         area_after: area(series, &windows[split..]),
         time_to_detect: windows.windows(2).find(|p| p[0].1 && p[1].1).map(|p| end(p[1].0) - watch.effective),
         flapping: found.map(|i| relapses(timeline, &windows[i..])).unwrap_or_default(),
     };
-    let cut_short = windows[after..].len() < need && windows.last().is_none_or(|(_, out)| !out);
-    let unseen = if cut_short { Return::Unknown } else { Return::Never };
-    (judged, r.map_or(unseen, Return::At))
+    (judged, back)
+}
+
+/// Where a tail begins that is too short for a stretch, and could have become one: the first that could.
+fn beginning(windows: &[(&Window, bool)], need: usize) -> Option<usize> {
+    let from = windows.len().saturating_sub(need.saturating_sub(1));
+    (from..windows.len()).find(|&i| could_be_stretch(&windows[i..], need))
+}
+
+/// In band at first, at least 80 % of `need` windows in band, and no two in a row out.
+fn could_be_stretch(windows: &[(&Window, bool)], need: usize) -> bool {
+    let out = windows.iter().filter(|(_, out)| *out).count();
+    !windows[0].1 && out * 5 <= need && !windows.windows(2).any(|p| p[0].1 && p[1].1)
+}
+
+/// The worst latency of windows that were out of band.
+fn worst_latency(windows: &[(&Window, bool)]) -> Option<Micros> {
+    let slow = windows.iter().filter(|(_, out)| *out).filter_map(|(w, _)| w.latency);
+    slow.reduce(f64::max).map(|us| Micros(us as i64))
 }
 
 /// How many windows must be in band for the service to count as recovered.
@@ -219,10 +199,7 @@ fn stretch(timeline: &Timeline, window: Micros) -> usize {
 
 /// The first in-band window that begins a stretch with at least 80 % in band and no two in a row out.
 fn first_stretch(windows: &[(&Window, bool)], need: usize) -> Option<usize> {
-    windows.windows(need).position(|stretch| {
-        let out = stretch.iter().filter(|(_, out)| *out).count();
-        !stretch[0].1 && out * 5 <= need && !stretch.windows(2).any(|p| p[0].1 && p[1].1)
-    })
+    windows.windows(need).position(|stretch| could_be_stretch(stretch, need))
 }
 
 /// Out-of-band windows that count as an outage: goodput out, or one of two in a row.

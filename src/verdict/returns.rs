@@ -2,67 +2,97 @@
 //!
 //! Owns when such a result is INVALID or INCONCLUSIVE; how long a shape was away is `recovery`'s.
 
-use super::baseline::Series;
-use super::evidence::Evidence;
+use std::collections::BTreeSet;
+
+use super::answer::Answer;
+use super::baseline::{Measures, Series};
 use super::judgement::Word;
 use super::measure::Measured;
-use super::recovery::{self, Aftermath, Allowance};
+use super::recovery::{self, Aftermath};
 use super::ruling::Ruling;
+use super::view::View;
+use super::whose::{Settled, settle};
 use super::words;
 use crate::objective::{Metric, Objective, PhaseName};
+use crate::quantity::{Quantity, Unit};
 use crate::timeline::Cells;
 use crate::timeline::phases::{Return, Trigger};
-use crate::units::Micros;
 
 /// One shape after one trigger.
-struct Shape<'e> {
-    evidence: &'e Evidence<'e>,
-    trigger: &'e Trigger,
-    series: &'e Series,
+struct Shape<'v, 'a> {
+    view: &'v View<'a>,
+    trigger: &'v Trigger,
+    series: &'v Series,
     seen: Aftermath,
     /// Other shapes saw the trigger too.
     among_others: bool,
 }
 
 /// An outage or a recovery for every shape with a band, after every trigger that is meant.
-pub(super) fn of_triggers(evidence: &Evidence, objective: &Objective) -> Vec<Ruling> {
+pub(super) fn of_triggers(view: &View, objective: &Objective) -> Vec<Ruling> {
     let named = |a: &Aftermath| {
         objective.selector.as_ref().is_none_or(|s| *s == a.judged.trigger || *s == a.judged.name)
     };
-    let meant = evidence.triggers.iter().zip(&evidence.aftermaths).filter(|(_, a)| named(a));
-    let rulings: Vec<Ruling> = meant.flat_map(|(t, a)| of_trigger(evidence, objective, t, a)).collect();
+    let meant = view.triggers.iter().zip(&view.aftermaths).filter(|(_, a)| named(a));
+    let rulings: Vec<Ruling> = meant.flat_map(|(t, a)| of_trigger(view, objective, t, a)).collect();
     if rulings.is_empty() {
         let who = objective.selector.as_deref().unwrap_or("no trigger");
-        let problem = evidence.problems.get(who).map(|p| (Word::Invalid, format!("Nothing is proven: {p}.")));
-        let (word, reason) = problem.unwrap_or_else(|| {
+        let (word, reason) = problem(view, who).unwrap_or_else(|| {
             (Word::Inconclusive, format!("{who} came to pass, so there is nothing to recover from."))
         });
-        return vec![Ruling::without(word, objective.selector.clone(), reason)];
+        return vec![Ruling::new(word, objective.selector.clone(), reason)];
     }
     rulings
 }
 
+/// What is the matter with the fault that a trigger is, or with the load that it is made of.
+pub(super) fn problem(view: &View, trigger: &str) -> Option<(Word, String)> {
+    let faults = || view.faults.iter().filter(|f| f.trigger == trigger || f.name == trigger);
+    if let Some((name, words)) = faults().find_map(|f| f.not_back.as_ref().map(|words| (&f.name, words))) {
+        return Some((Word::Fail, format!("What {name} hit did not come back: {words}.")));
+    }
+    let of_fault = faults().find_map(|f| f.problem.as_ref());
+    let problem = of_fault.map(|p| (Word::Invalid, format!("Nothing is proven: {p}.")));
+    problem.or_else(|| {
+        let shapes = &view.timeline.outline().shapes;
+        let shape = shapes.iter().position(|s| s.trigger && s.name == trigger)?;
+        let sent = view.timeline.last_intended(shape).is_some();
+        (!sent).then(|| {
+            (
+                Word::Inconclusive,
+                format!("{trigger} sent nothing, so that there was nothing to recover from."),
+            )
+        })
+    })
+}
+
 /// Why the time after a one-shot never came, and what that is worth; none if it came.
-pub(super) fn never_came(evidence: &Evidence, trigger: &str) -> Option<(Word, String)> {
-    let all = evidence.triggers.iter().zip(&evidence.aftermaths);
+pub(super) fn never_came(view: &View, trigger: &str) -> Option<(Word, String)> {
+    let all = view.triggers.iter().zip(&view.aftermaths);
     let of_it = all.filter(|(t, a)| t.trigger == *trigger && t.one_shot && a.back == Return::Never);
-    let shapes = of_it.flat_map(|(t, a)| shapes(evidence, t, a)).filter(|s| s.seen.back == Return::Never);
-    let rulings = shapes.map(|s| match s.excuse(|again| again.back != Return::Never) {
-        Some(excuse) => (Word::Invalid, format!("{}, but {excuse}.", s.said())),
-        None => (Word::Fail, format!("{}.", s.said())),
+    let shapes = of_it.flat_map(|(t, a)| shapes(view, t, a)).filter(|s| s.seen.back == Return::Never);
+    let came = |again: &Aftermath| match again.back {
+        Return::Never => Answer::Breaks,
+        Return::At(_) => Answer::Holds,
+        Return::Unknown => Answer::Unknown(None),
+    };
+    let rulings = shapes.map(|s| {
+        let settled = s.settled(came);
+        let but = settled.because.map_or(String::new(), |why| format!(", but {why}"));
+        (settled.word, format!("{}{but}.", s.said()))
     });
     rulings.reduce(|a, b| if b.0 > a.0 { b } else { a })
 }
 
-fn of_trigger(evidence: &Evidence, objective: &Objective, t: &Trigger, a: &Aftermath) -> Vec<Ruling> {
+fn of_trigger(view: &View, objective: &Objective, t: &Trigger, a: &Aftermath) -> Vec<Ruling> {
     let judged = &a.judged;
-    let without = |word, reason| vec![Ruling::without(word, Some(judged.name.clone()), reason)];
-    if let Some(problem) = evidence.problems.get(&judged.trigger) {
-        return without(Word::Invalid, format!("Nothing is proven: {problem}."));
+    let without = |word, reason| vec![Ruling::new(word, Some(judged.name.clone()), reason)];
+    if let Some((word, reason)) = problem(view, &judged.trigger) {
+        return without(word, reason);
     }
-    let shapes = shapes(evidence, t, a);
+    let shapes = shapes(view, t, a);
     if shapes.is_empty() {
-        let bands = evidence.series.iter().map(|s| &s.band);
+        let bands = view.series.iter().map(|s| &s.band);
         let mut why: Vec<String> =
             bands.filter_map(|b| b.none.as_ref().map(|why| format!("{}: {why}", b.shape))).collect();
         why.extend(a.left_out.iter().map(|shape| format!("{shape}: its load ended before")));
@@ -73,35 +103,69 @@ fn of_trigger(evidence: &Evidence, objective: &Objective, t: &Trigger, a: &After
 }
 
 /// The shapes that can say something of the time after a trigger.
-fn shapes<'e>(evidence: &'e Evidence, trigger: &'e Trigger, aftermath: &Aftermath) -> Vec<Shape<'e>> {
+fn shapes<'v, 'a>(view: &'v View<'a>, trigger: &'v Trigger, aftermath: &Aftermath) -> Vec<Shape<'v, 'a>> {
     let seen = |series: &&Series| aftermath.judged.shapes.iter().any(|s| s.shape == series.band.shape);
     let among_others = aftermath.judged.shapes.len() > 1;
-    let shape = |series: &'e Series| {
-        let seen = look(evidence, series, trigger, &Allowance::default());
-        Shape { evidence, trigger, series, seen, among_others }
+    let shape = |series: &'v Series| {
+        let seen = recovery::aftermath(view, std::slice::from_ref(series), trigger);
+        Shape { view, trigger, series, seen, among_others }
     };
-    evidence.series.iter().filter(seen).map(shape).collect()
+    view.series.iter().filter(seen).map(shape).collect()
 }
 
-/// The aftermath of a trigger for one shape.
-fn look(evidence: &Evidence, series: &Series, trigger: &Trigger, without: &Allowance) -> Aftermath {
-    recovery::aftermath(evidence.timeline, std::slice::from_ref(series), &evidence.triggers, trigger, without)
+/// What an aftermath says of a limit. While nothing is known of the return, what has been lost already is a
+/// lower bound.
+fn answer(objective: &Objective, aftermath: &Aftermath) -> Answer {
+    let holds = |v: f64| objective.comparison.holds(v, objective.value);
+    match (aftermath.back, span(objective, aftermath)) {
+        (Return::At(_), Some(v)) if holds(v.value) => Answer::Holds,
+        (Return::At(_), Some(_)) => Answer::Breaks,
+        (Return::Never, _) => {
+            if holds(f64::INFINITY) {
+                Answer::Holds
+            } else {
+                Answer::Breaks
+            }
+        }
+        (_, Some(v)) if !holds(v.value) && !holds(f64::INFINITY) => Answer::Breaks,
+        _ => Answer::Unknown(None),
+    }
 }
 
-fn span(metric: &Metric, aftermath: &Aftermath) -> Option<Micros> {
-    let judged = &aftermath.judged;
-    let v = if *metric == Metric::Outage { judged.outage } else { judged.recovery };
-    v.filter(|_| matches!(aftermath.back, Return::At(_)))
+/// The outage or recovery: exact once the service is back, a lower bound before.
+fn span(objective: &Objective, aftermath: &Aftermath) -> Option<Quantity> {
+    let shape = aftermath.judged.shapes.first()?;
+    let outage = objective.metric == Metric::Outage;
+    let (whole, so_far) =
+        if outage { (shape.outage, shape.outage_so_far) } else { (shape.recovery, shape.recovery_so_far) };
+    match aftermath.back {
+        Return::At(_) => whole.map(Quantity::time),
+        Return::Never | Return::Unknown => Some(Quantity::time(so_far).at_least()),
+    }
 }
 
-impl Shape<'_> {
+impl Shape<'_, '_> {
     fn ruling(&self, objective: &Objective) -> Ruling {
-        let v = span(&objective.metric, &self.seen).map(|v| v.0 as f64);
-        let (word, reason) = self.word(objective);
-        let measured = Measured { value: v, n: 1, ..Measured::default() };
-        let text = (self.seen.back == Return::Never).then_some("never");
+        let value = span(objective, &self.seen).filter(|_| self.seen.back != Return::Never);
+        let settled = self.settled(|again| answer(objective, again));
+        let limit = words::limit(objective.comparison, &words::value(Unit::Duration, objective.value));
+        let said = match (settled.word, self.seen.back, value) {
+            (Word::Inconclusive, ..) => self.said(),
+            // Whatever comes of it, it is too late already.
+            (_, Return::Unknown, Some(v)) => {
+                let (metric, name) = (&objective.metric, &self.seen.judged.name);
+                format!(
+                    "The {metric} of {name} has lasted for at least {} already; {limit}",
+                    Quantity::time(v.micros())
+                )
+            }
+            _ => format!("{}; for the {} {limit}", self.said(), objective.metric),
+        };
+        let but = settled.because.map_or(String::new(), |why| format!(", but {why}"));
+        let answer = answer(objective, &self.seen);
+        let measured = Measured { value, n: 1, answer, ..Measured::default() };
         let who = Some(self.seen.judged.name.clone());
-        Ruling { word, who, measured, text, reason, notes: Vec::new() }
+        Ruling::new(settled.word, who, format!("{said}{but}.")).measured(measured)
     }
 
     /// What was seen, without the full stop.
@@ -114,63 +178,38 @@ impl Shape<'_> {
         }
     }
 
-    fn word(&self, objective: &Objective) -> (Word, String) {
-        if self.seen.back == Return::Unknown {
-            return (Word::Inconclusive, format!("{}.", self.said()));
-        }
-        let holds = |a: &Aftermath| {
-            let v = span(&objective.metric, a).map_or(f64::INFINITY, |v| v.0 as f64);
-            objective.comparison.holds(v, objective.value)
-        };
-        let limit = words::limit(objective.comparison, &Micros(objective.value as i64).to_string());
-        let said = format!("{}; for the {} {limit}", self.said(), words::metric(&objective.metric));
-        if !holds(&self.seen) {
-            return match self.excuse(holds) {
-                Some(excuse) => (Word::Invalid, format!("{said}, but {excuse}.")),
-                None => (Word::Fail, format!("{said}.")),
-            };
-        }
-        let cells = self.cells();
-        if let Some(moved) = &self.series.band.unsteady {
-            (Word::Invalid, format!("{said}, but what is normal is not known: {moved}."))
-        } else if self.evidence.sound.mostly_lost(&cells) {
-            let blame = self.evidence.blame(&cells);
-            (Word::Invalid, format!("{said}, but squall did not send all that was planned{blame}."))
-        } else {
-            (Word::Pass, format!("{said}."))
-        }
-    }
-
     fn cells(&self) -> Cells {
         let name = &self.trigger.trigger;
-        let of = |phase| self.evidence.cells(&phase);
+        let of = |phase| self.view.cells(&phase);
         &of(PhaseName::During(name.clone())) | &of(PhaseName::After(name.clone()))
     }
 
-    /// Why a broken limit proves nothing: there is no normal to come back to, or it would hold or be
-    /// unknown without the generator's delay, or without the windows in which squall was unsound as well.
-    fn excuse(&self, holds: impl Fn(&Aftermath) -> bool) -> Option<String> {
-        if let Some(moved) = &self.series.band.unsteady {
-            return Some(format!("what is normal is not known: {moved}"));
+    /// The word for a question about the aftermath. Where the baseline is no normal, nothing rests on it; where a
+    /// measure moved within it, only the others can break.
+    fn settled(&self, ask: impl Fn(&Aftermath) -> Answer) -> Settled {
+        let invalid = |why: String| Settled { word: Word::Invalid, because: Some(why), needed: None };
+        if let Some(broken) = &self.series.band.broken {
+            return invalid(broken.clone());
         }
-        let (evidence, timeline) = (self.evidence, self.evidence.timeline);
-        let again = |skip: Cells| {
-            let again = look(evidence, self.series, self.trigger, &Allowance { skip, delay: true });
-            again.back == Return::Unknown || holds(&again)
+        let shapes: BTreeSet<usize> = (0..self.view.timeline.outline().shapes.len())
+            .filter(|&i| self.view.timeline.outline().shapes[i].name == self.series.band.shape)
+            .collect();
+        let delivered = self.view.delivered(&shapes, &self.cells());
+        let with = |measures: Measures| {
+            let again =
+                |view: &View| match view.series.iter().find(|s| s.band.shape == self.series.band.shape) {
+                    Some(series) => {
+                        let series = std::slice::from_ref(series);
+                        ask(&recovery::against(view, series, self.trigger, measures))
+                    }
+                    None => Answer::Unknown(None),
+                };
+            settle(self.view, delivered, || self.view.blame(&self.cells()), again)
         };
-        if again(Cells::new()) {
-            let why = "squall itself was later then than in the baseline, and without that it would hold or be unknown";
-            return Some(why.to_owned());
+        let Some(moved) = &self.series.band.unsteady else { return with(Measures::All) };
+        match with(Measures::Steady) {
+            steady if steady.word == Word::Fail => steady,
+            _ => invalid(format!("what is normal is not known: {moved}")),
         }
-        let deadline = timeline.outline().largest_deadline();
-        let skip = evidence.sound.tainted(timeline, None, &timeline.all_cells(), deadline);
-        if skip.is_empty() {
-            return None;
-        }
-        let cells = self.cells();
-        let unproven = evidence.sound.mostly_unsound(&cells) || again(skip);
-        unproven.then(|| {
-            format!("that rests on cells in which squall itself was unsound{}", evidence.blame(&cells))
-        })
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! Owns copying numbers out of the timeline; nothing is judged here.
 
-use super::evidence::Evidence;
-use super::judgement::{ErrorGroup, OperationPhase, OperationTable, Phase, Quantity, Run, Span};
-use crate::sample::{OpId, Outcome};
+use super::judgement::{ErrorGroup, OperationPhase, OperationTable, Phase, Run, Span};
+use super::view::View;
+use crate::quantity::Quantity;
+use crate::sample::{Kind, OpId, Outcome};
+use crate::timeline::Timeline;
 use crate::timeline::phases::PhaseCells;
-use crate::timeline::{Tally, Timeline};
 use crate::units::Micros;
 
 pub(super) fn run(timeline: &Timeline) -> Run {
@@ -28,8 +29,8 @@ pub(super) fn run(timeline: &Timeline) -> Run {
     }
 }
 
-pub(super) fn phases(evidence: &Evidence) -> Vec<Phase> {
-    evidence.phases.iter().map(|phase| of_cells(evidence.timeline, phase)).collect()
+pub(super) fn phases(view: &View) -> Vec<Phase> {
+    view.phases.iter().map(|phase| of_cells(view.timeline, phase)).collect()
 }
 
 fn of_cells(timeline: &Timeline, phase: &PhaseCells) -> Phase {
@@ -49,40 +50,36 @@ fn of_cells(timeline: &Timeline, phase: &PhaseCells) -> Phase {
     }
 }
 
-pub(super) fn operations(evidence: &Evidence) -> Vec<OperationTable> {
-    let timeline = evidence.timeline;
+pub(super) fn operations(view: &View) -> Vec<OperationTable> {
+    let timeline = view.timeline;
     let table = |(op, o): (OpId, &crate::outline::OperationOutline)| OperationTable {
         name: o.name.clone(),
         shape: timeline.outline().shapes.get(o.shape).map_or(String::new(), |s| s.name.clone()),
         flow: o.flow,
         deadline: o.deadline,
-        phases: evidence.phases.iter().filter_map(|p| operation_phase(evidence, op, p)).collect(),
+        phases: view.phases.iter().filter_map(|p| operation_phase(view, op, p)).collect(),
     };
     timeline.operations().map(table).collect()
 }
 
-fn operation_phase(evidence: &Evidence, op: OpId, phase: &PhaseCells) -> Option<OperationPhase> {
-    let tally = evidence.timeline.tally(op, &phase.cells);
-    let (loaded, length) = evidence.loaded(&phase.cells);
-    let at = |q: f64| quantity(&tally, q, evidence.timeline.deadline(op));
+fn operation_phase(view: &View, op: OpId, phase: &PhaseCells) -> Option<OperationPhase> {
+    let tally = view.tally(op, &phase.cells);
+    let (loaded, length) = view.loaded(&phase.cells);
     Some(OperationPhase {
         phase: phase.name.clone(),
         n: tally.intended,
-        rate: evidence.timeline.tally(op, &loaded).good() as f64 / length.as_secs_f64().max(1e-9),
+        rate: view.tally(op, &loaded).good() as f64 / length.as_secs_f64().max(1e-9),
         bad: tally.bad_share()?,
+        unreached: tally.of_kind(Kind::Unreached),
+        cut: tally.of_kind(Kind::Cut),
         amplification: tally.amplification(),
-        p50: at(0.5)?,
-        p90: at(0.9)?,
-        p99: at(0.99)?,
-        p999: at(0.999)?,
-        max: at(1.0)?,
-        successes_p99: tally.successes.quantile(0.99),
+        p50: tally.quantile(0.5)?,
+        p90: tally.quantile(0.9)?,
+        p99: tally.quantile(0.99)?,
+        p999: tally.quantile(0.999)?,
+        max: tally.quantile(1.0)?,
+        successes_p99: tally.successes.quantile(0.99).map(Quantity::time),
     })
-}
-
-fn quantity(tally: &Tally, q: f64, deadline: Micros) -> Option<Quantity> {
-    let value = tally.response.quantile(q)?;
-    Some(Quantity { value, censored: tally.censored() > 0 && value >= deadline })
 }
 
 /// What failed, the most frequent first. Flows only fail through their operations, unless they were
@@ -92,7 +89,8 @@ pub(super) fn errors(timeline: &Timeline) -> Vec<ErrorGroup> {
     let mut groups = Vec::new();
     for (op, o) in timeline.operations() {
         for (&outcome, &count) in &timeline.tally(op, &cells).outcomes {
-            let counts = !outcome.kind.is_good() && (!o.flow || outcome.kind == crate::sample::Kind::Shed);
+            let bad = !outcome.kind.is_good() && outcome.kind.counts();
+            let counts = bad && (!o.flow || outcome.kind == Kind::Shed);
             if counts {
                 groups.push(group(timeline, op, &o.name, outcome, count));
             }

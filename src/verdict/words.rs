@@ -2,40 +2,23 @@
 //!
 //! Owns wording only.
 
-use super::judgement::Unit;
+use super::judgement::JudgedTrigger;
 use super::measure::Measured;
 use crate::objective::{Comparison, Metric, PhaseName};
-use crate::units::{Micros, grouped, three_digits};
-
-/// `412 ms`, `3.1 %`, `14.2/s`, `1,204`.
-pub(super) fn value(unit: Unit, value: f64) -> String {
-    match unit {
-        Unit::Duration => Micros(value.round() as i64).to_string(),
-        Unit::Share => percent(value),
-        Unit::Rate => format!("{}/s", number(value)),
-        Unit::Number => number(value),
-    }
-}
+use crate::quantity::{Quantity, Unit, plain};
+use crate::timeline::phases::Return;
+use crate::units::{Micros, clock, grouped, three_digits};
 
 pub(super) fn percent(share: f64) -> String {
-    format!("{} %", three_digits(share * 100.0))
-}
-
-fn number(value: f64) -> String {
-    if value.abs() >= 1000.0 {
-        let sign = if value < 0.0 { "-" } else { "" };
-        format!("{sign}{}", grouped(value.abs().round() as u64))
-    } else {
-        three_digits(value)
-    }
+    Quantity::share(share).to_string()
 }
 
 /// `412 ms`, `>= 2 s (3.1 % bad)`, `nothing`.
-pub(super) fn measured(unit: Unit, m: &Measured) -> String {
+pub(super) fn measured(m: &Measured) -> String {
     match m.value {
         None => "nothing".to_owned(),
-        Some(v) if m.censored => format!(">= {} ({} bad)", value(unit, v), percent(m.bad)),
-        Some(v) => value(unit, v),
+        Some(v) if v.is_bound() => format!("{v} ({} bad)", percent(m.bad)),
+        Some(v) => v.to_string(),
     }
 }
 
@@ -50,28 +33,32 @@ pub(super) fn phase(name: &PhaseName) -> String {
     }
 }
 
-/// `1 in 100 create_room took 412 ms or more`.
+/// `1 in 100 create_room took 412 ms or more`, `72.8 % of create_room failed, counted at their deadline: p99 has no
+/// upper end (>= 2 s)`.
 pub(super) fn claim(metric: &Metric, op: &str, m: &Measured) -> String {
     let Some(v) = m.value else { return format!("nothing was measured of {op}") };
-    let duration = || value(Unit::Duration, v);
-    let open = if m.censored { " (some never got an answer)" } else { "" };
-    match metric {
-        Metric::Quantile(q) if *q == 0.5 => format!("half of {op} took {} or more{open}", duration()),
-        Metric::Quantile(q) => {
-            let one_in = grouped((1.0 / (1.0 - q)).round() as u64);
-            format!("1 in {one_in} {op} took {} or more{open}", duration())
-        }
-        Metric::Mean => format!("{op} took {} on average{open}", duration()),
-        Metric::Max => format!("the slowest {op} took {}{open}", duration()),
-        Metric::Errors => format!("{} of {op} failed or came too late", percent(v)),
-        Metric::Goodput => format!("{} of {op} succeeded in time", percent(v)),
-        Metric::Rate => format!("{} {op} succeeded per second", number(v)),
-        Metric::Count => format!("{} {op} were intended", number(v)),
-        Metric::Amplification => format!("each {op} was tried {} times on average", three_digits(v)),
-        Metric::Outage => format!("the outage of {op} lasted {}", duration()),
-        Metric::Recovery => format!("recovery from {op} took {}", duration()),
-        Metric::Target { name, .. } => format!("target.{name} was {}", number(v)),
+    if v.is_bound() {
+        let bad = percent(m.bad);
+        return format!("{bad} of {op} failed, counted at their deadline: {metric} has no upper end ({v})");
     }
+    match metric {
+        Metric::Quantile(q) if *q == 0.5 => format!("half of {op} took {v} or more"),
+        Metric::Quantile(q) => format!("1 in {} {op} took {v} or more", one_in(*q)),
+        Metric::Mean => format!("{op} took {v} on average"),
+        Metric::Max => format!("the slowest {op} took {v}"),
+        Metric::Errors => format!("{v} of {op} failed or came too late"),
+        Metric::Goodput => format!("{v} of {op} succeeded in time"),
+        Metric::Rate => format!("{} {op} succeeded per second", plain(v.value)),
+        Metric::Count => format!("{v} {op} were intended"),
+        Metric::Amplification => format!("each {op} was tried {} times on average", three_digits(v.value)),
+        Metric::Outage => format!("the outage of {op} lasted {v}"),
+        Metric::Recovery => format!("recovery from {op} took {v}"),
+        Metric::Target { name, .. } => format!("target.{name} was {v}"),
+    }
+}
+
+fn one_in(q: f64) -> String {
+    grouped((1.0 / (1.0 - q)).round() as u64)
 }
 
 /// `the limit is 300 ms`.
@@ -84,29 +71,63 @@ pub(super) fn limit(comparison: Comparison, text: &str) -> String {
     }
 }
 
-/// The name of a metric as it is written.
-pub(super) fn metric(metric: &Metric) -> String {
-    match metric {
-        Metric::Quantile(q) => quantile(*q),
-        Metric::Mean => "mean".to_owned(),
-        Metric::Max => "max".to_owned(),
-        Metric::Errors => "errors".to_owned(),
-        Metric::Goodput => "goodput".to_owned(),
-        Metric::Rate => "rate".to_owned(),
-        Metric::Count => "count".to_owned(),
-        Metric::Amplification => "amplification".to_owned(),
-        Metric::Outage => "outage".to_owned(),
-        Metric::Recovery => "recovery".to_owned(),
-        Metric::Target { name, .. } => format!("target.{name}"),
+/// What became of the service after a trigger.
+pub(super) fn aftermath(trigger: &JudgedTrigger, back: Return, until: Micros, left_out: &[String]) -> String {
+    let (name, end) = (&trigger.name, trigger.t_clear.unwrap_or(until));
+    let over = if trigger.one_shot && trigger.t_clear == trigger.t_effective { "happened" } else { "ended" };
+    match (back, trigger.outage, trigger.recovery) {
+        (Return::At(_), Some(Micros::ZERO), _) => {
+            format!("{name} did not push the service out of its normal band.")
+        }
+        (Return::At(_), Some(outage), Some(recovery)) => {
+            let back = match recovery {
+                Micros::ZERO => format!("as soon as {name} {over}"),
+                later => format!("{later} after {name} {over}"),
+            };
+            format!(
+                "The service was out of its normal band for {outage} and back {back} (each to within {}); {}.",
+                trigger.margin,
+                harm(trigger),
+            )
+        }
+        (Return::Never, ..) => format!(
+            "The service did not recover from {name} in the {} watched after it {over} at {}.",
+            until - end,
+            clock(end)
+        ),
+        _ if trigger.t_clear.is_none() => {
+            format!("{name} was never proven to be over, so nothing can be said of recovery.")
+        }
+        _ if trigger.shapes.is_empty() && !left_out.is_empty() => {
+            format!("No shape had load after {name} to tell whether the service recovered.")
+        }
+        _ if trigger.shapes.is_empty() => format!("No shape has a normal band to recover into after {name}."),
+        _ => {
+            let watched = until - end;
+            let needed = trigger.needed.map_or(String::new(), |needed| {
+                format!("; undisturbed load until {} would tell", clock(needed))
+            });
+            format!(
+                "The {watched} after {name} were too short to prove that the service had recovered, or that it had not{needed}."
+            )
+        }
     }
 }
 
-/// `p99`, `p99.9`.
-pub(super) fn quantile(q: f64) -> String {
-    format!("p{}", three_or_more(q * 100.0))
+/// The worst of what was lost: goodput, or time where everything was answered.
+fn harm(trigger: &JudgedTrigger) -> String {
+    let depth = trigger.shapes.iter().map(|s| s.depth_during.max(s.depth_after)).fold(0.0, f64::max);
+    let slowest =
+        trigger.shapes.iter().filter_map(|s| s.slowest.map(|slow| (slow, s.quantile))).max_by_key(|s| s.0);
+    match slowest {
+        Some((slow, quantile)) if depth < 0.01 => {
+            format!("it kept answering, and at worst its {} was {slow}", Metric::Quantile(quantile))
+        }
+        _ => format!("at worst it lost {} of its goodput", percent(depth)),
+    }
 }
 
-fn three_or_more(x: f64) -> String {
-    let text = format!("{x:.4}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+/// A value in the unit of a metric: `300 ms`.
+pub(super) fn value(unit: Unit, value: f64) -> String {
+    unit.show(value)
 }

@@ -41,7 +41,7 @@ fn an_open_loop_sees_the_whole_stall() {
     close(formula(0.99), 1.240e6, 1e-3, 0.0, "the formula itself");
     close(formula(0.95), 0.600e6, 1e-3, 0.0, "the formula itself");
     for q in [0.99, 0.95] {
-        close(quantile(&all.response, q), formula(q), 0.01, 0.0, &format!("q{q}"));
+        close(quantile(&all.responses(), q), formula(q), 0.01, 0.0, &format!("q{q}"));
     }
     assert_eq!(
         ran.fault("stall"),
@@ -61,7 +61,7 @@ fn behind_one_connection_service_times_hide_the_stall_and_response_times_do_not(
     let felt = all.service.values().filter(|(at, _)| *at > Micros::millis(5)).map(|(_, n)| n).sum::<u64>();
     assert_eq!(felt, 1, "exactly the one that was on the wire");
     for q in [0.99, 0.95] {
-        close(quantile(&all.response, q), formula(q), 0.01, 0.0, &format!("q{q}"));
+        close(quantile(&all.responses(), q), formula(q), 0.01, 0.0, &format!("q{q}"));
     }
     assert!(quantile(&all.wait, 0.99) > 1e6, "they waited for the connection");
 }
@@ -73,8 +73,8 @@ fn a_closed_loop_hides_the_stall_and_squall_says_why() {
         stalled("arrival: { closed: { users: 100 } }\n    flow: [{ get: /, as: a }, { think: 49900us }]");
     let all = ran.tally("a");
     assert!(all.intended > 36_000, "{}", all.intended);
-    assert!(quantile(&all.response, 0.99) < 1_000.0, "p99 {}", quantile(&all.response, 0.99));
-    assert!(all.response.max().unwrap() > Micros::secs(1), "each user met the stall once");
+    assert!(quantile(&all.responses(), 0.99) < 1_000.0, "p99 {}", quantile(&all.responses(), 0.99));
+    assert!(all.responses().max().unwrap() > Micros::secs(1), "each user met the stall once");
     let objective = ran.objective("p99(a) < 10ms");
     assert_eq!(objective.word.text(), "PASS");
     assert!(objective.notes.iter().any(|note| note.contains("closed loop")), "{:?}", objective.notes);
@@ -101,13 +101,13 @@ fn an_m_m_1_queue_is_what_its_own_recursion_says() {
     assert_eq!((all.intended, all.good()), (responses.len() as u64, responses.len() as u64));
     for q in [0.5, 0.9, 0.99, 0.999] {
         let rank = ((q * responses.len() as f64).ceil() as usize).clamp(1, responses.len());
-        close(quantile(&all.response, q), responses[rank - 1].0 as f64, 0.01, 200.0, &format!("q{q}"));
+        close(quantile(&all.responses(), q), responses[rank - 1].0 as f64, 0.01, 200.0, &format!("q{q}"));
     }
     // L = lambda W, both sides as squall measured them.
     let shape = ran.timeline.operations().find(|(id, _)| *id == op(&ran.timeline, "s")).unwrap().1.shape;
     let in_flight: f64 =
         (0..120).filter_map(|second| ran.timeline.in_flight(shape, second)).sum::<f64>() / 120.0;
-    let mean = all.response.mean().unwrap().0 as f64;
+    let mean = all.responses().mean().unwrap().0 as f64;
     let little = all.intended as f64 / 120e6 * mean;
     assert!((in_flight / little - 1.0).abs() < 0.01, "L = {in_flight}, lambda W = {little}");
     close(mean, sum / responses.len() as f64, 0.01, 0.0, "the mean");

@@ -31,13 +31,13 @@ struct Curve {
 }
 
 /// The chart of one operation, for wide and for narrow pages.
-pub(in crate::report) fn percentile(page: &mut Markup, name: &str, lines: &[Line], deadline: Micros) {
+pub(in crate::report) fn percentile(page: &mut Markup, name: &str, lines: &[Line]) {
     for narrow in [false, true] {
-        draw(page, name, lines, deadline, narrow);
+        draw(page, name, lines, narrow);
     }
 }
 
-fn draw(page: &mut Markup, name: &str, lines: &[Line], deadline: Micros, narrow: bool) {
+fn draw(page: &mut Markup, name: &str, lines: &[Line], narrow: bool) {
     let width = if narrow { NARROW } else { HALF };
     let names: Vec<String> = lines.iter().map(|l| visible(&l.phase.to_string())).collect();
     let room = names.iter().map(|n| label::width(n, SMALL, false)).fold(0.0, f64::max).min(width * 0.36);
@@ -46,8 +46,8 @@ fn draw(page: &mut Markup, name: &str, lines: &[Line], deadline: Micros, narrow:
     let most = lines.iter().map(|l| l.tally.intended).max().unwrap_or(1);
     let last = (most.max(10) as f64).log10().clamp(1.0, 5.0);
     let x = Scale::linear(0.0, last, left, right);
-    let values = lines.iter().flat_map(|l| [0.0, 0.5, 1.0].map(|q| l.tally.response.quantile(q)));
-    let (low, high) = scale::log_range(values.flatten().map(|v| v.0 as f64));
+    let values = lines.iter().flat_map(|l| [1e-9, 0.5, 1.0].map(|q| l.tally.quantile(q)));
+    let (low, high) = scale::log_range(values.flatten().map(|v| v.value));
     let y = Scale::log(low, high, bottom, TOP);
     Svg::picture(page, (width, bottom + 23.0), narrow, &in_words(name, lines), |svg| {
         for tick in scale::log_ticks(low, high) {
@@ -61,7 +61,7 @@ fn draw(page: &mut Markup, name: &str, lines: &[Line], deadline: Micros, narrow:
             svg.caption(middle(at, bottom + 16.5), FACE, text);
         }
         let curves: Vec<Curve> =
-            lines.iter().enumerate().map(|(i, l)| curve(lines, i, l, deadline, (&x, &y))).collect();
+            lines.iter().enumerate().map(|(i, l)| curve(lines, i, l, (&x, &y))).collect();
         for c in &curves {
             svg.polyline(&c.measured, c.ink, 1.8, c.dash);
             svg.polyline(&c.bounded, c.ink, 1.8, "1.5 3");
@@ -85,18 +85,17 @@ fn draw_names(svg: &mut Svg, names: &[String], curves: &[Curve], (left, right): 
 }
 
 /// Samples a phase's distribution evenly along the axis of nines, as far as its count reaches.
-fn curve(lines: &[Line], i: usize, line: &Line, deadline: Micros, (x, y): (&Scale, &Scale)) -> Curve {
+fn curve(lines: &[Line], i: usize, line: &Line, (x, y): (&Scale, &Scale)) -> Curve {
     let (ink, dash) = look(lines, i);
     let n = line.tally.intended.max(1) as f64;
     let reach = n.log10().clamp(0.3, 5.0);
-    let answered = 1.0 - line.tally.censored() as f64 / n;
     let mut curve = Curve { ink, dash, measured: Vec::new(), bounded: Vec::new() };
     for step in 0..=60 {
         let nine = reach * f64::from(step) / 60.0;
         let q = 1.0 - 10f64.powf(-nine);
-        let Some(value) = line.tally.response.quantile(q) else { continue };
-        let at = (x.at(nines(q)), y.at(value.0 as f64));
-        if q > answered && value >= deadline {
+        let Some(value) = line.tally.quantile(q.max(1e-9)) else { continue };
+        let at = (x.at(nines(q)), y.at(value.value));
+        if value.is_bound() {
             if curve.bounded.is_empty() {
                 curve.bounded.extend(curve.measured.last());
             }
@@ -127,10 +126,10 @@ fn look(lines: &[Line], i: usize) -> (Ink, &'static str) {
 
 fn in_words(name: &str, lines: &[Line]) -> String {
     let each = lines.iter().filter_map(|l| {
-        let answered = 1.0 - l.tally.censored() as f64 / l.tally.intended.max(1) as f64;
         let at = |q: f64| {
-            let bound = if q > answered { "at least " } else { "" };
-            l.tally.response.quantile(q).map(|v| format!("{bound}{v}"))
+            let value = l.tally.quantile(q)?;
+            let bound = if value.is_bound() { "at least " } else { "" };
+            Some(format!("{bound}{}", value.micros()))
         };
         Some(format!("{}: p50 {}, p99 {} of {}", l.phase, at(0.5)?, at(0.99)?, grouped(l.tally.intended)))
     });

@@ -157,7 +157,7 @@ fn services(page: &mut Markup, timeline: &Timeline) {
         plain(page, &columns, &events[..events.len().min(EVENTS)], |row, e| {
             row.text(&clock(e.at));
             row.text(&e.service);
-            row.text(&e.what);
+            row.text(e.what.word());
             row.text(&e.detail);
         });
         more(page, events.len(), EVENTS);

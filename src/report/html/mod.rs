@@ -86,7 +86,7 @@ fn remark(judgement: &Judgement, op: &OperationOutline) -> String {
     let run = table.and_then(|t| t.phases.iter().find(|p| p.phase == PhaseName::Run));
     let flow = if op.flow { "the flow as a whole, " } else { "" };
     run.map_or(String::new(), |p| {
-        let p99 = typeset(&words::bounded(p.p99));
+        let p99 = typeset(&p.p99.in_millis());
         format!("{flow}{} % bad, p99 {p99} ms over the run", words::percent(p.bad))
     })
 }

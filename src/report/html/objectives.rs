@@ -61,7 +61,7 @@ fn measured(cell: &mut Markup, o: &JudgedObjective) {
         beneath.push(format!("successes {successes}"));
     }
     if let Some(interval) = o.interval {
-        let [low, high] = [interval.low, interval.high].map(|v| words::value(o.unit, v));
+        let [low, high] = [interval.low, interval.high].map(|v| o.limit.unit.show(v));
         if low != high {
             beneath.push(format!("95 %: {low} to {high}"));
         }

@@ -5,11 +5,12 @@
 use super::table::plain;
 use super::{Shown, first_name, heading, rest_folded};
 use crate::objective::PhaseName;
+use crate::quantity::Quantity;
 use crate::report::markup::{Markup, typeset};
 use crate::report::{chart, series, words};
 use crate::timeline::Timeline;
 use crate::units::{grouped, or_dash};
-use crate::verdict::{Judgement, OperationPhase, OperationTable, Quantity};
+use crate::verdict::{Judgement, OperationPhase, OperationTable};
 
 pub(super) fn percentiles(page: &mut Markup, timeline: &Timeline, judgement: &Judgement, shown: &[Shown]) {
     if shown.is_empty() {
@@ -19,7 +20,7 @@ pub(super) fn percentiles(page: &mut Markup, timeline: &Timeline, judgement: &Ju
         heading(page, "Latency by percentile", first_name(shown));
         rest_folded(page, shown, |page, s| {
             let lines = lines(timeline, judgement, s);
-            chart::percentile(page, s.name, &lines, timeline.deadline(s.op));
+            chart::percentile(page, s.name, &lines);
         });
         let text =
             "Response time from intended start. Dotted: a lower bound, some operations never got an answer.";
@@ -82,14 +83,14 @@ pub(super) fn section(page: &mut Markup, judgement: &Judgement) {
             for quantity in [p.p50, p.p90, p.p99, p.p999, p.max] {
                 row.text(&shown(quantity));
             }
-            row.text(&or_dash(p.successes_p99.map(words::millis)));
+            row.text(&or_dash(p.successes_p99.map(|p99| p99.in_millis())));
         });
         page.leaf("p", &[("class", "note")], &deadlines(judgement));
     });
 }
 
 fn shown(quantity: Quantity) -> String {
-    typeset(&words::bounded(quantity))
+    typeset(&quantity.in_millis())
 }
 
 /// `attempts: per first try. Good means answered within: create_room 2 s, ...`.

@@ -1,13 +1,16 @@
 //! What the judge must say of histories that are known by construction (VERDICTS.md 4 and 5).
 
+mod enough;
 mod generator;
 mod objectives;
 mod returns;
+mod rules;
 
 use super::*;
 use crate::objective::{Aggregate, Comparison, Metric, PhaseName};
 use crate::outline::JudgeSettings;
-use crate::record::{FaultStage, Record, RuleEvent, Second, Touched};
+use crate::quantity::{Quantity, Unit};
+use crate::record::{FaultStage, Happened, Record, RuleEvent, RuleKind, Touched};
 use crate::sample::{Kind, Sample};
 use crate::timeline::fake::{Fifo, Plan, evenly, expect, p, poisson, s, sample};
 use crate::units::Micros;
@@ -119,17 +122,19 @@ fn too_little_is_inconclusive_and_fail_outranks_everything() {
 
 #[test]
 fn rules_and_ends_decide_before_objectives() {
-    let rule = |rule: &str| {
+    let rule = |rule: RuleKind, excuse: Option<&str>| {
         Record::Rule(RuleEvent {
             at: s(10.0),
             text: "errors < 5%".into(),
-            rule: rule.into(),
+            rule,
             measured: "9 % failed".into(),
+            excuse: excuse.map(str::to_owned),
         })
     };
     let rows = [
-        (Some(rule("abort")), How::Aborted, Word::Fail, 99),
-        (Some(rule("steady")), How::Unsteady, Word::Invalid, 97),
+        (Some(rule(RuleKind::Abort, None)), How::Aborted, Word::Fail, 99),
+        (Some(rule(RuleKind::Abort, Some("squall stood still"))), How::Aborted, Word::Invalid, 97),
+        (Some(rule(RuleKind::Steady, None)), How::Unsteady, Word::Invalid, 97),
         (None, How::Interrupted, Word::Inconclusive, 105),
         (None, How::Failed, Word::Inconclusive, 107),
     ];

@@ -78,6 +78,7 @@ fn healthy_ninety_second_demos_neither_fail_nor_flap() {
             windows: 10,
             stretch: s(10.0),
             stretch_windows: 5,
+            ..JudgeSettings::default()
         };
         let judged = verdict(plan, &server.serve(&poisson(rate, 90, seed)));
         assert_eq!(
@@ -132,7 +133,7 @@ fn a_target_that_swallows_everything_makes_every_window_bad() {
     let judged = verdict(plan.objective(recovery_within(30.0)), &samples);
     let [p99, errors, recovery] = &judged.objectives[..] else { panic!() };
     assert_eq!((p99.word, errors.word, recovery.word), (Word::Fail, Word::Fail, Word::Pass));
-    assert_eq!(errors.measured, Some(1.0));
+    assert_eq!(errors.measured, Some(Quantity::share(1.0)));
     assert!(p99.measured_text.starts_with(">= "), "{}", p99.measured_text);
     let shape = &judged.triggers[0].shapes[0];
     assert!((shape.depth_during - 1.0).abs() < 1e-9, "{shape:?}");
@@ -219,15 +220,113 @@ fn what_one_shape_proves_no_other_shape_hides() {
     }
 }
 
+/// A latency that crept does not excuse a goodput of zero, and a latency that is far off its normal does not
+/// break where there is no normal.
 #[test]
-fn an_after_that_never_came_is_invalid_where_no_normal_is_known() {
-    let creeping = |at: Micros| match at < s(100.0) {
-        true => (Micros::millis(5) + Micros(at.0 / 1000), Kind::Ok),
-        false => (s(2.0), Kind::Timeout),
+fn what_moved_within_the_baseline_breaks_nothing_and_excuses_nothing_else() {
+    let creeping = |at: Micros| Micros::millis(5) + Micros(at.0 / 1000);
+    let rows: [(&str, fn(Micros) -> (Micros, Kind), Word); 2] =
+        [("dead", |_| (s(2.0), Kind::Timeout), Word::Fail), ("slow", |_| (s(1.5), Kind::Ok), Word::Invalid)];
+    for (name, then, word) in rows {
+        let answer = |at: Micros| if at < s(100.0) { (creeping(at), Kind::Ok) } else { then(at) };
+        let plan = rooms(200).fault("kill", 100.0, None).objective(p(0.5, s(1.0), after("kill")));
+        let judged = verdict(plan.objective(recovery_within(10.0)), &evenly(100, 0, 200, answer));
+        let words: Vec<Word> = judged.objectives.iter().map(|o| o.word).collect();
+        assert_eq!(words, [word, word], "{name}: {}", judged.objectives[1].reason);
+    }
+}
+
+#[test]
+fn never_needs_evidence_and_a_tail_that_could_be_a_beginning_is_none() {
+    // A stretch is 30 s; the fault is over at 110 s.
+    let rows = [
+        ("well from the fourth second on, 30 s watched", 114.0, 140, Word::Inconclusive),
+        ("well from the fourth second on, long enough", 114.0, 150, Word::Pass),
+        ("bad until the end", 200.0, 140, Word::Fail),
+        ("bad for longer than the limit, and well since", 130.0, 145, Word::Fail),
+        ("nothing was watched", 110.0, 110, Word::Inconclusive),
+    ];
+    for (name, to, seconds, word) in rows {
+        let plan = rooms(seconds).fault("x", 100.0, Some(10.0)).objective(recovery_within(10.0));
+        let judged = verdict(plan, &evenly(100, 0, seconds, down(100.0, to)));
+        assert_eq!(judged.objectives[0].word, word, "{name}: {}", judged.objectives[0].reason);
+        let told = judged.objectives[0].reason.contains("would tell");
+        assert_eq!(
+            told,
+            word == Word::Inconclusive && seconds > 110,
+            "{name}: {}",
+            judged.objectives[0].reason
+        );
+    }
+}
+
+#[test]
+fn a_baseline_that_is_itself_broken_proves_nothing() {
+    let share = |bad: i64| {
+        move |at: Micros| {
+            if at.0 / 10_000 % 10 < bad { (Micros::millis(1), Kind::Status) } else { fine(at) }
+        }
     };
-    let plan = rooms(200).fault("kill", 100.0, None).objective(p(0.5, s(1.0), after("kill")));
-    let judged = verdict(plan, &evenly(100, 0, 200, creeping));
-    assert_eq!(judged.objectives[0].word, Word::Invalid, "{}", judged.objectives[0].reason);
+    let rows = [
+        ("half of it fails", 5, None, Word::Invalid),
+        ("a tenth fails", 1, None, Word::Pass),
+        ("an objective of the run is already broken", 1, Some(0.01), Word::Invalid),
+    ];
+    for (name, bad, errors, word) in rows {
+        let mut plan = rooms(200).fault("x", 100.0, Some(10.0)).objective(recovery_within(10.0));
+        if let Some(limit) = errors {
+            plan = plan.objective(expect(Metric::Errors, Comparison::Below, limit, RUN));
+        }
+        let judged = verdict(plan, &evenly(100, 0, 200, share(bad)));
+        assert_eq!(judged.objectives[0].word, word, "{name}: {}", judged.objectives[0].reason);
+    }
+}
+
+#[test]
+fn a_trigger_that_sent_nothing_supports_no_pass() {
+    let mut plan = rooms(200).shape("storm", "list", s(1.0)).objective(recovery_within(10.0));
+    plan.outline.shapes[1].trigger = true;
+    (plan.outline.shapes[1].first, plan.outline.shapes[1].start) = (Some(s(100.0)), s(100.0));
+    plan.outline.shapes[1].end = s(110.0);
+    let judged = verdict(plan, &evenly(100, 0, 200, fine));
+    assert_eq!(judged.verdict, Word::Inconclusive, "{}", judged.summary.verdict);
+    assert!(judged.summary.verdict.contains("storm sent nothing"), "{}", judged.summary.verdict);
+}
+
+#[test]
+fn a_fault_that_could_not_be_undone_spoils_what_comes_after_it() {
+    let stuck = |limit: f64| {
+        let mut plan = rooms(200).unproven("x", 100.0, Some(10.0));
+        for (at, stage) in
+            [(100.1, FaultStage::Effective), (110.0, FaultStage::Clearing), (115.0, FaultStage::NotCleared)]
+        {
+            plan.event("x", at, stage);
+        }
+        plan.objective(expect(Metric::Errors, Comparison::Below, limit, RUN))
+    };
+    let rows = [
+        ("broken by what stayed", stuck(0.2), down(110.0, 200.0), Word::Invalid),
+        ("broken before", stuck(0.2), down(20.0, 60.0), Word::Fail),
+        ("held all the same", stuck(0.2), down(300.0, 301.0), Word::Invalid),
+    ];
+    for (name, plan, answer, word) in rows {
+        let judged = verdict(plan, &evenly(100, 0, 200, answer));
+        assert_eq!(judged.objectives[0].word, word, "{name}: {}", judged.objectives[0].reason);
+        assert_eq!(judged.exit.code, 110, "{name}");
+    }
+}
+
+#[test]
+fn what_does_not_come_back_is_the_targets_failure() {
+    let mut plan = rooms(200).unproven("kill", 100.0, Some(5.0)).objective(recovery_within(10.0));
+    plan.event("kill", 100.1, FaultStage::Effective);
+    plan.event("kill", 105.0, FaultStage::Clearing);
+    plan.event("kill", 120.0, FaultStage::NotBack);
+    let Some(Record::Fault(last)) = plan.events.last_mut() else { panic!() };
+    last.detail = "schema 7 is newer".to_owned();
+    let judged = verdict(plan, &evenly(100, 0, 200, down(100.0, 300.0)));
+    assert_eq!((judged.verdict, judged.exit.code), (Word::Fail, 99), "{}", judged.summary.verdict);
+    assert!(judged.summary.verdict.contains("schema 7 is newer"), "{}", judged.summary.verdict);
 }
 
 #[test]
@@ -242,7 +341,7 @@ fn a_window_in_which_all_arrivals_were_probes_is_skipped() {
         done: None,
     };
     for at in (0..200).filter(|&at| probed(at)) {
-        plan.events.push(Record::Arrived { cell: at as u32, shape: 0, n: 1 });
+        plan.events.push(Record::Arrived { cell: at as u32, shape: 0, n: 1, late: 0 });
         plan.events.push(Record::Probe(probe(at)));
     }
     // Of one arrival a second, every fourth is a probe; windows of a second leave no other choice.

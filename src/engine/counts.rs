@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::histogram::Hist;
 use crate::outline::Outline;
-use crate::record::{Done, ErrorSample, ItemsEvent, ProbeEvent, Record, Second, SlowOperation};
+use crate::record::{Done, ErrorSample, Happened, ItemsEvent, ProbeEvent, Record, SlowOperation};
 use crate::sample::{Kind, OpId, Sample};
 use crate::units::Micros;
 
@@ -14,18 +14,20 @@ const ERROR_SAMPLES: u32 = 3;
 const SLOWEST: usize = 5;
 
 /// Counts of one shard.
-pub struct Tally {
+pub struct Counts {
     shard: u32,
     cell: Micros,
     deadlines: Vec<Micros>,
     due: BTreeMap<(u32, OpId), i64>,
-    arrived: BTreeMap<(u32, usize), u64>,
-    done: BTreeMap<(u32, OpId, Kind, u16), Done>,
+    /// Taken up, and of these too late.
+    arrived: BTreeMap<(u32, usize), (u64, u64)>,
+    done: BTreeMap<(u32, OpId, Kind, u16, bool), Done>,
     error_samples: BTreeMap<(OpId, Kind, u16), u32>,
     slowest: BTreeMap<OpId, Vec<Micros>>,
     items_seen: BTreeMap<OpId, Micros>,
     ready: Vec<Record>,
     answers: Vec<u64>,
+    attempts: Vec<u64>,
     in_flight: Vec<InFlight>,
     heartbeat: Hist,
     flushed: Micros,
@@ -46,10 +48,10 @@ impl InFlight {
     }
 }
 
-impl Tally {
-    pub fn new(shard: u32, outline: &Outline) -> Tally {
+impl Counts {
+    pub fn new(shard: u32, outline: &Outline) -> Counts {
         let shapes = outline.shapes.len();
-        Tally {
+        Counts {
             shard,
             cell: outline.cell,
             deadlines: outline.operations.iter().map(|op| op.deadline).collect(),
@@ -61,6 +63,7 @@ impl Tally {
             items_seen: BTreeMap::new(),
             ready: Vec::new(),
             answers: vec![0; shapes],
+            attempts: vec![0; shapes],
             in_flight: vec![InFlight::default(); shapes],
             heartbeat: Hist::default(),
             flushed: Micros::ZERO,
@@ -76,8 +79,11 @@ impl Tally {
     }
 
     /// A planned arrival is taken up, whatever becomes of it.
-    pub fn arrived(&mut self, shape: usize, intended: Micros) {
-        *self.arrived.entry((self.cell_of(intended), shape)).or_default() += 1;
+    pub fn arrived(&mut self, shape: usize, intended: Micros, now: Micros) {
+        let late = now - intended > Micros(self.cell.0 / 2);
+        let (n, too_late) = self.arrived.entry((self.cell_of(intended), shape)).or_default();
+        *n += 1;
+        *too_late += u64::from(late);
     }
 
     /// An operation is due.
@@ -99,16 +105,23 @@ impl Tally {
         let (cell, deadline) = (self.cell_of(sample.intended), self.deadline(sample.op));
         let (op, kind, status) = (sample.op, sample.outcome.kind, sample.outcome.status);
         let since = since.filter(|&at| self.cell_of(at) < cell);
+        let key = (cell, op, kind, status, sample.left_out);
         let done =
-            self.done.entry((cell, op, kind, status)).or_insert_with(|| Done::none(cell, op, sample.outcome));
-        let response = sample.judged_response(deadline);
+            self.done.entry(key).or_insert_with(|| Done::none(cell, op, sample.outcome, sample.left_out));
         done.n += 1;
+        if !kind.counts() {
+            return;
+        }
+        let response = sample.judged_response(deadline);
         done.attempts += u64::from(sample.work.attempts);
         done.tried += u64::from(sample.work.tried);
         done.sent += sample.work.sent;
         done.received += sample.work.received;
         done.since = [done.since, since].into_iter().flatten().min();
         done.response.record(response);
+        if !sample.left_out {
+            done.clean.record(sample.clean_response(deadline));
+        }
         if sample.work.attempts > 0 {
             done.service.record(sample.service());
             done.wait.record(sample.pool_wait);
@@ -176,6 +189,11 @@ impl Tally {
         self.answers[shape] += 1;
     }
 
+    /// A request of this shape is put on its way.
+    pub fn attempted(&mut self, shape: usize) {
+        self.attempts[shape] += 1;
+    }
+
     /// `change` flows more (or fewer) are in flight.
     pub fn in_flight(&mut self, shape: usize, change: i64, at: Micros) {
         let count = &mut self.in_flight[shape];
@@ -196,13 +214,13 @@ impl Tally {
     }
 
     /// Everything counted since the last flush, as records; what happened since then is put down to the
-    /// second that ends at `at`, however long it took.
-    pub fn flush(&mut self, at: Micros, cpu: Option<f64>) -> Vec<Record> {
+    /// cell that ends at `at`, however long it took. `connects` were opened, per shape.
+    pub fn flush(&mut self, at: Micros, connects: Vec<u64>, cpu: Option<f64>) -> Vec<Record> {
         let mut records = Vec::with_capacity(self.due.len() + self.done.len() + self.ready.len() + 1);
         let due = std::mem::take(&mut self.due).into_iter().filter(|(_, n)| *n != 0);
         records.extend(due.map(|((cell, op), n)| Record::Due { cell, op, n }));
         let arrived = std::mem::take(&mut self.arrived).into_iter();
-        records.extend(arrived.map(|((cell, shape), n)| Record::Arrived { cell, shape, n }));
+        records.extend(arrived.map(|((cell, shape), (n, late))| Record::Arrived { cell, shape, n, late }));
         records.extend(std::mem::take(&mut self.done).into_values().map(|done| Record::Done(Box::new(done))));
         records.append(&mut self.ready);
         let length = (at - self.flushed).0.max(1) as f64;
@@ -213,10 +231,12 @@ impl Tally {
         });
         let in_flight = in_flight.map(|mean| (mean * 1e6).round() / 1e6).collect();
         let answers = self.answers.iter_mut().map(std::mem::take).collect();
+        let attempts = self.attempts.iter_mut().map(std::mem::take).collect();
         let heartbeat = std::mem::take(&mut self.heartbeat);
-        let second = ((at.0 - 1).max(0) / Micros::SECOND.0) as u32;
-        let second = Second { second, shard: self.shard, answers, in_flight, heartbeat, cpu };
-        records.push(Record::Second(Box::new(second)));
+        let cell = ((at.0 - 1).max(0) / self.cell.0) as u32;
+        let shard = self.shard;
+        let happened = Happened { cell, shard, answers, attempts, connects, in_flight, heartbeat, cpu };
+        records.push(Record::Happened(Box::new(happened)));
         records
     }
 }

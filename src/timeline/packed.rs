@@ -1,0 +1,138 @@
+//! A histogram at rest: its values and counts in a few bytes. A day of cells of full histograms would take
+//! gigabytes.
+
+use crate::histogram::Hist;
+use crate::units::Micros;
+
+/// Values ascending, each as the distance from the one before and a count, in LEB128.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Packed(Box<[u8]>);
+
+impl Packed {
+    pub(super) fn add(&mut self, hist: &Hist) {
+        if hist.is_empty() {
+            return;
+        }
+        let mut packer = Packer::default();
+        if self.0.is_empty() {
+            hist.values().for_each(|(value, n)| packer.push(value, n));
+        } else {
+            let (mut old, mut new) = (self.values().peekable(), hist.values().peekable());
+            loop {
+                let next = match (old.peek(), new.peek()) {
+                    (None, None) => break,
+                    (Some(a), Some(b)) if a.0 > b.0 => new.next(),
+                    (None, Some(_)) => new.next(),
+                    _ => old.next(),
+                };
+                if let Some((value, n)) = next {
+                    packer.push(value, n);
+                }
+            }
+        }
+        self.0 = packer.done();
+    }
+
+    pub(super) fn pour_into(&self, hist: &mut Hist) {
+        self.values().for_each(|(value, n)| hist.record_n(value, n));
+    }
+
+    pub(super) fn values(&self) -> impl Iterator<Item = (Micros, u64)> + '_ {
+        let (mut rest, mut value) = (&self.0[..], 0);
+        std::iter::from_fn(move || {
+            value += read(&mut rest)?;
+            Some((Micros(value as i64), read(&mut rest)?))
+        })
+    }
+
+    pub(super) fn max(&self) -> Option<Micros> {
+        self.values().last().map(|(value, _)| value)
+    }
+}
+
+#[derive(Default)]
+struct Packer {
+    bytes: Vec<u8>,
+    /// The value before the pending one, and the pending one with its count.
+    before: u64,
+    pending: Option<(u64, u64)>,
+}
+
+impl Packer {
+    /// Values come in ascending order; equal ones become one.
+    fn push(&mut self, value: Micros, n: u64) {
+        let value = value.0.max(0) as u64;
+        match &mut self.pending {
+            Some((last, count)) if *last == value => *count += n,
+            _ => {
+                self.write_pending();
+                self.pending = Some((value, n));
+            }
+        }
+    }
+
+    fn write_pending(&mut self) {
+        if let Some((value, n)) = self.pending.take() {
+            write(&mut self.bytes, value - self.before);
+            write(&mut self.bytes, n);
+            self.before = value;
+        }
+    }
+
+    fn done(mut self) -> Box<[u8]> {
+        self.write_pending();
+        self.bytes.into_boxed_slice()
+    }
+}
+
+fn write(bytes: &mut Vec<u8>, mut n: u64) {
+    while n >= 0x80 {
+        bytes.push(n as u8 | 0x80);
+        n >>= 7;
+    }
+    bytes.push(n as u8);
+}
+
+fn read(bytes: &mut &[u8]) -> Option<u64> {
+    let mut n = 0;
+    for shift in (0..64).step_by(7) {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        n |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(n);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of(values: &[i64]) -> Hist {
+        let mut hist = Hist::default();
+        values.iter().for_each(|&v| hist.record(Micros(v)));
+        hist
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_packed_in_pieces_is_poured_out_whole(
+            a in prop::collection::vec(0i64..5_000_000_000, 0..40),
+            b in prop::collection::vec(0i64..5_000_000, 0..40),
+        ) {
+            let mut packed = Packed::default();
+            packed.add(&of(&a));
+            packed.add(&of(&b));
+            let mut poured = Hist::default();
+            packed.pour_into(&mut poured);
+            let mut whole = of(&a);
+            whole.merge(&of(&b));
+            prop_assert_eq!(packed.max(), whole.values().last().map(|(v, _)| v));
+            prop_assert_eq!(poured, whole);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! How much is enough: what a measured value says of a limit, and how many operations that takes
+//! (VERDICTS.md 2).
+//!
+//! Owns the rule for each metric; which operations are counted, and whose fault a breach was, is asked
+//! elsewhere.
+
+use crate::objective::{Comparison, Metric, Objective};
+use crate::quantity::Quantity;
+use crate::stats;
+use crate::timeline::Tally;
+use crate::units::Micros;
+
+/// What one count says of an expression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Holds,
+    Breaks,
+    /// Too little to tell; with so many operations it could be told.
+    Unknown(Option<u64>),
+}
+
+impl Answer {
+    fn of(holds: bool) -> Answer {
+        if holds { Answer::Holds } else { Answer::Breaks }
+    }
+}
+
+impl Comparison {
+    /// Whether `value` satisfies the comparison with `limit`.
+    pub fn holds(self, value: f64, limit: f64) -> bool {
+        match self {
+            Comparison::Below => value < limit,
+            Comparison::AtMost => value <= limit,
+            Comparison::Above => value > limit,
+            Comparison::AtLeast => value >= limit,
+            Comparison::Equal => value == limit,
+        }
+    }
+
+    /// How bad a value is: the greater the worse.
+    pub(super) fn badness(self, value: f64, limit: f64) -> f64 {
+        match self {
+            Comparison::Below | Comparison::AtMost => value,
+            Comparison::Above | Comparison::AtLeast => -value,
+            Comparison::Equal => (value - limit).abs(),
+        }
+    }
+
+    fn wants_less(self) -> bool {
+        matches!(self, Comparison::Below | Comparison::AtMost)
+    }
+
+    fn wants_more(self) -> bool {
+        matches!(self, Comparison::Above | Comparison::AtLeast)
+    }
+}
+
+/// What operations say of the expression; `value` is the metric's of them.
+pub(super) fn answer(objective: &Objective, value: Option<Quantity>, tally: &Tally) -> Answer {
+    let wants_less = objective.comparison.wants_less();
+    match objective.metric {
+        Metric::Quantile(q) => quantile(objective, value, tally, q),
+        Metric::Max => of_latency(objective, value, || Answer::Breaks),
+        Metric::Mean => of_latency(objective, value, || mean_below(tally)),
+        Metric::Errors => share(objective, value, tally, wants_less),
+        Metric::Goodput => share(objective, value, tally, !wants_less),
+        _ => of_value(objective, value),
+    }
+}
+
+/// What a plain value says.
+pub(super) fn of_value(objective: &Objective, value: Option<Quantity>) -> Answer {
+    match value {
+        Some(value) => Answer::of(objective.comparison.holds(value.value, objective.value)),
+        None => Answer::Unknown(None),
+    }
+}
+
+/// The share of bad operations that an expression turns on.
+fn bad_limit(objective: &Objective) -> Option<f64> {
+    match objective.metric {
+        Metric::Errors => Some(objective.value),
+        Metric::Goodput => Some(1.0 - objective.value),
+        _ => None,
+    }
+}
+
+/// Operations without which the expression cannot be told to hold: what a finite two-sided 95 % bound of a
+/// quantile takes, and one over the limit of a share.
+pub(super) fn least(objective: &Objective) -> u64 {
+    match (&objective.metric, bad_limit(objective)) {
+        (Metric::Quantile(q), _) => stats::n_min(*q),
+        (_, Some(share)) if share > 0.0 && share < 1.0 => (1.0 / share - 1e-9).ceil() as u64,
+        (Metric::Count, _) => 0,
+        _ => 1,
+    }
+}
+
+/// Too few operations bound no quantile from above; that it lies above the limit can be certain of few.
+fn quantile(objective: &Objective, value: Option<Quantity>, tally: &Tally, q: f64) -> Answer {
+    let enough = least(objective);
+    if tally.intended >= enough {
+        return of_latency(objective, value, || Answer::Breaks);
+    }
+    let above = tally.above(Micros(objective.value as i64));
+    match stats::exceeds(above, tally.intended, 1.0 - q) {
+        true if objective.comparison.wants_more() => Answer::Holds,
+        true => Answer::Breaks,
+        false => Answer::Unknown(Some(enough)),
+    }
+}
+
+/// A time of which only a lower bound may be known: a quantile or maximum among operations that did not
+/// succeed is beyond every limit. `below` says what becomes of a bound that lies below the limit.
+fn of_latency(objective: &Objective, value: Option<Quantity>, below: impl Fn() -> Answer) -> Answer {
+    let (comparison, limit) = (objective.comparison, objective.value);
+    let Some(value) = value else { return Answer::Unknown(Some(1)) };
+    match comparison {
+        _ if !value.is_bound() => Answer::of(comparison.holds(value.value, limit)),
+        _ if comparison.wants_more() => Answer::Holds,
+        _ if !comparison.holds(value.value, limit) => Answer::Breaks,
+        _ => below(),
+    }
+}
+
+/// A mean with operations in it that did not succeed can break, and it cannot hold; where most of them did
+/// not, there is no telling of a mean at all.
+fn mean_below(tally: &Tally) -> Answer {
+    if tally.censored() * 2 > tally.intended { Answer::Breaks } else { Answer::Unknown(None) }
+}
+
+/// The share of bad operations against its limit; `less` asks for at most so many.
+fn share(objective: &Objective, value: Option<Quantity>, tally: &Tally, less: bool) -> Answer {
+    let (Some(value), Some(limit)) = (value, bad_limit(objective)) else { return Answer::Unknown(Some(1)) };
+    let enough = least(objective);
+    if tally.intended >= enough {
+        return Answer::of(objective.comparison.holds(value.value, objective.value));
+    }
+    match stats::exceeds(tally.bad(), tally.intended, limit) {
+        true => Answer::of(!less),
+        false => Answer::Unknown(Some(enough)),
+    }
+}

@@ -1,0 +1,96 @@
+//! Bands: how far a measure may stray from its baseline, and whether the baseline stood still
+//! (VERDICTS.md 3).
+
+use super::baseline::Window;
+use super::judgement::{Band, ShapeBand};
+use crate::objective::Metric;
+use crate::stats;
+use crate::timeline::Timeline;
+use crate::units::Micros;
+
+/// Estimates a standard deviation from the median absolute deviation of a normal sample.
+const SIGMA_PER_MAD: f64 = 1.4826;
+
+/// How one measure is banded: on which scale, and how tight at least.
+struct Rule {
+    name: &'static str,
+    values: Vec<f64>,
+    /// On logarithms; `floor` is a ratio then.
+    log: bool,
+    floor: f64,
+    /// Never tighter than this, in the measure's own unit.
+    absolute: f64,
+    /// -1 where less is worse.
+    side: f64,
+}
+
+pub(super) fn band(timeline: &Timeline, shape: &str, quantile: f64, windows: &[Window]) -> ShapeBand {
+    let cell = timeline.outline().cell;
+    let values = |of: fn(&Window) -> Option<f64>| windows.iter().filter_map(of).collect::<Vec<f64>>();
+    let linear = |name, values, floor, side| Rule { name, values, log: false, floor, absolute: 0.0, side };
+    let log = |name, values, floor, absolute| Rule { name, values, log: true, floor, absolute, side: 1.0 };
+    let rules = [
+        linear("goodput", values(|w| Some(w.goodput())), 0.02, -1.0),
+        log("latency", values(|w| w.latency), 1.25, 2_000.0 * cell.as_secs_f64()),
+        log("the number of flows in flight", values(|w| w.in_flight), 1.5, 2.0),
+        linear("amplification", values(|w| w.amplification), 0.05, 1.0),
+    ];
+    let moved: Vec<&str> = rules.iter().filter(|rule| rule.moves()).map(|rule| rule.name).collect();
+    let [goodput, latency, in_flight, amplification] = rules.map(|rule| rule.band());
+    ShapeBand {
+        shape: shape.to_owned(),
+        none: None,
+        window: windows.first().map_or(Micros::ZERO, |w| cell * i64::from(w.to - w.from)),
+        windows: windows.len() as u64,
+        quantile,
+        goodput,
+        latency,
+        in_flight,
+        amplification,
+        unsteady: (!moved.is_empty()).then(|| {
+            let what = moved.join(" and ").replace("latency", &Metric::Quantile(quantile).to_string());
+            format!("{what} of {shape} moved by more than half a band within the baseline")
+        }),
+        broken: None,
+    }
+}
+
+impl Rule {
+    fn scaled(&self) -> Vec<f64> {
+        let scale = |v: &f64| if self.log { v.max(1e-9).ln() } else { *v };
+        self.values.iter().map(scale).collect()
+    }
+
+    /// max(4 x 1.4826 x MAD, floor), on the rule's scale; `few` corrects the deviation for the number of values.
+    fn half_width(&self, scaled: &[f64], few: fn(usize) -> f64) -> Option<f64> {
+        let floor = if self.log { self.floor.ln() } else { self.floor };
+        Some((4.0 * SIGMA_PER_MAD * stats::mad(scaled)? * few(scaled.len())).max(floor))
+    }
+
+    fn band(&self) -> Option<Band> {
+        let (scaled, moved) = (self.scaled(), self.moves());
+        let (median, half) = (stats::median(&scaled)?, self.half_width(&scaled, stats::widened)?);
+        if !self.log {
+            return Some(Band { median, limit: median + self.side * half.max(self.absolute), moved });
+        }
+        let limit = (median + half).exp().max(median.exp() + self.absolute);
+        Some(Band { median: median.exp(), limit, moved })
+    }
+
+    /// Whether the halves of the baseline differ by more than half a band (from its median to its
+    /// limit), or a Theil-Sen line through it rises or falls by as much. The band is that of the
+    /// deviations from the line: a drift must not widen the band that it is held against.
+    fn moves(&self) -> bool {
+        let scaled = self.scaled();
+        let n = scaled.len();
+        let points: Vec<(f64, f64)> = scaled.iter().enumerate().map(|(i, &v)| (i as f64, v)).collect();
+        let Some(slope) = stats::theil_sen(&points) else { return false };
+        let rest: Vec<f64> = points.iter().map(|(x, y)| y - slope * x).collect();
+        let Some(half) = self.half_width(&rest, stats::drifted) else { return false };
+        let halves = stats::median(&scaled[..n / 2]).zip(stats::median(&scaled[n - n / 2..]));
+        let shift = halves.map_or(0.0, |(a, b)| (a - b).abs()).max((slope * n as f64).abs());
+        let median = stats::median(&scaled).unwrap_or(0.0);
+        let visible = if self.log { median.exp() * (shift.exp() - 1.0) } else { shift };
+        shift > half && visible > self.absolute
+    }
+}

@@ -1,0 +1,78 @@
+//! What a reader must know beside the verdict: early ends, lax settings, shapes that were left out.
+
+use super::faults::complete;
+use super::judgement::JudgedTrigger;
+use super::recovery::Aftermath;
+use super::view::View;
+use crate::outline::JudgeSettings;
+use crate::record::{Pacing, ServiceStage};
+use crate::units::clock;
+
+pub(super) fn notes(view: &View) -> Vec<String> {
+    let timeline = view.timeline;
+    let mut notes = timeline.notes.clone();
+    if !complete(timeline) {
+        notes.push(match timeline.end.as_ref().map(|end| end.how) {
+            None => "The history breaks off: squall was killed or crashed.".to_owned(),
+            Some(_) => "The run did not reach its planned end.".to_owned(),
+        });
+    }
+    let ended = timeline.services.iter().filter(|event| event.what == ServiceStage::Ended);
+    notes.extend(ended.map(|event| {
+        format!("{} ended by itself at {} ({}).", event.service, clock(event.at), event.detail)
+    }));
+    if timeline.header.pacer == Pacing::Wheel {
+        let text =
+            "There is no timerfd on this machine: tokio's wheel paced the arrivals, each up to 1 ms late.";
+        notes.push(text.to_owned());
+    }
+    if !view.triggers.is_empty() {
+        notes.extend(settings_note(&timeline.outline().judge));
+    }
+    notes.extend(baseline_note(view));
+    notes.extend(view.aftermaths.iter().filter_map(left_out_note));
+    notes.extend(view.aftermaths.iter().filter_map(|a| flapping_note(&a.judged)));
+    notes
+}
+
+/// Settings that are laxer than the defaults weaken the verdict, so they are told.
+fn settings_note(judge: &JudgeSettings) -> Option<String> {
+    let usual = JudgeSettings::default();
+    let laxer = judge.warmup < usual.warmup
+        || judge.windows < usual.windows
+        || judge.stretch < usual.stretch
+        || judge.stretch_windows < usual.stretch_windows;
+    laxer.then(|| {
+        format!(
+            "Judged with a warm-up of {}, {} baseline windows and {} in {} windows to call it recovered; the defaults are {}, {}, {} and {}.",
+            judge.warmup, judge.windows, judge.stretch, judge.stretch_windows,
+            usual.warmup, usual.windows, usual.stretch, usual.stretch_windows,
+        )
+    })
+}
+
+fn baseline_note(view: &View) -> Option<String> {
+    let judge = &view.timeline.outline().judge;
+    let cells = crate::timeline::phases::baseline(view.timeline, &view.triggers);
+    let length = view.length(&cells);
+    (!view.triggers.is_empty() && length < judge.baseline)
+        .then(|| format!("The baseline is {length} long; {} were asked for.", judge.baseline))
+}
+
+/// What is said of the return rests on the other shapes alone.
+fn left_out_note(aftermath: &Aftermath) -> Option<String> {
+    let (name, left_out) = (&aftermath.judged.name, aftermath.left_out.join(" and "));
+    (!left_out.is_empty()).then(|| {
+        format!("Recovery from {name} leaves out {left_out}, whose load ended before {name} was over.")
+    })
+}
+
+fn flapping_note(trigger: &JudgedTrigger) -> Option<String> {
+    let relapses: Vec<String> = trigger
+        .shapes
+        .iter()
+        .flat_map(|s| s.flapping.iter().map(move |at| format!("{} at {}", s.shape, clock(*at))))
+        .collect();
+    (!relapses.is_empty())
+        .then(|| format!("FLAPPING after {}: it relapsed ({}).", trigger.name, relapses.join(", ")))
+}

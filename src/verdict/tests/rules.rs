@@ -1,0 +1,96 @@
+//! Live rules: when an abort rule comes true, and when a service is steady.
+
+use super::*;
+use crate::objective::Objective;
+
+/// `errors > 50 %`, for so many seconds.
+fn failing(seconds: Option<f64>) -> Objective {
+    Objective { window: seconds.map(s), ..expect(Metric::Errors, Comparison::Above, 0.5, RUN) }
+}
+
+fn bad(from: f64, to: f64) -> impl Fn(Micros) -> (Micros, Kind) {
+    move |at| if at >= s(from) && at < s(to) { (Micros::millis(1), Kind::Status) } else { fine(at) }
+}
+
+/// The first whole second at which a rule fires, as the run went on.
+fn fires(plan: &Plan, rule: &Objective, samples: &[Sample], seconds: i64) -> Option<i64> {
+    (1..=seconds).find(|&now| {
+        let now = s(now as f64);
+        let known: Vec<Sample> = samples.iter().filter(|sample| sample.intended < now).cloned().collect();
+        let known: Vec<Sample> =
+            known.into_iter().map(|sample| if sample.done <= now { sample } else { open(sample) }).collect();
+        let mut timeline = plan.clone().timeline(&known);
+        timeline.end = None;
+        fired(&timeline, rule, now).is_some()
+    })
+}
+
+fn open(sample: Sample) -> Sample {
+    let outcome = crate::sample::Outcome::new(Kind::Unfinished, 0);
+    Sample { outcome, ..sample }
+}
+
+#[test]
+fn a_rule_over_ten_seconds_fires_after_ten_seconds_of_it() {
+    let warm = |warmup: f64| {
+        let mut plan = rooms(60);
+        plan.outline.judge.warmup = s(warmup);
+        plan.outline.shapes[0].planned = vec![50; 60];
+        plan
+    };
+    let rows = [
+        ("from the 20th second on", warm(0.0), bad(20.0, 60.0), Some(30)),
+        ("for nine seconds", warm(0.0), bad(20.0, 29.0), None),
+        ("a window that began before does not count", warm(0.0), bad(0.0, 9.0), None),
+        ("nor does the warm-up", warm(5.0), bad(0.0, 60.0), Some(15)),
+        ("two seconds after the warm-up", warm(5.0), bad(5.0, 7.0), None),
+    ];
+    for (name, plan, answer, at) in rows {
+        let samples = evenly(50, 0, 60, answer);
+        assert_eq!(fires(&plan, &failing(Some(10.0)), &samples, 60), at, "{name}");
+    }
+}
+
+#[test]
+fn a_target_that_swallows_everything_is_seen_once_its_deadlines_have_passed() {
+    let swallowed =
+        |deadline: f64| move |at: Micros| if at >= s(20.0) { (s(deadline), Kind::Timeout) } else { fine(at) };
+    for deadline in [2.0, 20.0] {
+        let plan = Plan::new(60).shape("rooms", "create", s(deadline));
+        let samples = evenly(50, 0, 60, swallowed(deadline));
+        let at = fires(&plan, &failing(Some(5.0)), &samples, 60).map(|at| at as f64 - deadline);
+        assert_eq!(at, Some(25.0), "D {deadline}");
+    }
+}
+
+#[test]
+fn one_failure_ends_no_run_that_was_not_asked_to_end_by_one() {
+    let first = |at: Micros| if at < s(1.0) { (Micros::millis(1), Kind::Status) } else { fine(at) };
+    assert_eq!(fires(&rooms(20), &failing(None), &evenly(1, 0, 20, first), 20), None);
+    let any = Objective { window: Some(s(1.0)), ..expect(Metric::Errors, Comparison::Above, 0.0, RUN) };
+    assert_eq!(fires(&rooms(20), &any, &evenly(1, 0, 20, first), 20), Some(1), "asked to end by one");
+}
+
+#[test]
+fn a_rate_is_judged_against_what_was_planned_by_then() {
+    let slow = Objective { window: Some(s(5.0)), ..expect(Metric::Rate, Comparison::Below, 50.0, RUN) };
+    let ramp: Vec<Sample> =
+        (0..30).flat_map(|second| evenly(10 * second, second, second + 1, fine)).collect();
+    assert_eq!(fires(&rooms(30), &slow, &ramp, 30), None, "a ramp");
+    let later = evenly(100, 12, 22, fine);
+    assert_eq!(fires(&rooms(40), &slow, &later, 40), None, "a shape that starts later");
+    let dead = evenly(100, 0, 40, bad(20.0, 40.0));
+    assert_eq!(fires(&rooms(40), &slow, &dead, 40), Some(25), "a target that dies");
+}
+
+#[test]
+fn a_service_is_steady_only_if_that_is_known() {
+    let rule = expect(Metric::Errors, Comparison::Below, 0.01, RUN);
+    let at = |samples: &[Sample], now: f64| unsteady(&rooms(60).timeline(samples), &rule, s(now));
+    assert_eq!(at(&evenly(50, 0, 20, fine), 20.0), None);
+    let told = at(&evenly(50, 0, 20, bad(15.0, 20.0)), 20.0).unwrap();
+    assert!(told.contains("50 % of create"), "{told}");
+    let told = at(&evenly(1, 0, 20, fine), 20.0).unwrap();
+    assert!(told.contains("too little"), "{told}");
+    assert!(at(&[], 20.0).is_some());
+}

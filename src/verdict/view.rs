@@ -1,0 +1,196 @@
+//! One view of a history: the timeline, counted as seen or without squall's own part, with its phases,
+//! bands and aftermaths. Every judge looks through it.
+
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use super::baseline::{self, Series};
+use super::faults;
+use super::judgement::JudgedFault;
+use super::own::Own;
+use super::recovery::{self, Aftermath};
+use crate::objective::PhaseName;
+use crate::sample::OpId;
+use crate::timeline::phases::{self, PhaseCells, Return, Trigger};
+use crate::timeline::{Cells, Count, Tally, Timeline};
+use crate::units::{Micros, clock};
+
+pub(super) struct View<'a> {
+    pub(super) timeline: &'a Timeline,
+    /// As seen, or without squall's own part.
+    count: Count,
+    /// What squall did wrong.
+    pub(super) own: Rc<Own>,
+    pub(super) triggers: Rc<Vec<Trigger>>,
+    pub(super) phases: Rc<Vec<PhaseCells>>,
+    pub(super) faults: Rc<Vec<JudgedFault>>,
+    /// The windows and bands of every shape.
+    pub(super) series: Vec<Series>,
+    /// One for each trigger.
+    pub(super) aftermaths: Vec<Aftermath>,
+    clean: OnceCell<Box<View<'a>>>,
+}
+
+impl<'a> View<'a> {
+    /// A whole history as seen.
+    pub(super) fn of(timeline: &'a Timeline) -> View<'a> {
+        let triggers = phases::triggers(timeline);
+        let mut view = View::bare(timeline, Rc::new(triggers), Count::Seen, Rc::new(Own::of(timeline)));
+        view.faults = Rc::new(faults::table(timeline));
+        view.look();
+        let returns: Vec<Return> = view.aftermaths.iter().map(|a| a.back).collect();
+        view.phases = Rc::new(phases::phases(timeline, &view.triggers, &returns));
+        view
+    }
+
+    /// A run that still goes on: nothing is known yet of returns.
+    pub(super) fn live(timeline: &'a Timeline) -> View<'a> {
+        let triggers = phases::triggers(timeline);
+        let returns = vec![Return::Unknown; triggers.len()];
+        let phases = phases::phases(timeline, &triggers, &returns);
+        let mut view = View::bare(timeline, Rc::new(triggers), Count::Seen, Rc::new(Own::of(timeline)));
+        view.phases = Rc::new(phases);
+        view
+    }
+
+    fn bare(timeline: &'a Timeline, triggers: Rc<Vec<Trigger>>, count: Count, own: Rc<Own>) -> View<'a> {
+        View {
+            timeline,
+            count,
+            own,
+            triggers,
+            phases: Rc::default(),
+            faults: Rc::default(),
+            series: Vec::new(),
+            aftermaths: Vec::new(),
+            clean: OnceCell::new(),
+        }
+    }
+
+    fn look(&mut self) {
+        self.series = baseline::series(self);
+        self.aftermaths = self.triggers.iter().map(|t| recovery::aftermath(self, &self.series, t)).collect();
+    }
+
+    /// The same history without squall's own part; phases stay where they are.
+    pub(super) fn clean(&self) -> &View<'a> {
+        if self.count == Count::Clean {
+            return self;
+        }
+        self.clean.get_or_init(|| {
+            let (triggers, own) = (self.triggers.clone(), self.own.clone());
+            let mut clean = View::bare(self.timeline, triggers, Count::Clean, own);
+            clean.phases = self.phases.clone();
+            clean.faults = self.faults.clone();
+            if !self.series.is_empty() {
+                clean.look();
+            }
+            Box::new(clean)
+        })
+    }
+
+    /// Whether squall's own part is left out.
+    pub(super) fn is_clean(&self) -> bool {
+        self.count == Count::Clean
+    }
+
+    /// The cells of a phase; empty if there is no such phase or it never came.
+    pub(super) fn cells(&self, phase: &PhaseName) -> Cells {
+        self.phases.iter().find(|p| p.name == *phase).map(|p| p.cells.clone()).unwrap_or_default()
+    }
+
+    /// Without the cells that squall's keeper spoilt, where those are left out.
+    pub(super) fn counted(&self, cells: &Cells) -> Cells {
+        if self.is_clean() && !self.own.spoilt.is_empty() { cells - &self.own.spoilt } else { cells.clone() }
+    }
+
+    /// Cells of which the target's own numbers say something: where squall's part is left out, none in which it
+    /// was in trouble, nor those until the harm of that had gone.
+    pub(super) fn trusted(&self, cells: &Cells) -> Cells {
+        if !self.is_clean() {
+            return cells.clone();
+        }
+        let (timeline, deadline) = (self.timeline, self.timeline.outline().largest_deadline());
+        let harmed = |cell: u32| {
+            let from = timeline.cell_of(timeline.cell_start(cell) - deadline);
+            self.own.cells.range(from..=cell).next().is_some()
+        };
+        cells.iter().copied().filter(|&cell| !harmed(cell)).collect()
+    }
+
+    pub(super) fn tally(&self, op: OpId, cells: &Cells) -> Tally {
+        self.timeline.counted(op, &self.counted(cells), self.count)
+    }
+
+    pub(super) fn shape_tally(&self, shape: usize, cells: &Cells) -> Tally {
+        self.timeline.shape_tally(shape, &self.counted(cells), self.count)
+    }
+
+    /// Those of the cells in which load was planned, and how much of it: what flows do after its end is
+    /// none of a rate's.
+    pub(super) fn loaded(&self, cells: &Cells) -> (Cells, Micros) {
+        let (timeline, end) = (self.timeline, self.timeline.load_end());
+        let cells: Cells =
+            self.counted(cells).into_iter().filter(|&c| timeline.cell_start(c) < end).collect();
+        let cut = cells
+            .last()
+            .map_or(Micros::ZERO, |&last| (timeline.cell_start(last + 1) - end).max(Micros::ZERO));
+        let length = self.length(&cells) - cut;
+        (cells, length)
+    }
+
+    /// How much of a time what is counted stands for: operations that are left out take their share with them.
+    pub(super) fn exposed(&self, length: Micros, tally: &Tally) -> Micros {
+        let all = tally.intended + tally.left_out;
+        match self.is_clean() && all > 0 {
+            true => Micros((length.0 as f64 * tally.intended as f64 / all as f64).round() as i64),
+            false => length,
+        }
+    }
+
+    /// The time that cells cover.
+    pub(super) fn length(&self, cells: &Cells) -> Micros {
+        self.timeline.outline().cell * cells.len() as i64
+    }
+
+    /// The share of the arrivals of these shapes, planned for these cells, that were issued within half a
+    /// cell of their time; none where none were planned, or the history does not tell.
+    pub(super) fn delivered(&self, shapes: &BTreeSet<usize>, cells: &Cells) -> Option<f64> {
+        let timeline = self.timeline;
+        let (mut planned, mut in_time, mut told) = (0, 0, false);
+        for &shape in shapes {
+            for &cell in cells {
+                let expected = timeline.planned(shape, cell);
+                let (n, timely) = timeline.arrived(shape, cell);
+                planned += expected;
+                in_time += timely.min(expected);
+                told |= n > 0;
+            }
+        }
+        (planned > 0 && (told || self.own.counts_arrivals)).then(|| in_time as f64 / planned as f64)
+    }
+
+    /// Whether any arrival of a shape was planned for these cells; a closed loop's users are there all the
+    /// time of its window.
+    pub(super) fn was_planned(&self, shape: usize, cells: &Cells) -> bool {
+        let Some(outline) = self.timeline.outline().shapes.get(shape) else { return false };
+        let within = |cell: u32| {
+            let start = self.timeline.cell_start(cell);
+            start >= outline.start && start < outline.end.min(self.timeline.load_end())
+        };
+        match outline.closed {
+            true => cells.iter().any(|&cell| within(cell)),
+            false => cells.iter().any(|&cell| self.timeline.planned(shape, cell) > 0),
+        }
+    }
+
+    /// `(at 0:41.00: squall stood still for 4.9 s)`: what squall did wrong in cells, or soon after.
+    pub(super) fn blame(&self, cells: &Cells) -> String {
+        let inside = self.own.cells.iter().find(|(cell, _)| cells.contains(cell));
+        let later = || self.own.cells.iter().find(|(c, _)| cells.last().is_some_and(|last| *c > last));
+        inside.or_else(later).map_or(String::new(), |(cell, why)| {
+            format!(" (at {}: {why})", clock(self.timeline.cell_start(*cell)))
+        })
+    }
+}

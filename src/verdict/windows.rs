@@ -1,0 +1,265 @@
+//! What an expression measures over cells: an operation, or a metric of the target; in one go, or with
+//! `for D` in every window over D on end.
+//!
+//! Owns windows in time; what a measured value says of the limit is `answer`'s.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use super::answer::{Answer, of_value};
+use super::measure::{Measured, measure, point};
+use super::view::View;
+use crate::objective::{Aggregate, Metric, Objective};
+use crate::quantity::{Quantity, Unit};
+use crate::sample::OpId;
+use crate::stats;
+use crate::timeline::{Cells, Tally, Timeline};
+use crate::units::Micros;
+
+/// Whose value it is.
+#[derive(Clone, Copy)]
+pub(super) enum Subject<'o> {
+    Operation(OpId),
+    Target(&'o str, Aggregate),
+}
+
+impl Subject<'_> {
+    pub(super) fn name(self, timeline: &Timeline) -> String {
+        match self {
+            Subject::Operation(op) => timeline.outline().operations[usize::from(op.0)].name.clone(),
+            Subject::Target(name, _) => format!("target.{name}"),
+        }
+    }
+
+    /// The shapes whose load it rests on: the operation's own, or all.
+    pub(super) fn shapes(self, timeline: &Timeline) -> BTreeSet<usize> {
+        let outline = timeline.outline();
+        match self {
+            Subject::Operation(op) => {
+                outline.operations.get(usize::from(op.0)).map(|o| o.shape).into_iter().collect()
+            }
+            Subject::Target(..) => (0..outline.shapes.len()).collect(),
+        }
+    }
+
+    /// Its users wait for an answer before they ask again.
+    pub(super) fn closed(self, timeline: &Timeline) -> bool {
+        let Subject::Operation(_) = self else { return false };
+        self.shapes(timeline).iter().any(|&shape| timeline.outline().shapes[shape].closed)
+    }
+}
+
+/// A stretch of cells and what was measured in it.
+pub(super) type Window = (Range<u32>, Measured);
+
+/// The expression's value over cells; with `for D`, the worst that was not bettered for D on end, which breaks
+/// only if every window of such a stretch does, and the stretch as a whole is enough to tell.
+pub(super) fn value(view: &View, objective: &Objective, subject: Subject, cells: &Cells) -> Measured {
+    let (whole, windows) = measured(view, objective, subject, cells);
+    let Some(long) = objective.window.map(|long| in_cells(view.timeline, long)) else { return whole };
+    let least = stretches(&windows, long, cells).into_iter().map(|stretch| {
+        let best = |a: &&Measured, b: &&Measured| badness(objective, a).total_cmp(&badness(objective, b));
+        let answer = match together(stretch, Answer::Breaks) {
+            Answer::Breaks => over(view, objective, subject, stretch, cells).answer,
+            other => other,
+        };
+        (answer, stretch.iter().map(|(_, m)| m).min_by(best))
+    });
+    let severity = |answer: &Answer| match answer {
+        Answer::Holds => 0,
+        Answer::Unknown(_) => 1,
+        Answer::Breaks => 2,
+    };
+    let worst = least.max_by(|(a, m), (b, n)| {
+        let bad = |m: &Option<&Measured>| m.map_or(f64::MIN, |m| badness(objective, m));
+        severity(a).cmp(&severity(b)).then(bad(m).total_cmp(&bad(n)))
+    });
+    let Some((answer, Some(worst))) = worst else {
+        return Measured { n: whole.n, bad: whole.bad, ..Measured::default() };
+    };
+    Measured { answer, interval: None, n: whole.n, bad: whole.bad, ..worst.clone() }
+}
+
+/// A stretch as a whole.
+pub(super) fn over(
+    view: &View,
+    objective: &Objective,
+    subject: Subject,
+    stretch: &[Window],
+    cells: &Cells,
+) -> Measured {
+    let (from, to) = (stretch.first().map_or(0, |w| w.0.start), stretch.last().map_or(0, |w| w.0.end));
+    let inside = cells.range(from..to).copied().collect();
+    measured(view, &Objective { window: None, ..objective.clone() }, subject, &inside).0
+}
+
+/// Over all cells, and with `for D` in windows.
+pub(super) fn measured(
+    view: &View,
+    objective: &Objective,
+    subject: Subject,
+    cells: &Cells,
+) -> (Measured, Vec<Window>) {
+    match subject {
+        Subject::Operation(op) => of_operation(view, objective, subject, op, cells),
+        Subject::Target(name, aggregate) => of_target(view, objective, name, aggregate, cells),
+    }
+}
+
+/// What all windows of a stretch say, if it is `wanted`; the first that says something else speaks for it.
+pub(super) fn together(stretch: &[Window], wanted: Answer) -> Answer {
+    let other = if wanted == Answer::Breaks { Answer::Holds } else { Answer::Breaks };
+    let answers = || stretch.iter().map(|(_, m)| m.answer);
+    let unknown = answers().find(|a| matches!(a, Answer::Unknown(_)));
+    if answers().any(|a| a == other) { other } else { unknown.unwrap_or(wanted) }
+}
+
+/// How bad a measured value is against the expression's limit: the greater the worse.
+pub(super) fn badness(objective: &Objective, m: &Measured) -> f64 {
+    m.value.map_or(f64::MIN, |v| {
+        let value = if v.is_bound() { f64::MAX } else { v.value };
+        objective.comparison.badness(value, objective.value)
+    })
+}
+
+/// All runs of windows on end that reach over `long` cells. Silence longer than that, and cells of another
+/// phase, end a run.
+pub(super) fn stretches<'w>(windows: &'w [Window], long: u32, cells: &Cells) -> Vec<&'w [Window]> {
+    let follows = |a: &Window, b: &Window| {
+        let mut between = a.0.end..b.0.start;
+        between.len() <= long as usize && between.all(|cell| cells.contains(&cell))
+    };
+    let runs = windows.chunk_by(follows);
+    runs.flat_map(|run| (0..run.len()).filter_map(|from| stretch(&run[from..], long))).collect()
+}
+
+/// The windows from the first one on that begin before `long` is over, and as many more as it takes to
+/// reach so far; none if that is never reached.
+fn stretch(windows: &[Window], long: u32) -> Option<&[Window]> {
+    let until = windows.first()?.0.start + long;
+    let reach = |n: usize| windows[..n].iter().map(|w| w.0.end).max().unwrap_or(0);
+    let begun = windows.partition_point(|w| w.0.start < until);
+    (begun..=windows.len()).find(|&n| reach(n) >= until).map(|n| &windows[..n])
+}
+
+pub(super) fn in_cells(timeline: &Timeline, length: Micros) -> u32 {
+    let cell = timeline.outline().cell.0.max(1);
+    u32::try_from((length.0 + cell - 1) / cell).unwrap_or(u32::MAX).max(1)
+}
+
+/// An operation over all cells, and with `for D` in the windows in which it was intended.
+fn of_operation(
+    view: &View,
+    objective: &Objective,
+    subject: Subject,
+    op: OpId,
+    cells: &Cells,
+) -> (Measured, Vec<Window>) {
+    let timeline = view.timeline;
+    let over = |cells: &Cells, how: fn(&Objective, &Tally, Micros) -> Measured| {
+        let (loaded, length) = view.loaded(cells);
+        let cells = if objective.metric == Metric::Rate { &loaded } else { cells };
+        let tally = view.tally(op, cells);
+        how(objective, &tally, view.exposed(length, &tally))
+    };
+    let whole = over(cells, measure);
+    let Some(long) = objective.window.map(|long| in_cells(timeline, long)) else {
+        return (whole, Vec::new());
+    };
+    let width = window_width(timeline, op, objective, whole.n as f64 / cells.len().max(1) as f64, long);
+    // In what is just as long as D all of it must be seen.
+    let width = if cells.len() as u32 == long && long % width != 0 { long } else { width };
+    let windows = windows_of(cells, width).into_iter().filter_map(|(range, cells)| {
+        let m = over(&cells, point);
+        // A closed loop's users ask nothing while they wait: what they wait for speaks for that time.
+        let waits =
+            if subject.closed(timeline) { in_cells(timeline, longest(view, op, &cells)) - 1 } else { 0 };
+        (m.n > 0).then_some((range.start..range.end + waits, m))
+    });
+    let windows = windows.collect();
+    (whole, windows)
+}
+
+/// The longest that any operation took.
+fn longest(view: &View, op: OpId, cells: &Cells) -> Micros {
+    let tally = view.tally(op, cells);
+    [tally.others.max(), tally.successes.max()].into_iter().flatten().max().unwrap_or_default()
+}
+
+/// Operations that a window should hold on average: with fewer, too many windows of a sparse load are empty.
+const FEW: f64 = 3.0;
+
+/// The smallest window of the operation's shape that holds enough operations for a quantile, at most D.
+fn window_width(timeline: &Timeline, op: OpId, objective: &Objective, per_cell: f64, long: u32) -> u32 {
+    let enough = match objective.metric {
+        Metric::Quantile(q) if q >= 0.99 => 1000.0,
+        Metric::Quantile(q) if q >= 0.95 => 200.0,
+        Metric::Quantile(q) => 2.0 * stats::n_min(q) as f64,
+        _ => FEW,
+    };
+    let outline = timeline.outline();
+    let widths = outline.shapes[outline.operations[usize::from(op.0)].shape].window_widths(outline.cell);
+    let fits = widths.iter().copied().find(|w| per_cell * f64::from(*w) >= enough);
+    fits.unwrap_or(long).min(long)
+}
+
+/// Whole windows of cells that follow each other without a gap.
+fn windows_of(cells: &Cells, width: u32) -> Vec<(Range<u32>, Cells)> {
+    let mut windows = Vec::new();
+    let mut window = Cells::new();
+    for &cell in cells {
+        if window.last().is_some_and(|&last| last + 1 != cell) {
+            window.clear();
+        }
+        window.insert(cell);
+        if window.len() as u32 == width {
+            windows.push((cell + 1 - width..cell + 1, std::mem::take(&mut window)));
+        }
+    }
+    windows
+}
+
+/// Seconds and value of one scrape.
+type Scraped = (f64, f64);
+
+/// A metric of the target over all cells, and scrape by scrape; a rate from each scrape to the next.
+fn of_target(
+    view: &View,
+    objective: &Objective,
+    name: &str,
+    aggregate: Aggregate,
+    cells: &Cells,
+) -> (Measured, Vec<Window>) {
+    let (timeline, cells) = (view.timeline, view.trusted(cells));
+    let cell = |at: f64| timeline.cell_of(Micros::from_secs_f64(at));
+    let scrapes = timeline.scrapes.iter().filter(|s| s.name == name);
+    let all = scrapes.map(|s| (s.at.as_secs_f64(), s.value));
+    let seen: Vec<Scraped> = all.filter(|s| cells.contains(&cell(s.0))).collect();
+    let joined = |a: &Scraped, b: &Scraped| (cell(a.0)..cell(b.0)).all(|cell| cells.contains(&cell));
+    let runs: Vec<&[Scraped]> = seen.chunk_by(joined).collect();
+    let at_once = if aggregate == Aggregate::Rate { 2 } else { 1 };
+    let measured = |runs: &[&[Scraped]]| {
+        let n = runs.iter().map(|run| run.len() as u64).sum();
+        let value = aggregated(runs, aggregate).map(|v| Quantity::new(Unit::Number, v));
+        Measured { value, n, answer: of_value(objective, value), ..Measured::default() }
+    };
+    let windows = runs.iter().flat_map(|run| run.windows(at_once));
+    let windows = windows.map(|w| (cell(w[0].0)..cell(w[w.len() - 1].0) + 1, measured(&[w])));
+    (measured(&runs), windows.collect())
+}
+
+/// One number of scraped values; what lies between two runs of scrapes is none of a rate's.
+pub(super) fn aggregated(runs: &[&[Scraped]], aggregate: Aggregate) -> Option<f64> {
+    let values = || runs.iter().flat_map(|run| run.iter()).map(|s| s.1);
+    match aggregate {
+        Aggregate::Last => values().next_back(),
+        Aggregate::Mean => values().next().map(|_| values().sum::<f64>() / values().count() as f64),
+        Aggregate::Max => values().reduce(f64::max),
+        Aggregate::Rate => {
+            let pairs = || runs.iter().flat_map(|run| run.windows(2));
+            let time: f64 = pairs().map(|p| p[1].0 - p[0].0).sum();
+            let rise: f64 = pairs().map(|p| (p[1].1 - p[0].1).max(0.0)).sum();
+            (time > 0.0).then(|| rise / time)
+        }
+    }
+}

@@ -38,6 +38,8 @@ pub enum Kind {
     Unfinished,
     /// The generator's own machine refused: files, ports, buffers or memory ran out.
     Local,
+    /// squall itself could not make the request: a template failed.
+    Template,
 }
 
 impl Kind {
@@ -70,6 +72,7 @@ impl Kind {
             Kind::Shed => "shed",
             Kind::Unfinished => "unfinished",
             Kind::Local => "local",
+            Kind::Template => "template",
         }
     }
 }

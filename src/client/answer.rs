@@ -7,9 +7,11 @@ use jsonpath_rust::JsonPath;
 use minijinja::Value;
 
 use super::compile::{Program, Request};
+use super::json;
 use super::vars::Vars;
 use crate::experiment::{BodyCheck, CaptureFrom, Expect};
 use crate::sample::Kind;
+use crate::units::cut;
 
 /// What reading an answer found.
 #[derive(Debug)]
@@ -42,7 +44,12 @@ pub fn read_answer(
         return Finding::bad(Kind::Status, format!("status {status} was not expected"));
     }
     let mut parsed = Lazy { body, json: None };
-    if let Err(detail) = check_body(program, request, vars, &mut parsed) {
+    let expected = request.expected_text.as_ref().map(|text| program.render_text(text, vars)).transpose();
+    let expected = match expected {
+        Ok(expected) => expected.unwrap_or_default(),
+        Err(detail) => return Finding::bad(Kind::Template, detail),
+    };
+    if let Err(detail) = check_body(request, &expected, &mut parsed) {
         return Finding::bad(Kind::Check, detail);
     }
     let mut captured = Vec::new();
@@ -76,36 +83,29 @@ struct Lazy<'a> {
 impl Lazy<'_> {
     fn json(&mut self) -> Result<&serde_json::Value, String> {
         if self.json.is_none() {
-            let parsed = serde_json::from_slice(self.body).map_err(|_| "the answer is no JSON".to_owned())?;
-            self.json = Some(parsed);
+            self.json = Some(json::read(self.body)?);
         }
         self.json.as_ref().ok_or_else(String::new)
     }
 }
 
-fn check_body(
-    program: &Program,
-    request: &Request,
-    vars: &Arc<Vars>,
-    parsed: &mut Lazy<'_>,
-) -> Result<(), String> {
+fn check_body(request: &Request, expected: &str, parsed: &mut Lazy<'_>) -> Result<(), String> {
     let Some(check) = &request.expect.body else { return Ok(()) };
-    let expected = request.expected_text.as_ref().map(|text| program.render_text(text, vars)).transpose()?;
-    let expected = expected.unwrap_or_default();
     match check {
         BodyCheck::Contains(_) => {
             let found = parsed.body.windows(expected.len().max(1)).any(|w| w == expected.as_bytes());
             if found || expected.is_empty() {
                 Ok(())
             } else {
-                Err(format!("the body does not contain `{expected}`"))
+                Err(format!("the body does not contain `{}`", cut(expected, SHOWN)))
             }
         }
         BodyCheck::Exists { path } => first(parsed, path).map(|_| ()),
         BodyCheck::Json { path, .. } => {
             let value = first(parsed, path)?;
-            let text = as_text(&value);
-            if text == expected { Ok(()) } else { Err(format!("{path} is `{text}`, not `{expected}`")) }
+            let text = json::text(&value);
+            let [shown, wanted] = [text.as_str(), expected].map(|text| cut(text, SHOWN));
+            if text == expected { Ok(()) } else { Err(format!("{path} is `{shown}`, not `{wanted}`")) }
         }
     }
 }
@@ -115,24 +115,20 @@ fn first(parsed: &mut Lazy<'_>, path: &str) -> Result<serde_json::Value, String>
     found.first().map(|value| (*value).clone()).ok_or_else(|| format!("{path} matches nothing"))
 }
 
-fn as_text(value: &serde_json::Value) -> String {
-    match value {
-        serde_json::Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
+/// Characters of a value that a message shows.
+const SHOWN: usize = 100;
 
 fn take(from: &CaptureFrom, headers: &http::HeaderMap, parsed: &mut Lazy<'_>) -> Result<Value, String> {
     match from {
-        CaptureFrom::Header(name) => headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .map(Value::from)
-            .ok_or_else(|| format!("the answer has no header {name}")),
-        CaptureFrom::Json(path) => first(parsed, path).map(Value::from_serialize),
+        CaptureFrom::Header(name) => {
+            let value = headers.get(name).ok_or_else(|| format!("the answer has no header {name}"))?;
+            let text = std::str::from_utf8(value.as_bytes());
+            text.map(Value::from).map_err(|_| format!("the header {name} is no UTF-8, and no text"))
+        }
+        CaptureFrom::Json(path) => json::to_rendered(&first(parsed, path)?),
         CaptureFrom::JsonAll(path) => {
             let found = parsed.json()?.query(path).map_err(|e| e.to_string())?;
-            Ok(Value::from_serialize(&found))
+            found.into_iter().map(json::to_rendered).collect::<Result<Vec<_>, _>>().map(Value::from)
         }
     }
 }

@@ -199,9 +199,9 @@ fn plain(error: &io::Error) -> String {
 }
 
 impl Attempt {
-    /// A request that could not be made: a variable was missing or gave no path.
+    /// A request that squall could not make: a variable was missing or gave no path.
     pub fn unsent(detail: String, dequeued: Micros, now: Micros) -> Attempt {
-        let ending = Ending::Failed { kind: Kind::Check, detail };
+        let ending = Ending::Failed { kind: Kind::Template, detail };
         Attempt {
             ending,
             pool_wait: now - dequeued,

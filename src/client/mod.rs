@@ -6,8 +6,10 @@
 mod answer;
 mod attempt;
 mod compile;
+mod json;
 mod meter;
 mod pool;
+mod spelling;
 mod token;
 mod vars;
 

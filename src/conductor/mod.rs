@@ -219,6 +219,7 @@ impl Run {
                     Failure::Configuration(format!("the target never answered in setup: {why}"))
                 }
                 ScriptError::Failed(why) => Failure::Runtime(format!("setup failed: {why}")),
+                ScriptError::Unsent(why) => Failure::Configuration(format!("a request of setup cannot be made: {why}")),
             }),
         };
         let captured = script.captured.borrow().clone();

@@ -14,7 +14,10 @@ use crate::experiment::NO_TIMEOUT;
 use crate::random::Purpose;
 use crate::record::{ErrorSample, ItemsEvent, ProbeEvent};
 use crate::sample::{Kind, OpId, Outcome, Sample, Work};
-use crate::units::Micros;
+use crate::units::{Micros, cut};
+
+/// Characters of a request line and of a detail that a sample keeps.
+const SHOWN: usize = 300;
 
 /// A running flow.
 pub struct Flow {
@@ -405,13 +408,17 @@ impl Flow {
             return;
         }
         let line = format!("{} {}", request.method, self.runner.program.path_of(request, &self.vars));
+        let detail = match outcome.kind {
+            Kind::Template => format!("{}: {}", request.place, text.0),
+            _ => text.0,
+        };
         tally.error(ErrorSample {
             at: attempt.done,
             op,
             kind: outcome.kind,
             status: outcome.status,
-            request: self.shard.redact(&line),
-            detail: self.shard.redact(&text.0),
+            request: cut(&self.shard.redact(&line), SHOWN),
+            detail: cut(&self.shard.redact(&detail), SHOWN),
             body: self.shard.redact(&text.1),
         });
     }

@@ -5,6 +5,7 @@ mod common;
 mod faults;
 mod flows;
 mod guards;
+mod requests;
 mod rig;
 mod scripted;
 mod shipped;

@@ -5,8 +5,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use minijinja::Value;
-
 use super::Shard;
 use super::shape::ShapeRunner;
 use crate::client::{Attempt, Ending, Request, Step, Vars, attempt, read_answer};
@@ -23,7 +21,7 @@ const SHOWN: usize = 300;
 pub struct Flow {
     shard: Rc<Shard>,
     runner: Rc<ShapeRunner>,
-    vars: Arc<Vars>,
+    pub(super) vars: Arc<Vars>,
     /// Intended start of the next step.
     next: Micros,
     /// The flow belongs to the cell of the last step it reached.
@@ -41,6 +39,8 @@ pub struct Flow {
     group: Option<Group>,
     /// A patient probe: no timeout, counted apart.
     patient: bool,
+    /// Think time that a step which failed has left out.
+    owed: Micros,
     /// Draws made for think times and choices so far.
     draws: u32,
     steps: u32,
@@ -90,13 +90,14 @@ impl Flow {
             work: Work::default(),
             group: None,
             patient,
+            owed: Micros::ZERO,
             draws: 0,
             steps: 0,
         }
     }
 
-    /// Runs to its end; returns when that was.
-    pub async fn run(mut self) -> Micros {
+    /// Runs to its end; returns when that was, and what its user has yet to think.
+    pub async fn run(mut self) -> (Micros, Micros) {
         let runner = self.runner.clone();
         let ended = self.steps(&runner.program.steps).await;
         let outcome = match ended {
@@ -104,7 +105,7 @@ impl Flow {
             Err(Stopped(outcome)) => outcome,
         };
         self.finish(outcome);
-        self.shard.world.now()
+        (self.shard.world.now(), self.owed)
     }
 
     /// Not sent: the in-flight cap was reached. Bad for the flow and for its first operation.
@@ -176,28 +177,40 @@ impl Flow {
     }
 
     async fn steps(&mut self, steps: &[Step]) -> Result<(), Stopped> {
-        for step in steps {
-            match step {
-                Step::Request(request) => self.request(request).await?,
-                Step::Think(think) => {
-                    let spread = (think.most - think.least).0 as f64;
-                    let length = think.least + Micros((self.draw(Purpose::Think) * spread).round() as i64);
-                    self.think(length).await;
-                }
-                Step::Repeat { times, steps, .. } => {
-                    for _ in 0..*times {
-                        self.nested(steps).await?;
-                    }
-                }
-                Step::Choice(branches) => {
-                    let picked = self.pick(branches);
-                    if let Some((_, steps)) = branches.get(picked) {
-                        self.nested(steps).await?;
-                    }
-                }
-                Step::ForEach { list, name, steps } => self.for_each(list, name, steps).await?,
-                Step::Group { op, steps } => self.group(*op, steps).await?,
+        for (n, step) in steps.iter().enumerate() {
+            if let Err(stopped) = self.step(step).await {
+                let left_out = self.thinking(&steps[n + 1..]);
+                self.owed += left_out;
+                return Err(stopped);
             }
+        }
+        Ok(())
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<(), Stopped> {
+        match step {
+            Step::Request(request) => self.request(request).await?,
+            Step::Think(think) => {
+                let length = self.think_time(*think);
+                self.think(length).await;
+            }
+            Step::Repeat { times, steps, .. } => {
+                for n in 0..*times {
+                    if let Err(stopped) = self.nested(steps).await {
+                        let each = self.thinking(steps);
+                        self.owed += each * (*times - n - 1).min(1 << 30) as i64;
+                        return Err(stopped);
+                    }
+                }
+            }
+            Step::Choice(branches) => {
+                let picked = self.pick(branches);
+                if let Some((_, steps)) = branches.get(picked) {
+                    self.nested(steps).await?;
+                }
+            }
+            Step::ForEach { list, name, steps } => self.for_each(list, name, steps).await?,
+            Step::Group { op, steps } => self.group(*op, steps).await?,
         }
         Ok(())
     }
@@ -206,12 +219,12 @@ impl Flow {
         Box::pin(self.steps(steps))
     }
 
-    fn draw(&mut self, purpose: Purpose) -> f64 {
+    pub(super) fn draw(&mut self, purpose: Purpose) -> f64 {
         self.draws += 1;
         self.vars.key(self.draws, purpose).stream().unit()
     }
 
-    fn pick(&mut self, branches: &[(f64, Vec<Step>)]) -> usize {
+    pub(super) fn pick(&mut self, branches: &[(f64, Vec<Step>)]) -> usize {
         let total: f64 = branches.iter().map(|(weight, _)| weight).sum();
         let mut left = self.draw(Purpose::Choice) * total;
         for (n, (weight, _)) in branches.iter().enumerate() {
@@ -233,13 +246,15 @@ impl Flow {
     }
 
     async fn for_each(&mut self, list: &str, name: &str, steps: &[Step]) -> Result<(), Stopped> {
-        let elements: Vec<Value> = match self.vars.own.get(list) {
-            Some(value) => value.try_iter().map(Iterator::collect).unwrap_or_default(),
-            None => Vec::new(),
-        };
-        for element in elements {
+        let elements = self.elements(list);
+        let all = elements.len();
+        for (n, element) in elements.into_iter().enumerate() {
             Arc::make_mut(&mut self.vars).own.insert(name.to_owned(), element);
-            self.nested(steps).await?;
+            if let Err(stopped) = self.nested(steps).await {
+                let each = self.thinking(steps);
+                self.owed += each * (all - n - 1) as i64;
+                return Err(stopped);
+            }
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 
 mod alarms;
 mod flow;
+mod pace;
 mod shape;
 mod tally;
 
@@ -231,7 +232,7 @@ impl Shard {
         self.tally.borrow_mut().in_flight(shape, 1, self.world.now());
         let shard = self.clone();
         self.spawn(async move {
-            let done = flow.run().await;
+            let (done, _) = flow.run().await;
             shard.tally.borrow_mut().in_flight(shape, -1, done);
         });
     }
@@ -260,7 +261,8 @@ impl Shard {
         }
     }
 
-    /// One user, starting again when done. The intended start is when the last flow ended.
+    /// One user, starting again when done. The intended start is when the last flow ended; one that failed keeps
+    /// its user's pace, and the rest of its think time is spent first.
     async fn closed_loop(self: Rc<Shard>, runner: Rc<ShapeRunner>, user: u64, users: u64, until: Micros) {
         self.alarms.until(runner.shape.start).await;
         let (mut index, mut intended) = (user, runner.shape.start);
@@ -268,11 +270,10 @@ impl Shard {
             self.tally.borrow_mut().due(runner.shape.op, intended);
             self.tally.borrow_mut().in_flight(runner.index, 1, self.world.now());
             let flow = Flow::new(self.clone(), runner.clone(), index, intended, false);
-            let done = flow.run().await;
+            let (done, owed) = flow.run().await;
             self.tally.borrow_mut().in_flight(runner.index, -1, done);
-            if done <= intended {
-                self.alarms.until(done + CLOSED_LOOP_PAUSE).await;
-            }
+            let pause = if done <= intended { CLOSED_LOOP_PAUSE } else { Micros::ZERO };
+            self.alarms.until(done + owed.max(pause)).await;
             intended = self.world.now();
             index += users;
         }

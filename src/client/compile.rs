@@ -47,20 +47,26 @@ pub struct Request {
     headers: HeaderMap,
     header_templates: Vec<(HeaderName, String)>,
     body: Compiled<Bytes>,
-    pub expect: Expect,
+    /// What is looked for in the answer.
+    pub asked: Arc<Asked>,
     /// The text that the body check compares with.
     pub expected_text: Option<Compiled<String>>,
-    pub captures: Vec<Capture>,
-    pub items: Option<String>,
     pub timeout: Option<Micros>,
 }
 
+/// What is looked for in an answer.
+#[derive(Debug)]
+pub struct Asked {
+    pub expect: Expect,
+    pub captures: Vec<Capture>,
+    pub items: Option<String>,
+}
+
 impl Request {
-    /// The whole body is needed to check, capture or count.
+    /// The whole body is needed to check or capture.
     pub fn needs_body(&self) -> bool {
-        self.expect.body.is_some()
-            || self.items.is_some()
-            || self.captures.iter().any(|c| !matches!(c.from, crate::experiment::CaptureFrom::Header(_)))
+        let of_body = |c: &Capture| !matches!(c.from, crate::experiment::CaptureFrom::Header(_));
+        self.asked.expect.body.is_some() || self.asked.captures.iter().any(of_body)
     }
 }
 
@@ -223,10 +229,12 @@ impl Compiler<'_> {
             headers,
             header_templates,
             body,
-            expect: written.expect.clone(),
+            asked: Arc::new(Asked {
+                expect: written.expect.clone(),
+                captures: written.captures.clone(),
+                items: written.items.clone(),
+            }),
             expected_text,
-            captures: written.captures.clone(),
-            items: written.items.clone(),
             timeout: written.timeout,
         })
     }

@@ -3,8 +3,11 @@
 //! serde_json keeps 64 bits of a whole number; longer ones are read as texts behind a mark of ours.
 
 use std::borrow::Cow;
+use std::cell::Cell;
+use std::fmt;
 
 use minijinja::Value as Rendered;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 /// Stands before the digits of a long whole number; Unicode keeps it for a program's own use.
@@ -86,6 +89,84 @@ fn end_of_text(body: &[u8], mut at: usize) -> usize {
         at += if body[at] == b'\\' { 2 } else { 1 };
     }
     at + 1
+}
+
+/// The length of the list at this path, as far as the body goes: a list that is cut off counts what is there. None
+/// where the path is more than names behind each other (`$.data.rooms`), which takes the whole value.
+pub fn count(body: &[u8], path: &str) -> Option<u64> {
+    let names: Vec<&str> = path.strip_prefix('$')?.split('.').skip(1).collect();
+    let plain =
+        |name: &&str| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
+    if !(path.starts_with("$.") || path == "$") || !names.iter().all(plain) {
+        return None;
+    }
+    let counted = Cell::new(0);
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    // What is wrong with the rest is no matter: so many there were.
+    let _ = Counter { names: &names, counted: &counted }
+        .deserialize(&mut serde_json::Deserializer::from_slice(body));
+    Some(counted.get())
+}
+
+/// Looks for the list and counts; everything else is passed over without being kept.
+struct Counter<'c> {
+    names: &'c [&'c str],
+    counted: &'c Cell<u64>,
+}
+
+impl<'de> DeserializeSeed<'de> for Counter<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+/// One value that is no list is one.
+macro_rules! single {
+    ($($method:ident($type:ty))*) => { $(
+        fn $method<E: Error>(self, _: $type) -> Result<(), E> {
+            self.counted.set(u64::from(self.names.is_empty()));
+            Ok(())
+        }
+    )* };
+}
+
+impl<'de> Visitor<'de> for Counter<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    single! { visit_bool(bool) visit_u64(u64) visit_i64(i64) visit_f64(f64) visit_str(&str) }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        self.visit_bool(false)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        self.counted.set(0);
+        while seq.next_element::<IgnoredAny>()?.is_some() {
+            self.counted.set(self.counted.get() + u64::from(self.names.is_empty()));
+        }
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        self.counted.set(u64::from(self.names.is_empty()));
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            match self.names.split_first() {
+                Some((name, rest)) if *name == key => {
+                    map.next_value_seed(Counter { names: rest, counted: self.counted })?;
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A value as text: texts as they are, everything else as JSON.
@@ -177,6 +258,25 @@ mod tests {
         }
         assert_eq!(read(b"\xef\xbb\xbf{\"a\": 1}").unwrap()["a"], 1, "a byte order mark is passed over");
         assert!(read(b"{\"a\": \"\xff\"}").unwrap_err().contains("UTF-8"));
+    }
+
+    #[test]
+    fn lists_are_counted_without_being_kept_also_where_they_are_cut_off() {
+        let body = r#"{"n": 1, "data": {"rooms": [1, [2, 3], {"a": 1e999}, "x"], "more": []}, "rooms": 7}"#;
+        let rows = [
+            ("$.data.rooms", Some(4)),
+            ("$.data.more", Some(0)),
+            ("$.rooms", Some(1)),
+            ("$.none", Some(0)),
+            ("$", Some(1)),
+            ("$.data[*]", None),
+            ("$..rooms", None),
+        ];
+        for (path, expected) in rows {
+            assert_eq!(count(body.as_bytes(), path), expected, "{path}");
+        }
+        assert_eq!(count(b"[1, 2, 3]", "$"), Some(3));
+        assert_eq!(count(b"{\"rooms\": [1, 2, {\"cut\": ", "$.rooms"), Some(2));
     }
 
     proptest! {

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use minijinja::Value;
 
-use crate::client::{Ending, Pool, Program, Request, RunFacts, Step, Tokens, Vars, attempt, read_answer};
+use crate::client::{
+    Budget, Ending, Pool, Program, Request, RunFacts, Step, Tokens, Vars, attempt, read_answer,
+};
 use crate::engine::common;
 use crate::experiment::{Experiment, HttpTarget, Step as Written};
 use crate::redact::redact;
@@ -89,7 +91,7 @@ impl Script {
         Ok(Script {
             world: world.clone(),
             program: Program::compile(&common(experiment, target), steps)?,
-            pool: Pool::new(world.clone(), target.addresses.clone(), None),
+            pool: Pool::new(world.clone(), &target.addresses, None, &Budget::of_shard(world, 1)),
             tokens: Tokens::new(experiment.target.auth.as_ref(), true)?,
             secrets: experiment.secrets.clone(),
             facts,
@@ -252,17 +254,17 @@ impl Script {
         let timeout = request.timeout.unwrap_or(TIMEOUT).min((self.deadline - now).max(Micros::MILLISECOND));
         let whole = request.needs_body();
         let attempt = attempt(&self.world, &self.pool, rendered, now, Some(timeout), whole).await;
-        let (status, headers, body) = match attempt.ending {
+        let answer = match attempt.ending {
             Ending::Failed { detail, .. } => return Err(Why::Target(detail)),
-            Ending::Answer { status, headers, body } => (status, headers, body),
+            Ending::Answer(answer) => answer,
         };
         self.answered.set(true);
-        let finding = read_answer(&self.program, request, &place.vars, (status, &headers, &body), false);
+        let finding = read_answer(&self.world, &self.program, request, &place.vars, &answer, false).await;
         if finding.kind == Kind::Template {
             return Err(own(&finding.detail));
         }
         if finding.kind != Kind::Ok {
-            let excerpt = String::from_utf8_lossy(&body[..body.len().min(200)]);
+            let excerpt = String::from_utf8_lossy(&answer.body[..answer.body.len().min(200)]);
             let excerpt = redact(&excerpt, &self.secrets);
             let detail = cut(&redact(&finding.detail, &self.secrets), SHOWN);
             return Err(Why::Target(format!("{detail} ({})", excerpt.escape_debug())));

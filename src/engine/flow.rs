@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Shard;
 use super::shape::ShapeRunner;
-use crate::client::{Attempt, Ending, Request, Step, Vars, attempt, read_answer};
+use crate::client::{Answer, Attempt, Ending, Request, Step, Vars, attempt, read_answer};
 use crate::experiment::NO_TIMEOUT;
 use crate::random::Purpose;
 use crate::record::{ErrorSample, ItemsEvent, ProbeEvent};
@@ -348,48 +348,54 @@ impl Flow {
         if self.group.is_none() {
             self.reach(request.op, intended);
         }
-        let attempt = match self.send(request, dequeued).await {
+        let count = self.counts(request, dequeued);
+        let attempt = match self.send(request, dequeued, count).await {
             Ok(attempt) => attempt,
             Err(detail) => Attempt::unsent(detail, dequeued, self.shard.world.now()),
         };
         self.next = attempt.done;
-        if !self.patient && matches!(attempt.ending, Ending::Answer { .. }) {
+        if !self.patient && matches!(attempt.ending, Ending::Answer(_)) {
             self.shard.tally.borrow_mut().answered(self.runner.index);
         }
-        let outcome = self.judge(request, &attempt);
+        let outcome = self.judge(request, &attempt, count).await;
         self.count(request, &attempt, intended, dequeued, outcome);
         if outcome.kind.is_success() { Ok(()) } else { Err(Stopped(outcome)) }
     }
 
-    async fn send(&mut self, request: &Request, dequeued: Micros) -> Result<Attempt, String> {
+    /// The length of its list is wanted.
+    fn counts(&self, request: &Request, now: Micros) -> bool {
+        let op = request.op.unwrap_or(self.runner.shape.op);
+        request.asked.items.is_some() && self.shard.tally.borrow_mut().wants_items(op, now)
+    }
+
+    async fn send(&mut self, request: &Request, dequeued: Micros, count: bool) -> Result<Attempt, String> {
         let runner = self.runner.clone();
         let auth = runner.tokens.header(&self.vars, self.shard.world.wall())?;
         let rendered = runner.program.render(request, &self.vars, auth.as_ref())?;
-        let timeout = request.timeout.or(runner.shape.timeout).filter(|_| !self.patient);
-        let whole = request.needs_body();
+        let timeout = request.timeout.or(runner.shape.timeout).unwrap_or(NO_TIMEOUT);
+        let whole = count || request.needs_body();
         let world = &self.shard.world;
         if !self.patient {
-            return Ok(attempt(world, &runner.pool, rendered, dequeued, timeout, whole).await);
+            return Ok(attempt(world, &runner.pool, rendered, dequeued, Some(timeout), whole).await);
         }
         let op = request.op.unwrap_or(runner.shape.op);
         let event = ProbeEvent { op, index: self.vars.index, intended: self.next, done: None };
         self.shard.tally.borrow_mut().probe(event.clone());
-        let attempt = attempt(world, &runner.pool, rendered, dequeued, None, whole).await;
+        let attempt = attempt(world, &runner.probe_pool, rendered, dequeued, None, whole).await;
         self.shard.tally.borrow_mut().probe(ProbeEvent { done: Some(attempt.done), ..event });
         Ok(attempt)
     }
 
     /// Reads the answer: outcome, captures, list sizes, samples of errors.
-    fn judge(&mut self, request: &Request, attempt: &Attempt) -> Outcome {
+    async fn judge(&mut self, request: &Request, attempt: &Attempt, count: bool) -> Outcome {
         let runner = self.runner.clone();
         let op = request.op.unwrap_or(runner.shape.op);
         let (outcome, detail, excerpt) = match &attempt.ending {
             Ending::Failed { kind, detail } => (Outcome::new(*kind, 0), detail.clone(), String::new()),
-            Ending::Answer { status, headers, body } => {
-                let count =
-                    request.items.is_some() && self.shard.tally.borrow_mut().wants_items(op, attempt.done);
-                let finding =
-                    read_answer(&runner.program, request, &self.vars, (*status, headers, body), count);
+            Ending::Answer(answer) => {
+                let (world, vars) = (&self.shard.world, &self.vars);
+                let finding = read_answer(world, &runner.program, request, vars, answer, count).await;
+                self.read_aside(answer, attempt.done);
                 if let Some(items) = finding.items {
                     let service =
                         attempt.reading.first_byte.map_or(Micros::ZERO, |first| attempt.done - first);
@@ -400,14 +406,25 @@ impl Flow {
                 for (name, value) in finding.captured {
                     Arc::make_mut(&mut self.vars).own.insert(name, value);
                 }
-                let excerpt = String::from_utf8_lossy(&body[..body.len().min(512)]).into_owned();
-                (Outcome::new(finding.kind, *status), finding.detail, excerpt)
+                let excerpt =
+                    String::from_utf8_lossy(&answer.body[..answer.body.len().min(512)]).into_owned();
+                let status = runner.counted_as(op, answer.status);
+                (Outcome::new(finding.kind, status), finding.detail, excerpt)
             }
         };
         if outcome.kind != Kind::Ok && !self.patient {
             self.note_error(op, request, attempt, outcome, (detail, excerpt));
         }
         outcome
+    }
+
+    /// To read a long answer is the user's own time, as thinking is.
+    fn read_aside(&mut self, answer: &Answer, done: Micros) {
+        if answer.is_long() {
+            let spent = self.shard.world.now() - done;
+            self.next += spent;
+            self.group.iter_mut().for_each(|group| group.thought += spent);
+        }
     }
 
     fn note_error(

@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, watch};
 pub use alarms::Alarms;
 pub use shape::{Share, common};
 
-use crate::client::RunFacts;
+use crate::client::{AddressCount, Budget, RunFacts};
 use crate::experiment::{Experiment, HttpTarget, Start};
 use crate::random::{Key, Purpose};
 use crate::record::Record;
@@ -60,6 +60,8 @@ pub const PANICKED: &str = "a part of squall panicked: please report it with wha
 pub enum Batch {
     /// Once a second.
     Records(Vec<Record>),
+    /// What became of each address of the target, once before the end.
+    Addresses(Vec<AddressCount>),
     /// Why it could not begin or go on, in words.
     Failed(String),
     /// The last of all: whatever is still open stays unfinished.
@@ -116,9 +118,10 @@ impl Drop for LastWords {
 
 async fn run_shard(world: World, load: Load) -> Result<(), String> {
     let outline = &load.experiment.outline;
+    let budget = Budget::of_shard(&world, load.share.shards);
     let runners = (0..load.experiment.shapes.len())
         .map(|index| {
-            ShapeRunner::new(&world, &load.experiment, &load.target, &load.facts, index).map(Rc::new)
+            ShapeRunner::new(&world, &load.experiment, &load.target, &load.facts, &budget, index).map(Rc::new)
         })
         .collect::<Result<Vec<_>, String>>()?;
     let tally = RefCell::new(Tally::new(load.share.shard, outline));
@@ -140,6 +143,9 @@ async fn run_shard(world: World, load: Load) -> Result<(), String> {
     beating.abort();
     flushing.abort();
     shard.flush(world.now(), None);
+    let addresses = shard.runners.iter().flat_map(|runner| runner.addresses()).collect();
+    // The reader has gone only when the run is over.
+    let _ = shard.load.records.send(Batch::Addresses(addresses));
     Ok(())
 }
 

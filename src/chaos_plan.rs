@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::toxic::Direction;
 use crate::written::{Duration, Share};
-use crate::yaml::{self, At, Document, Entries, Env, Secrecy};
+use crate::yaml::{self, At, Document, Entries, Env, Places, Secrecy};
 
 /// What is broken, when, and how it is judged.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -195,11 +195,13 @@ pub struct Exec {
 
 /// Reads a chaos plan; everything that is wrong with its form is in the document's problems.
 pub fn read(path: &str, text: &str, env: &Env) -> Document<ChaosPlan> {
-    yaml::read(path, text, env, |path| {
-        let of_a_service =
-            path.first() == Some(&"services") && (path.contains(&"env") || path.contains(&"start"));
-        if of_a_service || path.contains(&"exec") { Secrecy::IfFilled } else { Secrecy::Open }
-    })
+    yaml::read(path, text, env, Places { secrecy, templates: |_| false })
+}
+
+fn secrecy(path: &[&str]) -> Secrecy {
+    let of_a_service =
+        path.first() == Some(&"services") && (path.contains(&"env") || path.contains(&"start"));
+    if of_a_service || path.contains(&"exec") { Secrecy::IfFilled } else { Secrecy::Open }
 }
 
 /// The JSON Schema of chaos plans, for editors.

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 
+use crate::redact::redact;
+
 /// A text that problems point into. Secrets that stand in it are masked, byte for byte.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Source {
@@ -48,6 +50,13 @@ impl Problem {
         self
     }
 
+    /// Secrets taken out of its words.
+    pub fn redacted(&self, secrets: &[String]) -> Problem {
+        let (message, help) =
+            (redact(&self.message, secrets), self.help.as_ref().map(|h| redact(h, secrets)));
+        Problem { message, help, ..self.clone() }
+    }
+
     /// With the help that there is, if there is one.
     pub fn help_maybe(mut self, help: Option<String>) -> Problem {
         self.help = help.or(self.help);
@@ -66,6 +75,12 @@ impl Source {
             }
             None => span,
         }
+    }
+
+    /// `profile.yaml:12`: the line where it begins.
+    pub fn line_of(&self, span: Span) -> String {
+        let before = self.text.as_bytes().get(..span.start).unwrap_or(self.text.as_bytes());
+        format!("{}:{}", self.path, 1 + before.iter().filter(|byte| **byte == b'\n').count())
     }
 
     /// The first place of `word` inside `span`; the whole of it if it is not there.

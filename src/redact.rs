@@ -2,6 +2,8 @@
 //!
 //! Owns the replacement only; what is a secret is found where it is read.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde_json::Value;
 
 /// What stands where a secret was.
@@ -12,7 +14,7 @@ pub const SHORTEST: usize = 4;
 
 /// `text` with every secret replaced by `***`, also one whose end was cut off with the text's, and with
 /// it everything that looks like a JSON Web Token: those are minted as the run goes on, and no list has
-/// them. Longer secrets must come first (see [`ordered`]).
+/// them. Longer secrets must come first (see [`forms`]).
 pub fn redact(text: &str, secrets: &[String]) -> String {
     let mut out = text.to_owned();
     for secret in secrets.iter().filter(|s| s.len() >= SHORTEST) {
@@ -50,16 +52,121 @@ pub fn redact_json(value: &Value, secrets: &[String]) -> Value {
         Value::Object(map) => {
             Value::Object(map.iter().map(|(k, v)| (redact(k, secrets), redact_json(v, secrets))).collect())
         }
+        Value::Number(number) => {
+            let text = number.to_string();
+            match secrets.iter().any(|secret| text.contains(secret.as_str())) {
+                true => Value::String(redact(&text, secrets)),
+                false => value.clone(),
+            }
+        }
         other => other.clone(),
     }
 }
 
-/// Secrets worth hiding, each once, the longest first, so that none hides a part of another.
-pub fn ordered(mut secrets: Vec<String>) -> Vec<String> {
-    secrets.retain(|s| s.len() >= SHORTEST);
-    secrets.sort_by(|a, b| b.len().cmp(&a.len()).then(a.cmp(b)));
-    secrets.dedup();
-    secrets
+/// Every form that a secret may come back in, each once, the longest first, so that none hides a part of
+/// another: as it is, percent-encoded, escaped as JSON and HTML do it, as a number, in base64 and in hex.
+pub fn forms(secrets: Vec<String>) -> Vec<String> {
+    let worth = secrets.into_iter().filter(|s| s.len() >= SHORTEST);
+    let mut all: Vec<String> = worth.flat_map(|secret| forms_of(&secret)).collect();
+    all.retain(|form| form.len() >= SHORTEST);
+    all.sort_by(|a, b| b.len().cmp(&a.len()).then(a.cmp(b)));
+    all.dedup();
+    all
+}
+
+fn forms_of(secret: &str) -> Vec<String> {
+    let json = |text: &str| escape(text, |c| matches!(c, '"' | '\\') || c < ' ');
+    let mut forms = vec![secret.to_owned(), secret.trim().to_owned()];
+    // What each writer of URLs leaves as it is.
+    for kept in ["-._~", "-._~/", "-._~!*'()", "-._~!*'():@&=+$,/;?#[]"] {
+        let encoded = percent(secret, kept);
+        forms.push(encoded.replace("%20", "+"));
+        forms.push(lower_hex(&encoded));
+        forms.push(lower_hex(&encoded.replace("%20", "+")));
+        forms.push(encoded);
+    }
+    let ascii = |text: &str| escape(text, |c| matches!(c, '"' | '\\') || c < ' ' || !c.is_ascii());
+    let careful = escape(secret, |c| matches!(c, '"' | '\\' | '<' | '>' | '&' | '\'') || c < ' ');
+    forms.extend([
+        json(secret),
+        json(&json(secret)),
+        ascii(secret),
+        ascii(&ascii(secret)),
+        json(&careful),
+        careful,
+    ]);
+    forms.extend([
+        secret.replace('\\', "\\\\"),
+        secret.replace('\\', "\\\\").replace('"', "\\\"").replace('/', "\\/"),
+    ]);
+    let html = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+    forms.extend([html.replace('\'', "&#39;"), html.replace('\'', "&#x27;"), html]);
+    forms.extend(as_number(secret));
+    forms.extend(as_base64(secret));
+    let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+    forms.extend([hex.to_uppercase(), hex]);
+    forms
+}
+
+/// Percent-encodes all bytes but letters, digits and `kept` (RFC 3986).
+fn percent(text: &str, kept: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || kept.as_bytes().contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+/// `%2F` as `%2f`.
+fn lower_hex(encoded: &str) -> String {
+    let mut after_percent = 0;
+    let lower = |c: char| {
+        after_percent = if c == '%' { 2 } else { i32::max(after_percent - 1, -1) };
+        if after_percent >= 0 { c.to_ascii_lowercase() } else { c }
+    };
+    encoded.chars().map(lower).collect()
+}
+
+/// The text inside a JSON string; `escaped` says what is written with a backslash.
+fn escape(text: &str, escaped: impl Fn(char) -> bool) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            c if !escaped(c) => out.push(c),
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}"))),
+        }
+    }
+    out
+}
+
+/// What is left of it where it was read as a number.
+fn as_number(secret: &str) -> Vec<String> {
+    let Ok(number) = secret.parse::<f64>() else { return Vec::new() };
+    let whole = secret.trim_start_matches(['+', '0']);
+    [whole.to_owned(), number.to_string(), format!("{number:?}"), format!("{number:e}")].into()
+}
+
+/// At each of the three places that it can have in a longer text, without what its neighbours have a part in.
+fn as_base64(secret: &str) -> Vec<String> {
+    let mut forms = Vec::new();
+    for lead in 0..3 {
+        let text = [&[0; 2][..lead], secret.as_bytes()].concat();
+        let encoded = STANDARD_NO_PAD.encode(&text);
+        let (from, to) = ([0, 2, 3][lead], text.len() * 8 / 6);
+        let inner = encoded.get(from..to).unwrap_or_default();
+        if inner.len() >= 2 * SHORTEST {
+            forms.extend([inner.to_owned(), inner.replace('+', "-").replace('/', "_")]);
+        }
+    }
+    forms
 }
 
 #[cfg(test)]
@@ -81,12 +188,39 @@ mod tests {
 
     #[test]
     fn every_place_of_every_secret_is_masked() {
-        let secrets = ordered(vec!["hunter2".into(), "ab".into(), "hunter2-long".into(), "hunter2".into()]);
-        assert_eq!(secrets, ["hunter2-long", "hunter2"]);
+        let secrets = forms(vec!["hunter2".into(), "ab".into(), "hunter2-long".into(), "hunter2".into()]);
+        let plain = secrets.iter().filter(|form| form.starts_with("hunter")).collect::<Vec<_>>();
+        assert_eq!(plain, ["hunter2-long", "hunter2"]);
         assert_eq!(redact("a hunter2-long, hunter2 and ab", &secrets), "a ***, *** and ab");
         assert_eq!(redact("it ends in hunter2-lo", &secrets), "it ends in ***");
         assert_eq!(redact("it ends in hunt", &secrets), "it ends in ***");
         let value = redact_json(&json!({"k hunter2": ["x hunter2", 7]}), &secrets);
         assert_eq!(value, json!({"k ***": ["x ***", 7]}));
+    }
+
+    #[test]
+    fn a_secret_is_masked_in_every_form_that_it_comes_back_in() {
+        let secrets = forms(vec!["q\"u\\o té&9 x".into(), "0048291576314029".into()]);
+        let rows = [
+            "q%22u%5Co%20t%C3%A9%269%20x",
+            "q%22u%5co+t%c3%a9%269+x",
+            "q\\\"u\\\\o té&9 x",
+            "q\\\"u\\\\o t\\u00e9&9 x",
+            "q\\\\\\\"u\\\\\\\\o té&9 x",
+            "q\\\"u\\\\o té\\u00269 x",
+            "q&quot;u\\o té&amp;9 x",
+            "7122755c6f2074c3a926392078",
+            "48291576314029",
+            "0048291576314029",
+        ];
+        for row in rows {
+            assert!(redact(&format!("at {row} end"), &secrets).contains(MASK), "{row}");
+        }
+        for lead in ["", "u:", "me:"] {
+            let encoded = base64::engine::general_purpose::STANDARD.encode(format!("{lead}q\"u\\o té&9 x"));
+            assert!(redact(&encoded, &secrets).contains(MASK), "{encoded}");
+        }
+        assert_eq!(redact_json(&json!(48291576314029_u64), &secrets), json!(MASK));
+        assert_eq!(redact_json(&json!(4829), &secrets), json!(4829), "a number is not cut off");
     }
 }

@@ -241,6 +241,16 @@ pub fn parse_share(text: &str) -> Result<f64, String> {
     if value.is_finite() { Ok(value / 100.0) } else { Err(wrong()) }
 }
 
+/// The text, or so many characters of it and how many there are.
+pub fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some((end, _)) => {
+            format!("{}... ({} characters)", &text[..end], grouped(text.chars().count() as u64))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -128,6 +128,51 @@ fn user_info_of_a_url_never_comes_out() {
     run_and_look("", &format!("{USER}:{PASSWORD}@"), &[HEADER, BODY, "Basic "]);
 }
 
+/// A secret with everything that is written otherwise somewhere, in a path, a query, a form and JSON.
+#[test]
+fn no_form_of_a_secret_comes_out_wherever_a_request_carries_it() {
+    let (bench, server) = (Bench::new("forms"), Server::start(echo));
+    let (secret, place) = ("q\"u\\o te&9{{x", "hidden-place");
+    let text = format!(
+        "target: {}\nduration: 2s\nauth: {{ bearer: \"${{TEST_BEARER}}\" }}\nshapes:\n  load:\n    arrival: {{ constant: {{ rate: 5/s }} }}\n    timeout: 500ms\n    probes: false\n    flow:\n      \
+         - {{ post: \"/in/${{TEST_PLACE}}/a\", json: {{ t: \"${{TEST_BEARER}} of {{{{ i }}}}\", pin: \"${{TEST_PIN}}\" }}, query: {{ q: \"${{TEST_BEARER}}\" }}, expect: {{ status: 500 }} }}\n      \
+         - {{ post: /form, form: {{ q: \"${{TEST_BEARER}}\" }}, expect: {{ body: {{ contains: \"${{TEST_BEARER}}\" }} }} }}\n",
+        server.url()
+    );
+    let file = bench.file("load.yaml", &text);
+    let plan = bench.file("plan.yaml", "judge: { warmup: 100ms, baseline: 1s }\n");
+    let mut command = bench.run(&file, Some(&plan));
+    command.env("TEST_BEARER", secret).env("TEST_PLACE", place).env("TEST_PIN", "0048291576314029");
+    let said = code_and_text(&command.output().unwrap()).1;
+    let seen = server.seen.lock().unwrap();
+    assert!(seen.len() > 10, "{said}");
+    assert_eq!(seen[0].headers["authorization"], format!("Bearer {secret}"), "as it is, and no template");
+    assert_eq!(seen[0].json()["t"], format!("{secret} of 0"));
+    assert_eq!(seen[0].json()["pin"], "0048291576314029", "text stays text");
+    assert!(
+        seen[0].first_line.contains("/in/hidden-place/a?q=q%22u%5Co%20te%269%7B%7Bx"),
+        "{}",
+        seen[0].first_line
+    );
+    let json = |text: &str| serde_json::to_string(text).unwrap().trim_matches('"').to_owned();
+    let forms = [
+        secret.to_owned(),
+        json(secret),
+        json(&json(secret)),
+        "q%22u%5Co%20te%269".to_owned(),
+        "48291576314029".to_owned(),
+        place.to_owned(),
+    ];
+    let written = bench.every_file().into_iter().filter(|(path, _)| path.starts_with(bench.reports()));
+    let texts = written
+        .map(|(path, bytes)| (path.display().to_string(), String::from_utf8_lossy(&bytes).into_owned()));
+    for (place, text) in texts.chain([("what squall said".to_owned(), said)]) {
+        for form in &forms {
+            assert!(!text.contains(form.as_str()), "{form} in {place}: {text}");
+        }
+    }
+}
+
 /// Hooks whose words hold a secret: one that works, and one that fails, which is told as a fault's detail.
 fn hooks(bench: &Bench, undo: &str) -> std::path::PathBuf {
     let flag = bench.folder.join("flag").display().to_string();

@@ -4,6 +4,13 @@
 
 mod support;
 
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
 use support::http::{Message, Server};
 use support::{Bench, code_and_text, root};
 
@@ -75,4 +82,162 @@ fn the_example_of_the_docs_is_sent_as_it_is_written() {
     for name in ["send_json", "send_form", "send_raw", "search", "again", "often", "remove", "join"] {
         assert!(names.contains(&name), "{name} is none of {names:?}");
     }
+}
+
+/// A server that answers a connection as it likes: it gets what was read until the head of a request ended.
+fn raw(answer: impl Fn(TcpStream, &str) + Send + Sync + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let answer = Arc::new(answer);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let answer = answer.clone();
+            std::thread::spawn(move || {
+                let (mut head, mut byte) = (Vec::new(), [0]);
+                while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|n| n > 0) {
+                    head.push(byte[0]);
+                }
+                answer(stream, &String::from_utf8_lossy(&head));
+            });
+        }
+    });
+    address
+}
+
+/// Runs one shape against these addresses for four seconds, and gives back its errors by kind and status.
+fn errors(bench: &Bench, targets: &[SocketAddr], lines: &str, flow: &str) -> BTreeMap<(String, u64), u64> {
+    let targets: Vec<String> = targets.iter().map(|address| format!("\"http://{address}\"")).collect();
+    let text = format!(
+        "target: [{}]\nduration: 4s\n{lines}shapes:\n  s:\n    arrival: {{ constant: {{ rate: 10/s }} }}\n    probes: false\n    timeout: 1s\n    flow:\n      - {flow}\n",
+        targets.join(", ")
+    );
+    let (profile, plan) =
+        (bench.file("load.yaml", &text), bench.file("plan.yaml", "judge: { warmup: 100ms, baseline: 1s }\n"));
+    let (_, said) = code_and_text(&bench.run(&profile, Some(&plan)).output().unwrap());
+    assert!(bench.has_run(), "{said}");
+    let verdict = bench.verdict();
+    let errors = verdict["errors"].as_array().unwrap().iter();
+    let key = |error: &serde_json::Value| {
+        let status = error["status"].as_u64().unwrap_or_default();
+        ((error["kind"].as_str().unwrap().to_owned(), status), error["count"].as_u64().unwrap())
+    };
+    errors.map(key).collect()
+}
+
+const UPLOAD: &str = "{ post: /upload, as: upload, body: \"BODY\" }";
+
+#[test]
+fn an_answer_before_the_upload_is_over_is_read_and_keeps_no_further_request_waiting() {
+    for closes in [true, false] {
+        let bench = Bench::new("early");
+        let address = raw(move |mut stream, _| {
+            let close = if closes { "connection: close\r\n" } else { "" };
+            // In one piece: what is still unsent when a server closes is lost.
+            let answer = format!("HTTP/1.1 413 X\r\n{close}content-length: 3\r\n\r\nbig");
+            let _ = stream.write_all(answer.as_bytes());
+            if !closes {
+                std::thread::sleep(Duration::from_secs(3));
+            }
+        });
+        let flow = UPLOAD.replace("BODY", &"z".repeat(8_000_000));
+        let told = errors(&bench, &[address], "", &flow);
+        assert_eq!(
+            told.keys().collect::<Vec<_>>(),
+            [&("status".to_owned(), 413)],
+            "{}",
+            bench.verdict()["errors"]
+        );
+    }
+}
+
+#[test]
+fn several_addresses_are_loaded_in_turn_and_what_one_refuses_is_told() {
+    let (bench, both) = (Bench::new("both"), [Server::fine(), Server::fine()]);
+    let flow = "{ get: /x, as: x }";
+    let told = errors(&bench, &both.each_ref().map(|server| server.address), "", flow);
+    let shares = both.each_ref().map(|server| server.count("GET /x"));
+    assert!(told.is_empty() && shares.iter().all(|n| (18..=22).contains(n)), "{shares:?} {told:?}");
+
+    let bench = Bench::new("refusing");
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let told = errors(&bench, &[both[0].address, gone], "", flow);
+    assert!(told.is_empty(), "the other one takes its part: {told:?}");
+    let summary = bench.verdict().to_string();
+    assert!(summary.contains("connections were refused"), "{summary}");
+}
+
+#[test]
+fn a_head_of_many_headers_is_read_up_to_a_stated_limit() {
+    for (headers, limit) in [(150, None), (300, Some("256 headers"))] {
+        let bench = Bench::new("headers");
+        let address = raw(move |mut stream, _| {
+            let many: String = (0..headers).map(|n| format!("x-{n}: {n}\r\n")).collect();
+            let _ =
+                write!(stream, "HTTP/1.1 200 X\r\ncontent-length: 2\r\nconnection: close\r\n{many}\r\nok");
+        });
+        let told = errors(&bench, &[address], "", "{ get: /x, as: x }");
+        assert_eq!(told.is_empty(), limit.is_none(), "{headers}: {told:?}");
+        let verdict = bench.verdict().to_string();
+        assert!(limit.is_none_or(|words| verdict.contains(words)), "{verdict}");
+    }
+}
+
+#[test]
+fn endless_metrics_are_cut_off_and_told() {
+    let bench = Bench::new("metrics");
+    let address = raw(|mut stream, head| {
+        if !head.starts_with("GET /metrics") {
+            let _ = write!(stream, "HTTP/1.1 200 X\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
+            return;
+        }
+        let _ = write!(stream, "HTTP/1.1 200 X\r\n\r\n");
+        while stream.write_all("m_total{id=\"7\"} 1\n".repeat(1_000).as_bytes()).is_ok() {}
+    });
+    let lines = "metrics: { path: /metrics, every: 1s }\n";
+    errors(&bench, &[address], lines, "{ get: /x, as: x }");
+    let verdict = bench.verdict().to_string();
+    assert!(verdict.contains("more than 4 MiB of them came at once"), "{verdict}");
+}
+
+#[test]
+fn a_long_list_is_counted_and_read_without_holding_up_the_rest() {
+    let bench = Bench::new("list");
+    let list = format!("{{\"rooms\": [{}1]}}", "{\"name\": \"room\", \"n\": 1.5},".repeat(200_000));
+    let server = Server::start(move |message| match message.first_line.contains("/list") {
+        true => (200, list.clone()),
+        false => (200, "{}".to_owned()),
+    });
+    let flow =
+        "{ get: /list, as: list, items: $.rooms, capture: { first: \"$.rooms[0].name\" }, timeout: 5s }";
+    let told = errors(&bench, &[server.address], "", flow);
+    assert!(told.is_empty(), "{told:?}");
+    let history = std::fs::read_to_string(bench.run_folder().join("history.jsonl")).unwrap();
+    assert!(history.contains("\"items\":200001"), "counted to the last");
+}
+
+/// The connections of all pools stay below what the process may open.
+#[test]
+fn a_hung_target_does_not_take_squalls_files() {
+    let bench = Bench::new("files");
+    let (open, most) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+    let seen = most.clone();
+    let address = raw(move |mut stream, _| {
+        seen.fetch_max(1 + open.fetch_add(1, Relaxed), Relaxed);
+        let _ = stream.read(&mut [0]);
+        open.fetch_sub(1, Relaxed);
+    });
+    let text = format!(
+        "target: http://{address}\nduration: 4s\nshapes:\n  s:\n    arrival: {{ constant: {{ rate: 60/s }} }}\n    timeout: 3s\n    flow: [{{ get: /x, as: x }}]\n"
+    );
+    let (profile, plan) =
+        (bench.file("load.yaml", &text), bench.file("plan.yaml", "judge: { warmup: 100ms, baseline: 1s }\n"));
+    let mut command = bench.command("sh");
+    command.args(["-c", "ulimit -n 120; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_squall"), "run"]);
+    command.arg(&profile).arg("--chaos").arg(&plan).arg("--reports").arg(bench.reports());
+    let (_, said) = code_and_text(&command.output().unwrap());
+    let errors = bench.verdict()["errors"].clone();
+    let kinds: Vec<&str> = errors.as_array().unwrap().iter().map(|e| e["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["timeout"], "{said}");
+    let most = most.load(Relaxed);
+    assert!((20..=60).contains(&most), "120 files leave 56 connections, and {most} were open at once");
 }

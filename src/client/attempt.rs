@@ -7,8 +7,9 @@ use std::rc::Rc;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 
+use super::answer::Answer;
 use super::meter::{Meter, Reading};
-use super::pool::{Connection, Pool};
+use super::pool::{Connection, MOST_HEADERS, Pool, Stage};
 use crate::sample::{Kind, Work};
 use crate::units::Micros;
 use crate::world::{World, is_local};
@@ -18,15 +19,16 @@ const EXCERPT: usize = 512;
 /// A body that is needed whole may be this long.
 const BODY_LIMIT: usize = 64 << 20;
 
+/// Bytes that hyper takes for a head.
+const MOST_HEAD: usize = 8_192 + 4_096 * 100;
+
 /// How an attempt ended.
-#[derive(Debug)]
 pub enum Ending {
-    Answer { status: u16, headers: http::HeaderMap, body: Bytes },
+    Answer(Box<Answer>),
     Failed { kind: Kind, detail: String },
 }
 
 /// An attempt and its stamps.
-#[derive(Debug)]
 pub struct Attempt {
     pub ending: Ending,
     /// From dequeue until a connection was had; until the end if none was.
@@ -39,6 +41,7 @@ pub struct Attempt {
 
 /// What is known of an attempt even when the timeout cuts it off.
 struct Progress {
+    stage: Rc<RefCell<Stage>>,
     connected: Option<Micros>,
     meter: Option<Rc<Meter>>,
     /// The latest wake that it went on in, and how late those after the first were.
@@ -67,13 +70,21 @@ pub async fn attempt(
     timeout: Option<Micros>,
     whole: bool,
 ) -> Attempt {
-    let begun = Progress { connected: None, meter: None, wake: world.wake().number, held: Micros::ZERO };
+    let stage = Rc::<RefCell<Stage>>::default();
+    let begun = Progress {
+        stage: stage.clone(),
+        connected: None,
+        meter: None,
+        wake: world.wake().number,
+        held: Micros::ZERO,
+    };
     let progress = RefCell::new(begun);
     let exchange = exchange(world, pool, request, whole, &progress);
     let ending = match timeout {
         None => exchange.await,
         Some(timeout) => world.timeout_at(dequeued + timeout, exchange).await.unwrap_or_else(|_| {
-            Ending::Failed { kind: Kind::Timeout, detail: format!("no answer within {timeout}") }
+            pool.timed_out(&stage.borrow());
+            too_late(&stage.borrow(), timeout)
         }),
     };
     let done = world.now();
@@ -86,6 +97,16 @@ pub async fn attempt(
     Attempt { ending, pool_wait, reading, work, done }
 }
 
+/// What did not come in time.
+fn too_late(stage: &Stage, timeout: Micros) -> Ending {
+    let (kind, what) = match stage {
+        Stage::Waiting => (Kind::Timeout, "free connection"),
+        Stage::Dialling(_) => (Kind::Connect, "connection"),
+        Stage::Connected(_) => (Kind::Timeout, "answer"),
+    };
+    Ending::Failed { kind, detail: format!("no {what} within {timeout}") }
+}
+
 async fn exchange(
     world: &World,
     pool: &Pool,
@@ -96,7 +117,8 @@ async fn exchange(
     loop {
         // What a connection that turned out to be closed has stamped is not this one's.
         (progress.borrow_mut().connected, progress.borrow_mut().meter) = (None, None);
-        let mut connection = match pool.acquire().await {
+        let stage = progress.borrow().stage.clone();
+        let mut connection = match pool.acquire(&stage).await {
             Ok(connection) => connection,
             Err(error) => return connect_failed(&error),
         };
@@ -114,7 +136,7 @@ async fn exchange(
             Err(mut error) => match error.take_message() {
                 // A kept connection that closed before anything was sent is no failure of the target.
                 Some(unsent) if connection.reused => request = unsent,
-                _ => return broken(&error.into_error()),
+                _ => return broken(&error.into_error(), &connection.meter),
             },
         }
     }
@@ -136,11 +158,12 @@ async fn read(
                     kept.push(data, limit);
                 }
             }
-            Err(error) => return broken(&error),
+            Err(error) => return broken(&error, &connection.meter),
         }
     }
     pool.give_back(connection);
-    Ending::Answer { status: parts.status.as_u16(), headers: parts.headers, body: kept.into_bytes() }
+    let (status, headers, length) = (parts.status.as_u16(), parts.headers, kept.length);
+    Ending::Answer(Box::new(Answer { status, headers, body: kept.into_bytes(), length }))
 }
 
 /// The beginning of a body; one chunk is kept as it came, without a copy.
@@ -148,10 +171,13 @@ async fn read(
 struct Kept {
     first: Bytes,
     more: BytesMut,
+    /// Bytes that came, kept or not.
+    length: u64,
 }
 
 impl Kept {
     fn push(&mut self, mut data: Bytes, limit: usize) {
+        self.length += data.len() as u64;
         let room = limit.saturating_sub(self.first.len().max(self.more.len()));
         data.truncate(room);
         if self.first.is_empty() && self.more.is_empty() {
@@ -174,12 +200,20 @@ fn connect_failed(error: &io::Error) -> Ending {
     Ending::Failed { kind, detail: plain(error) }
 }
 
-fn broken(error: &hyper::Error) -> Ending {
+fn broken(error: &hyper::Error, meter: &Meter) -> Ending {
     let source = std::error::Error::source(error).and_then(|e| e.downcast_ref::<io::Error>());
     let (kind, detail) = match source {
         Some(io) if is_local(io) => (Kind::Local, plain(io)),
         Some(io) => (Kind::Reset, plain(io)),
+        None if error.is_parse_too_large() => {
+            let limit = format!("{MOST_HEADERS} headers or {} kB", MOST_HEAD / 1_000);
+            (
+                Kind::Protocol,
+                format!("the head of the answer is longer than {limit}, and squall takes no more"),
+            )
+        }
         None if error.is_parse() => (Kind::Protocol, format!("the answer is no HTTP: {error}")),
+        None if meter.cut_off() => (Kind::Reset, "connection closed while sending".to_owned()),
         None => (Kind::Reset, "connection closed before the answer was complete".to_owned()),
     };
     Ending::Failed { kind, detail }
@@ -199,9 +233,9 @@ fn plain(error: &io::Error) -> String {
 }
 
 impl Attempt {
-    /// A request that could not be made: a variable was missing or gave no path.
+    /// A request that squall could not make: a variable was missing or gave no path.
     pub fn unsent(detail: String, dequeued: Micros, now: Micros) -> Attempt {
-        let ending = Ending::Failed { kind: Kind::Check, detail };
+        let ending = Ending::Failed { kind: Kind::Template, detail };
         Attempt {
             ending,
             pool_wait: now - dequeued,

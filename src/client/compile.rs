@@ -6,11 +6,13 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Uri};
 use http_body_util::Full;
-use minijinja::{Environment, UndefinedBehavior, Value};
+use minijinja::{Environment, Value};
 
+use super::spelling::{ENCODED, encode, templates};
 use super::vars::Vars;
 use crate::experiment::{Body, BodyCheck, Capture, Expect, Step as Written, Text, Think};
 use crate::sample::OpId;
+use crate::template::{self, lone_expression, source};
 use crate::units::Micros;
 
 /// A flow's steps and the templates in them.
@@ -36,6 +38,8 @@ pub enum Compiled<T> {
 }
 
 pub struct Request {
+    /// Where it was written.
+    pub place: String,
     pub op: Option<OpId>,
     pub name: String,
     pub method: Method,
@@ -43,20 +47,26 @@ pub struct Request {
     headers: HeaderMap,
     header_templates: Vec<(HeaderName, String)>,
     body: Compiled<Bytes>,
-    pub expect: Expect,
+    /// What is looked for in the answer.
+    pub asked: Arc<Asked>,
     /// The text that the body check compares with.
     pub expected_text: Option<Compiled<String>>,
-    pub captures: Vec<Capture>,
-    pub items: Option<String>,
     pub timeout: Option<Micros>,
 }
 
+/// What is looked for in an answer.
+#[derive(Debug)]
+pub struct Asked {
+    pub expect: Expect,
+    pub captures: Vec<Capture>,
+    pub items: Option<String>,
+}
+
 impl Request {
-    /// The whole body is needed to check, capture or count.
+    /// The whole body is needed to check or capture.
     pub fn needs_body(&self) -> bool {
-        self.expect.body.is_some()
-            || self.items.is_some()
-            || self.captures.iter().any(|c| !matches!(c.from, crate::experiment::CaptureFrom::Header(_)))
+        let of_body = |c: &Capture| !matches!(c.from, crate::experiment::CaptureFrom::Header(_));
+        self.asked.expect.body.is_some() || self.asked.captures.iter().any(of_body)
     }
 }
 
@@ -71,10 +81,7 @@ impl Program {
     /// Compiles steps; errors are the document's and were refused when the plan was made, so one here
     /// names the text and ends the run.
     pub fn compile(common: &Common<'_>, steps: &[Written]) -> Result<Program, String> {
-        let mut templates = Environment::new();
-        templates.set_undefined_behavior(UndefinedBehavior::Strict);
-        templates.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        let mut compiler = Compiler { templates, common, count: 0 };
+        let mut compiler = Compiler { templates: templates(), common, count: 0 };
         let steps = compiler.steps(steps)?;
         Ok(Program { templates: compiler.templates, steps })
     }
@@ -94,7 +101,7 @@ impl Program {
             Compiled::Fixed(uri) => uri.clone(),
             Compiled::Template(name) => {
                 let text = self.text(name, &context)?;
-                text.parse().map_err(|_| format!("`{text}` is no path"))?
+                target(&text)?
             }
         };
         let body = match &request.body {
@@ -108,8 +115,7 @@ impl Program {
         *headers = request.headers.clone();
         for (name, template) in &request.header_templates {
             let text = self.text(template, &context)?;
-            let value = HeaderValue::from_str(&text).map_err(|_| format!("`{text}` is no header value"))?;
-            headers.insert(name, value);
+            headers.insert(name, header_value(name, &text)?);
         }
         if let Some((name, value)) = auth {
             headers.entry(name).or_insert_with(|| value.clone());
@@ -204,11 +210,10 @@ impl Compiler<'_> {
                 HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is no header"))?;
             match text {
                 Text::Fixed(text) => {
-                    let value =
-                        HeaderValue::from_str(text).map_err(|_| format!("`{text}` is no header value"))?;
+                    let value = header_value(&name, text)?;
                     headers.insert(name, value);
                 }
-                Text::Template(source) => header_templates.push((name, self.add(source.clone())?)),
+                Text::Template(text) => header_templates.push((name, self.add("", source(text))?)),
             }
         }
         let expected_text = match &written.expect.body {
@@ -216,6 +221,7 @@ impl Compiler<'_> {
             _ => None,
         };
         Ok(Request {
+            place: written.place.clone(),
             op: written.op,
             name: written.name.clone(),
             method,
@@ -223,10 +229,12 @@ impl Compiler<'_> {
             headers,
             header_templates,
             body,
-            expect: written.expect.clone(),
+            asked: Arc::new(Asked {
+                expect: written.expect.clone(),
+                captures: written.captures.clone(),
+                items: written.items.clone(),
+            }),
             expected_text,
-            captures: written.captures.clone(),
-            items: written.items.clone(),
             timeout: written.timeout,
         })
     }
@@ -234,28 +242,26 @@ impl Compiler<'_> {
     fn uri(&mut self, path: &Text, query: &[(String, Text)]) -> Result<Compiled<Uri>, String> {
         let mut joined = Joined::default();
         joined.fixed(self.common.base_path);
-        joined.text(path, None);
+        joined.text(path);
         for (n, (name, value)) in query.iter().enumerate() {
             let already = n > 0 || matches!(path, Text::Fixed(p) | Text::Template(p) if p.contains('?'));
             joined.fixed(if already { "&" } else { "?" });
             joined.fixed(&encode(name));
             joined.fixed("=");
-            joined.text(value, Some("urlencode"));
+            joined.encoded(value);
         }
-        Ok(match self.finish(joined)? {
-            Compiled::Fixed(text) => {
-                Compiled::Fixed(text.parse().map_err(|_| format!("`{text}` is no path"))?)
-            }
+        Ok(match self.finish(ENCODED, joined)? {
+            Compiled::Fixed(text) => Compiled::Fixed(target(&text)?),
             Compiled::Template(name) => Compiled::Template(name),
         })
     }
 
     fn body(&mut self, body: &Body) -> Result<(Compiled<Bytes>, Option<&'static str>), String> {
-        let mut joined = Joined::default();
+        let (mut joined, mut kind) = (Joined::default(), "");
         let content_type = match body {
             Body::None => None,
             Body::Raw(text) => {
-                joined.text(text, None);
+                joined.text(text);
                 None
             }
             Body::Form(fields) => {
@@ -263,8 +269,9 @@ impl Compiler<'_> {
                     joined.fixed(if n > 0 { "&" } else { "" });
                     joined.fixed(&encode(name));
                     joined.fixed("=");
-                    joined.text(value, Some("urlencode"));
+                    joined.encoded(value);
                 }
+                kind = ENCODED;
                 Some("application/x-www-form-urlencoded")
             }
             Body::Json(value) => {
@@ -272,7 +279,7 @@ impl Compiler<'_> {
                 Some("application/json")
             }
         };
-        let compiled = match self.finish(joined)? {
+        let compiled = match self.finish(kind, joined)? {
             Compiled::Fixed(text) => Compiled::Fixed(Bytes::from(text)),
             Compiled::Template(name) => Compiled::Template(name),
         };
@@ -281,20 +288,21 @@ impl Compiler<'_> {
 
     fn text(&mut self, text: &Text) -> Result<Compiled<String>, String> {
         let mut joined = Joined::default();
-        joined.text(text, None);
-        self.finish(joined)
+        joined.text(text);
+        self.finish("", joined)
     }
 
-    fn finish(&mut self, joined: Joined) -> Result<Compiled<String>, String> {
+    fn finish(&mut self, kind: &str, joined: Joined) -> Result<Compiled<String>, String> {
         if joined.is_template {
-            self.add(joined.source).map(Compiled::Template)
+            self.add(kind, joined.source).map(Compiled::Template)
         } else {
             Ok(Compiled::Fixed(joined.plain))
         }
     }
 
-    fn add(&mut self, source: String) -> Result<String, String> {
-        let name = format!("t{}", self.count);
+    /// `kind` begins the template's name.
+    fn add(&mut self, kind: &str, source: String) -> Result<String, String> {
+        let name = format!("{kind}{}", self.count);
         self.count += 1;
         self.templates.add_template_owned(name.clone(), source).map_err(|e| e.to_string())?;
         Ok(name)
@@ -321,14 +329,19 @@ impl Joined {
         }
     }
 
-    fn text(&mut self, text: &Text, filter: Option<&str>) {
-        match (text, filter) {
-            (Text::Fixed(text), Some("urlencode")) => self.fixed(&encode(text)),
-            (Text::Fixed(text), _) => self.fixed(text),
-            (Text::Template(source), None) => self.template(source),
-            (Text::Template(source), Some(filter)) => {
-                self.template(&format!("{{% filter {filter} %}}{source}{{% endfilter %}}"));
-            }
+    fn text(&mut self, text: &Text) {
+        match text {
+            Text::Fixed(text) => self.fixed(text),
+            Text::Template(text) => self.template(&source(text)),
+        }
+    }
+
+    /// A value of a query or a form: what stands outside of expressions is encoded here, the others' values when
+    /// they are written.
+    fn encoded(&mut self, text: &Text) {
+        match text {
+            Text::Fixed(text) => self.fixed(&encode(text)),
+            Text::Template(text) => self.template(&template::with_outside(&source(text), encode)),
         }
     }
 
@@ -340,11 +353,15 @@ impl Joined {
     /// JSON whose strings are texts: `"{{ expr }}"` alone keeps its type, other templates give strings.
     fn json(&mut self, value: &serde_json::Value) {
         match value {
-            serde_json::Value::String(text) if text.contains("{{") || text.contains("{%") => {
-                match sole_expression(text) {
+            serde_json::Value::String(text) if template::is_template(text) => {
+                let text = source(text);
+                match lone_expression(&text) {
                     Some(expression) => self.template(&format!("{{{{ ({expression})|tojson }}}}")),
                     None => self.template(&format!("{{% filter tojson %}}{text}{{% endfilter %}}")),
                 }
+            }
+            serde_json::Value::String(text) => {
+                self.fixed(&serde_json::Value::from(template::plain(text)).to_string());
             }
             serde_json::Value::Array(values) => {
                 self.fixed("[");
@@ -368,21 +385,24 @@ impl Joined {
     }
 }
 
-/// The expression of a text that is exactly `{{ expr }}`.
-fn sole_expression(text: &str) -> Option<&str> {
-    let inner = text.trim().strip_prefix("{{")?.strip_suffix("}}")?;
-    (!inner.contains("{{") && !inner.contains("}}")).then(|| inner.trim())
+/// A path with its query. What HTTP cannot carry in it is refused, not sent in part.
+fn target(text: &str) -> Result<Uri, String> {
+    let shown = crate::units::cut(text, SHOWN);
+    if let Some(stray) = template::stray_in_path(text) {
+        return Err(format!("`{shown}` is no path: {}", stray.message));
+    }
+    if !text.starts_with('/') {
+        return Err(format!("`{shown}` is no path: it begins with no `/`"));
+    }
+    text.parse().map_err(|_| format!("`{shown}` is no path"))
 }
 
-/// Percent-encodes everything but unreserved characters (RFC 3986, 2.3).
-fn encode(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
+/// Characters of a value that a message shows.
+const SHOWN: usize = 100;
+
+fn header_value(name: &HeaderName, text: &str) -> Result<HeaderValue, String> {
+    HeaderValue::from_bytes(text.as_bytes()).map_err(|_| match text.contains(['\r', '\n']) {
+        true => format!("the value of `{name}` has a line break, and a header has one line"),
+        false => format!("the value of `{name}` has control characters"),
+    })
 }

@@ -1,4 +1,7 @@
 //! A connection that notes when the first byte of a request leaves and how many bytes pass.
+//!
+//! A peer that answers before the request is sent to its end often closes at once, and what is written then fails:
+//! the answer is read all the same, and the rest of the request goes nowhere.
 
 use std::cell::Cell;
 use std::io;
@@ -17,6 +20,7 @@ pub struct Meter {
     first_byte: Cell<Option<Micros>>,
     sent: Cell<u64>,
     received: Cell<u64>,
+    cut_off: Cell<bool>,
 }
 
 /// What a meter has read since it was armed.
@@ -35,6 +39,11 @@ impl Meter {
         self.received.set(0);
     }
 
+    /// The peer took no more of the request.
+    pub fn cut_off(&self) -> bool {
+        self.cut_off.get()
+    }
+
     pub fn read(&self) -> Reading {
         Reading { first_byte: self.first_byte.get(), sent: self.sent.get(), received: self.received.get() }
     }
@@ -49,6 +58,22 @@ pub struct Metered {
 impl Metered {
     pub fn new(stream: Stream, meter: Rc<Meter>, world: World) -> Metered {
         Metered { stream, meter, world }
+    }
+
+    /// What was written, or where the peer takes no more: as if it were, and nothing is counted.
+    fn written(&self, outcome: io::Result<usize>, asked: usize) -> io::Result<usize> {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset};
+        match outcome {
+            Ok(n) => {
+                self.count_sent(n);
+                Ok(n)
+            }
+            Err(error) if matches!(error.kind(), BrokenPipe | ConnectionReset) => {
+                self.meter.cut_off.set(true);
+                Ok(asked)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn count_sent(&self, n: usize) {
@@ -75,9 +100,11 @@ impl AsyncRead for Metered {
 
 impl AsyncWrite for Metered {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let n = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
-        self.count_sent(n);
-        Poll::Ready(Ok(n))
+        if self.meter.cut_off() {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let outcome = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes));
+        Poll::Ready(self.written(outcome, bytes.len()))
     }
 
     fn poll_write_vectored(
@@ -85,9 +112,12 @@ impl AsyncWrite for Metered {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let n = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, parts))?;
-        self.count_sent(n);
-        Poll::Ready(Ok(n))
+        let all = parts.iter().map(|part| part.len()).sum();
+        if self.meter.cut_off() {
+            return Poll::Ready(Ok(all));
+        }
+        let outcome = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, parts));
+        Poll::Ready(self.written(outcome, all))
     }
 
     fn is_write_vectored(&self) -> bool {

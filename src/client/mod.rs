@@ -6,14 +6,20 @@
 mod answer;
 mod attempt;
 mod compile;
+mod json;
 mod meter;
+mod place;
 mod pool;
+mod room;
+mod spelling;
 mod token;
 mod vars;
 
-pub use answer::{Finding, read_answer};
+pub use answer::{Answer, Finding, read_answer};
 pub use attempt::{Attempt, Ending, attempt};
 pub use compile::{Common, Program, Request, Step};
+pub use place::AddressCount;
 pub use pool::Pool;
+pub use room::Budget;
 pub use token::Tokens;
 pub use vars::{RunFacts, Vars};

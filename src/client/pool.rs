@@ -3,108 +3,167 @@
 //! A flow that finds no idle connection takes the first that is given back or opened, whichever comes
 //! first: after a hiccup of the generator's own, flows then do not open a connection each, which would
 //! cost more than the hiccup. With a limit it waits its turn, and that wait is part of the response time.
+//! Several addresses are loaded in turn. Only a connection that can take the next request at once is kept.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinHandle;
 
 use super::meter::{Meter, Metered};
+use super::place::{AddressCount, Place, places};
+use super::room::{Budget, Idle, Room, Seat};
 use crate::units::Micros;
 use crate::world::World;
 
+/// Headers that the head of an answer may have.
+pub(super) const MOST_HEADERS: usize = 256;
 /// Connections that one pool opens at once.
 const DIALS: usize = 64;
 /// One that takes longer than this waits for the target, not for us, and no longer counts: a target that
 /// does not answer is dialled by everybody, as in life.
 const OWN_TIME: Micros = Micros::millis(5);
+/// How often a connection is looked at that was given back and is not ready yet, before it is closed: one whose
+/// request is not sent to its end when the answer is there would keep the next one waiting.
+const LOOKS: usize = 8;
 
-/// A connection in use; give it back with `Pool::give_back` when the whole answer was read.
+/// A connection in use; give it back with `Pool::give_back` when the whole answer was read. Dropped, it closes.
 pub struct Connection {
     pub sender: SendRequest<Full<Bytes>>,
     pub meter: Rc<Meter>,
     /// It has carried a request before.
     pub reused: bool,
-    _open: Open,
+    place: Rc<Place>,
+    task: JoinHandle<()>,
 }
 
-/// Counts a connection for as long as it exists.
-struct Open(Rc<Count>);
-
-#[derive(Default)]
-struct Count {
-    open: Cell<u32>,
-    closed: Notify,
-}
-
-impl Drop for Open {
+impl Drop for Connection {
     fn drop(&mut self) {
-        self.0.open.set(self.0.open.get() - 1);
-        self.0.closed.notify_one();
+        self.task.abort();
     }
 }
 
-pub struct Pool {
+/// How far a flow has come on its way to a connection.
+#[derive(Clone, Default)]
+pub enum Stage {
+    /// It waits for a free one, or for room to open one.
+    #[default]
+    Waiting,
+    Dialling(SocketAddr),
+    Connected(SocketAddr),
+}
+
+/// A handle; clones share the connections.
+#[derive(Clone)]
+pub struct Pool(Rc<Inner>);
+
+struct Inner {
     world: World,
-    addresses: Vec<SocketAddr>,
-    /// Which address the next connection tries first.
+    places: Vec<Rc<Place>>,
+    /// Whose turn it is.
     next: Cell<usize>,
-    idle: RefCell<Vec<Connection>>,
     /// Flows without a connection, the longest waiting first.
     waiting: RefCell<VecDeque<oneshot::Sender<Connection>>>,
     dials: Semaphore,
-    limit: u32,
-    count: Rc<Count>,
-    /// Connections opened since they were last asked for.
-    opened: Cell<u64>,
+    room: Room,
+}
+
+impl Idle for Inner {
+    fn close_one(&self) -> bool {
+        self.places.iter().any(|place| place.idle.borrow_mut().pop().is_some())
+    }
 }
 
 impl Pool {
-    pub fn new(world: World, addresses: Vec<SocketAddr>, limit: Option<u32>) -> Pool {
-        Pool {
+    pub fn new(world: World, addresses: &[SocketAddr], limit: Option<u32>, budget: &Budget) -> Pool {
+        let inner = Rc::new(Inner {
             world,
-            addresses,
+            places: places(addresses),
             next: Cell::new(0),
-            idle: RefCell::default(),
             waiting: RefCell::default(),
             dials: Semaphore::new(DIALS),
-            limit: limit.unwrap_or(u32::MAX),
-            count: Rc::default(),
-            opened: Cell::new(0),
-        }
+            room: Room::new(budget, limit),
+        });
+        let idle: Weak<dyn Idle> = Rc::downgrade(&(inner.clone() as Rc<dyn Idle>));
+        budget.knows(&idle);
+        Pool(inner)
     }
 
-    /// How many connections were opened since this was last asked.
-    pub fn take_opened(&self) -> u64 {
-        self.opened.take()
+    /// What became of each address so far.
+    pub fn addresses(&self) -> Vec<AddressCount> {
+        self.0.places.iter().flat_map(|place| place.counts()).collect()
     }
 
-    /// An idle connection, one that is given back meanwhile, or a new one.
+    /// A request or its connection came to the end of its time at this stage.
+    pub fn timed_out(&self, stage: &Stage) {
+        let (address, count): (_, fn(&mut AddressCount)) = match stage {
+            Stage::Waiting => return,
+            Stage::Dialling(address) => (address, |count| count.connect_timeouts += 1),
+            Stage::Connected(address) => (address, |count| count.timeouts += 1),
+        };
+        self.0.places.iter().for_each(|place| place.count(*address, count));
+    }
+
+    /// An idle connection, one that is given back meanwhile, or a new one; `stage` tells how far it has come.
     ///
     /// # Errors
     /// The error of the last address, when none of them accepted.
-    pub async fn acquire(&self) -> io::Result<Connection> {
+    pub async fn acquire(&self, stage: &RefCell<Stage>) -> io::Result<Connection> {
         loop {
-            let kept = self.idle.borrow_mut().pop();
-            let mut connection = match kept {
+            stage.replace(Stage::Waiting);
+            let turn = self.0.next.get();
+            self.0.next.set((turn + 1) % self.0.places.len().max(1));
+            let connection = match self.0.idle(turn) {
                 Some(connection) => connection,
-                None => self.wait_or_dial().await?,
+                None => self.0.wait_or_dial(turn, stage).await?,
             };
-            if !connection.reused || connection.sender.ready().await.is_ok() {
+            if connection.sender.is_ready() {
+                let address = connection.place.address();
+                connection.place.count(address, |count| count.requests += 1);
+                stage.replace(Stage::Connected(address));
                 return Ok(connection);
             }
         }
     }
 
+    /// Keeps a connection for the next request as soon as it can take one.
     pub fn give_back(&self, mut connection: Connection) {
         connection.reused = true;
+        if connection.sender.is_ready() {
+            return self.0.hand_on(connection);
+        }
+        let pool = self.0.clone();
+        self.0.world.spawn(async move {
+            for _ in 0..LOOKS {
+                tokio::task::yield_now().await;
+                if connection.sender.is_closed() {
+                    return;
+                }
+                if connection.sender.is_ready() {
+                    return pool.hand_on(connection);
+                }
+            }
+        });
+    }
+}
+
+impl Inner {
+    /// An idle connection to the place whose turn it is; to another where no further one may be opened.
+    fn idle(&self, turn: usize) -> Option<Connection> {
+        let others = if self.room.is_full() { self.places.len() } else { 1 };
+        let in_turn = (0..others).map(|n| &self.places[(turn + n) % self.places.len()]);
+        in_turn.filter(|_| !self.places.is_empty()).find_map(|place| place.take_idle())
+    }
+
+    fn hand_on(&self, mut connection: Connection) {
         loop {
             let next = self.waiting.borrow_mut().pop_front();
             let Some(next) = next else { break };
@@ -114,10 +173,11 @@ impl Pool {
                 Err(back) => connection = back,
             }
         }
-        self.idle.borrow_mut().push(connection);
+        let place = connection.place.clone();
+        place.idle.borrow_mut().push(connection);
     }
 
-    async fn wait_or_dial(&self) -> io::Result<Connection> {
+    async fn wait_or_dial(&self, turn: usize, stage: &RefCell<Stage>) -> io::Result<Connection> {
         let (hand, mut handed) = oneshot::channel();
         {
             let mut waiting = self.waiting.borrow_mut();
@@ -129,23 +189,19 @@ impl Pool {
         let dialled = tokio::select! {
             biased;
             Ok(connection) = &mut handed => return Ok(connection),
-            dialled = self.dial() => dialled,
+            dialled = self.dial(turn, stage) => dialled,
         };
         handed.close();
         if let Ok(connection) = handed.try_recv() {
-            self.give_back(connection);
+            self.hand_on(connection);
         }
         dialled
     }
 
-    async fn dial(&self) -> io::Result<Connection> {
-        while self.count.open.get() >= self.limit {
-            self.count.closed.notified().await;
-        }
-        self.count.open.set(self.count.open.get() + 1);
-        let open = Open(self.count.clone());
+    async fn dial(&self, turn: usize, stage: &RefCell<Stage>) -> io::Result<Connection> {
+        let seat = self.room.seat().await;
         let slot = self.dials.acquire().await.expect("the semaphore is never closed");
-        let mut connecting = std::pin::pin!(self.connect(open));
+        let mut connecting = std::pin::pin!(self.connect(turn, seat, stage));
         match self.world.timeout(OWN_TIME, &mut connecting).await {
             Ok(connected) => connected,
             Err(_) => {
@@ -155,29 +211,44 @@ impl Pool {
         }
     }
 
-    /// Tries the addresses in turn, as a resolver's client does; each connection begins with the next.
-    async fn connect(&self, open: Open) -> io::Result<Connection> {
-        let first = self.next.get();
-        self.next.set((first + 1) % self.addresses.len().max(1));
+    /// Tries the places in turn, as a resolver's client does.
+    async fn connect(&self, turn: usize, seat: Seat, stage: &RefCell<Stage>) -> io::Result<Connection> {
         let mut failed = io::Error::new(io::ErrorKind::AddrNotAvailable, "the target has no address");
-        for offset in 0..self.addresses.len() {
-            let address = self.addresses[(first + offset) % self.addresses.len()];
-            match self.world.connect(address).await {
-                Ok(stream) => {
-                    self.opened.set(self.opened.get() + 1);
-                    let meter = Rc::<Meter>::default();
-                    let io = TokioIo::new(Metered::new(stream, meter.clone(), self.world.clone()));
-                    let (sender, connection) =
-                        Builder::new().handshake(io).await.map_err(io::Error::other)?;
-                    self.world.spawn(async move {
-                        // Its error reaches the flow through the sender.
-                        let _ = connection.await;
-                    });
-                    return Ok(Connection { sender, meter, reused: false, _open: open });
+        for n in 0..self.places.len() {
+            let place = &self.places[(turn + n) % self.places.len()];
+            for address in place.in_order() {
+                stage.replace(Stage::Dialling(address));
+                match self.world.connect(address).await {
+                    Ok(stream) => {
+                        place.answers_at(address);
+                        return self.begin(stream, place.clone(), seat).await;
+                    }
+                    Err(error) => {
+                        place.count(address, |count| count.refused += 1);
+                        failed = error;
+                    }
                 }
-                Err(error) => failed = error,
             }
         }
         Err(failed)
+    }
+
+    async fn begin(
+        &self,
+        stream: crate::world::Stream,
+        place: Rc<Place>,
+        seat: Seat,
+    ) -> io::Result<Connection> {
+        let meter = Rc::<Meter>::default();
+        let io = TokioIo::new(Metered::new(stream, meter.clone(), self.world.clone()));
+        let handshake = Builder::new().max_headers(MOST_HEADERS).handshake(io).await;
+        let (mut sender, connection) = handshake.map_err(io::Error::other)?;
+        let task = self.world.spawn(async move {
+            let _seat = seat;
+            // Its error reaches the flow through the sender.
+            let _ = connection.await;
+        });
+        sender.ready().await.map_err(io::Error::other)?;
+        Ok(Connection { sender, meter, reused: false, place, task })
     }
 }

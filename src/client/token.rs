@@ -65,11 +65,15 @@ impl Tokens {
             Auth::Bearer { .. } => (text, i64::MAX),
             Auth::Jwt { key, lifetime, .. } => {
                 let renew = now + (lifetime.as_secs_f64() * (1.0 - RENEW_BELOW)) as i64;
-                (sign(key, &text, now, *lifetime)?, renew)
+                (sign(key, &text, wall, *lifetime)?, renew)
             }
         };
+        let bearer = format!("Bearer {token}");
         let mut value =
-            HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| "the token is no header value")?;
+            HeaderValue::from_bytes(bearer.as_bytes()).map_err(|_| match token.contains(['\r', '\n']) {
+                true => "the token has a line break, and a header has one line",
+                false => "the token has control characters, and a header has none",
+            })?;
         value.set_sensitive(true);
         if self.keep {
             self.kept.borrow_mut().insert(vars.user, (value.clone(), renew));
@@ -80,6 +84,7 @@ impl Tokens {
 
 fn never_sent(body: Body) -> Request {
     Request {
+        place: String::new(),
         op: None,
         name: String::new(),
         method: "POST".to_owned(),
@@ -94,11 +99,14 @@ fn never_sent(body: Body) -> Request {
     }
 }
 
-/// Signs claims (JSON) with `iat`, `nbf` and `exp` added where they are not given.
-fn sign(key: &str, claims: &str, now: i64, lifetime: Micros) -> Result<String, String> {
+/// Signs claims (JSON) with `iat`, `nbf` and `exp` added where they are not given. They count whole seconds: the
+/// end is the next one, so that no token is shorter than it was asked to be.
+fn sign(key: &str, claims: &str, wall: i64, lifetime: Micros) -> Result<String, String> {
+    let now = wall / 1_000_000;
+    let end = (wall + lifetime.0 + 999_999) / 1_000_000;
     let mut claims: Value = serde_json::from_str(claims).map_err(|e| format!("claims: {e}"))?;
     let fields = claims.as_object_mut().ok_or("claims must be a map")?;
-    for (name, at) in [("iat", now), ("nbf", now), ("exp", now + lifetime.0 / 1_000_000)] {
+    for (name, at) in [("iat", now), ("nbf", now), ("exp", end)] {
         fields.entry(name).or_insert(json!(at));
     }
     let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
@@ -115,6 +123,18 @@ mod tests {
 
     fn facts() -> Arc<RunFacts> {
         Arc::new(RunFacts { seed: 1, run: "r".into(), data: Vec::new(), setup: BTreeMap::new() })
+    }
+
+    #[test]
+    fn a_token_lives_for_no_less_than_it_was_asked_to() {
+        for (wall, lifetime, end) in
+            [(1_999_999, 500, 3), (1_000_000, 500, 2), (1_000_000, 1_000, 2), (1_000_001, 1_000, 3)]
+        {
+            let token = sign(&"k".repeat(32), "{}", wall, Micros::millis(lifetime)).unwrap();
+            let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+            let payload: Value = serde_json::from_slice(&payload).unwrap();
+            assert_eq!((payload["iat"].as_i64(), payload["exp"].as_i64()), (Some(1), Some(end)));
+        }
     }
 
     #[test]

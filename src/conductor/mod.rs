@@ -3,6 +3,7 @@
 //! Load, faults and rules go side by side on one clock; everything that happens goes to the recorder.
 //! What is shown meanwhile and what is judged afterwards is not its business.
 
+mod addresses;
 mod rules;
 mod scrape;
 mod script;
@@ -25,6 +26,7 @@ use crate::recorder::Recorder;
 use crate::timeline::Timeline;
 use crate::units::{Micros, grouped};
 use crate::world::{Origin, World};
+use addresses::Addresses;
 use rules::Rules;
 use script::{Script, ScriptError};
 
@@ -217,6 +219,7 @@ impl Run {
                     Failure::Configuration(format!("the target never answered in setup: {why}"))
                 }
                 ScriptError::Failed(why) => Failure::Runtime(format!("setup failed: {why}")),
+                ScriptError::Unsent(why) => Failure::Configuration(format!("a request of setup cannot be made: {why}")),
             }),
         };
         let captured = script.captured.borrow().clone();
@@ -314,6 +317,7 @@ impl Run {
         let cell = self.experiment.outline.cell;
         let mut tick = cell;
         let mut shards = self.setting.shards;
+        let mut addresses = Addresses::default();
         loop {
             tokio::select! {
                 biased;
@@ -333,6 +337,7 @@ impl Run {
                         break;
                     }
                     Some(Batch::Records(batch)) => self.recorder.write(batch),
+                    Some(Batch::Addresses(of_shard)) => addresses.add(&of_shard),
                     Some(Batch::Ended) => {
                         shards -= 1;
                         if shards == 0 {
@@ -358,6 +363,9 @@ impl Run {
                     }
                 }
             }
+        }
+        if let Some(text) = addresses.told() {
+            self.recorder.note(Record::Note { at: world.now(), text });
         }
         ended
     }

@@ -3,25 +3,40 @@
 use std::collections::BTreeMap;
 
 use crate::experiment::{HttpTarget, Metrics};
-use crate::http::Caller;
+use crate::http::{CallError, Caller};
 use crate::record::{Record, Scrape};
 use crate::recorder::Recorder;
 use crate::units::Micros;
 use crate::world::World;
 
-/// Scrapes until dropped. A scrape that fails leaves a gap.
+/// Bytes of one scrape that are read.
+const MOST: usize = 4 << 20;
+
+/// Scrapes until dropped. A scrape that fails leaves a gap, and one that is too long a note.
 pub async fn scrape(world: World, recorder: Recorder, target: HttpTarget, metrics: Metrics) {
     let Some(&address) = target.addresses.first() else { return };
-    let caller = Caller::new(world.clone(), address, 1);
+    let caller = Caller::new(world.clone(), address, 1).at_most(MOST);
+    let mut told = false;
     let mut at = Micros::ZERO;
     loop {
         world.sleep_until(at).await;
-        if let Ok(answer) = caller.get(&metrics.path, metrics.every.min(Micros::secs(5))).await {
-            let text = String::from_utf8_lossy(&answer.body);
-            let now = world.now();
-            let values = parse(&text).into_iter().filter(|(name, _)| metrics.keep.contains(name));
-            let records = values.map(|(name, value)| Record::Scrape(Scrape { at: now, name, value }));
-            recorder.write(records.collect());
+        match caller.get(&metrics.path, metrics.every.min(Micros::secs(5))).await {
+            Ok(answer) => {
+                let text = String::from_utf8_lossy(&answer.body);
+                let now = world.now();
+                let values = parse(&text).into_iter().filter(|(name, _)| metrics.keep.contains(name));
+                let records = values.map(|(name, value)| Record::Scrape(Scrape { at: now, name, value }));
+                recorder.write(records.collect());
+            }
+            Err(CallError::TooLong(most)) if !told => {
+                told = true;
+                let text = format!(
+                    "the target's metrics were not read: more than {} MiB of them came at once",
+                    most >> 20
+                );
+                recorder.write(vec![Record::Note { at: world.now(), text }]);
+            }
+            Err(_) => {}
         }
         at = (at + metrics.every).max(world.now());
     }

@@ -9,18 +9,22 @@ use std::sync::Arc;
 
 use minijinja::Value;
 
-use crate::client::{Ending, Pool, Program, Request, RunFacts, Step, Tokens, Vars, attempt, read_answer};
+use crate::client::{
+    Budget, Ending, Pool, Program, Request, RunFacts, Step, Tokens, Vars, attempt, read_answer,
+};
 use crate::engine::common;
 use crate::experiment::{Experiment, HttpTarget, Step as Written};
 use crate::redact::redact;
 use crate::sample::Kind;
-use crate::units::Micros;
+use crate::units::{Micros, cut};
 use crate::world::World;
 
 /// One request's time limit where the step sets none.
 const TIMEOUT: Micros = Micros::secs(10);
 /// Before the first retry; doubled for each further one.
 const BACK_OFF: Micros = Micros::millis(100);
+/// Characters of a request line and of a detail that a message shows.
+const SHOWN: usize = 300;
 /// Scripts draw from a stream that no shape has.
 const SCRIPT_SHAPE: u32 = u32::MAX;
 
@@ -53,6 +57,16 @@ pub enum ScriptError {
     NeverAnswered(String),
     #[error("{0}")]
     Failed(String),
+    /// A request could not be made: the profile's own mistake.
+    #[error("{0}")]
+    Unsent(String),
+}
+
+/// Why a request came to nothing.
+enum Why {
+    /// It could not be made.
+    Own(String),
+    Target(String),
 }
 
 type Steps<'a> = Pin<Box<dyn Future<Output = Result<(), ScriptError>> + 'a>>;
@@ -77,7 +91,7 @@ impl Script {
         Ok(Script {
             world: world.clone(),
             program: Program::compile(&common(experiment, target), steps)?,
-            pool: Pool::new(world.clone(), target.addresses.clone(), None),
+            pool: Pool::new(world.clone(), &target.addresses, None, &Budget::of_shard(world, 1)),
             tokens: Tokens::new(experiment.target.auth.as_ref(), true)?,
             secrets: experiment.secrets.clone(),
             facts,
@@ -144,15 +158,25 @@ impl Script {
         })
     }
 
-    /// `parallel` workers take the iterations in order; `i` is the iteration.
+    /// `parallel` workers take the iterations in order; `i` is the iteration. What one iteration after the other
+    /// captures stays; what several at a time do is each one's own.
     async fn repeat(
         self: &Rc<Script>,
         times: u64,
         parallel: u32,
         steps: &[Step],
-        place: &Place,
+        place: &mut Place,
     ) -> Result<(), ScriptError> {
-        let next = Cell::new(0);
+        if parallel <= 1 {
+            let outside = place.vars.index;
+            for index in 0..times {
+                Arc::make_mut(&mut place.vars).index = index;
+                self.steps(steps, place).await?;
+            }
+            Arc::make_mut(&mut place.vars).index = outside;
+            return Ok(());
+        }
+        let (next, place) = (Cell::new(0), &*place);
         let worker = || async {
             loop {
                 let index = next.replace(next.get() + 1);
@@ -198,11 +222,16 @@ impl Script {
             }
             match self.once(request, place).await {
                 Ok(()) => return Ok(()),
-                Err(why) => failed = why,
+                Err(Why::Own(why)) if !self.keep_going => return Err(ScriptError::Unsent(why)),
+                Err(Why::Own(why)) => {
+                    failed = why;
+                    break;
+                }
+                Err(Why::Target(why)) => failed = why,
             }
         }
         let line = format!("{} {}", request.method, self.program.path_of(request, &place.vars));
-        let line = redact(&line, &self.secrets);
+        let line = cut(&redact(&line, &self.secrets), SHOWN);
         if self.keep_going {
             self.left.borrow_mut().push(format!("{line}: {failed}"));
             return Ok(());
@@ -215,24 +244,30 @@ impl Script {
         })
     }
 
-    async fn once(&self, request: &Request, place: &mut Place) -> Result<(), String> {
+    async fn once(&self, request: &Request, place: &mut Place) -> Result<(), Why> {
         self.requests.set(self.requests.get() + 1);
-        let auth = self.tokens.header(&place.vars, self.world.wall())?;
-        let rendered = self.program.render(request, &place.vars, auth.as_ref())?;
+        let auth = self.tokens.header(&place.vars, self.world.wall());
+        let rendered = auth.and_then(|auth| self.program.render(request, &place.vars, auth.as_ref()));
+        let own = |why: &str| Why::Own(format!("{}: {}", request.place, redact(why, &self.secrets)));
+        let rendered = rendered.map_err(|why| own(&why))?;
         let now = self.world.now();
         let timeout = request.timeout.unwrap_or(TIMEOUT).min((self.deadline - now).max(Micros::MILLISECOND));
         let whole = request.needs_body();
         let attempt = attempt(&self.world, &self.pool, rendered, now, Some(timeout), whole).await;
-        let (status, headers, body) = match attempt.ending {
-            Ending::Failed { detail, .. } => return Err(detail),
-            Ending::Answer { status, headers, body } => (status, headers, body),
+        let answer = match attempt.ending {
+            Ending::Failed { detail, .. } => return Err(Why::Target(detail)),
+            Ending::Answer(answer) => answer,
         };
         self.answered.set(true);
-        let finding = read_answer(&self.program, request, &place.vars, (status, &headers, &body), false);
+        let finding = read_answer(&self.world, &self.program, request, &place.vars, &answer, false).await;
+        if finding.kind == Kind::Template {
+            return Err(own(&finding.detail));
+        }
         if finding.kind != Kind::Ok {
-            let excerpt = String::from_utf8_lossy(&body[..body.len().min(200)]);
+            let excerpt = String::from_utf8_lossy(&answer.body[..answer.body.len().min(200)]);
             let excerpt = redact(&excerpt, &self.secrets);
-            return Err(format!("{} ({})", redact(&finding.detail, &self.secrets), excerpt.escape_debug()));
+            let detail = cut(&redact(&finding.detail, &self.secrets), SHOWN);
+            return Err(Why::Target(format!("{detail} ({})", excerpt.escape_debug())));
         }
         for (name, value) in finding.captured {
             Arc::make_mut(&mut place.vars).own.insert(name, value);

@@ -5,22 +5,23 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use minijinja::Value;
-
 use super::shape::ShapeRunner;
 use super::{Over, Shard};
-use crate::client::{Attempt, Ending, Request, Step, Vars, attempt, read_answer};
+use crate::client::{Answer, Attempt, Ending, Request, Step, Vars, attempt, read_answer};
 use crate::experiment::NO_TIMEOUT;
 use crate::random::Purpose;
 use crate::record::{ErrorSample, ItemsEvent, ProbeEvent};
 use crate::sample::{Kind, OpId, Outcome, Sample, Work};
-use crate::units::Micros;
+use crate::units::{Micros, cut};
+
+/// Characters of a request line and of a detail that a sample keeps.
+const SHOWN: usize = 300;
 
 /// A running flow.
 pub struct Flow {
     shard: Rc<Shard>,
     runner: Rc<ShapeRunner>,
-    vars: Arc<Vars>,
+    pub(super) vars: Arc<Vars>,
     /// Intended start of the next step.
     next: Micros,
     /// The flow belongs to the cell of the last step it reached.
@@ -42,6 +43,8 @@ pub struct Flow {
     group: Option<Group>,
     /// A patient probe: no timeout, counted apart.
     patient: bool,
+    /// Think time that a step which failed has left out.
+    owed: Micros,
     /// Draws made for think times and choices so far.
     draws: u32,
     steps: u32,
@@ -109,17 +112,18 @@ impl Flow {
             left_out: false,
             group: None,
             patient,
+            owed: Micros::ZERO,
             draws: 0,
             steps: 0,
         }
     }
 
-    /// Runs to its end; returns when that was.
-    pub async fn run(mut self) -> Micros {
+    /// Runs to its end; returns when that was, and what its user has yet to think.
+    pub async fn run(mut self) -> (Micros, Micros) {
         let runner = self.runner.clone();
         let ended = self.steps(&runner.program.steps).await;
         self.finish(ended.map_or_else(Stopped::outcome, |()| Outcome::new(Kind::Ok, 0)));
-        self.shard.world.now()
+        (self.shard.world.now(), self.owed)
     }
 
     /// Not sent: the in-flight cap was reached. Bad for the flow and for its first operation.
@@ -195,11 +199,10 @@ impl Flow {
 
     async fn steps(&mut self, steps: &[Step]) -> Result<(), Stopped> {
         for (n, step) in steps.iter().enumerate() {
-            let ended = self.step(step).await;
-            if let Err(Stopped::Failed(_)) = ended {
-                self.miss(&steps[n + 1..]);
+            if let Err(stopped) = self.step(step).await {
+                self.give_up(stopped, &steps[n + 1..], 1);
+                return Err(stopped);
             }
-            ended?;
         }
         Ok(())
     }
@@ -208,13 +211,15 @@ impl Flow {
         match step {
             Step::Request(request) => self.request(request).await?,
             Step::Think(think) => {
-                let spread = (think.most - think.least).0 as f64;
-                let length = think.least + Micros((self.draw(Purpose::Think) * spread).round() as i64);
+                let length = self.think_time(*think);
                 self.think(length).await?;
             }
             Step::Repeat { times, steps, .. } => {
-                for _ in 0..*times {
-                    self.nested(steps).await?;
+                for n in 0..*times {
+                    if let Err(stopped) = self.nested(steps).await {
+                        self.give_up(stopped, steps, *times - n - 1);
+                        return Err(stopped);
+                    }
                 }
             }
             Step::Choice(branches) => {
@@ -229,32 +234,8 @@ impl Flow {
         Ok(())
     }
 
-    /// What a failed flow will not do any more: each operation on its drawn path that it never reached is
-    /// due all the same, and bad, where the flow ended. A list that nobody got counts as one of some length.
-    fn miss(&mut self, steps: &[Step]) {
-        for step in steps {
-            match step {
-                Step::Request(request) => self.missed(request.op),
-                Step::Group { op, .. } => self.missed(Some(*op)),
-                Step::Think(_) => {}
-                Step::Repeat { steps, .. } => self.miss(steps),
-                Step::ForEach { list, steps, .. } => {
-                    let empty = |value: &Value| value.len() == Some(0);
-                    if !self.vars.own.get(list).is_some_and(empty) {
-                        self.miss(steps);
-                    }
-                }
-                Step::Choice(branches) => {
-                    let picked = self.pick(branches);
-                    if let Some((_, steps)) = branches.get(picked) {
-                        self.miss(steps);
-                    }
-                }
-            }
-        }
-    }
-
-    fn missed(&mut self, op: Option<OpId>) {
+    /// An operation that a failed flow never reached: due all the same, and bad, where the flow ended.
+    pub(super) fn miss(&mut self, op: Option<OpId>) {
         let Some(op) = op.filter(|op| self.group.is_none() && !self.reached.contains(op)) else { return };
         self.reached.push(op);
         if self.patient {
@@ -265,16 +246,24 @@ impl Flow {
         self.finished(self.unsent(op, at, at, Outcome::new(Kind::Unreached, 0)));
     }
 
+    /// A step failed: those after it are not taken, so many times. What the end of the load cuts off owes nothing.
+    fn give_up(&mut self, stopped: Stopped, steps: &[Step], times: u64) {
+        if let Stopped::Failed(_) = stopped {
+            let each = self.leave_out(steps);
+            self.owed += each * times.min(1 << 30) as i64;
+        }
+    }
+
     fn nested<'a>(&'a mut self, steps: &'a [Step]) -> Steps<'a> {
         Box::pin(self.steps(steps))
     }
 
-    fn draw(&mut self, purpose: Purpose) -> f64 {
+    pub(super) fn draw(&mut self, purpose: Purpose) -> f64 {
         self.draws += 1;
         self.vars.key(self.draws, purpose).stream().unit()
     }
 
-    fn pick(&mut self, branches: &[(f64, Vec<Step>)]) -> usize {
+    pub(super) fn pick(&mut self, branches: &[(f64, Vec<Step>)]) -> usize {
         let total: f64 = branches.iter().map(|(weight, _)| weight).sum();
         let mut left = self.draw(Purpose::Choice) * total;
         for (n, (weight, _)) in branches.iter().enumerate() {
@@ -302,13 +291,14 @@ impl Flow {
     }
 
     async fn for_each(&mut self, list: &str, name: &str, steps: &[Step]) -> Result<(), Stopped> {
-        let elements: Vec<Value> = match self.vars.own.get(list) {
-            Some(value) => value.try_iter().map(Iterator::collect).unwrap_or_default(),
-            None => Vec::new(),
-        };
-        for element in elements {
+        let elements = self.elements(list);
+        let all = elements.len();
+        for (n, element) in elements.into_iter().enumerate() {
             Arc::make_mut(&mut self.vars).own.insert(name.to_owned(), element);
-            self.nested(steps).await?;
+            if let Err(stopped) = self.nested(steps).await {
+                self.give_up(stopped, steps, (all - n - 1) as u64);
+                return Err(stopped);
+            }
         }
         Ok(())
     }
@@ -407,51 +397,57 @@ impl Flow {
         if self.group.is_none() {
             self.reach(request.op, intended);
         }
-        let mut attempt = match self.send(request, dequeued).await {
+        let count = self.counts(request, dequeued);
+        let mut attempt = match self.send(request, dequeued, count).await {
             Ok(attempt) => attempt,
             Err(detail) => Attempt::unsent(detail, dequeued, self.shard.world.now()),
         };
         self.next = attempt.done;
         let stood_still = self.shard.stood_still(dequeued, attempt.done);
         attempt.work.held = attempt.work.held.max(stood_still);
-        if !self.patient && matches!(attempt.ending, Ending::Answer { .. }) {
+        if !self.patient && matches!(attempt.ending, Ending::Answer(_)) {
             self.shard.counts.borrow_mut().answered(self.runner.index);
         }
-        let outcome = self.judge(request, &attempt);
+        let outcome = self.judge(request, &attempt, count).await;
         self.count(request, &attempt, (intended, dequeued), outcome, allowed);
         if outcome.kind.is_success() { Ok(()) } else { Err(Stopped::Failed(outcome)) }
     }
 
-    async fn send(&mut self, request: &Request, dequeued: Micros) -> Result<Attempt, String> {
+    /// The length of its list is wanted.
+    fn counts(&self, request: &Request, now: Micros) -> bool {
+        let op = request.op.unwrap_or(self.runner.shape.op);
+        request.asked.items.is_some() && self.shard.counts.borrow_mut().wants_items(op, now)
+    }
+
+    async fn send(&mut self, request: &Request, dequeued: Micros, count: bool) -> Result<Attempt, String> {
         let runner = self.runner.clone();
         let auth = runner.tokens.header(&self.vars, self.shard.world.wall())?;
         let rendered = runner.program.render(request, &self.vars, auth.as_ref())?;
-        let timeout = request.timeout.or(runner.shape.timeout).filter(|_| !self.patient);
-        let whole = request.needs_body();
+        let timeout = request.timeout.or(runner.shape.timeout).unwrap_or(NO_TIMEOUT);
+        let whole = count || request.needs_body();
         let world = &self.shard.world;
         if !self.patient {
             self.shard.counts.borrow_mut().attempted(runner.index);
-            return Ok(attempt(world, &runner.pool, rendered, dequeued, timeout, whole).await);
+            return Ok(attempt(world, &runner.pool, rendered, dequeued, Some(timeout), whole).await);
         }
         let op = request.op.unwrap_or(runner.shape.op);
         let event = ProbeEvent { op, index: self.vars.index, intended: self.next, done: None };
         self.shard.counts.borrow_mut().probe(event.clone());
-        let attempt = attempt(world, &runner.pool, rendered, dequeued, None, whole).await;
+        let attempt = attempt(world, &runner.probe_pool, rendered, dequeued, None, whole).await;
         self.shard.counts.borrow_mut().probe(ProbeEvent { done: Some(attempt.done), ..event });
         Ok(attempt)
     }
 
     /// Reads the answer: outcome, captures, list sizes, samples of errors.
-    fn judge(&mut self, request: &Request, attempt: &Attempt) -> Outcome {
+    async fn judge(&mut self, request: &Request, attempt: &Attempt, count: bool) -> Outcome {
         let runner = self.runner.clone();
         let op = request.op.unwrap_or(runner.shape.op);
         let (outcome, detail, excerpt) = match &attempt.ending {
             Ending::Failed { kind, detail } => (Outcome::new(*kind, 0), detail.clone(), String::new()),
-            Ending::Answer { status, headers, body } => {
-                let count =
-                    request.items.is_some() && self.shard.counts.borrow_mut().wants_items(op, attempt.done);
-                let finding =
-                    read_answer(&runner.program, request, &self.vars, (*status, headers, body), count);
+            Ending::Answer(answer) => {
+                let (world, vars) = (&self.shard.world, &self.vars);
+                let finding = read_answer(world, &runner.program, request, vars, answer, count).await;
+                self.read_aside(answer, attempt.done);
                 if let Some(items) = finding.items {
                     let service =
                         attempt.reading.first_byte.map_or(Micros::ZERO, |first| attempt.done - first);
@@ -462,14 +458,25 @@ impl Flow {
                 for (name, value) in finding.captured {
                     Arc::make_mut(&mut self.vars).own.insert(name, value);
                 }
-                let excerpt = String::from_utf8_lossy(&body[..body.len().min(512)]).into_owned();
-                (Outcome::new(finding.kind, *status), finding.detail, excerpt)
+                let excerpt =
+                    String::from_utf8_lossy(&answer.body[..answer.body.len().min(512)]).into_owned();
+                let status = runner.counted_as(op, answer.status);
+                (Outcome::new(finding.kind, status), finding.detail, excerpt)
             }
         };
         if outcome.kind != Kind::Ok && !self.patient {
             self.note_error(op, request, attempt, outcome, (detail, excerpt));
         }
         outcome
+    }
+
+    /// To read a long answer is the user's own time, as thinking is.
+    fn read_aside(&mut self, answer: &Answer, done: Micros) {
+        if answer.is_long() {
+            let spent = self.shard.world.now() - done;
+            self.next += spent;
+            self.group.iter_mut().for_each(|group| group.thought += spent);
+        }
     }
 
     fn note_error(
@@ -485,13 +492,17 @@ impl Flow {
             return;
         }
         let line = format!("{} {}", request.method, self.runner.program.path_of(request, &self.vars));
+        let detail = match outcome.kind {
+            Kind::Template => format!("{}: {}", request.place, text.0),
+            _ => text.0,
+        };
         counts.error(ErrorSample {
             at: attempt.done,
             op,
             kind: outcome.kind,
             status: outcome.status,
-            request: self.shard.redact(&line),
-            detail: self.shard.redact(&text.0),
+            request: cut(&self.shard.redact(&line), SHOWN),
+            detail: cut(&self.shard.redact(&detail), SHOWN),
             body: self.shard.redact(&text.1),
         });
     }

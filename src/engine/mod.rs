@@ -9,6 +9,7 @@ mod counts;
 mod flow;
 mod frozen;
 mod shape;
+mod untaken;
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -21,7 +22,7 @@ use tokio::sync::{mpsc, watch};
 pub use alarms::Alarms;
 pub use shape::{Share, common};
 
-use crate::client::RunFacts;
+use crate::client::{AddressCount, Budget, RunFacts};
 use crate::experiment::{Experiment, HttpTarget, Start};
 use crate::random::{Key, Purpose};
 use crate::record::Record;
@@ -61,6 +62,8 @@ pub const PANICKED: &str = "a part of squall panicked: please report it with wha
 pub enum Batch {
     /// Once a second.
     Records(Vec<Record>),
+    /// What became of each address of the target, once before the end.
+    Addresses(Vec<AddressCount>),
     /// Why it could not begin or go on, in words.
     Failed(String),
     /// The last of all: whatever is still open stays unfinished.
@@ -127,9 +130,10 @@ impl Drop for LastWords {
 
 async fn run_shard(world: World, load: Load) -> Result<(), String> {
     let outline = &load.experiment.outline;
+    let budget = Budget::of_shard(&world, load.share.shards);
     let runners = (0..load.experiment.shapes.len())
         .map(|index| {
-            ShapeRunner::new(&world, &load.experiment, &load.target, &load.facts, index).map(Rc::new)
+            ShapeRunner::new(&world, &load.experiment, &load.target, &load.facts, &budget, index).map(Rc::new)
         })
         .collect::<Result<Vec<_>, String>>()?;
     let counts = RefCell::new(Counts::new(load.share.shard, outline));
@@ -153,6 +157,9 @@ async fn run_shard(world: World, load: Load) -> Result<(), String> {
     beating.abort();
     flushing.abort();
     shard.flush(world.now(), None);
+    let addresses = shard.runners.iter().flat_map(|runner| runner.addresses()).collect();
+    // The reader has gone only when the run is over.
+    let _ = shard.load.records.send(Batch::Addresses(addresses));
     Ok(())
 }
 
@@ -257,7 +264,7 @@ impl Shard {
         self.counts.borrow_mut().in_flight(shape, 1, self.world.now());
         let shard = self.clone();
         self.spawn(async move {
-            let done = flow.run().await;
+            let (done, _) = flow.run().await;
             shard.counts.borrow_mut().in_flight(shape, -1, done);
         });
     }
@@ -286,7 +293,8 @@ impl Shard {
         }
     }
 
-    /// One user, starting again when done. The intended start is when the last flow ended.
+    /// One user, starting again when done. The intended start is when the last flow ended; one that failed keeps
+    /// its user's pace, and the rest of its think time is spent first.
     async fn closed_loop(self: Rc<Shard>, runner: Rc<ShapeRunner>, user: u64, users: u64, until: Micros) {
         self.alarms.until(runner.shape.start).await;
         let (mut index, mut intended) = (user, runner.shape.start);
@@ -294,11 +302,10 @@ impl Shard {
             self.counts.borrow_mut().due(runner.shape.op, intended);
             self.counts.borrow_mut().in_flight(runner.index, 1, self.world.now());
             let flow = Flow::new(self.clone(), runner.clone(), index, intended, false);
-            let done = flow.run().await;
+            let (done, owed) = flow.run().await;
             self.counts.borrow_mut().in_flight(runner.index, -1, done);
-            if done <= intended {
-                self.alarms.until(done + CLOSED_LOOP_PAUSE).await;
-            }
+            let pause = if done <= intended { CLOSED_LOOP_PAUSE } else { Micros::ZERO };
+            self.alarms.until(done + owed.max(pause)).await;
             intended = self.world.now();
             index += users;
         }
@@ -349,7 +356,7 @@ impl Shard {
     }
 
     fn flush(&self, at: Micros, cpu: Option<f64>) {
-        let connects = self.runners.iter().map(|runner| runner.pool.take_opened()).collect();
+        let connects = self.runners.iter().map(|runner| runner.take_opened()).collect();
         let records = self.counts.borrow_mut().flush(at, connects, cpu);
         // The reader has gone only when the run is over.
         let _ = self.load.records.send(Batch::Records(records));

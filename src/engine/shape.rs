@@ -1,10 +1,12 @@
 //! One shape on one shard: its compiled flow, its connections, its users' tokens.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::client::{Common, Pool, Program, RunFacts, Tokens};
+use crate::client::{AddressCount, Budget, Common, Pool, Program, RunFacts, Tokens};
 use crate::experiment::{Experiment, HttpTarget, Shape, Start};
+use crate::sample::OpId;
 use crate::world::World;
 
 pub struct ShapeRunner {
@@ -12,11 +14,19 @@ pub struct ShapeRunner {
     pub shape: Shape,
     pub program: Program,
     pub pool: Pool,
+    /// Patient probes have connections of their own: they keep them for as long as the target likes.
+    pub probe_pool: Pool,
     pub tokens: Tokens,
     pub facts: Arc<RunFacts>,
     /// Patient probes under way.
     pub probes: Cell<u64>,
+    statuses: RefCell<BTreeMap<OpId, BTreeSet<u16>>>,
+    /// Connections that `take_opened` has told of.
+    told: Cell<u64>,
 }
+
+/// Statuses of one operation that are counted one by one.
+const STATUSES: usize = 32;
 
 impl ShapeRunner {
     pub fn new(
@@ -24,6 +34,7 @@ impl ShapeRunner {
         experiment: &Experiment,
         target: &HttpTarget,
         facts: &Arc<RunFacts>,
+        budget: &Budget,
         index: usize,
     ) -> Result<ShapeRunner, String> {
         let mut shape = experiment.shapes[index].clone();
@@ -34,12 +45,41 @@ impl ShapeRunner {
         Ok(ShapeRunner {
             index,
             program: Program::compile(&common, &shape.flow)?,
-            pool: Pool::new(world.clone(), target.addresses.clone(), shape.connections),
+            pool: Pool::new(world.clone(), &target.addresses, shape.connections, budget),
+            probe_pool: Pool::new(world.clone(), &target.addresses, Some(budget.of_probes()), budget),
             tokens: Tokens::new(experiment.target.auth.as_ref(), shape.users.is_some())?,
             facts: facts.clone(),
             probes: Cell::new(0),
+            statuses: RefCell::default(),
+            told: Cell::new(0),
             shape,
         })
+    }
+
+    /// The status under which an answer is counted: a target that has ever new ones is counted under 0 from some
+    /// number of them on.
+    pub fn counted_as(&self, op: OpId, status: u16) -> u16 {
+        let mut all = self.statuses.borrow_mut();
+        let known = all.entry(op).or_default();
+        if known.len() < STATUSES {
+            known.insert(status);
+        }
+        if known.contains(&status) { status } else { 0 }
+    }
+
+    /// Connections that were opened since this was last asked.
+    pub fn take_opened(&self) -> u64 {
+        let opened = self.addresses().iter().map(|address| address.connections).sum();
+        opened - self.told.replace(opened)
+    }
+
+    /// What became of each address of the target, patient probes included.
+    pub fn addresses(&self) -> Vec<AddressCount> {
+        let mut all = self.pool.addresses();
+        for (count, more) in all.iter_mut().zip(self.probe_pool.addresses()) {
+            count.add(&more);
+        }
+        all
     }
 }
 

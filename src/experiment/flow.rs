@@ -1,10 +1,10 @@
-//! Steps as written to steps that can be taken: kinds, names, texts, deadlines.
+//! Steps as written to steps that can be taken: kinds, names, deadlines, and what is captured on the way.
 
 use std::collections::BTreeSet;
 
 use crate::diagnose::{Span, one_of, suggest};
 use crate::experiment::notes::{Notes, is_name};
-use crate::experiment::{Body, BodyCheck, Capture, CaptureFrom, Expect, Request, Step, Text, Think};
+use crate::experiment::{Step, Think};
 use crate::outline::OperationOutline;
 use crate::profile;
 use crate::sample::OpId;
@@ -15,7 +15,7 @@ use crate::yaml::{At, Entries};
 /// The deadline of an attempt without a timeout (VERDICTS.md 2).
 pub const NO_TIMEOUT: Micros = Micros::secs(30);
 
-const METHODS: [&str; 7] = ["get", "post", "put", "patch", "delete", "head", "options"];
+pub(super) const METHODS: [&str; 7] = ["get", "post", "put", "patch", "delete", "head", "options"];
 const KINDS: [&str; 13] = [
     "get", "post", "put", "patch", "delete", "head", "options", "method", "think", "repeat", "choice",
     "for_each", "group",
@@ -124,7 +124,9 @@ impl Flow<'_> {
                 self.notes.add(at.span, "0 at a time is none", "write 1 or more");
             }
         }
-        let (steps, longest) = self.steps(&repeat.steps);
+        // Setup's iterations have variables of their own where several go on at a time.
+        let apart = (parallel > 1).then_some("in a step that is repeated in `parallel`");
+        let (steps, longest) = self.perhaps(&repeat.steps, apart);
         (Step::Repeat { times, parallel: parallel.max(1), steps }, longest * times.min(1 << 30) as i64)
     }
 
@@ -137,6 +139,7 @@ impl Flow<'_> {
             );
         }
         let (mut out, mut longest) = (Vec::new(), Micros::ZERO);
+        let (before, mut always) = (self.known(), None::<BTreeSet<String>>);
         for branch in &branches.value {
             let weight = branch.weight.as_ref().map_or(1.0, |w| w.value);
             if let Some(at) = branch.weight.as_ref().filter(|_| !(weight > 0.0 && weight.is_finite())) {
@@ -145,13 +148,20 @@ impl Flow<'_> {
             let (steps, deadline) = self.steps(&branch.steps);
             longest = longest.max(deadline);
             out.push((weight, steps));
+            let captured = self.forget(&before, "in one branch of a `choice`");
+            always =
+                Some(always.map_or(captured.clone(), |all| all.intersection(&captured).cloned().collect()));
         }
+        always.unwrap_or_default().into_iter().for_each(|name| self.learn(name));
         (Step::Choice(out), longest)
     }
 
     fn for_each(&mut self, each: &At<profile::ForEach>) -> (Step, Micros) {
         let list = &each.list;
-        if !self.captured.contains(list.as_str()) && !self.scope.incomplete {
+        if let Some(how) = self.scope.unsure.get(list.as_str()) {
+            let message = format!("`{}` is captured only {how}, and not always there", list.value);
+            self.notes.add(list.span, message, "capture it before, or go through it there");
+        } else if !self.captured.contains(list.as_str()) && !self.scope.incomplete {
             let message = format!("no step before this one captures `{}`", list.value);
             let help = match self.captured.is_empty() {
                 true => {
@@ -163,9 +173,36 @@ impl Flow<'_> {
         }
         self.name_is_free(&each.name);
         self.scope.names.insert(each.name.value.clone());
-        let (steps, longest) = self.steps(&each.steps);
+        let (steps, longest) =
+            self.perhaps(&each.steps, Some("inside of a `for_each`, whose list may be empty"));
         self.scope.names.remove(&each.name.value);
         (Step::ForEach { list: list.value.clone(), name: each.name.value.clone(), steps }, longest)
+    }
+
+    /// Steps that are perhaps not taken, or not for all that comes later: how, if so.
+    fn perhaps(&mut self, steps: &[At<profile::Step>], how: Option<&'static str>) -> Steps {
+        let before = self.known();
+        let steps = self.steps(steps);
+        how.map(|how| self.forget(&before, how));
+        steps
+    }
+
+    /// What is captured for sure.
+    fn known(&self) -> BTreeSet<String> {
+        self.captured.iter().filter(|name| !self.scope.unsure.contains_key(*name)).cloned().collect()
+    }
+
+    pub(super) fn learn(&mut self, name: String) {
+        self.scope.unsure.remove(&name);
+        self.scope.names.insert(name.clone());
+        self.captured.insert(name);
+    }
+
+    /// What was captured since then is not sure any more; gives it back.
+    fn forget(&mut self, before: &BTreeSet<String>, how: &'static str) -> BTreeSet<String> {
+        let new: BTreeSet<String> = self.known().difference(before).cloned().collect();
+        self.scope.unsure.extend(new.iter().map(|name| (name.clone(), how)));
+        new
     }
 
     fn group(&mut self, group: &At<profile::Group>) -> Option<(Step, Micros)> {
@@ -187,55 +224,8 @@ impl Flow<'_> {
         Some((Step::Group { op, steps }, longest))
     }
 
-    fn request(&mut self, step: &At<profile::Step>) -> Option<(Step, Micros)> {
-        let (method, path) = self.method_and_path(step)?;
-        let timeout = step.timeout.as_ref().map(|t| self.notes.positive(t, "a timeout"));
-        let deadline = timeout.or(self.timeout).unwrap_or(NO_TIMEOUT);
-        let name = step.name.as_ref().map_or_else(|| format!("{method} {}", path.value), |n| n.value.clone());
-        if !path.value.starts_with('/') && !path.value.starts_with("{{") {
-            self.notes.add(path.span, "a path begins with `/`", format!("write `/{}`", path.value));
-        }
-        let path = self.notes.text(path, &self.scope);
-        let mut request = Request {
-            op: None,
-            name,
-            method,
-            path,
-            query: self.texts(&step.query),
-            headers: headers(self.notes, &step.headers, &self.scope),
-            body: self.body(step),
-            expect: self.expect(step.expect.as_ref()),
-            captures: Vec::new(),
-            items: step.items.as_ref().map(|p| p.value.clone()),
-            timeout,
-        };
-        if let Some(items) = &step.items {
-            self.notes.json_path(items.span, items);
-        }
-        request.captures = self.captures(&step.capture);
-        request.op = self.request_operation(step, &request.name, deadline);
-        Some((Step::Request(Box::new(request)), deadline))
-    }
-
-    /// In the load a request outside a group is an operation; elsewhere it may not be named.
-    fn request_operation(&mut self, step: &profile::Step, name: &str, deadline: Micros) -> Option<OpId> {
-        let named = step.name.as_ref();
-        match (self.part, self.in_group, named) {
-            (Part::Load, true, Some(at)) => {
-                self.notes.add(
-                    at.span,
-                    "a step inside a group has no name",
-                    "the group is the operation: leave `as` out",
-                );
-                None
-            }
-            (Part::Load, true, None) | (Part::Aside, ..) => None,
-            (Part::Load, false, _) => Some(self.operation(name, named.map(|n| n.span), deadline)),
-        }
-    }
-
     /// The operation of this name in this shape; steps may share one.
-    fn operation(&mut self, name: &str, span: Option<Span>, deadline: Micros) -> OpId {
+    pub(super) fn operation(&mut self, name: &str, span: Option<Span>, deadline: Micros) -> OpId {
         if let Some(span) = span {
             self.notes.name(span, name, "an operation");
         }
@@ -252,93 +242,7 @@ impl Flow<'_> {
         OpId(index as u16)
     }
 
-    fn method_and_path<'s>(&mut self, step: &'s At<profile::Step>) -> Option<(String, &'s At<String>)> {
-        let paths = [&step.get, &step.post, &step.put, &step.patch, &step.delete, &step.head, &step.options];
-        let short = METHODS.iter().zip(paths).find_map(|(m, p)| Some((m.to_uppercase(), p.as_ref()?)));
-        if short.is_some() {
-            return short;
-        }
-        let method = step.method.as_ref()?;
-        if method.is_empty() || !method.chars().all(|c| c.is_ascii_alphabetic() || c == '-') {
-            self.notes.add(
-                method.span,
-                format!("`{}` is no HTTP method", method.value),
-                "write it like `PURGE`",
-            );
-        }
-        match &step.path {
-            Some(path) => Some((method.to_uppercase(), path)),
-            None => {
-                self.notes.add(method.span, "`method` needs a `path`", "add `path: /...`");
-                None
-            }
-        }
-    }
-
-    fn texts(&mut self, entries: &Entries<At<String>>) -> Vec<(String, Text)> {
-        entries.iter().map(|(key, text)| (key.value.clone(), self.notes.text(text, &self.scope))).collect()
-    }
-
-    fn body(&mut self, step: &profile::Step) -> Body {
-        let second = match (&step.json, &step.form, &step.body) {
-            (Some(_), Some(form), _) => form.0.first().map(|(key, _)| key.span),
-            (Some(_), _, Some(body)) | (_, Some(_), Some(body)) => Some(body.span),
-            _ => None,
-        };
-        if let Some(span) = second {
-            self.notes.add(span, "a request has one body", "keep one of `json`, `form` and `body`");
-        }
-        if let Some(json) = &step.json {
-            self.json(json.span, &json.value);
-            return Body::Json(json.value.clone());
-        }
-        if let Some(form) = &step.form {
-            return Body::Form(self.texts(form));
-        }
-        step.body.as_ref().map_or(Body::None, |b| Body::Raw(self.notes.text(b, &self.scope)))
-    }
-
-    fn json(&mut self, span: Span, value: &serde_json::Value) {
-        json_templates(self.notes, span, value, &self.scope);
-    }
-
-    fn expect(&mut self, expect: Option<&profile::Expect>) -> Expect {
-        let status = expect.and_then(|e| e.status.as_ref()).map_or_else(|| vec![(200, 299)], |s| s.0.clone());
-        let body = expect.and_then(|e| e.body.as_ref()).map(|check| match check {
-            profile::BodyCheck::Contains(text) => BodyCheck::Contains(self.notes.text(text, &self.scope)),
-            profile::BodyCheck::Exists(path) => {
-                self.notes.json_path(path.span, path);
-                BodyCheck::Exists { path: path.value.clone() }
-            }
-            profile::BodyCheck::Json(check) => {
-                self.notes.json_path(check.path.span, &check.path);
-                let equals = self.notes.text(&check.equals, &self.scope);
-                BodyCheck::Json { path: check.path.value.clone(), equals }
-            }
-        });
-        Expect { status, body }
-    }
-
-    fn captures(&mut self, captures: &Entries<At<profile::Capture>>) -> Vec<Capture> {
-        let mut out = Vec::new();
-        for (name, capture) in captures.iter() {
-            self.name_is_free(name);
-            let from = match &capture.value {
-                profile::Capture::First(path) => CaptureFrom::Json(path.clone()),
-                profile::Capture::All(path) => CaptureFrom::JsonAll(path.clone()),
-                profile::Capture::Header(header) => CaptureFrom::Header(header.to_ascii_lowercase()),
-            };
-            if let CaptureFrom::Json(path) | CaptureFrom::JsonAll(path) = &from {
-                self.notes.json_path(capture.span, path);
-            }
-            self.captured.insert(name.value.clone());
-            self.scope.names.insert(name.value.clone());
-            out.push(Capture { name: name.value.clone(), from });
-        }
-        out
-    }
-
-    fn name_is_free(&mut self, name: &At<String>) {
+    pub(super) fn name_is_free(&mut self, name: &At<String>) {
         let good = is_name(name) && !name.contains(['-', '.']);
         if !good {
             let help = "use letters, digits and `_`";
@@ -347,38 +251,6 @@ impl Flow<'_> {
             let message = format!("`{}` has a meaning of its own in templates", name.value);
             self.notes.add(name.span, message, "choose another name");
         }
-    }
-}
-
-/// Headers whose names HTTP allows.
-pub(super) fn headers(
-    notes: &mut Notes,
-    entries: &Entries<At<String>>,
-    scope: &Scope,
-) -> Vec<(String, Text)> {
-    let mut out = Vec::new();
-    for (name, value) in entries.iter() {
-        if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
-            notes.add(
-                name.span,
-                format!("`{}` is no name for a header", name.value),
-                "write it like `x-tenant`",
-            );
-        } else if value.contains(['\r', '\n', '\0']) {
-            notes.add(value.span, "a header has one line", "take the line break out");
-        }
-        out.push((name.to_ascii_lowercase(), notes.text(value, scope)));
-    }
-    out
-}
-
-/// Every text inside a JSON value may be a template.
-pub(super) fn json_templates(notes: &mut Notes, span: Span, value: &serde_json::Value, scope: &Scope) {
-    match value {
-        serde_json::Value::String(text) => notes.template(span, text, scope),
-        serde_json::Value::Array(items) => items.iter().for_each(|v| json_templates(notes, span, v, scope)),
-        serde_json::Value::Object(map) => map.values().for_each(|v| json_templates(notes, span, v, scope)),
-        _ => {}
     }
 }
 

@@ -9,6 +9,7 @@ mod fault;
 mod flow;
 mod notes;
 mod place;
+mod request;
 mod resolve;
 mod shape;
 mod system;
@@ -43,8 +44,8 @@ pub struct Experiment {
     pub services: Vec<Service>,
     /// In the order of `outline.faults`.
     pub faults: Vec<Fault>,
-    /// Everything that must never be printed: values from the environment used in headers, auth,
-    /// bodies and URL user info, tokens, keys. At least four characters each.
+    /// Everything that must never be printed, in all its forms: values from the environment used in requests and
+    /// URL user info, tokens, keys. At least four characters each.
     #[serde(skip)]
     pub secrets: Vec<String>,
 }
@@ -52,8 +53,21 @@ pub struct Experiment {
 impl Experiment {
     /// The experiment for people and files, secrets as `***`.
     pub fn redacted(&self) -> serde_json::Value {
-        let value = serde_json::to_value(self).unwrap_or_default();
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        unmark(&mut value);
         crate::redact::redact_json(&value, &self.secrets)
+    }
+}
+
+/// Templates as they were filled in.
+fn unmark(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::String(text) if crate::template::has_given(text) => {
+            *text = crate::template::plain(text)
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(unmark),
+        serde_json::Value::Object(map) => map.values_mut().for_each(unmark),
+        _ => {}
     }
 }
 
@@ -239,6 +253,8 @@ pub struct Think {
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Request {
+    /// Where it was written: `profile.yaml:12`.
+    pub place: String,
     /// None inside a group, in setup and in teardown.
     pub op: Option<OpId>,
     /// `create_room`, or `POST /rooms` where the step has no name.

@@ -32,6 +32,11 @@ impl Notes {
         self.add(span, message, help);
     }
 
+    /// `profile.yaml:12`
+    pub fn line_of(&self, span: Span) -> String {
+        self.source.line_of(span)
+    }
+
     /// A problem that belongs to no place of the file.
     pub fn flag(&mut self, message: impl Into<String>, help: impl Into<String>) {
         self.problems.push(Problem::new(message).help(help));
@@ -50,6 +55,15 @@ impl Notes {
             let place = self.source.within(span, written, range);
             self.add(place, mistake.message, mistake.help);
         }
+    }
+
+    /// A path, with its query, where a template may be.
+    pub fn path(&mut self, at: &At<String>, scope: &Scope) -> super::Text {
+        if let Some(stray) = template::stray_in_path(&at.value) {
+            let place = stray.range.map_or(at.span, |range| self.source.within(at.span, &at.value, range));
+            self.add(place, stray.message, stray.help);
+        }
+        self.text(at, scope)
     }
 
     /// An expression, if it can be read.

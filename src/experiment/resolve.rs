@@ -1,6 +1,6 @@
 //! Profile + chaos plan + flags to an experiment, with everything that is wrong in one list.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::chaos_plan::{ChaosPlan, Judge};
 use crate::diagnose::{self, Problem, Span};
@@ -15,7 +15,7 @@ use crate::experiment::{
 use crate::objective::{Metric, Names, Objective};
 use crate::outline::{FaultOutline, JudgeSettings, OperationOutline, Outline, ShapeOutline};
 use crate::profile::{self, Profile};
-use crate::redact::{ordered, redact};
+use crate::redact::{forms, redact};
 use crate::template::{ALWAYS, Scope};
 use crate::units::Micros;
 use crate::yaml::{At, Document};
@@ -80,6 +80,8 @@ pub fn resolve(
         problems.append(&mut resolver.notes.problems);
         problems.append(&mut resolver.chaos_notes.problems);
     }
+    let secrets = forms([&profile.secrets[..], chaos.map_or(&[], |c| &c.secrets)].concat());
+    problems = problems.iter().map(|problem| problem.redacted(&secrets)).collect();
     diagnose::sort(&mut problems);
     problems.dedup();
     match experiment {
@@ -100,6 +102,9 @@ struct Resolver<'a> {
     /// About the chaos plan.
     chaos_notes: Notes,
 }
+
+/// Names that steps capture, and how those that are not captured for sure.
+type Captured = (BTreeSet<String>, BTreeMap<String, &'static str>);
 
 /// The shapes with all that belongs to them.
 struct Load {
@@ -145,7 +150,7 @@ impl Resolver<'_> {
         let mut secrets = self.profile.secrets.clone();
         secrets.extend(self.chaos.secrets.iter().cloned());
         secrets.extend(place.secrets.iter().cloned());
-        let secrets = ordered(secrets);
+        let secrets = forms(secrets);
         let shown = place.shown.clone();
         let target = self.target(place, &scope, &rules);
         let outline = Outline {
@@ -210,12 +215,13 @@ impl Resolver<'_> {
             names: ALWAYS.iter().map(|w| (*w).to_owned()).collect(),
             data: self.written.data.iter().map(|(name, _)| name.value.clone()).collect(),
             setup: BTreeSet::new(),
+            unsure: BTreeMap::new(),
             incomplete: !["data", "setup", "shapes"].iter().all(|key| self.profile.has_all_names(key)),
         }
     }
 
-    /// Steps that are not measured; gives back the names that they capture.
-    fn aside(&mut self, steps: &[At<profile::Step>], scope: &Scope) -> (Vec<Step>, BTreeSet<String>) {
+    /// Steps that are not measured; gives back what is known of names behind them.
+    fn aside(&mut self, steps: &[At<profile::Step>], scope: &Scope) -> (Vec<Step>, Captured) {
         let mut operations = Vec::new();
         let mut flow = Flow {
             notes: &mut self.notes,
@@ -229,16 +235,16 @@ impl Resolver<'_> {
             whole: self.profile.is_whole("setup") && self.profile.is_whole("teardown"),
         };
         let (steps, _) = flow.steps(steps);
-        let captured = flow.captured;
-        (steps, captured)
+        (steps, (flow.captured, flow.scope.unsure))
     }
 
     fn setup(&mut self, scope: &mut Scope) -> Setup {
         let Some(written) = &self.written.setup else { return Setup::default() };
         let within = written.within.as_ref();
         let within = within.map_or(Micros::secs(60), |w| self.notes.positive(w, "setup"));
-        let (steps, captured) = self.aside(&written.steps, scope);
-        scope.setup = captured;
+        let (steps, (captured, unsure)) = self.aside(&written.steps, scope);
+        scope.setup = captured.into_iter().filter(|name| !unsure.contains_key(name)).collect();
+        scope.unsure = unsure.into_iter().map(|(name, how)| (format!("setup.{name}"), how)).collect();
         Setup { steps, retries: written.retries.unwrap_or(3), within }
     }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::chaos_plan::{self, ChaosPlan};
 use crate::diagnose::{Span, suggest};
-use crate::experiment::flow::{headers, json_templates};
 use crate::experiment::notes::Notes;
 use crate::experiment::place::{Guard, Refusal, Url};
+use crate::experiment::request::{headers, json_templates, one_line};
 use crate::experiment::{
     Auth, Canary, Command, Flaw, HttpTarget, Link, Place, PlainOptions, Ready, SandboxOptions, Service,
     Target, Upstream,
@@ -183,6 +183,7 @@ fn auth(notes: &mut Notes, written: &profile::Auth, scope: &Scope) -> Auth {
             if token.trim().is_empty() {
                 notes.add(token.span, "the token is empty", "give one: `bearer: \"${TOKEN}\"`");
             }
+            one_line(notes, token.span, &template::plain(token));
             notes.template(token.span, token, scope);
             Auth::Bearer { token: template::text(token) }
         }

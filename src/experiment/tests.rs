@@ -19,9 +19,17 @@ fn lookup(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
 }
 
 fn env() -> Env {
-    [("KEY", "0123456789abcdef0123456789abcdef"), ("TOKEN", "tok-en-12345")]
-        .map(|(k, v)| (k.to_owned(), v.to_owned()))
-        .into()
+    [
+        ("KEY", "0123456789abcdef0123456789abcdef"),
+        ("TOKEN", "tok-en-12345"),
+        ("MOUNTED", "mounted-secret\n"),
+        ("CODE", "a{{i}}{%"),
+        ("PIN", "007"),
+        ("RATE", "12/s"),
+        ("USERS", "3"),
+    ]
+    .map(|(k, v)| (k.to_owned(), v.to_owned()))
+    .into()
 }
 
 fn with_flags(profile: &str, chaos: Option<&str>, flags: &Flags) -> Result<Experiment, Vec<Problem>> {
@@ -258,4 +266,45 @@ fn no_message_shows_what_stands_before_the_at_of_a_url() {
     let flags = Flags { target: vec!["https://bob:s3cret@localhost".into()], ..Flags::default() };
     let text = refused_with(CALM, None, &flags);
     assert!(!text.contains("s3cret"), "{text}");
+}
+
+#[test]
+fn what_the_environment_brings_is_data_and_keeps_its_type() {
+    let profile = "target: sandbox\nduration: 90s\nauth: {bearer: \"${CODE}\"}\nshapes:\n  mix:\n    arrival: {constant: {rate: \"${RATE}\"}}\n    users: ${USERS}\n    timeout: 2s\n    flow: [{post: \"/${PIN}\", json: {pin: \"${PIN}\", n: \"${PIN}\", own: 7, or: \"${NONE:-8}\", mixed: \"{{ i }}-${CODE}\"}}]\n";
+    let experiment = resolved(profile, None);
+    assert!(
+        matches!(&experiment.target.auth, Some(Auth::Bearer { token: Text::Fixed(token) }) if token == "a{{i}}{%")
+    );
+    assert_eq!(experiment.shapes[0].users, Some(3), "a number where a number is asked for");
+    let Step::Request(request) = &experiment.shapes[0].flow[0] else { panic!("a request") };
+    let Body::Json(body) = &request.body else { panic!("JSON") };
+    let plain = |name: &str| body[name].as_str().map(crate::template::plain);
+    assert_eq!([plain("pin"), plain("n"), plain("or")], ["007", "007", "8"].map(|s| Some(s.to_owned())));
+    assert_eq!(body["own"], 7);
+    assert!(!experiment.redacted().to_string().contains('\u{fdd0}'), "no mark is shown");
+    let text = refused(&profile.replace("{{ i }}-${CODE}", "{{ ${CODE} }}"), None);
+    assert!(text.contains("what the environment gives is data"), "{text}");
+}
+
+#[test]
+fn a_line_break_at_the_end_of_what_was_mounted_is_named() {
+    let text = refused(&format!("{CALM}auth: {{bearer: \"${{MOUNTED}}\"}}\n"), None);
+    assert!(text.contains("the value of `MOUNTED` ends with a line break"), "{text}");
+    assert!(!text.contains("mounted-secret"), "{text}");
+}
+
+#[test]
+fn what_setup_captures_for_each_of_several_at_a_time_is_not_there_later() {
+    let profile = |repeat: &str| {
+        format!(
+            "{}setup: {{steps: [{{repeat: {{times: 2, {repeat}steps: [{{post: /a, capture: {{room: $.id}}}}]}}}}]}}\n",
+            CALM.replace("/rooms", "\"/{{ setup.room }}\"")
+        )
+    };
+    assert!(resolved(&profile(""), None).setup.steps.len() == 1, "the last one's");
+    let text = refused(&profile("parallel: 2, "), None);
+    assert!(
+        text.contains("`setup.room` is captured only in a step that is repeated in `parallel`"),
+        "{text}"
+    );
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::sync::Semaphore;
@@ -29,7 +29,12 @@ pub enum CallError {
     Timeout(Micros),
     #[error("connection broke: {0}")]
     Broken(#[from] hyper::Error),
+    #[error("the answer has more than {0} bytes")]
+    TooLong(usize),
 }
+
+/// Bytes of a body that are taken where nothing else is said.
+const MOST: usize = 64 << 20;
 
 type Sender = SendRequest<Full<Bytes>>;
 
@@ -38,13 +43,44 @@ type Sender = SendRequest<Full<Bytes>>;
 pub struct Caller {
     world: World,
     address: SocketAddr,
+    /// Bytes of a body that are taken.
+    most: usize,
     idle: Rc<RefCell<Vec<Sender>>>,
     turns: Rc<Semaphore>,
 }
 
 impl Caller {
     pub fn new(world: World, address: SocketAddr, limit: usize) -> Caller {
-        Caller { world, address, idle: Rc::default(), turns: Rc::new(Semaphore::new(limit)) }
+        Caller { world, address, most: MOST, idle: Rc::default(), turns: Rc::new(Semaphore::new(limit)) }
+    }
+
+    /// Takes bodies of so many bytes at most.
+    pub fn at_most(self, most: usize) -> Caller {
+        Caller { most, ..self }
+    }
+
+    /// The status of an answer, whose body nobody reads.
+    pub async fn status(&self, path: &str, timeout: Micros) -> Result<u16, CallError> {
+        let request = self.request(http::Method::GET, path, Bytes::new())?;
+        let exchange = async {
+            let mut sender = self.connect().await?;
+            Ok::<_, CallError>(sender.send_request(request).await?.status().as_u16())
+        };
+        self.world.timeout(timeout, exchange).await.map_err(|_| CallError::Timeout(timeout))?
+    }
+
+    fn request(
+        &self,
+        method: http::Method,
+        path: &str,
+        body: impl Into<Bytes>,
+    ) -> io::Result<http::Request<Full<Bytes>>> {
+        let request = http::Request::builder()
+            .method(method)
+            .uri(path)
+            .header(http::header::HOST, self.address.to_string())
+            .body(Full::new(body.into()));
+        request.map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))
     }
 
     /// Sends one request and reads the whole answer within `timeout`, the wait for a turn included.
@@ -55,12 +91,7 @@ impl Caller {
         body: impl Into<Bytes>,
         timeout: Micros,
     ) -> Result<Answer, CallError> {
-        let request = http::Request::builder()
-            .method(method)
-            .uri(path)
-            .header(http::header::HOST, self.address.to_string())
-            .body(Full::new(body.into()))
-            .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
+        let request = self.request(method, path, body)?;
         let exchange = async {
             let _turn = self.turns.acquire().await.expect("the semaphore is never closed");
             self.exchange(request).await
@@ -86,7 +117,8 @@ impl Caller {
             match sender.try_send_request(request).await {
                 Ok(response) => {
                     let status = response.status().as_u16();
-                    let body = response.into_body().collect().await?.to_bytes();
+                    let body = Limited::new(response.into_body(), self.most).collect().await;
+                    let body = body.map_err(|error| self.unread(error))?.to_bytes();
                     self.idle.borrow_mut().push(sender);
                     return Ok(Answer { status, body });
                 }
@@ -96,6 +128,13 @@ impl Caller {
                     _ => return Err(error.into_error().into()),
                 },
             }
+        }
+    }
+
+    fn unread(&self, error: Box<dyn std::error::Error + Send + Sync>) -> CallError {
+        match error.downcast::<hyper::Error>() {
+            Ok(broken) => CallError::Broken(*broken),
+            Err(_) => CallError::TooLong(self.most),
         }
     }
 

@@ -15,7 +15,7 @@ pub use step::{BodyCheck, Capture, Choice, Expect, ForEach, Group, JsonCheck, Re
 pub use target::{Auth, Jwt, Sandbox, Target};
 
 use crate::written::Duration;
-use crate::yaml::{self, At, Document, Entries, Env, Secrecy};
+use crate::yaml::{self, At, Document, Entries, Env, Places, Secrecy};
 
 /// A workload: who calls what, how often, and what must hold.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -112,7 +112,7 @@ pub struct Teardown {
 
 /// Reads a profile; everything that is wrong with its form is in the document's problems.
 pub fn read(path: &str, text: &str, env: &Env) -> Document<Profile> {
-    yaml::read(path, text, env, secrecy)
+    yaml::read(path, text, env, Places { secrecy, templates: |path| is_sent(inside(path)) })
 }
 
 /// Tokens and keys are secrets whoever wrote them; other things that a request carries, where the
@@ -126,8 +126,31 @@ fn secrecy(path: &[&str]) -> Secrecy {
     if secret_header && path.contains(&"headers") {
         return Secrecy::Secret;
     }
-    let carried = ["headers", "auth", "json", "form", "body"];
-    if path.iter().any(|k| carried.contains(k)) { Secrecy::IfFilled } else { Secrecy::Open }
+    let carried = matches!(path.first(), Some(&"auth" | &"data")) || is_sent(inside(path));
+    if carried { Secrecy::IfFilled } else { Secrecy::Open }
+}
+
+/// The path below the names that a profile gives.
+fn inside<'p, 'k>(path: &'p [&'k str]) -> &'p [&'k str] {
+    match path.first() {
+        Some(&"shapes") => path.get(2..).unwrap_or_default(),
+        Some(&"setup" | &"teardown" | &"auth") => &path[1..],
+        Some(&"headers") => path,
+        _ => &[],
+    }
+}
+
+/// A part of a request, or what its answer is compared with: it may be a template.
+fn is_sent(path: &[&str]) -> bool {
+    let parts = [
+        "get", "post", "put", "patch", "delete", "head", "options", "path", "query", "headers", "json",
+        "form", "body", "bearer", "claims",
+    ];
+    let compared = ["contains", "equals"];
+    match path.iter().find(|key| **key == "expect" || parts.contains(key)) {
+        Some(&"expect") => path.last().is_some_and(|last| compared.contains(last)),
+        found => found.is_some(),
+    }
 }
 
 /// The JSON Schema of profiles, for editors.

@@ -59,8 +59,8 @@ impl Service {
             (Ready::Sandbox, Some(address)) => (address, "/livez"),
             (Ready::Sandbox, None) => return Ok(()),
         };
-        let answer = Caller::new(self.world.clone(), address, 1).get(path, PATIENCE).await;
-        match answer.map_err(|error| error.to_string())?.status {
+        let status = Caller::new(self.world.clone(), address, 1).status(path, PATIENCE).await;
+        match status.map_err(|error| error.to_string())? {
             200..300 => Ok(()),
             status => Err(format!("status {status}")),
         }

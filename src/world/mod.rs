@@ -32,6 +32,11 @@ const BACKLOG: u32 = 4096;
 /// 2000-01-01T00:00:00Z in microseconds since 1970: where virtual wall time begins.
 const VIRTUAL_EPOCH: i64 = 946_684_800_000_000;
 
+/// The niceness of what is done aside.
+const NICE: i32 = 10;
+/// Threads for what is done aside: more at a time would only take each other's processor and memory.
+const ASIDE: usize = 2;
+
 /// Ports that no usual system gives to outgoing connections: Linux begins at 32,768, others higher.
 const FIXED_PORTS: std::ops::Range<u16> = 12_000..32_768;
 static NEXT_PORT: AtomicU32 = AtomicU32::new(0);
@@ -153,6 +158,28 @@ impl World {
         tokio::task::spawn_local(future)
     }
 
+    /// Work that would hold this thread up: done on another one, behind everything that measures. In virtual time,
+    /// which stands still meanwhile, it is done at once.
+    ///
+    /// # Errors
+    /// The work panicked.
+    pub async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, tokio::task::JoinError> {
+        match &self.kind {
+            Kind::Virtual { .. } => Ok(work()),
+            Kind::Real(_) => {
+                let behind = move || {
+                    // Of this thread only; where it is refused the work is done all the same.
+                    let _ = rustix::process::setpriority_process(None, NICE);
+                    work()
+                };
+                tokio::task::spawn_blocking(behind).await
+            }
+        }
+    }
+
     pub async fn connect(&self, address: SocketAddr) -> io::Result<Stream> {
         match &self.kind {
             Kind::Real(_) => {
@@ -222,6 +249,11 @@ pub fn open_many_files() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
+/// How many files this process may have open; none if there is no limit.
+pub fn open_files() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+}
+
 /// This machine itself refused: EMFILE, ENFILE, EADDRNOTAVAIL, ENOBUFS, ENOMEM. No fault of the peer.
 pub fn is_local(error: &io::Error) -> bool {
     use rustix::io::Errno;
@@ -233,6 +265,7 @@ pub fn is_local(error: &io::Error) -> bool {
 pub fn run_real<F: Future>(origin: Origin, main: impl FnOnce(World) -> F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(ASIDE)
         .on_thread_unpark(wakes::note)
         .build()
         .expect("a current-thread runtime needs only an epoll descriptor");

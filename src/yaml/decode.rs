@@ -160,11 +160,26 @@ fn number_or_text<'de, V: Visitor<'de>>(text: &str, visitor: V) -> Result<V::Val
     }
 }
 
+/// A number or truth value is asked for: the environment may give that too.
+macro_rules! typed {
+    ($($method:ident)*) => { $(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            match &self.node.value {
+                Value::Scalar(scalar) if scalar.given => {
+                    self.scalar(scalar, visitor).map_err(|e| e.within(self.node.id))
+                }
+                _ => self.deserialize_any(visitor),
+            }
+        }
+    )* };
+}
+
 impl<'de> Deserializer<'de> for In<'_> {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let result = match &self.node.value {
+            Value::Scalar(scalar) if scalar.given => visitor.visit_str(&scalar.text),
             Value::Scalar(scalar) => self.scalar(scalar, visitor),
             Value::List(items) => visitor.visit_seq(Items { items: items.iter() }),
             Value::Map(entries) => visitor.visit_map(Fields { entries: entries.iter(), next: None }),
@@ -220,8 +235,13 @@ impl<'de> Deserializer<'de> for In<'_> {
         result.map_err(|e| e.within(self.node.id))
     }
 
+    typed! {
+        deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_u8
+        deserialize_u16 deserialize_u32 deserialize_u64 deserialize_f32 deserialize_f64
+    }
+
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct
+        i128 u128 char bytes byte_buf unit unit_struct
         seq tuple tuple_struct map struct ignored_any
     }
 }

@@ -16,8 +16,10 @@ use serde::de::DeserializeOwned;
 
 pub use at::{At, Entries, text_of};
 pub use decode::Cut;
+pub use fill::GIVEN;
 
 use crate::diagnose::{self, Problem, Source, Span};
+use crate::redact;
 
 /// Environment variables by name, handed in.
 pub type Env = BTreeMap<String, String>;
@@ -48,6 +50,10 @@ struct Scalar {
     plain: bool,
     /// What the environment put into it.
     filled: Vec<String>,
+    /// The environment had a say in it: it is text wherever any type may stand.
+    given: bool,
+    /// The text with [`GIVEN`] around what the environment gave.
+    marked: String,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -87,14 +93,17 @@ fn is_meant(cut: &str, key: &str) -> bool {
     diagnose::nearest(cut, [key]).is_some()
 }
 
-/// Reads a file. `is_secret` says by the path of keys whether a scalar is one whoever wrote it, or
-/// only where the environment put it there.
-pub fn read<T: DeserializeOwned>(
-    path: &str,
-    text: &str,
-    env: &Env,
-    is_secret: fn(&[&str]) -> Secrecy,
-) -> Document<T> {
+/// What is known of a scalar by the path of keys to it.
+#[derive(Clone, Copy)]
+pub struct Places {
+    /// Whether it is a secret whoever wrote it, or only where the environment put it there.
+    pub secrecy: fn(&[&str]) -> Secrecy,
+    /// It may be a template: what the environment gave stays marked with [`GIVEN`].
+    pub templates: fn(&[&str]) -> bool,
+}
+
+/// Reads a file.
+pub fn read<T: DeserializeOwned>(path: &str, text: &str, env: &Env, places: Places) -> Document<T> {
     let mut source = Arc::new(Source { path: path.to_owned(), text: text.to_owned() });
     let (tree, mut problems) = parse::parse(&source);
     let mut document = Document {
@@ -108,13 +117,16 @@ pub fn read<T: DeserializeOwned>(
     if let Some(mut tree) = tree {
         let unfilled = fill::fill(&mut tree, &source, env, &mut problems);
         let mut masked = text.as_bytes().to_vec();
-        find_secrets(&tree, &mut Vec::new(), is_secret, &mut document.secrets, &mut masked);
+        find_secrets(&tree, &mut Vec::new(), places.secrecy, &mut document.secrets, &mut masked);
+        mark_given(&mut tree, &mut Vec::new(), places.templates);
         source = Arc::new(Source { path: path.to_owned(), text: to_text(masked) });
         let decoded = decode::decode(tree, &unfilled, &source, &mut problems);
         (document.value, document.lost) = decoded;
     }
+    let secrets = redact::forms(document.secrets.clone());
     for problem in &mut problems {
         problem.source = Some(source.clone());
+        *problem = problem.redacted(&secrets);
     }
     diagnose::sort(&mut problems);
     document.source = source;
@@ -129,6 +141,24 @@ pub enum Secrecy {
     /// Secret where the environment filled it in.
     IfFilled,
     Secret,
+}
+
+fn mark_given(node: &mut Node, path: &mut Vec<String>, templates: fn(&[&str]) -> bool) {
+    match &mut node.value {
+        Value::Scalar(scalar) => {
+            if scalar.given && templates(&path.iter().map(String::as_str).collect::<Vec<_>>()) {
+                scalar.text.clone_from(&scalar.marked);
+            }
+        }
+        Value::List(items) => items.iter_mut().for_each(|item| mark_given(item, path, templates)),
+        Value::Map(entries) => {
+            for entry in entries {
+                path.push(entry.key.text().to_owned());
+                mark_given(&mut entry.value, path, templates);
+                path.pop();
+            }
+        }
+    }
 }
 
 fn find_secrets<'t>(

@@ -99,7 +99,8 @@ impl<'s> Builder<'s> {
                 let plain = style == ScalarStyle::Plain;
                 let fills = plain || style == ScalarStyle::DoubleQuoted;
                 let filled = if fills { vec![String::new()] } else { Vec::new() };
-                let scalar = Scalar { text: text.into_owned(), plain, filled };
+                let scalar =
+                    Scalar { text: text.into_owned(), plain, filled, given: false, marked: String::new() };
                 let node = self.node(span, Value::Scalar(scalar));
                 self.finish(node, anchor);
             }

@@ -39,7 +39,10 @@ fn read_thing(text: &str) -> Document<Thing> {
         "t.yaml",
         text,
         &env,
-        |path| if path.ends_with(&["label"]) { Secrecy::Secret } else { Secrecy::Open },
+        Places {
+            secrecy: |path| if path.ends_with(&["label"]) { Secrecy::Secret } else { Secrecy::Open },
+            templates: |path| path.ends_with(&["name"]),
+        },
     )
 }
 
@@ -72,7 +75,7 @@ fn the_environment_fills_plain_and_double_quoted_scalars_only() {
     );
     assert!(doc.problems.is_empty(), "{}", render(&doc.problems, false));
     let thing = doc.value.unwrap();
-    assert_eq!((thing.name.value.as_str(), thing.count), ("from Ulm", Some(5)));
+    assert_eq!((thing.name.value.as_str(), thing.count), ("from \u{fdd0}Ulm\u{fdd1}", Some(5)));
     assert_eq!(thing.more.0[0].1.label.as_deref(), Some("${HOME_TOWN}"));
     assert!(doc.secrets.contains(&"hush hush".to_owned()));
 }

@@ -246,12 +246,12 @@ fn what_has_no_answer_is_bad_at_its_deadline_or_at_the_time_it_took() {
     assert!(near(&response, 1e-9, 500) && near(&response, 1.0, 500), "all at 500 ms");
 
     let open = answered(&one_shape("5s", &shape("")), |_| None);
-    assert_eq!(outcomes(&open.timeline, "a"), only(Kind::Unfinished, 0, 50));
+    assert_eq!(outcomes(&open.timeline, "a"), only(Kind::Timeout, 0, 50));
     let least = tally(&open.timeline, "a").responses().quantile(1e-9).unwrap();
     assert!(least >= Micros::secs(30), "D is 30 s where nothing else is said: {least}");
 
     let late = answered(&one_shape("5s", &shape("")), |_| Some((Micros::secs(31), reply(200, &json!({})))));
-    assert_eq!(tally(&late.timeline, "a").good(), 0, "answered after D is not good");
+    assert_eq!(outcomes(&late.timeline, "a"), only(Kind::Timeout, 0, 50), "and it is kept");
 }
 
 #[test]
@@ -378,4 +378,15 @@ fn every_record_of_a_shard_reads_back_as_it_was_written() {
         let text = serde_json::to_string(&record).unwrap();
         assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
     }
+}
+
+/// 503 after a millisecond, as a service that is overloaded says it.
+#[test]
+fn a_closed_user_whose_step_fails_thinks_the_rest_of_its_flow_before_the_next() {
+    let text = one_shape(
+        "20s",
+        "arrival: { closed: { users: 2 } }\nflow:\n  - repeat: { times: 2, steps: [{ get: /a, as: a }, { think: 500ms }] }\n  - group: { as: g, steps: [{ get: /b }, { think: 1s }] }\n",
+    );
+    let driven = answered(&text, |_| Some((MS, reply(503, &json!({})))));
+    assert_eq!(outcomes(&driven.timeline, "a"), only(Kind::Status, 503, 20), "one in two seconds and a bit");
 }

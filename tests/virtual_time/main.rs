@@ -5,6 +5,8 @@ mod common;
 mod faults;
 mod flows;
 mod guards;
+mod pool;
+mod requests;
 mod rig;
 mod scripted;
 mod shipped;

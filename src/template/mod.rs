@@ -2,7 +2,13 @@
 //!
 //! Owns the checks when the plan is made; rendering, and the values, are the engine's.
 
-use std::collections::BTreeSet;
+mod given;
+mod path;
+
+pub use given::{has_given, plain, shown, source, with_outside};
+pub use path::{Stray, stray_in_path};
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
@@ -10,7 +16,8 @@ use serde::Serialize;
 
 use crate::diagnose::{one_of, suggest};
 
-/// A text that is either fixed or made anew for every use (minijinja).
+/// A text that is either fixed or made anew for every use (minijinja). In a template, what the environment gave
+/// is marked ([`source`] makes it a part of the source).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Text {
     Fixed(String),
@@ -23,6 +30,9 @@ pub const ALWAYS: [&str; 3] = ["user", "i", "run"];
 /// Functions that templates may call: `hex(n)` gives n random hex digits.
 pub const FUNCTIONS: [&str; 2] = ["hex", "range"];
 
+/// The filter that leaves a value of a path, a query or a form as it is.
+pub const RAW: &str = "raw";
+
 /// What a template may speak of where it stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
@@ -32,6 +42,8 @@ pub struct Scope {
     pub data: BTreeSet<String>,
     /// After `setup.`.
     pub setup: BTreeSet<String>,
+    /// Captured on some ways through the steps before, and not on others: how.
+    pub unsure: BTreeMap<String, &'static str>,
     /// Some names could not be read: say nothing about unknown ones.
     pub incomplete: bool,
 }
@@ -44,13 +56,14 @@ pub struct Mistake {
     pub help: String,
 }
 
-/// Fixed, or a template if it has `{{`, `{%` or `{#`.
+/// Fixed, or a template if it has `{{`, `{%` or `{#` that the environment did not put there.
 pub fn text(written: &str) -> Text {
-    if is_template(written) { Text::Template(written.to_owned()) } else { Text::Fixed(written.to_owned()) }
+    if is_template(written) { Text::Template(written.to_owned()) } else { Text::Fixed(plain(written)) }
 }
 
 pub fn is_template(written: &str) -> bool {
-    ["{{", "{%", "{#"].iter().any(|mark| written.contains(mark))
+    let own = given::without(written);
+    ["{{", "{%", "{#"].iter().any(|mark| own.contains(mark))
 }
 
 /// The expression of a text that is exactly one `{{ expression }}`: it keeps its type.
@@ -64,8 +77,14 @@ pub fn check(written: &str, scope: &Scope) -> Vec<Mistake> {
     if !is_template(written) {
         return Vec::new();
     }
+    let (marked, written) = (written, source(written));
+    if let Some(mistake) = given::as_code(marked) {
+        return vec![mistake];
+    }
+    let written = written.as_str();
     let mut env = Environment::new();
     env.set_undefined_behavior(UndefinedBehavior::Chainable);
+    env.add_filter(RAW, |value: minijinja::Value| value);
     env.add_function("hex", |digits: u32| "0".repeat(digits.min(1024) as usize));
     let template = match env.template_from_str(written) {
         Ok(template) => template,
@@ -95,8 +114,12 @@ fn unknown(path: &str, written: &str, scope: &Scope) -> Option<Mistake> {
         "setup" => &scope.setup,
         _ => return unknown_name(first, written, scope),
     };
+    let whole = format!("{first}.{second}");
     if second.is_empty() || within.contains(second) {
         return None;
+    }
+    if scope.unsure.contains_key(&whole) {
+        return not_sure(&whole, written, scope);
     }
     let help = if within.is_empty() {
         match first {
@@ -110,6 +133,9 @@ fn unknown(path: &str, written: &str, scope: &Scope) -> Option<Mistake> {
 }
 
 fn unknown_name(name: &str, written: &str, scope: &Scope) -> Option<Mistake> {
+    if scope.unsure.contains_key(name) {
+        return not_sure(name, written, scope);
+    }
     if scope.names.contains(name) || FUNCTIONS.contains(&name) {
         return None;
     }
@@ -124,6 +150,20 @@ fn unknown_name(name: &str, written: &str, scope: &Scope) -> Option<Mistake> {
         message: format!("the template knows no `{name}` here"),
         help,
     })
+}
+
+/// It is captured on some ways only, and the template does not ask.
+fn not_sure(name: &str, written: &str, scope: &Scope) -> Option<Mistake> {
+    let how = scope.unsure.get(name).filter(|_| !guarded(name, written))?;
+    let message = format!("`{name}` is captured only {how}, and not always there");
+    let help = format!("use it there, or say what else: `{{{{ {name} | default(\"none\") }}}}`");
+    Some(Mistake { range: place(written, name), message, help })
+}
+
+/// The template itself asks whether it is there.
+fn guarded(name: &str, written: &str) -> bool {
+    let close: String = written.split_whitespace().collect();
+    ["is", "|default", "|d("].iter().any(|asked| close.contains(&format!("{name}{asked}")))
 }
 
 fn place(written: &str, word: &str) -> Option<Range<usize>> {
@@ -156,6 +196,7 @@ mod tests {
             names: set(&["user", "i", "run", "room"]),
             data: set(&["region"]),
             setup: set(&["tenant"]),
+            unsure: [("maybe".to_owned(), "in one branch")].into(),
             incomplete: false,
         }
     }
@@ -178,12 +219,23 @@ mod tests {
             "{{ setup.tenant }}",
             "{{ room.id[0] }}",
             "{% for x in range(3) %}{{ x }}{{ loop.index }}{% endfor %}",
+            "{% if maybe is defined %}{{ maybe }}{% endif %}{{ maybe | default(1) }}{{ room | raw }}",
+            "\u{fdd0}{{ usr }}{%\u{fdd1}",
+            "{{ '\u{fdd0}it's \\ {{\u{fdd1}' ~ \u{fdd0}12\u{fdd1} }}",
         ];
         for written in good {
             assert_eq!(check(written, &scope()), [], "{written}");
         }
-        let bad =
-            ["{{ usr }}", "{{ data.regoin }}", "{{ setup.x }}", "{{ room | uper }}", "{{ room", "{{ zzz }}"];
+        let bad = [
+            "{{ usr }}",
+            "{{ data.regoin }}",
+            "{{ setup.x }}",
+            "{{ room | uper }}",
+            "{{ room",
+            "{{ zzz }}",
+            "{{ maybe }}",
+            "{{ \u{fdd0}user\u{fdd1} }}",
+        ];
         let shown: Vec<String> = bad
             .iter()
             .flat_map(|w| check(w, &scope()).into_iter().map(move |m| format!("{w}: {m:?}")))

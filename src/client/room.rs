@@ -1,0 +1,123 @@
+//! How many connections there may be: of one pool, and of all pools of a shard, which stay below the files that
+//! this process may open. Whoever finds no room waits, and the wait is part of its response time.
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+
+use tokio::sync::Notify;
+
+use crate::world::{World, open_files};
+
+/// Files that squall needs beside its connections.
+const OWN_FILES: u64 = 64;
+/// Fewer connections than these cannot carry a load; where the system allows less, it says so itself.
+const LEAST: u64 = 4;
+/// One in so many of a shard's connections may be a patient probe's.
+const PROBES: u32 = 4;
+
+/// Somebody with connections that nobody uses at the moment.
+pub(super) trait Idle {
+    /// Closes one of them; false if there is none.
+    fn close_one(&self) -> bool;
+}
+
+/// What all pools of a shard share.
+#[derive(Clone)]
+pub struct Budget(Rc<Shared>);
+
+struct Shared {
+    seats: Rc<Seats>,
+    idle: RefCell<Vec<Weak<dyn Idle>>>,
+}
+
+/// So many at most.
+struct Seats {
+    most: u32,
+    taken: Cell<u32>,
+    freed: Notify,
+}
+
+impl Seats {
+    fn new(most: u32) -> Rc<Seats> {
+        Rc::new(Seats { most, taken: Cell::new(0), freed: Notify::new() })
+    }
+
+    fn are_full(&self) -> bool {
+        self.taken.get() >= self.most
+    }
+}
+
+impl Budget {
+    /// A shard's share of what this process may open; in virtual time there are no files.
+    pub fn of_shard(world: &World, shards: u32) -> Budget {
+        let files = if world.is_virtual() { None } else { open_files() };
+        let share =
+            files.map(|files| (files.saturating_sub(OWN_FILES) / u64::from(shards.max(1))).max(LEAST));
+        Budget::new(share.map_or(u32::MAX, |share| share.min(u64::from(u32::MAX)) as u32))
+    }
+
+    pub fn new(most: u32) -> Budget {
+        Budget(Rc::new(Shared { seats: Seats::new(most), idle: RefCell::default() }))
+    }
+
+    /// How many connections patient probes may have: they never give one up, and must leave room for the load.
+    pub fn of_probes(&self) -> u32 {
+        (self.0.seats.most / PROBES).max(1)
+    }
+
+    pub(super) fn knows(&self, idle: &Weak<dyn Idle>) {
+        self.0.idle.borrow_mut().push(idle.clone());
+    }
+
+    /// Another pool gives up what it does not need.
+    fn close_one_idle(&self) -> bool {
+        let all: Vec<_> = self.0.idle.borrow().iter().filter_map(Weak::upgrade).collect();
+        all.iter().any(|pool| pool.close_one())
+    }
+}
+
+/// One pool's room in the budget.
+pub(super) struct Room {
+    own: Rc<Seats>,
+    budget: Budget,
+}
+
+/// A connection's place, for as long as it exists.
+pub(super) struct Seat([Rc<Seats>; 2]);
+
+impl Room {
+    pub fn new(budget: &Budget, limit: Option<u32>) -> Room {
+        Room { own: Seats::new(limit.unwrap_or(u32::MAX)), budget: budget.clone() }
+    }
+
+    /// A further connection would have to wait.
+    pub fn is_full(&self) -> bool {
+        self.own.are_full() || self.budget.0.seats.are_full()
+    }
+
+    /// Waits until there is room.
+    pub async fn seat(&self) -> Seat {
+        loop {
+            let blocking = [&self.own, &self.budget.0.seats].into_iter().find(|seats| seats.are_full());
+            let Some(full) = blocking else { break };
+            if Rc::ptr_eq(full, &self.own) || !self.budget.close_one_idle() {
+                full.freed.notified().await;
+            } else {
+                // What is closed leaves its seat when its task is next looked at.
+                tokio::task::yield_now().await;
+            }
+        }
+        let seats = [self.own.clone(), self.budget.0.seats.clone()];
+        seats.iter().for_each(|seats| seats.taken.set(seats.taken.get() + 1));
+        Seat(seats)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        for seats in &self.0 {
+            seats.taken.set(seats.taken.get() - 1);
+            seats.freed.notify_one();
+        }
+    }
+}

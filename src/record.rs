@@ -178,6 +178,8 @@ pub enum FaultStage {
     NotEffective,
     /// Could not be removed, or removal not proven.
     NotCleared,
+    /// A service that squall killed or restarted did not come back; `detail` has its own last words.
+    NotBack,
     /// Never injected: the run ended before its time.
     Skipped,
 }
@@ -213,7 +215,7 @@ pub struct Touched {
 pub struct ServiceEvent {
     pub at: Micros,
     pub service: String,
-    /// `started`, `ready`, `exited`, `killed`, `paused`, `continued`, `healthy`, `unhealthy`.
+    /// `started`, `ready`, `ended`, `killed`, `paused`, `continued`, `stopped`, `healthy`, `unhealthy`.
     pub what: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,

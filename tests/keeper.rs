@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use support::http::{Connection, Server};
-use support::{Bench, Running, code_and_text, free_address, is_gone, secs, signal, state, wait_for};
+use support::{Bench, Running, code_and_text, free_address, is_gone, secs, serve, signal, state, wait_for};
 
 /// Every fault must be healed this long after squall is gone.
 const HEALED_WITHIN: Duration = Duration::from_secs(5);
@@ -141,23 +141,19 @@ fn after_sigkill_the_sandbox_is_gone_a_paused_process_included() {
     wait_for("the keeper to leave", secs(5), || bench.processes().is_empty().then_some(()));
 }
 
-/// A foreign program as a service. `ready` is an address that something else already listens on: the
-/// program itself listens nowhere.
-fn plan_with_sleeper(ready: SocketAddr, script: &str, fault: &str) -> String {
+/// A foreign program as a service; its script listens on `ready`.
+fn plan_with_service(ready: SocketAddr, script: &str, fault: &str) -> String {
     format!(
-        "{JUDGE}\nservices:\n  sleeper:\n    start: [sh, -c, \"{script}\"]\n    ready: {{ tcp: \"{ready}\" }}\n\
+        "{JUDGE}\nservices:\n  other:\n    start: [sh, -c, \"{script}\"]\n    ready: {{ tcp: \"{ready}\" }}\n\
          timeline:\n  - {{ name: broken, at: 2s, {fault} }}\n"
     )
 }
 
 #[test]
 fn after_sigkill_a_service_that_was_restarted_is_gone_with_all_that_it_started() {
-    let (bench, ready) = (Bench::new("restarted"), TcpListener::bind("127.0.0.1:0").unwrap());
-    let plan = plan_with_sleeper(
-        ready.local_addr().unwrap(),
-        "sleep 100 & exec sleep 100",
-        "settle: 1s, restart: { service: sleeper }",
-    );
+    let (bench, ready) = (Bench::new("restarted"), free_address());
+    let script = format!("sleep 100 & exec {}", serve(ready));
+    let plan = plan_with_service(ready, &script, "settle: 1s, restart: { service: other }");
     let mut squall = sandbox_until_in_force(&bench, &plan);
     bench.wait_for_history(&["\"broken\"", "\"verified\""]);
     squall.kill();
@@ -186,13 +182,11 @@ fn after_sigkill_a_hook_is_undone_and_its_check_says_so() {
 fn heal_undoes_everything_from_the_journal_alone_and_twice_is_as_good_as_once() {
     let bench = Bench::new("both");
     let (flag, plan) = hook(&bench, "rm, -f, flag");
-    let ready = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ready = free_address();
+    let start = format!("[sh, -c, \"exec {}\"]", serve(ready));
     let plan = plan.replace(
         "timeline:",
-        &format!(
-            "services:\n  sleeper:\n    start: [sleep, \"100\"]\n    ready: {{ tcp: \"{}\" }}\ntimeline:",
-            ready.local_addr().unwrap()
-        ),
+        &format!("services:\n  other:\n    start: {start}\n    ready: {{ tcp: \"{ready}\" }}\ntimeline:"),
     );
     let mut squall = sandbox_until_in_force(&bench, &plan);
     // The keeper first: it must not see squall go.
@@ -203,7 +197,7 @@ fn heal_undoes_everything_from_the_journal_alone_and_twice_is_as_good_as_once() 
     let heal = || code_and_text(&bench.squall(["heal", "--reports"]).arg(bench.reports()).output().unwrap());
     let (code, said) = heal();
     assert_eq!(code, 0, "{said}");
-    assert!(said.contains("service `sleeper` (pid") && said.contains("hook `broken`"), "{said}");
+    assert!(said.contains("service `other` (pid") && said.contains("hook `broken`"), "{said}");
     assert!(!flag.exists());
     wait_for("every process to be gone", secs(5), || bench.processes().is_empty().then_some(()));
     let (code, said) = heal();

@@ -10,6 +10,20 @@ use crate::record::Touched;
 use crate::service::process::new_mark;
 use crate::units::Micros;
 
+/// Why a fault's harm is still there after the heal.
+pub enum NotHealed {
+    /// squall could not undo it.
+    Failed(String),
+    /// squall did its part, and the service did not come back.
+    NotBack(String),
+}
+
+impl From<String> for NotHealed {
+    fn from(why: String) -> NotHealed {
+        NotHealed::Failed(why)
+    }
+}
+
 pub enum Driver {
     Link(LinkDriver),
     Service(ServiceDriver),
@@ -33,7 +47,7 @@ impl Driver {
             }
             Fault::Pause { service } | Fault::Kill { service } | Fault::Restart { service } => {
                 let service = reach.services.get(service).ok_or_else(|| format!("no service `{service}`"))?;
-                Driver::Service(ServiceDriver::new(service.clone(), fault, outline.length.is_some()))
+                Driver::Service(ServiceDriver::new(service.clone(), fault, outline.length))
             }
             Fault::Exec { run, undo, check } => Driver::Exec {
                 reach: reach.clone(),
@@ -92,7 +106,7 @@ impl Driver {
     pub async fn effect(&self) -> Result<String, String> {
         match self {
             Driver::Link(link) => link.effect().await,
-            Driver::Service(service) => service.effect(),
+            Driver::Service(service) => service.effect().await,
             Driver::Exec { reach, check, .. } => match succeeds(&reach.world, check, None, None).await? {
                 true => Ok("its check says so".to_owned()),
                 false => Err("its check says that it is not in force".to_owned()),
@@ -100,12 +114,19 @@ impl Driver {
         }
     }
 
-    pub async fn heal(&self) -> Result<(), String> {
+    pub async fn heal(&self) -> Result<(), NotHealed> {
         match self {
-            Driver::Link(link) => link.heal().await,
+            Driver::Link(link) => Ok(link.heal().await?),
             Driver::Service(service) => service.heal().await,
-            Driver::Exec { reach, undo, .. } => told(undo, succeeds(&reach.world, undo, None, None).await?),
+            Driver::Exec { reach, undo, .. } => {
+                Ok(told(undo, succeeds(&reach.world, undo, None, None).await?)?)
+            }
         }
+    }
+
+    /// Its heal may be tried again: twice is as good as once.
+    pub fn heals_again(&self) -> bool {
+        !self.ends_with_squall()
     }
 
     /// What the heal makes whole ends with squall anyway.
@@ -132,6 +153,11 @@ impl Driver {
             Driver::Link(link) => link.passes().await,
             Driver::Service(_) | Driver::Exec { .. } => Ok(()),
         }
+    }
+
+    /// It is over when the other side answers, and proves nothing if that does not come.
+    pub fn waits_for_an_answer(&self) -> bool {
+        self.outage().is_some()
     }
 
     /// What is to be said of a fault that is gone.

@@ -7,6 +7,7 @@ use rustix::process::Signal;
 use super::exec::succeeds;
 use super::journal::{Journal, Undo, read};
 use crate::proxy::Links;
+use crate::service::family::Family;
 use crate::service::process::{ProcessId, State, marked};
 use crate::units::Micros;
 use crate::world::World;
@@ -49,7 +50,9 @@ pub async fn heal(world: &World, path: &Path, links: Option<&Links>) -> std::io:
 fn describe(undo: &Undo) -> String {
     match undo {
         Undo::Link { link, fault } => format!("fault `{fault}` on link `{link}`"),
-        Undo::Continue { service, process } => format!("pause of service `{service}` (pid {})", process.pid),
+        Undo::Continue { service, process, .. } => {
+            format!("pause of service `{service}` (pid {})", process.pid)
+        }
         Undo::End { service, process } => format!("service `{service}` (pid {})", process.pid),
         Undo::Marked { what, .. } => format!("everything that belongs to {what}"),
         Undo::Exec { fault, .. } => format!("hook `{fault}`"),
@@ -73,19 +76,15 @@ fn without(keeper: Option<&ProcessId>) -> Result<(), String> {
 async fn undo_one(world: &World, undo: &Undo) -> Result<(), String> {
     match undo {
         Undo::Link { .. } => Ok(()),
-        Undo::Continue { process, .. } => {
-            if process.state() != State::Stopped {
-                return Ok(());
-            }
-            unless_gone(process, process.signal_group(Signal::CONT))?;
-            reaches(world, || process.state() != State::Stopped).await
+        Undo::Continue { process, mark, .. } => {
+            let family = Family { leader: process.clone(), mark: mark.clone() };
+            family.signal(&[State::Stopped], Signal::CONT)?;
+            reaches(world, || family.census().stopped == 0).await
         }
         Undo::End { process, .. } => {
-            if process.state() == State::Gone {
-                return Ok(());
-            }
-            unless_gone(process, process.signal_group(Signal::KILL))?;
-            reaches(world, || process.state() == State::Gone).await
+            let family = Family { leader: process.clone(), mark: None };
+            let known: Vec<ProcessId> = family.members().into_iter().map(|(process, _)| process).collect();
+            reaches(world, || family.end(&known)).await
         }
         Undo::Marked { mark, .. } => {
             reaches(world, || {
@@ -115,11 +114,6 @@ async fn undo_one(world: &World, undo: &Undo) -> Result<(), String> {
             Ok(())
         }
     }
-}
-
-/// A process that ended just before it could be signalled needs nothing.
-fn unless_gone(process: &ProcessId, signalled: Result<(), String>) -> Result<(), String> {
-    if process.state() == State::Gone { Ok(()) } else { signalled }
 }
 
 async fn reaches(world: &World, done: impl Fn() -> bool) -> Result<(), String> {

@@ -19,8 +19,13 @@ use crate::service::process::ProcessId;
 pub enum Undo {
     /// The keeper heals its links when squall ends; without a keeper a link carries nothing.
     Link { link: String, fault: String },
-    /// SIGCONT.
-    Continue { service: String, process: ProcessId },
+    /// SIGCONT to the process and all that belongs to it.
+    Continue {
+        service: String,
+        process: ProcessId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mark: Option<String>,
+    },
     /// A service that squall started ends with it.
     End { service: String, process: ProcessId },
     /// Everything ends that carries this mark in its environment. Written before the first of it starts.

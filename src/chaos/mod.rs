@@ -26,7 +26,7 @@ use crate::redact::redact;
 use crate::service::Service;
 use crate::units::Micros;
 use crate::world::World;
-use driver::Driver;
+use driver::{Driver, NotHealed};
 use journal::Journal;
 use keeper::Keeper;
 
@@ -37,6 +37,8 @@ const PROOF: Micros = Micros::secs(5);
 const LOOK_BEFORE: Micros = Micros::millis(500);
 /// Between two looks.
 const LOOK: Micros = Micros::millis(20);
+/// Between two tries to heal.
+const AGAIN: Micros = Micros::millis(200);
 
 /// Where links are carried: in the keeper, or beside everything else in virtual time.
 pub enum Port {
@@ -267,21 +269,20 @@ impl Controller {
                 self.recorder.note(Record::Note { at: world.now(), text });
                 return true;
             }
-            healed = driver.heal() => healed,
-        };
-        let deadline = world.now() + PROOF;
-        let cleared = match healed {
-            Ok(()) => self.look_until(deadline, async || driver.cleared().await).await,
-            failed => failed,
+            healed = self.heal(driver) => healed,
         };
         let gone = world.now();
-        let (at, stage, detail) = match cleared {
-            Err(error) => (gone, FaultStage::NotCleared, error),
+        let (at, stage, detail) = match healed {
+            Err(NotHealed::Failed(why)) => (gone, FaultStage::NotCleared, why),
+            Err(NotHealed::NotBack(why)) => (gone, FaultStage::NotBack, why),
             Ok(()) => tokio::select! {
                 biased;
                 () = self.asked(Urgency::Leave) => (gone, FaultStage::Verified, driver.remark()),
-                passes = self.look_until(deadline, async || driver.passes().await) => match passes {
-                    Ok(()) => (world.now(), FaultStage::Verified, driver.remark()),
+                seen = self.traffic(outline, driver) => match seen {
+                    // Only a failover is over when the other side answers; any other fault when it is gone.
+                    Ok(()) if driver.waits_for_an_answer() => (world.now(), FaultStage::Verified, driver.remark()),
+                    Err(why) if driver.waits_for_an_answer() => (world.now(), FaultStage::NotEffective, why),
+                    Ok(()) => (gone, FaultStage::Verified, driver.remark()),
                     Err(why) => (gone, FaultStage::Verified, format!("gone, though {why}")),
                 },
             },
@@ -289,7 +290,36 @@ impl Controller {
         let touched: Option<Touched> = driver.touched().await;
         let (fault, detail) = (outline.name.clone(), redact(&detail, &self.experiment.secrets));
         self.recorder.note(Record::Fault(FaultEvent { at, fault, stage, detail, touched }));
-        stage == FaultStage::Verified
+        stage != FaultStage::NotCleared
+    }
+
+    /// Heals until it has worked and the fault is gone, or the time has come; twice at least, where that may be
+    /// done again.
+    async fn heal(&self, driver: &Driver) -> Result<(), NotHealed> {
+        let world = &self.reach.world;
+        let deadline = world.now() + PROOF;
+        let mut tries = 1;
+        loop {
+            match driver.heal().await {
+                Ok(()) => break,
+                Err(NotHealed::Failed(_))
+                    if driver.heals_again() && (tries < 2 || world.now() < deadline) =>
+                {
+                    tries += 1;
+                    world.sleep(AGAIN).await;
+                }
+                failed => return failed,
+            }
+        }
+        let deadline = world.now() + PROOF;
+        Ok(self.look_until(deadline, async || driver.cleared().await).await?)
+    }
+
+    /// Whether traffic passes again, as far as anybody can see; the other side of a failover may take as long
+    /// as the fault has to settle.
+    async fn traffic(&self, outline: &FaultOutline, driver: &Driver) -> Result<(), String> {
+        let patience = if driver.waits_for_an_answer() { PROOF.max(outline.settle) } else { PROOF };
+        self.look_until(self.reach.world.now() + patience, async || driver.passes().await).await
     }
 
     /// Looks until all is well, or the time has come; what the last look saw.

@@ -97,11 +97,12 @@ impl System {
             starting.spawn_local(async move { service.start().await });
         }
         while let Some(started) = starting.join_next().await {
-            started.map_err(|e| Failure::Runtime(e.to_string()))?.map_err(Failure::Runtime)?;
+            let started = started.map_err(|e| Failure::Runtime(e.to_string()))?;
+            started.map_err(|e| Failure::Runtime(e.to_string()))?;
         }
         for declared in experiment.services.iter().filter(|service| service.command.is_some()) {
             if let Some(service) = self.reach.services.get(&declared.name) {
-                service.start().await.map_err(Failure::Configuration)?;
+                service.start().await.map_err(|e| Failure::Configuration(e.to_string()))?;
             }
         }
         self.reach_target().await

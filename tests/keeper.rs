@@ -421,3 +421,49 @@ fn heal_lets_a_keeper_go_only_when_nobody_uses_its_links() {
     drop(broken.idle);
     wait_for("the keeper to leave", secs(5), || is_gone(keeper).then_some(()));
 }
+
+/// The next run with the same link, for some seconds; its exit code and what it said.
+fn next_run(broken: &Broken) -> (i32, String) {
+    let bench = &broken.bench;
+    let profile = bench.file("next.yaml", &profile(&format!("http://{}", broken.link)).replace("60s", "3s"));
+    let plan = std::fs::read_to_string(bench.folder.join("plan.yaml")).unwrap();
+    let plan = bench.file("next-plan.yaml", plan.split_once("timeline:").unwrap().0);
+    let mut run = bench.squall(["run"]);
+    run.arg(profile).arg("--chaos").arg(plan).arg("--reports").arg(bench.folder.join("next"));
+    code_and_text(&run.output().unwrap())
+}
+
+#[test]
+fn the_run_after_a_kill_takes_the_keepers_ports_over_also_from_connections() {
+    let mut broken = run_until_in_force("latency: { link: wire, latency: 2s }");
+    let keeper = broken.bench.keeper();
+    broken.squall.kill();
+    let (code, said) = next_run(&broken);
+    assert_eq!(code, 0, "{said}");
+    assert!(is_gone(keeper), "it has left");
+    assert!(broken.idle.ask("GET", "/idle", "").is_err(), "its connections have ended with it");
+}
+
+#[test]
+fn a_port_of_a_run_that_goes_on_is_not_taken_and_the_run_is_named() {
+    let broken = run_until_in_force("latency: { link: wire, latency: 2s }");
+    let (code, said) = next_run(&broken);
+    assert_eq!(code, 104, "{said}");
+    assert!(
+        said.contains("still going on") && said.contains(&format!("pid {}", broken.squall.pid())),
+        "{said}"
+    );
+    assert!(passes(broken.link).is_none(), "the fault is still in force");
+}
+
+#[test]
+fn a_port_of_a_foreign_program_is_named_with_its_pid() {
+    let (bench, server) = (Bench::new("foreign"), Server::fine());
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let profile = bench.file("load.yaml", &profile(&server.url()));
+    let link = format!("{{ listen: \"{}\", upstream: \"{}\" }}", other.local_addr().unwrap(), server.address);
+    let plan = bench.file("plan.yaml", &format!("links:\n  wire: {link}\n"));
+    let (code, said) = code_and_text(&bench.run(&profile, Some(&plan)).output().unwrap());
+    assert_eq!(code, 104, "{said}");
+    assert!(said.contains(&format!("pid {}", std::process::id())) && said.contains("`listen`"), "{said}");
+}

@@ -243,3 +243,35 @@ fn a_keeper_without_files_is_squalls_own_fault_and_not_the_targets() {
     assert!(why.contains("keeper"), "{why}");
     assert_eq!((code, verdict["verdict"].as_str()), (Some(97), Some("INVALID")), "{}", squall.said());
 }
+
+#[test]
+fn an_undo_that_hangs_delays_no_other() {
+    for (name, keeper_lives) in [("slow", true), ("slow-heal", false)] {
+        let bench = Bench::new(name);
+        let flags = ["one", "two"].map(|name| bench.folder.join(name));
+        let hook = |flag: &PathBuf| {
+            let (flag, name) = (flag.display(), flag.file_name().unwrap().to_str().unwrap().to_owned());
+            format!(
+                "  - {{ name: {name}, at: 2s, for: 40s, exec: {{ run: [touch, \"{flag}\"], undo: [sh, -c, \"sleep 3; \
+                 rm -f {flag}\"], check: [test, -e, \"{flag}\"] }} }}\n"
+            )
+        };
+        let timeline = hook(&flags[0]) + &hook(&flags[1]);
+        let server = Server::fine();
+        let mut squall = start(&bench, &server, "60s", &format!("timeline:\n{timeline}"));
+        bench.wait_for_history(&["\"one\"", "\"effective\""]);
+        bench.wait_for_history(&["\"two\"", "\"effective\""]);
+        if !keeper_lives {
+            support::signal(bench.keeper(), Signal::KILL);
+        }
+        squall.kill();
+        let began = std::time::Instant::now();
+        if !keeper_lives {
+            let (code, said) =
+                code_and_text(&bench.squall(["heal"]).arg(bench.run_folder()).output().unwrap());
+            assert_eq!(code, 0, "{said}");
+        }
+        wait_for("both to be undone", secs(5), || flags.iter().all(|f| !f.exists()).then_some(()));
+        assert!(began.elapsed() < secs(5), "{name}: after {:?}", began.elapsed());
+    }
+}

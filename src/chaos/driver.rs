@@ -183,7 +183,8 @@ fn told(argv: &[String], succeeded: bool) -> Result<(), String> {
 /// Runs a hook's `run`. Should squall end meanwhile, it is ended before it is undone: its entry is younger.
 async fn break_it(reach: &Reach, name: &str, run: &[String]) -> Result<(), String> {
     let mark = new_mark();
-    let undo = Undo::Marked { what: format!("`run` of hook `{name}`"), mark: mark.clone() };
+    let (what, hook) = (format!("`run` of hook `{name}`"), Some(name.to_owned()));
+    let undo = Undo::Marked { what, mark: mark.clone(), hook };
     let entry = reach.journal.open(undo).map_err(|e| format!("the undo journal cannot be written: {e}"))?;
     let succeeded = succeeds(&reach.world, run, None, Some(&mark)).await?;
     // What it leaves running now is what its undo undoes. An entry that stays open ends it once more.

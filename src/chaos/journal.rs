@@ -29,7 +29,13 @@ pub enum Undo {
     /// A service that squall started ends with it.
     End { service: String, process: ProcessId },
     /// Everything ends that carries this mark in its environment. Written before the first of it starts.
-    Marked { what: String, mark: String },
+    Marked {
+        what: String,
+        mark: String,
+        /// The hook whose `run` it is: that must end before the hook is undone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hook: Option<String>,
+    },
     /// Run `undo` in squall's folder; `check` then must say that the fault is gone (exit other than 0).
     Exec {
         fault: String,

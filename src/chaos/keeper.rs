@@ -72,19 +72,12 @@ pub async fn serve(world: World, journal: PathBuf) {
             let _ = answers.send(Answer { id, reply });
         });
     }
-    let whole = match links.heal().await {
-        Ok(()) => true,
-        Err(error) => {
-            log(&error);
-            false
-        }
-    };
-    undo_the_rest(&world, &links, &journal).await;
-    linger(&world, &links, &journal, whole).await;
+    undo_all(&world, &links, &journal).await;
+    linger(&world, &links, &journal).await;
 }
 
-/// From the journal. Whatever became of that, traffic keeps passing.
-async fn undo_the_rest(world: &World, links: &Links, journal: &Path) {
+/// The links, and what the journal says. Whatever becomes of that, traffic keeps passing.
+async fn undo_all(world: &World, links: &Rc<Links>, journal: &Path) {
     match heal(world, journal, Some(links)).await {
         Err(error) => log(&format!("{} cannot be read: {error}", journal.display())),
         Ok(healed) => {
@@ -104,16 +97,15 @@ fn log(text: &str) {
 
 /// Keeps carrying until the links have had no connection for a while; only until they have none, if
 /// somebody said goodbye. A link that could not be healed is tried again: its port may come free.
-async fn linger(world: &World, links: &Links, journal: &Path, mut whole: bool) {
+async fn linger(world: &World, links: &Rc<Links>, journal: &Path) {
     let patience = || if links.dismissed() { Micros::ZERO } else { LINGER };
     let mut used = world.now();
     while links.connections() > 0 || world.now() - used < patience() {
         if links.connections() > 0 {
             used = world.now();
         }
-        if !whole && links.heal().await.is_ok() {
-            whole = true;
-            undo_the_rest(world, links, journal).await;
+        if !links.is_whole() && links.heal().await.is_ok() {
+            undo_all(world, links, journal).await;
         }
         world.sleep(Micros::millis(200)).await;
     }

@@ -9,6 +9,7 @@ pub mod journal;
 pub mod keeper;
 mod on_link;
 mod on_service;
+pub mod takeover;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

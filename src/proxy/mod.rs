@@ -85,14 +85,21 @@ impl Links {
         self.links.borrow().get(name).cloned().ok_or_else(|| format!("no link `{name}` is open"))
     }
 
-    /// Heals every fault on every link; traffic keeps passing.
+    /// Heals every fault on every link, all at once; traffic keeps passing.
     pub async fn heal(&self) -> Result<(), String> {
         let links: Vec<_> = self.links.borrow().values().cloned().collect();
+        let heal = |link: Rc<Link>| self.world.spawn(async move { link.heal().await });
+        let healing: Vec<_> = links.into_iter().map(heal).collect();
         let mut failed = Vec::new();
-        for link in links {
-            failed.extend(link.heal().await.err());
+        for healed in healing {
+            failed.extend(healed.await.unwrap_or_else(|error| Err(error.to_string())).err());
         }
         if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
+    }
+
+    /// Nothing is in force on any link.
+    pub fn is_whole(&self) -> bool {
+        self.links.borrow().values().all(|link| link.is_whole())
     }
 
     /// Whether nothing is in force on a link any more; one that was never opened is whole.
@@ -233,6 +240,23 @@ mod tests {
             assert_eq!(ping(&world, &mut hit).await, None);
             assert!(ping(&world, &mut untouched).await.is_some());
             assert!(matches!(canary(&links).await, CanaryResult::Answered { .. }));
+        });
+    }
+
+    #[test]
+    fn a_blackhole_lets_go_whom_its_client_gave_up_and_nobody_who_waits() {
+        run_virtual(|world| async move {
+            let (links, address) = open(&world).await;
+            let mut waits = world.connect(address).await.unwrap();
+            inject(&links, Toxic::Blackhole).await;
+            waits.write_all(b"ping").await.unwrap();
+            for _ in 0..20 {
+                let mut gives_up = world.connect(address).await.unwrap();
+                gives_up.write_all(b"ping").await.unwrap();
+            }
+            world.sleep(Micros::millis(10)).await;
+            assert_eq!(links.connections(), 1);
+            assert_eq!(touched(&links).await.unwrap().dropped_bytes, 84, "they were there all the same");
         });
     }
 

@@ -1,5 +1,6 @@
 //! Forwarding: one queue per direction, from which chunks leave at the time that the toxics set.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 
@@ -20,8 +21,9 @@ const HELD: usize = 4 << 20;
 pub async fn both_ways(link: &Link, id: u64, client: Stream, server: Stream) {
     let (client_reader, client_writer) = split(client);
     let (server_reader, server_writer) = split(server);
-    let up = Pump::new(link, id, Direction::Upstream).run(client_reader, server_writer);
-    let down = Pump::new(link, id, Direction::Downstream).run(server_reader, client_writer);
+    let client_ended = Cell::new(false);
+    let up = Pump::new(link, id, Direction::Upstream, &client_ended).run(client_reader, server_writer);
+    let down = Pump::new(link, id, Direction::Downstream, &client_ended).run(server_reader, client_writer);
     // A broken direction ends both: the connection is gone.
     let _ = tokio::try_join!(biased; up, down);
 }
@@ -35,12 +37,14 @@ struct Pump<'a> {
     held_bytes: usize,
     previous: Micros,
     ended: bool,
+    /// The client sends nothing any more: most often it has given up.
+    client_ended: &'a Cell<bool>,
     /// How many changes of the link's toxics this pump has seen.
     seen: u64,
 }
 
 impl<'a> Pump<'a> {
-    fn new(link: &'a Link, id: u64, way: Direction) -> Pump<'a> {
+    fn new(link: &'a Link, id: u64, way: Direction, client_ended: &'a Cell<bool>) -> Pump<'a> {
         let key = Key { seed: 0, shape: way as u32, index: id, attempt: 0, purpose: Purpose::Jitter };
         Pump {
             link,
@@ -51,6 +55,7 @@ impl<'a> Pump<'a> {
             held_bytes: 0,
             previous: Micros::ZERO,
             ended: false,
+            client_ended,
             seen: link.changes.get(),
         }
     }
@@ -67,6 +72,9 @@ impl<'a> Pump<'a> {
                 self.release();
             }
             let next = self.held.front().map(|(at, _)| *at);
+            if self.ended && self.blackholed() && self.client_ended.get() {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
             if self.ended && next.is_none() && !self.blackholed() {
                 return to.shutdown().await;
             }
@@ -78,6 +86,7 @@ impl<'a> Pump<'a> {
                     let n = read?;
                     if n == 0 {
                         self.ended = true;
+                        self.client_ended.set(self.client_ended.get() || self.way == Direction::Upstream);
                     } else if let Some(chunk) = self.take(&buffer[..n]) {
                         to.write_all(chunk).await?;
                     }
@@ -129,7 +138,8 @@ impl<'a> Pump<'a> {
         Ok(())
     }
 
-    /// A blackhole swallows the end of a connection too; the heal closes it.
+    /// A blackhole swallows the end that an upstream puts to a connection; the heal closes it. Whom its client
+    /// gave up is let go, so that a long blackhole costs no more descriptors than there are clients that wait.
     fn blackholed(&self) -> bool {
         self.link.toxics().iter().any(|(_, toxic)| *toxic == Toxic::Blackhole)
     }

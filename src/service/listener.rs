@@ -16,15 +16,14 @@ pub struct Holder {
 impl Holder {
     /// Who listens on this address; none if nobody does, or if it cannot be seen.
     pub fn of(address: SocketAddr) -> Option<Holder> {
-        let sockets: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
-            .into_iter()
-            .flat_map(|table| listening(&fs::read_to_string(table).unwrap_or_default(), address))
-            .map(|inode| format!("socket:[{inode}]"))
-            .collect();
+        let here = |(at, _): &(SocketAddr, String)| {
+            at.port() == address.port() && (at.ip() == address.ip() || at.ip().is_unspecified())
+        };
+        let sockets: Vec<String> = listening().into_iter().filter(here).map(|(_, socket)| socket).collect();
         if sockets.is_empty() {
             return None;
         }
-        let pid = pids().find(|pid| holds(*pid, &sockets))?;
+        let pid = pids().find(|pid| open_sockets(*pid).any(|socket| sockets.contains(&socket)))?;
         let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned();
         Some(Holder { process: ProcessId::of(pid)?, name })
     }
@@ -37,22 +36,33 @@ impl std::fmt::Display for Holder {
     }
 }
 
-fn holds(pid: i32, sockets: &[String]) -> bool {
-    let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    let mut targets = open.filter_map(|entry| fs::read_link(entry.path()).ok());
-    targets.any(|target| target.to_str().is_some_and(|target| sockets.iter().any(|s| s == target)))
+/// Every address that a process listens on.
+pub fn listens_on(process: &ProcessId) -> Vec<SocketAddr> {
+    let open: Vec<String> = open_sockets(process.pid).collect();
+    let all = listening().into_iter();
+    all.filter(|(_, socket)| open.contains(socket)).map(|(address, _)| address).collect()
 }
 
-/// Inodes of the sockets in a table of proc(5) that listen on this address, or on its port everywhere.
-fn listening(table: &str, address: SocketAddr) -> Vec<String> {
+/// What a process has open, as the system calls it: `socket:[4711]`.
+fn open_sockets(pid: i32) -> impl Iterator<Item = String> {
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    open.filter_map(|entry| fs::read_link(entry.path()).ok()?.into_os_string().into_string().ok())
+}
+
+/// Every socket of this machine that listens.
+fn listening() -> Vec<(SocketAddr, String)> {
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].into_iter();
+    tables.flat_map(|table| rows(&fs::read_to_string(table).unwrap_or_default())).collect()
+}
+
+/// The sockets of a table that listen.
+fn rows(table: &str) -> Vec<(SocketAddr, String)> {
     let row = |line: &str| {
         let columns: Vec<&str> = line.split_whitespace().collect();
         let (local, state, inode) = (columns.get(1)?, columns.get(3)?, columns.get(9)?);
         let (ip, port) = local.split_once(':')?;
-        let ip = ip_of(ip)?;
-        let here = ip == address.ip() || ip.is_unspecified();
-        let matches = *state == "0A" && here && u16::from_str_radix(port, 16).ok()? == address.port();
-        matches.then(|| (*inode).to_owned())
+        let address = SocketAddr::new(ip_of(ip)?, u16::from_str_radix(port, 16).ok()?);
+        (*state == "0A").then(|| (address, format!("socket:[{inode}]")))
     };
     table.lines().filter_map(row).collect()
 }
@@ -84,26 +94,32 @@ mod tests {
             (address, Holder::of(address))
         });
         assert_eq!(found.unwrap().process.pid, std::process::id() as i32);
-        assert_eq!(Holder::of(address), None, "closed again");
+        let own = ProcessId::of(std::process::id() as i32).unwrap();
+        assert!(!listens_on(&own).contains(&address), "closed again");
+        assert_eq!(Holder::of(address), None);
     }
 
     #[test]
     #[cfg(target_endian = "little")]
-    fn tables_are_read_in_both_families_and_everywhere_counts() {
+    fn what_listens_is_read_in_both_families() {
         let row = |local: &str, state: &str, inode: u32| {
             format!(
                 "   0: {local} 00000000:0000 {state} 00000000:00000000 00:00000000 00000000  1000 0 {inode} 1 0\n"
             )
         };
         let table = row("0100007F:1F90", "0A", 1)
-            + &row("00000000:1F90", "0A", 2)
-            + &row("0200007F:1F90", "0A", 3)
-            + &row("0100007F:1F90", "01", 4)
-            + &row("00000000000000000000000001000000:1F90", "0A", 5)
-            + &row("00000000000000000000000000000000:1F90", "0A", 6);
-        let found = |address: &str| listening(&table, address.parse().unwrap()).join(" ");
-        assert_eq!(found("127.0.0.1:8080"), "1 2 6");
-        assert_eq!(found("[::1]:8080"), "2 5 6");
-        assert_eq!(found("127.0.0.1:8081"), "");
+            + &row("0100007F:1F90", "01", 2)
+            + &row("00000000000000000000000001000000:1F91", "0A", 3)
+            + &row("0000000000000000FFFF00000100007F:1F92", "0A", 4)
+            + &row("00000000:1F93", "0A", 5);
+        let found: Vec<String> =
+            rows(&table).into_iter().map(|(at, socket)| format!("{at} {socket}")).collect();
+        let expected = [
+            "127.0.0.1:8080 socket:[1]",
+            "[::1]:8081 socket:[3]",
+            "127.0.0.1:8082 socket:[4]",
+            "0.0.0.0:8083 socket:[5]",
+        ];
+        assert_eq!(found, expected);
     }
 }

@@ -1,7 +1,7 @@
 //! One driver per kind of thing, one small interface: undo recipe, inject, effect, heal, cleared, passes.
 
 use super::Reach;
-use super::exec::succeeds;
+use super::exec;
 use super::journal::Undo;
 use super::on_link::LinkDriver;
 use super::on_service::ServiceDriver;
@@ -31,11 +31,11 @@ pub enum Driver {
 }
 
 impl Driver {
-    /// Made ready, the state before the fault looked at.
+    /// Made ready.
     ///
     /// # Errors
     /// In words: the thing is not there.
-    pub async fn new(reach: &Reach, experiment: &Experiment, index: usize) -> Result<Driver, String> {
+    pub fn new(reach: &Reach, experiment: &Experiment, index: usize) -> Result<Driver, String> {
         let outline = &experiment.outline.faults[index];
         let fault = &experiment.faults[index];
         Ok(match fault {
@@ -43,7 +43,9 @@ impl Driver {
             | Fault::Blackhole { link }
             | Fault::Down { link }
             | Fault::Failover { link, .. } => {
-                Driver::Link(LinkDriver::new(reach, &outline.name, link, fault).await?)
+                let declared = experiment.links.iter().find(|declared| declared.name == *link);
+                let canary = declared.is_some_and(|declared| declared.canary.is_some());
+                Driver::Link(LinkDriver::new(reach, &outline.name, link, canary, fault))
             }
             Fault::Pause { service } | Fault::Kill { service } | Fault::Restart { service } => {
                 let service = reach.services.get(service).ok_or_else(|| format!("no service `{service}`"))?;
@@ -107,10 +109,12 @@ impl Driver {
         match self {
             Driver::Link(link) => link.effect().await,
             Driver::Service(service) => service.effect().await,
-            Driver::Exec { reach, check, .. } => match succeeds(&reach.world, check, None, None).await? {
-                true => Ok("its check says so".to_owned()),
-                false => Err("its check says that it is not in force".to_owned()),
-            },
+            Driver::Exec { reach, check, .. } => {
+                match exec::run(&reach.world, check, None, None).await?.well() {
+                    true => Ok("its check says so".to_owned()),
+                    false => Err("its check says that it is not in force".to_owned()),
+                }
+            }
         }
     }
 
@@ -119,7 +123,7 @@ impl Driver {
             Driver::Link(link) => Ok(link.heal().await?),
             Driver::Service(service) => service.heal().await,
             Driver::Exec { reach, undo, .. } => {
-                Ok(told(undo, succeeds(&reach.world, undo, None, None).await?)?)
+                Ok(told(undo, &exec::run(&reach.world, undo, None, None).await?)?)
             }
         }
     }
@@ -139,10 +143,12 @@ impl Driver {
         match self {
             Driver::Link(link) => link.cleared().await,
             Driver::Service(service) => service.cleared(),
-            Driver::Exec { reach, check, .. } => match succeeds(&reach.world, check, None, None).await? {
-                true => Err("its check says that it is still in force".to_owned()),
-                false => Ok(()),
-            },
+            Driver::Exec { reach, check, .. } => {
+                match exec::run(&reach.world, check, None, None).await?.well() {
+                    true => Err("its check says that it is still in force".to_owned()),
+                    false => Ok(()),
+                }
+            }
         }
     }
 
@@ -176,8 +182,8 @@ impl Driver {
     }
 }
 
-fn told(argv: &[String], succeeded: bool) -> Result<(), String> {
-    if succeeded { Ok(()) } else { Err(format!("`{}` failed", argv.join(" "))) }
+fn told(argv: &[String], ended: &exec::Ended) -> Result<(), String> {
+    if ended.well() { Ok(()) } else { Err(format!("`{}` failed ({ended})", argv.join(" "))) }
 }
 
 /// Runs a hook's `run`. Should squall end meanwhile, it is ended before it is undone: its entry is younger.
@@ -186,8 +192,8 @@ async fn break_it(reach: &Reach, name: &str, run: &[String]) -> Result<(), Strin
     let (what, hook) = (format!("`run` of hook `{name}`"), Some(name.to_owned()));
     let undo = Undo::Marked { what, mark: mark.clone(), hook };
     let entry = reach.journal.open(undo).map_err(|e| format!("the undo journal cannot be written: {e}"))?;
-    let succeeded = succeeds(&reach.world, run, None, Some(&mark)).await?;
+    let ended = exec::run(&reach.world, run, None, Some(&mark)).await?;
     // What it leaves running now is what its undo undoes. An entry that stays open ends it once more.
     let _ = reach.journal.close(entry);
-    told(run, succeeded)
+    told(run, &ended)
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use rustix::process::Signal;
 
-use super::exec::succeeds;
+use super::exec;
 use super::journal::{Journal, Undo, read};
 use crate::proxy::Links;
 use crate::service::family::Family;
@@ -148,11 +148,12 @@ async fn undo_one(world: &World, undo: &Undo) -> Result<(), String> {
         Undo::Exec { undo, check, folder, .. } => {
             let folder = Some(folder.as_path()).filter(|folder| !folder.as_os_str().is_empty());
             let name = |argv: &[String]| argv.first().cloned().unwrap_or_default();
-            if !succeeds(world, undo, folder, None).await? {
-                return Err(format!("its undo (`{}`) failed", name(undo)));
+            let ended = exec::run(world, undo, folder, None).await?;
+            if !ended.well() {
+                return Err(format!("its undo (`{}`) failed ({})", name(undo), ended.how()));
             }
             let deadline = world.now() + FOLLOW;
-            while succeeds(world, check, folder, None).await? {
+            while exec::run(world, check, folder, None).await?.well() {
                 if world.now() > deadline {
                     return Err(format!("its check (`{}`) says that the fault is still there", name(check)));
                 }

@@ -25,6 +25,8 @@ use crate::record::{FaultEvent, FaultStage, Record, Touched};
 use crate::recorder::Recorder;
 use crate::redact::redact;
 use crate::service::Service;
+#[cfg(test)]
+use crate::toxic::{Direction, Toxic};
 use crate::units::Micros;
 use crate::world::World;
 use driver::{Driver, NotHealed};
@@ -34,8 +36,6 @@ use keeper::Keeper;
 /// How long a fault without a window, or with a short one, has to show its effect; and how long its
 /// removal has to show.
 const PROOF: Micros = Micros::secs(5);
-/// How long before a fault its driver looks at the state to compare with.
-const LOOK_BEFORE: Micros = Micros::millis(500);
 /// Between two looks.
 const LOOK: Micros = Micros::millis(20);
 /// Between two tries to heal.
@@ -45,6 +45,12 @@ const AGAIN: Micros = Micros::millis(200);
 pub enum Port {
     Keeper(Box<Keeper>),
     Local(Links),
+    /// Says yes to every injection and does nothing: what proofs must find out.
+    #[cfg(test)]
+    Deaf(Links),
+    /// Notes every injection and does nothing.
+    #[cfg(test)]
+    InNameOnly(Links),
 }
 
 impl Port {
@@ -52,6 +58,20 @@ impl Port {
         match self {
             Port::Keeper(keeper) => keeper.ask(ask).await,
             Port::Local(links) => links.handle(ask).await,
+            #[cfg(test)]
+            Port::Deaf(links) => match ask {
+                Ask::Inject { .. } => Reply::Done,
+                ask => links.handle(ask).await,
+            },
+            #[cfg(test)]
+            Port::InNameOnly(links) => match ask {
+                Ask::Inject { link, fault, .. } => {
+                    let (latency, jitter, direction) = (Micros::ZERO, Micros::ZERO, Direction::Both);
+                    let toxic = Toxic::Latency { latency, jitter, direction };
+                    links.handle(Ask::Inject { link, fault, toxic }).await
+                }
+                ask => links.handle(ask).await,
+            },
         }
     }
 }
@@ -184,13 +204,11 @@ impl Controller {
     async fn fault(self: Rc<Controller>, index: usize) {
         let outline = self.experiment.outline.faults[index].clone();
         let world = self.reach.world.clone();
-        self.wait_until(outline.at - LOOK_BEFORE).await;
-        let driver = self.unless_healed(Driver::new(&self.reach, &self.experiment, index)).await;
         self.wait_until(outline.at).await;
-        let Some(driver) = driver.filter(|_| !self.must_heal()) else {
+        if self.must_heal() {
             return self.tell(&outline, world.now(), FaultStage::Skipped, "the run ended before its time");
-        };
-        let driver = match driver {
+        }
+        let driver = match Driver::new(&self.reach, &self.experiment, index) {
             Ok(driver) => driver,
             Err(error) => return self.tell(&outline, world.now(), FaultStage::NotEffective, error),
         };

@@ -67,7 +67,7 @@ pub enum Reply {
     Opened {
         listen: SocketAddr,
     },
-    Canary(CanaryResult),
+    Canary(Sighting),
     State(LinkState),
     Refused {
         n: u64,
@@ -91,12 +91,22 @@ pub struct LinkState {
     pub upstream: SocketAddr,
 }
 
+/// What came of one canary, and what the proxy did to its chunks: one clock, and no comparison.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sighting {
+    pub saw: CanaryResult,
+    /// How long its chunks were held back, the longest of each direction.
+    pub held: Micros,
+    /// Bytes of it that were dropped.
+    pub dropped: u64,
+}
+
 /// What one canary saw.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CanaryResult {
-    /// Answered as expected; connect and exchange took this long.
-    Answered { took: Micros },
+    /// Answered as expected.
+    Answered,
     /// The link refused the connection.
     Refused,
     /// Connected, but closed or reset before the answer.
@@ -105,7 +115,7 @@ pub enum CanaryResult {
     Silent,
     /// Answered, but not as expected: the upstream is at fault.
     Wrong { answer: String },
-    /// The link has no canary.
+    /// The link accepts connections, and has no canary to send.
     None,
 }
 

@@ -138,7 +138,7 @@ mod tests {
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    use super::message::CanaryResult;
+    use super::message::{CanaryResult, Sighting};
     use super::*;
     use crate::experiment::Canary;
     use crate::toxic::{Direction, Toxic};
@@ -190,10 +190,14 @@ mod tests {
         assert_eq!(links.handle(Ask::Clear { link: "l".into(), fault: "f".into() }).await, Reply::Done);
     }
 
-    async fn canary(links: &Links) -> CanaryResult {
+    async fn sighting(links: &Links) -> Sighting {
         let ask = Ask::Canary { link: "l".into(), timeout: Micros::millis(500) };
-        let Reply::Canary(result) = links.handle(ask).await else { panic!("no canary") };
-        result
+        let Reply::Canary(sighting) = links.handle(ask).await else { panic!("no canary") };
+        sighting
+    }
+
+    async fn canary(links: &Links) -> CanaryResult {
+        sighting(links).await.saw
     }
 
     async fn touched(links: &Links) -> Option<crate::record::Touched> {
@@ -211,7 +215,8 @@ mod tests {
             let (latency, jitter) = (Micros::millis(250), Micros::ZERO);
             inject(&links, Toxic::Latency { latency, jitter, direction: Direction::Downstream }).await;
             assert_eq!(ping(&world, &mut stream).await, Some(Micros::millis(250)));
-            assert_eq!(canary(&links).await, CanaryResult::Answered { took: Micros::millis(250) });
+            let held = Sighting { saw: CanaryResult::Answered, held: Micros::millis(250), dropped: 0 };
+            assert_eq!(sighting(&links).await, held);
             let counts = touched(&links).await.unwrap();
             assert_eq!((counts.connections, counts.bytes, counts.added), (1, 4, Some(latency)));
             stream.write_all(b"held").await.unwrap();
@@ -234,12 +239,13 @@ mod tests {
             ping(&world, &mut hit).await.unwrap();
             inject(&links, Toxic::Blackhole).await;
             assert_eq!(ping(&world, &mut hit).await, None);
-            assert_eq!(canary(&links).await, CanaryResult::Silent);
+            let dropped = Sighting { saw: CanaryResult::Silent, held: Micros::ZERO, dropped: 2 };
+            assert_eq!(sighting(&links).await, dropped);
             assert_eq!(touched(&links).await.unwrap().dropped_bytes, 4, "the canary's bytes do not count");
             clear(&links).await;
             assert_eq!(ping(&world, &mut hit).await, None);
             assert!(ping(&world, &mut untouched).await.is_some());
-            assert!(matches!(canary(&links).await, CanaryResult::Answered { .. }));
+            assert_eq!(canary(&links).await, CanaryResult::Answered);
         });
     }
 
@@ -272,7 +278,7 @@ mod tests {
             assert_eq!(canary(&links).await, CanaryResult::Refused);
             assert_eq!(touched(&links).await.unwrap().closed_connections, 1);
             clear(&links).await;
-            assert!(matches!(canary(&links).await, CanaryResult::Answered { .. }));
+            assert_eq!(canary(&links).await, CanaryResult::Answered);
             let mut stream = world.connect(address).await.unwrap();
             assert!(ping(&world, &mut stream).await.is_some());
         };
@@ -284,7 +290,7 @@ mod tests {
     fn whom_a_closed_port_kept_away_is_not_told_but_for_a_link_that_nobody_used() {
         run_virtual(|world| async move {
             let (links, address) = open(&world).await;
-            assert!(matches!(canary(&links).await, CanaryResult::Answered { .. }));
+            assert_eq!(canary(&links).await, CanaryResult::Answered);
             inject(&links, Toxic::Down).await;
             assert_eq!(touched(&links).await, Some(crate::record::Touched::default()), "never used");
             clear(&links).await;

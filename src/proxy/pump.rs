@@ -28,12 +28,19 @@ pub async fn both_ways(link: &Link, id: u64, client: Stream, server: Stream) {
     let _ = tokio::try_join!(biased; up, down);
 }
 
+/// A chunk that is held back.
+struct Held {
+    until: Micros,
+    since: Micros,
+    bytes: Vec<u8>,
+}
+
 struct Pump<'a> {
     link: &'a Link,
     id: u64,
     way: Direction,
     draws: Draws,
-    held: VecDeque<(Micros, Vec<u8>)>,
+    held: VecDeque<Held>,
     held_bytes: usize,
     previous: Micros,
     ended: bool,
@@ -71,7 +78,7 @@ impl<'a> Pump<'a> {
             if self.seen != self.link.changes.get() {
                 self.release();
             }
-            let next = self.held.front().map(|(at, _)| *at);
+            let next = self.held.front().map(|held| held.until);
             if self.ended && self.blackholed() && self.client_ended.get() {
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
@@ -124,16 +131,17 @@ impl<'a> Pump<'a> {
                     return Some(chunk);
                 }
                 self.held_bytes += chunk.len();
-                self.held.push_back((at, chunk.to_vec()));
+                self.held.push_back(Held { until: at, since: now, bytes: chunk.to_vec() });
                 None
             }
         }
     }
 
     async fn deliver(&mut self, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
-        if let Some((_, chunk)) = self.held.pop_front() {
-            self.held_bytes -= chunk.len();
-            to.write_all(&chunk).await?;
+        if let Some(Held { since, bytes, .. }) = self.held.pop_front() {
+            self.held_bytes -= bytes.len();
+            self.link.note_held(self.id, self.way, self.link.world.now() - since);
+            to.write_all(&bytes).await?;
         }
         Ok(())
     }
@@ -148,7 +156,7 @@ impl<'a> Pump<'a> {
     fn release(&mut self) {
         self.seen = self.link.changes.get();
         let now = self.link.world.now();
-        self.held.iter_mut().for_each(|(at, _)| *at = (*at).min(now));
+        self.held.iter_mut().for_each(|held| held.until = held.until.min(now));
         self.previous = self.previous.min(now);
     }
 }

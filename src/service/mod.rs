@@ -146,8 +146,10 @@ impl Service {
         }
         *self.body.borrow_mut() = Some(Rc::new(body));
         self.tell("started", detail);
-        let ready = self.await_ready(deadline, told).await;
-        ready.map_err(|why| StartError::NotReady(why + &self.last_words(said)))?;
+        self.await_ready(deadline, told).await.map_err(|error| match error {
+            StartError::NotReady(why) => StartError::NotReady(why + &self.last_words(said)),
+            not_started => not_started,
+        })?;
         self.tell("ready", "");
         Ok(())
     }
@@ -202,26 +204,28 @@ impl Service {
         }
     }
 
-    async fn await_ready(&self, deadline: Micros, told: Option<Told>) -> Result<(), String> {
+    async fn await_ready(&self, deadline: Micros, told: Option<Told>) -> Result<(), StartError> {
+        let not_ready = || StartError::NotReady(self.not_ready());
         if let Some(told) = told {
             return match self.world.timeout_at(deadline, told).await {
                 Ok(Ok(())) => Ok(()),
-                Ok(Err(_)) => Err(self.ended_early()),
-                Err(_) => Err(self.not_ready()),
+                // squall's own program: it had no address to listen on.
+                Ok(Err(_)) => Err(StartError::NotStarted(self.ended_early())),
+                Err(_) => Err(not_ready()),
             };
         }
         while self.world.now() < deadline {
             let well = self.look(PATIENCE).await.is_ok();
             // Whatever answered, it is not what has ended.
             if self.state() == State::Gone {
-                return Err(self.ended_early());
+                return Err(StartError::NotReady(self.ended_early()));
             }
             if well {
                 return Ok(());
             }
             self.world.sleep(READY_PAUSE).await;
         }
-        Err(self.not_ready())
+        Err(not_ready())
     }
 
     fn ended_early(&self) -> String {

@@ -51,6 +51,8 @@ pub enum Record {
         at: Micros,
         n: u64,
     },
+    /// The keeper stood still, or is gone.
+    Keeper(KeeperEvent),
     /// A rule of `abort` or `steady` decided.
     Rule(RuleEvent),
     Note {
@@ -219,6 +221,19 @@ pub struct ServiceEvent {
     pub what: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
+}
+
+/// What was wrong with the keeper, which is part of squall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum KeeperEvent {
+    /// The latest of its beats in a second, if it was more than 50 ms late: due at `from`, come at `at`.
+    Beats { from: Micros, at: Micros, late: Micros },
+    /// It did not answer for more than a second: from its last answer before to the next one. Told twice, first
+    /// without an end, which is all if it never answered again.
+    Silent { from: Micros, to: Option<Micros> },
+    /// Its process has ended.
+    Gone { at: Micros },
 }
 
 /// A patient probe began, or ended if `done` is set.

@@ -9,6 +9,7 @@ pub mod journal;
 pub mod keeper;
 mod on_link;
 mod on_service;
+pub mod pulse;
 pub mod takeover;
 
 use std::cell::{Cell, RefCell};
@@ -105,8 +106,6 @@ pub struct Controller {
     not_undone: Cell<bool>,
     /// Links that a failover has led elsewhere: fault, link and entry in the journal.
     away: RefCell<Vec<(FaultOutline, String, u64)>>,
-    /// What its own machine had refused the keeper, and until when.
-    refused: Cell<(u64, Micros)>,
 }
 
 impl Controller {
@@ -117,8 +116,7 @@ impl Controller {
         urgency: watch::Receiver<Urgency>,
     ) -> Rc<Controller> {
         let (not_undone, away) = (Cell::new(false), RefCell::default());
-        let refused = Cell::new((0, reach.world.now()));
-        Rc::new(Controller { reach, experiment, recorder, urgency, not_undone, away, refused })
+        Rc::new(Controller { reach, experiment, recorder, urgency, not_undone, away })
     }
 
     /// Runs all faults at their times; returns when the last one is healed.
@@ -151,25 +149,6 @@ impl Controller {
                     self.tell(&outline, self.reach.world.now(), FaultStage::NotCleared, detail);
                 }
             }
-        }
-    }
-
-    /// Once a second, until dropped.
-    pub async fn watch_the_keeper(self: Rc<Controller>) {
-        loop {
-            self.reach.world.sleep(Micros::SECOND).await;
-            self.look_at_the_keeper().await;
-        }
-    }
-
-    /// What the keeper's own machine refused it is no fault of the target's.
-    pub async fn look_at_the_keeper(&self) {
-        let Port::Keeper(keeper) = &*self.reach.port else { return };
-        let Reply::Refused { n } = keeper.ask(Ask::Refused).await else { return };
-        let at = self.reach.world.now();
-        let (before, from) = self.refused.replace((n, at));
-        if n > before {
-            self.recorder.note(Record::Refused { from, at, n: n - before });
         }
     }
 

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 
 pub use system::{Files, System, journal_of};
 
+use crate::chaos::pulse::Watcher;
 use crate::chaos::{Controller, Reach, Urgency};
 use crate::client::RunFacts;
 use crate::engine::{self, Batch, Load, Share};
@@ -266,9 +267,10 @@ impl Run {
         let (urgency, urged) = watch::channel(Urgency::None);
         let mut records = self.start_shards(&world, facts, stopped)?;
         let reach = Reach { world: world.clone(), ..self.system.reach.clone() };
+        let watcher = Watcher::new(world.clone(), reach.port.clone(), self.recorder.clone());
         let controller = Controller::new(reach, self.experiment.clone(), self.recorder.clone(), urged);
         let mut faults = world.spawn(controller.clone().run());
-        let mut beside = vec![world.spawn(controller.clone().watch_the_keeper())];
+        let mut beside = vec![world.spawn(watcher.clone().watch())];
         beside.extend(self.experiment.target.metrics.clone().map(|metrics| {
             let (recorder, target) = (self.recorder.clone(), self.system.target.clone());
             world.spawn(scrape::scrape(world.clone(), recorder, target, metrics))
@@ -287,7 +289,7 @@ impl Run {
         };
         controller.go_back().await;
         beside.iter().for_each(tokio::task::JoinHandle::abort);
-        controller.look_at_the_keeper().await;
+        watcher.look().await;
         Ok((end, healed.is_err() || !controller.undone()))
     }
 

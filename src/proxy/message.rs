@@ -54,8 +54,8 @@ pub enum Ask {
         fault: String,
     },
     ClearAll,
-    /// How often the proxy's own machine has refused it a connection so far.
-    Refused,
+    /// How the proxy is.
+    Look,
     /// The run is over and healed: nobody will ask again.
     Dismiss,
 }
@@ -69,8 +69,12 @@ pub enum Reply {
     },
     Canary(Sighting),
     State(LinkState),
-    Refused {
-        n: u64,
+    /// How often its own machine has refused it a connection so far; how late the latest of its beats since the
+    /// last look was, and how long ago that came.
+    Look {
+        refused: u64,
+        late: Micros,
+        ago: Micros,
     },
     /// None where it cannot be told.
     Touched {

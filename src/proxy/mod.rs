@@ -73,7 +73,10 @@ impl Links {
                 self.heal().await?;
                 Ok(Reply::Done)
             }
-            Ask::Refused => Ok(Reply::Refused { n: self.refused.get() }),
+            // Beside everything else it has no beat of its own.
+            Ask::Look => {
+                Ok(Reply::Look { refused: self.refused.get(), late: Micros::ZERO, ago: Micros::ZERO })
+            }
             Ask::Dismiss => {
                 self.dismiss();
                 Ok(Reply::Done)

@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::histogram::Hist;
 use crate::outline::Outline;
 use crate::record::{
-    End, ErrorSample, FaultEvent, Header, How, ItemsEvent, ProbeEvent, Record, RuleEvent, Scrape, Second,
-    ServiceEvent, SetupEvent, SlowOperation,
+    End, ErrorSample, FaultEvent, Header, How, ItemsEvent, KeeperEvent, ProbeEvent, Record, RuleEvent,
+    Scrape, Second, ServiceEvent, SetupEvent, SlowOperation,
 };
 use crate::sample::{Kind, OpId, Outcome};
 use crate::units::Micros;
@@ -51,6 +51,7 @@ pub struct Timeline {
     pub left: Vec<String>,
     /// Connections that squall's own machine refused its keeper: from, to, how many.
     pub refused: Vec<(Micros, Micros, u64)>,
+    pub keeper: Vec<KeeperEvent>,
     pub rules: Vec<RuleEvent>,
     pub notes: Vec<String>,
     pub end: Option<End>,
@@ -75,6 +76,7 @@ impl Timeline {
             setup: None,
             left: Vec::new(),
             refused: Vec::new(),
+            keeper: Vec::new(),
             rules: Vec::new(),
             notes: Vec::new(),
             end: None,
@@ -114,6 +116,7 @@ impl Timeline {
             Record::Setup(event) => self.setup = Some(event.clone()),
             Record::Left { what, .. } => self.left.push(what.clone()),
             Record::Refused { from, at, n } => self.refused.push((*from, *at, *n)),
+            Record::Keeper(event) => self.keeper.push(*event),
             Record::Rule(event) => {
                 self.saw(event.at);
                 self.rules.push(event.clone());

@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use support::http::Server;
-use support::{Bench, Running, free_address, secs, serve};
+use support::{Bench, Running, free_address, secs, serve, wait_for};
 
 const JUDGE: &str = "judge: { warmup: 200ms, baseline: 500ms, windows: 1, stretch: 1s, stretch_windows: 1 }";
 
@@ -99,4 +99,47 @@ fn a_service_that_squall_cannot_start_again_is_a_fault_that_could_not_be_undone(
     assert_eq!(squall.end(secs(20)).code(), Some(110), "{}", squall.said());
     let (stage, detail) = stages(&bench).pop().unwrap();
     assert!(stage == "not_cleared" && detail.contains("was not found"), "{stage}: {detail}");
+}
+
+/// A fault with something that is done about it, its undo, and what it does if squall ends early.
+fn with_action(run: &str, undo: &str) -> String {
+    let hook = hook("touch flag", "rm -f flag");
+    format!(
+        "{hook}    then:\n      - {{ after: 2s, run: [sh, -c, \"{run}\"], undo: [sh, -c, \"{undo}\"] }}\n"
+    )
+}
+
+#[test]
+fn what_is_to_be_done_then_is_done_at_its_time_and_taken_back_at_the_end() {
+    let (bench, server) = (Bench::new("then"), Server::fine());
+    let plan = with_action("[ ! -e flag ] && touch promoted", "rm promoted; touch demoted");
+    let mut squall = start(&bench, &server, &plan);
+    bench.wait_for_history(&["\"broken\"", "\"verified\""]);
+    wait_for("it to be done", secs(3), || bench.folder.join("promoted").exists().then_some(()));
+    assert_eq!(squall.end(secs(20)).code(), Some(0), "{}", squall.said());
+    assert!(!bench.folder.join("promoted").exists() && bench.folder.join("demoted").exists());
+    let verdict = bench.verdict();
+    assert!(verdict["notes"].to_string().contains("was run 2 s later"), "{}", verdict["notes"]);
+    let triggers: Vec<_> = verdict["triggers"].as_array().unwrap().iter().map(|t| &t["name"]).collect();
+    assert_eq!(triggers, ["broken"], "it is no trigger");
+}
+
+#[test]
+fn what_could_not_be_done_then_is_told_with_its_own_words() {
+    let (bench, server) = (Bench::new("then-not"), Server::fine());
+    let mut squall = start(&bench, &server, &with_action("echo no replica >&2; exit 5", "true"));
+    squall.end(secs(20));
+    let all = stages(&bench);
+    let told = all.iter().find(|(stage, _)| stage == "not_effective").unwrap_or_else(|| panic!("{all:?}"));
+    assert!(told.1.contains("exit status: 5; it said: no replica"), "{}", told.1);
+}
+
+#[test]
+fn what_was_done_then_is_taken_back_after_sigkill_too() {
+    let (bench, server) = (Bench::new("then-kill"), Server::fine());
+    let mut squall = start(&bench, &server, &with_action("touch promoted", "rm -f promoted"));
+    let promoted = bench.folder.join("promoted");
+    wait_for("it to be done", secs(20), || promoted.exists().then_some(()));
+    squall.kill();
+    wait_for("it to be taken back", secs(5), || (!promoted.exists()).then_some(()));
 }

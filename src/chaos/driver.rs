@@ -122,9 +122,7 @@ impl Driver {
         match self {
             Driver::Link(link) => Ok(link.heal().await?),
             Driver::Service(service) => service.heal().await,
-            Driver::Exec { reach, undo, .. } => {
-                Ok(told(undo, &exec::run(&reach.world, undo, None, None).await?)?)
-            }
+            Driver::Exec { reach, undo, .. } => Ok(exec::done(&reach.world, undo).await?),
         }
     }
 
@@ -182,12 +180,8 @@ impl Driver {
     }
 }
 
-fn told(argv: &[String], ended: &exec::Ended) -> Result<(), String> {
-    if ended.well() { Ok(()) } else { Err(format!("`{}` failed ({ended})", argv.join(" "))) }
-}
-
 /// Runs a hook's `run`. Should squall end meanwhile, it is ended before it is undone: its entry is younger.
-async fn break_it(reach: &Reach, name: &str, run: &[String]) -> Result<(), String> {
+pub(super) async fn break_it(reach: &Reach, name: &str, run: &[String]) -> Result<(), String> {
     let mark = new_mark();
     let (what, hook) = (format!("`run` of hook `{name}`"), Some(name.to_owned()));
     let undo = Undo::Marked { what, mark: mark.clone(), hook };
@@ -195,5 +189,5 @@ async fn break_it(reach: &Reach, name: &str, run: &[String]) -> Result<(), Strin
     let ended = exec::run(&reach.world, run, None, Some(&mark)).await?;
     // What it leaves running now is what its undo undoes. An entry that stays open ends it once more.
     let _ = reach.journal.close(entry);
-    told(run, &ended)
+    exec::told(run, &ended)
 }

@@ -47,6 +47,19 @@ impl std::fmt::Display for Ended {
     }
 }
 
+/// Runs a command that must end well, in squall's own folder.
+///
+/// # Errors
+/// In words: how it ended instead.
+pub async fn done(world: &World, argv: &[String]) -> Result<(), String> {
+    told(argv, &run(world, argv, None, None).await?)
+}
+
+/// A command that did not end well, in words.
+pub fn told(argv: &[String], ended: &Ended) -> Result<(), String> {
+    if ended.well() { Ok(()) } else { Err(format!("`{}` failed ({ended})", argv.join(" "))) }
+}
+
 /// Runs a command to its end, in squall's own folder or in `folder`. If that does not come in time, or nobody waits
 /// for it any more, the command is ended with its whole process group.
 ///

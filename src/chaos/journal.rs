@@ -36,7 +36,8 @@ pub enum Undo {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         hook: Option<String>,
     },
-    /// Run `undo` in squall's folder; `check` then must say that the fault is gone (exit other than 0).
+    /// Run `undo` in squall's folder; `check`, if there is one, then must say that the fault is gone (exit other
+    /// than 0).
     Exec {
         fault: String,
         undo: Vec<String>,

@@ -2,6 +2,7 @@
 //!
 //! The controller owns when; one driver per kind of thing owns how: undo recipe, inject, effect, heal.
 
+mod action;
 mod driver;
 pub mod exec;
 pub mod heal;
@@ -30,6 +31,7 @@ use crate::service::Service;
 use crate::toxic::{Direction, Toxic};
 use crate::units::Micros;
 use crate::world::World;
+use action::Acted;
 use driver::{Driver, NotHealed};
 use journal::Journal;
 use keeper::Keeper;
@@ -103,9 +105,13 @@ pub struct Controller {
     experiment: Arc<Experiment>,
     recorder: Recorder,
     urgency: watch::Receiver<Urgency>,
+    /// Whether the service has been seen in its steady state: before that, nothing is injected.
+    steady: watch::Receiver<bool>,
     not_undone: Cell<bool>,
     /// Links that a failover has led elsewhere: fault, link and entry in the journal.
     away: RefCell<Vec<(FaultOutline, String, u64)>>,
+    /// What was done about faults and must be taken back.
+    acted: RefCell<Vec<Acted>>,
 }
 
 impl Controller {
@@ -114,9 +120,10 @@ impl Controller {
         experiment: Arc<Experiment>,
         recorder: Recorder,
         urgency: watch::Receiver<Urgency>,
+        steady: watch::Receiver<bool>,
     ) -> Rc<Controller> {
-        let (not_undone, away) = (Cell::new(false), RefCell::default());
-        Rc::new(Controller { reach, experiment, recorder, urgency, not_undone, away })
+        let (not_undone, away, acted) = (Cell::new(false), RefCell::default(), RefCell::default());
+        Rc::new(Controller { reach, experiment, recorder, urgency, steady, not_undone, away, acted })
     }
 
     /// Runs all faults at their times; returns when the last one is healed.
@@ -136,8 +143,10 @@ impl Controller {
         !self.not_undone.get()
     }
 
-    /// After the load: links that were failed over go back, unless they stay.
-    pub async fn go_back(&self) {
+    /// After the load: what was done about faults is taken back, and links that were failed over go back, unless
+    /// they stay.
+    pub async fn go_back(self: &Rc<Controller>) {
+        self.take_back().await;
         for (outline, link, entry) in self.away.take() {
             match self.reach.port.ask(Ask::GoBack { link }).await {
                 // An entry that stays open is merely undone again.
@@ -175,6 +184,13 @@ impl Controller {
         }
     }
 
+    /// Returns when the steady state has been seen; never, where nobody looks any more.
+    async fn steady(&self) {
+        if self.steady.clone().wait_for(|steady| *steady).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Returns at `at`, or as soon as every fault must be healed.
     async fn wait_until(&self, at: Micros) {
         self.unless_healed(self.reach.world.sleep_until(at)).await;
@@ -184,6 +200,7 @@ impl Controller {
         let outline = self.experiment.outline.faults[index].clone();
         let world = self.reach.world.clone();
         self.wait_until(outline.at).await;
+        self.unless_healed(self.steady()).await;
         if self.must_heal() {
             return self.tell(&outline, world.now(), FaultStage::Skipped, "the run ended before its time");
         }
@@ -199,7 +216,15 @@ impl Controller {
                 return self.tell(&outline, world.now(), FaultStage::NotEffective, detail);
             }
         };
-        if !self.in_force(&outline, &driver).await {
+        let acting: Vec<_> = (0..self.experiment.actions.get(index).map_or(0, Vec::len))
+            .map(|n| world.spawn(self.clone().act(index, n, world.now())))
+            .collect();
+        let undone = self.in_force(&outline, &driver).await;
+        for action in acting {
+            // One that panicked ends with squall, and its undo is in the journal.
+            let _ = action.await;
+        }
+        if !undone {
             return self.not_undone.set(true);
         }
         match (entry, driver.goes_back()) {
@@ -334,3 +359,6 @@ impl Controller {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -136,6 +136,21 @@ pub struct Fault {
     pub failover: Option<At<Failover>>,
     /// Programs that break something, repair it, and see whether it is broken.
     pub exec: Option<At<Exec>>,
+    /// What is done about it, as no trigger of its own: `{after: 5s, run: [./promote, replica]}`.
+    #[serde(default)]
+    pub then: At<Vec<At<Action>>>,
+}
+
+/// A program that is run once while a fault goes on, or after it. Ending with 0 is success.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "an action: `{after: 5s, run: [./promote, replica]}`")]
+pub struct Action {
+    /// How long after the fault began.
+    pub after: At<Duration>,
+    /// Program and arguments; no shell.
+    pub run: At<Vec<String>>,
+    /// Takes it back when the run ends; may be called twice.
+    pub undo: Option<At<Vec<String>>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -201,7 +216,11 @@ pub fn read(path: &str, text: &str, env: &Env) -> Document<ChaosPlan> {
 fn secrecy(path: &[&str]) -> Secrecy {
     let of_a_service =
         path.first() == Some(&"services") && (path.contains(&"env") || path.contains(&"start"));
-    if of_a_service || path.contains(&"exec") { Secrecy::IfFilled } else { Secrecy::Open }
+    if of_a_service || path.contains(&"exec") || path.contains(&"then") {
+        Secrecy::IfFilled
+    } else {
+        Secrecy::Open
+    }
 }
 
 /// The JSON Schema of chaos plans, for editors.

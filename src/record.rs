@@ -56,6 +56,7 @@ pub enum Record {
         at: Micros,
         n: u64,
     },
+    /// The keeper stood still, or is gone.
     Keeper(KeeperEvent),
     /// A rule of `abort` or `steady` decided.
     Rule(RuleEvent),
@@ -353,15 +354,16 @@ pub struct SetupEvent {
     pub retried: u64,
 }
 
-/// What is known of the process that carries squall's links.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What was wrong with the keeper, which is part of squall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum KeeperEvent {
-    /// Between two looks its heartbeat came up to `late` after its time.
+    /// The latest of its beats in a second, if it was more than 50 ms late: due at `from`, come at `at`.
     Beats { from: Micros, at: Micros, late: Micros },
-    /// It did not answer from then on; it did again at `to`, if it ever did.
+    /// It did not answer for more than a second: from its last answer before to the next one. Told twice, first
+    /// without an end, which is all if it never answered again.
     Silent { from: Micros, to: Option<Micros> },
-    /// It ended.
+    /// Its process has ended.
     Gone { at: Micros },
 }
 

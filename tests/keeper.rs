@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use support::http::{Connection, Server};
-use support::{Bench, Running, code_and_text, free_address, is_gone, secs, signal, state, wait_for};
+use support::{Bench, Running, code_and_text, free_address, is_gone, secs, serve, signal, state, wait_for};
 
 /// Every fault must be healed this long after squall is gone.
 const HEALED_WITHIN: Duration = Duration::from_secs(5);
@@ -141,23 +141,19 @@ fn after_sigkill_the_sandbox_is_gone_a_paused_process_included() {
     wait_for("the keeper to leave", secs(5), || bench.processes().is_empty().then_some(()));
 }
 
-/// A foreign program as a service. `ready` is an address that something else already listens on: the
-/// program itself listens nowhere.
-fn plan_with_sleeper(ready: SocketAddr, script: &str, fault: &str) -> String {
+/// A foreign program as a service; its script listens on `ready`.
+fn plan_with_service(ready: SocketAddr, script: &str, fault: &str) -> String {
     format!(
-        "{JUDGE}\nservices:\n  sleeper:\n    start: [sh, -c, \"{script}\"]\n    ready: {{ tcp: \"{ready}\" }}\n\
+        "{JUDGE}\nservices:\n  other:\n    start: [sh, -c, \"{script}\"]\n    ready: {{ tcp: \"{ready}\" }}\n\
          timeline:\n  - {{ name: broken, at: 2s, {fault} }}\n"
     )
 }
 
 #[test]
 fn after_sigkill_a_service_that_was_restarted_is_gone_with_all_that_it_started() {
-    let (bench, ready) = (Bench::new("restarted"), TcpListener::bind("127.0.0.1:0").unwrap());
-    let plan = plan_with_sleeper(
-        ready.local_addr().unwrap(),
-        "sleep 100 & exec sleep 100",
-        "settle: 1s, restart: { service: sleeper }",
-    );
+    let (bench, ready) = (Bench::new("restarted"), free_address());
+    let script = format!("sleep 100 & exec {}", serve(ready));
+    let plan = plan_with_service(ready, &script, "settle: 1s, restart: { service: other }");
     let mut squall = sandbox_until_in_force(&bench, &plan);
     bench.wait_for_history(&["\"broken\"", "\"verified\""]);
     squall.kill();
@@ -186,13 +182,11 @@ fn after_sigkill_a_hook_is_undone_and_its_check_says_so() {
 fn heal_undoes_everything_from_the_journal_alone_and_twice_is_as_good_as_once() {
     let bench = Bench::new("both");
     let (flag, plan) = hook(&bench, "rm, -f, flag");
-    let ready = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ready = free_address();
+    let start = format!("[sh, -c, \"exec {}\"]", serve(ready));
     let plan = plan.replace(
         "timeline:",
-        &format!(
-            "services:\n  sleeper:\n    start: [sleep, \"100\"]\n    ready: {{ tcp: \"{}\" }}\ntimeline:",
-            ready.local_addr().unwrap()
-        ),
+        &format!("services:\n  other:\n    start: {start}\n    ready: {{ tcp: \"{ready}\" }}\ntimeline:"),
     );
     let mut squall = sandbox_until_in_force(&bench, &plan);
     // The keeper first: it must not see squall go.
@@ -203,7 +197,7 @@ fn heal_undoes_everything_from_the_journal_alone_and_twice_is_as_good_as_once() 
     let heal = || code_and_text(&bench.squall(["heal", "--reports"]).arg(bench.reports()).output().unwrap());
     let (code, said) = heal();
     assert_eq!(code, 0, "{said}");
-    assert!(said.contains("service `sleeper` (pid") && said.contains("hook `broken`"), "{said}");
+    assert!(said.contains("service `other` (pid") && said.contains("hook `broken`"), "{said}");
     assert!(!flag.exists());
     wait_for("every process to be gone", secs(5), || bench.processes().is_empty().then_some(()));
     let (code, said) = heal();
@@ -426,4 +420,50 @@ fn heal_lets_a_keeper_go_only_when_nobody_uses_its_links() {
     assert_eq!(broken.idle.ask("GET", "/idle", "").unwrap().status(), 200, "an existing connection");
     drop(broken.idle);
     wait_for("the keeper to leave", secs(5), || is_gone(keeper).then_some(()));
+}
+
+/// The next run with the same link, for some seconds; its exit code and what it said.
+fn next_run(broken: &Broken) -> (i32, String) {
+    let bench = &broken.bench;
+    let profile = bench.file("next.yaml", &profile(&format!("http://{}", broken.link)).replace("60s", "3s"));
+    let plan = std::fs::read_to_string(bench.folder.join("plan.yaml")).unwrap();
+    let plan = bench.file("next-plan.yaml", plan.split_once("timeline:").unwrap().0);
+    let mut run = bench.squall(["run"]);
+    run.arg(profile).arg("--chaos").arg(plan).arg("--reports").arg(bench.folder.join("next"));
+    code_and_text(&run.output().unwrap())
+}
+
+#[test]
+fn the_run_after_a_kill_takes_the_keepers_ports_over_also_from_connections() {
+    let mut broken = run_until_in_force("latency: { link: wire, latency: 2s }");
+    let keeper = broken.bench.keeper();
+    broken.squall.kill();
+    let (code, said) = next_run(&broken);
+    assert_eq!(code, 0, "{said}");
+    assert!(is_gone(keeper), "it has left");
+    assert!(broken.idle.ask("GET", "/idle", "").is_err(), "its connections have ended with it");
+}
+
+#[test]
+fn a_port_of_a_run_that_goes_on_is_not_taken_and_the_run_is_named() {
+    let broken = run_until_in_force("latency: { link: wire, latency: 2s }");
+    let (code, said) = next_run(&broken);
+    assert_eq!(code, 104, "{said}");
+    assert!(
+        said.contains("still going on") && said.contains(&format!("pid {}", broken.squall.pid())),
+        "{said}"
+    );
+    assert!(passes(broken.link).is_none(), "the fault is still in force");
+}
+
+#[test]
+fn a_port_of_a_foreign_program_is_named_with_its_pid() {
+    let (bench, server) = (Bench::new("foreign"), Server::fine());
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let profile = bench.file("load.yaml", &profile(&server.url()));
+    let link = format!("{{ listen: \"{}\", upstream: \"{}\" }}", other.local_addr().unwrap(), server.address);
+    let plan = bench.file("plan.yaml", &format!("links:\n  wire: {link}\n"));
+    let (code, said) = code_and_text(&bench.run(&profile, Some(&plan)).output().unwrap());
+    assert_eq!(code, 104, "{said}");
+    assert!(said.contains(&format!("pid {}", std::process::id())) && said.contains("`listen`"), "{said}");
 }

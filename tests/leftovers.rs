@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use support::http::Server;
-use support::{Bench, Running, code_and_text, free_address, is_gone, secs, wait_for};
+use support::{Bench, Running, code_and_text, free_address, is_gone, secs, serve, wait_for};
 
 const JUDGE: &str = "judge: { warmup: 200ms, baseline: 500ms, windows: 1, stretch: 1s, stretch_windows: 1 }";
 
@@ -45,10 +45,10 @@ const FAMILY: &str = "sleep 100 & setsid sleep 100 & exec sleep 100";
 #[test]
 fn after_sigkill_a_service_is_gone_with_all_that_it_started_also_what_left_its_group() {
     let (bench, server) = (Bench::new("family"), Server::fine());
-    let ready = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = ready.local_addr().unwrap();
+    let address = free_address();
+    let family = FAMILY.replace("exec sleep 100", &format!("exec {}", serve(address)));
     let plan = format!(
-        "services:\n  family: {{ start: [sh, -c, \"{FAMILY}\"], ready: {{ tcp: \"{address}\" }} }}\n"
+        "services:\n  family: {{ start: [sh, -c, \"{family}\"], ready: {{ tcp: \"{address}\" }} }}\n"
     );
     let mut squall = start(&bench, &server, "60s", &plan);
     bench.wait_for_history(&["\"header\""]);
@@ -97,22 +97,22 @@ fn heal_ends_what_carries_the_mark_of_an_entry_and_nothing_else() {
 #[test]
 fn a_service_that_crashed_while_it_was_paused_needs_no_undo() {
     let (bench, server) = (Bench::new("crashed"), Server::fine());
-    let ready = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = ready.local_addr().unwrap();
+    let address = free_address();
+    let serve = serve(address);
     let plan = format!(
-        "services:\n  sleeper: {{ start: [sleep, \"100\"], ready: {{ tcp: \"{address}\" }} }}\n\
-         timeline:\n  - {{ name: broken, at: 2s, for: 6s, settle: 1s, pause: {{ service: sleeper }} }}\n"
+        "services:\n  other: {{ start: [sh, -c, \"exec {serve}\"], ready: {{ tcp: \"{address}\" }} }}\n\
+         timeline:\n  - {{ name: broken, at: 2s, for: 6s, settle: 1s, pause: {{ service: other }} }}\n"
     );
     let mut squall = start(&bench, &server, "10s", &plan);
     bench.wait_for_history(&["\"broken\"", "\"effective\""]);
-    let sleeper = bench.processes().into_iter().find(|pid| support::state(*pid) == Some('T')).unwrap();
-    support::signal(sleeper, Signal::KILL);
+    let stopped = bench.processes().into_iter().find(|pid| support::state(*pid) == Some('T')).unwrap();
+    support::signal(stopped, Signal::KILL);
     let code = squall.end(secs(30)).code();
     assert_eq!(code, Some(0), "{}", squall.said());
     let detail = bench.verdict()["faults"][0]["detail"].to_string();
     assert!(detail.contains("gone"), "{detail}");
     let notes = bench.verdict()["notes"].to_string();
-    assert!(notes.contains("sleeper ended by itself") && notes.contains("signal: 9"), "{notes}");
+    assert!(notes.contains("other ended by itself") && notes.contains("signal: 9"), "{notes}");
 }
 
 /// A hook whose `run` notes that it began and breaks things only after `seconds`, in a process that is not
@@ -160,16 +160,14 @@ fn a_hook_that_takes_too_long_is_ended_with_all_that_it_started() {
 #[test]
 fn a_second_ctrl_c_waits_for_no_service_that_starts_again() {
     let (bench, server) = (Bench::new("again"), Server::fine());
-    let ready = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = ready.local_addr().unwrap();
+    let (address, flag) = (free_address(), bench.folder.join("started"));
+    // Once started it is never ready again.
+    let script = format!("[ -e {0} ] && exec sleep 100; touch {0}; exec {1}", flag.display(), serve(address));
     let plan = format!(
-        "services:\n  sleeper: {{ start: [sleep, \"100\"], ready: {{ tcp: \"{address}\" }}, within: 60s }}\n\
-         timeline:\n  - {{ name: broken, at: 5s, settle: 1s, restart: {{ service: sleeper }} }}\n"
+        "services:\n  other: {{ start: [sh, -c, \"{script}\"], ready: {{ tcp: \"{address}\" }}, within: 60s }}\n\
+         timeline:\n  - {{ name: broken, at: 3s, settle: 1s, restart: {{ service: other }} }}\n"
     );
     let mut squall = start(&bench, &server, "60s", &plan);
-    bench.wait_for_history(&["\"header\""]);
-    // It will never be ready again.
-    drop(ready);
     bench.wait_for_history(&["\"broken\"", "\"effective\""]);
     squall.signal(Signal::INT);
     std::thread::sleep(secs(1));
@@ -244,4 +242,36 @@ fn a_keeper_without_files_is_squalls_own_fault_and_not_the_targets() {
     let why = verdict["generator"]["unsound"].to_string();
     assert!(why.contains("keeper"), "{why}");
     assert_eq!((code, verdict["verdict"].as_str()), (Some(97), Some("INVALID")), "{}", squall.said());
+}
+
+#[test]
+fn an_undo_that_hangs_delays_no_other() {
+    for (name, keeper_lives) in [("slow", true), ("slow-heal", false)] {
+        let bench = Bench::new(name);
+        let flags = ["one", "two"].map(|name| bench.folder.join(name));
+        let hook = |flag: &PathBuf| {
+            let (flag, name) = (flag.display(), flag.file_name().unwrap().to_str().unwrap().to_owned());
+            format!(
+                "  - {{ name: {name}, at: 2s, for: 40s, exec: {{ run: [touch, \"{flag}\"], undo: [sh, -c, \"sleep 3; \
+                 rm -f {flag}\"], check: [test, -e, \"{flag}\"] }} }}\n"
+            )
+        };
+        let timeline = hook(&flags[0]) + &hook(&flags[1]);
+        let server = Server::fine();
+        let mut squall = start(&bench, &server, "60s", &format!("timeline:\n{timeline}"));
+        bench.wait_for_history(&["\"one\"", "\"effective\""]);
+        bench.wait_for_history(&["\"two\"", "\"effective\""]);
+        if !keeper_lives {
+            support::signal(bench.keeper(), Signal::KILL);
+        }
+        squall.kill();
+        let began = std::time::Instant::now();
+        if !keeper_lives {
+            let (code, said) =
+                code_and_text(&bench.squall(["heal"]).arg(bench.run_folder()).output().unwrap());
+            assert_eq!(code, 0, "{said}");
+        }
+        wait_for("both to be undone", secs(5), || flags.iter().all(|f| !f.exists()).then_some(()));
+        assert!(began.elapsed() < secs(5), "{name}: after {:?}", began.elapsed());
+    }
 }

@@ -1,7 +1,7 @@
 //! One driver per kind of thing, one small interface: undo recipe, inject, effect, heal, cleared, passes.
 
 use super::Reach;
-use super::exec::succeeds;
+use super::exec;
 use super::journal::Undo;
 use super::on_link::LinkDriver;
 use super::on_service::ServiceDriver;
@@ -10,6 +10,20 @@ use crate::record::Touched;
 use crate::service::process::new_mark;
 use crate::units::Micros;
 
+/// Why a fault's harm is still there after the heal.
+pub enum NotHealed {
+    /// squall could not undo it.
+    Failed(String),
+    /// squall did its part, and the service did not come back.
+    NotBack(String),
+}
+
+impl From<String> for NotHealed {
+    fn from(why: String) -> NotHealed {
+        NotHealed::Failed(why)
+    }
+}
+
 pub enum Driver {
     Link(LinkDriver),
     Service(ServiceDriver),
@@ -17,11 +31,11 @@ pub enum Driver {
 }
 
 impl Driver {
-    /// Made ready, the state before the fault looked at.
+    /// Made ready.
     ///
     /// # Errors
     /// In words: the thing is not there.
-    pub async fn new(reach: &Reach, experiment: &Experiment, index: usize) -> Result<Driver, String> {
+    pub fn new(reach: &Reach, experiment: &Experiment, index: usize) -> Result<Driver, String> {
         let outline = &experiment.outline.faults[index];
         let fault = &experiment.faults[index];
         Ok(match fault {
@@ -29,11 +43,13 @@ impl Driver {
             | Fault::Blackhole { link }
             | Fault::Down { link }
             | Fault::Failover { link, .. } => {
-                Driver::Link(LinkDriver::new(reach, &outline.name, link, fault).await?)
+                let declared = experiment.links.iter().find(|declared| declared.name == *link);
+                let canary = declared.is_some_and(|declared| declared.canary.is_some());
+                Driver::Link(LinkDriver::new(reach, &outline.name, link, canary, fault))
             }
             Fault::Pause { service } | Fault::Kill { service } | Fault::Restart { service } => {
                 let service = reach.services.get(service).ok_or_else(|| format!("no service `{service}`"))?;
-                Driver::Service(ServiceDriver::new(service.clone(), fault, outline.length.is_some()))
+                Driver::Service(ServiceDriver::new(service.clone(), fault, outline.length))
             }
             Fault::Exec { run, undo, check } => Driver::Exec {
                 reach: reach.clone(),
@@ -92,20 +108,27 @@ impl Driver {
     pub async fn effect(&self) -> Result<String, String> {
         match self {
             Driver::Link(link) => link.effect().await,
-            Driver::Service(service) => service.effect(),
-            Driver::Exec { reach, check, .. } => match succeeds(&reach.world, check, None, None).await? {
-                true => Ok("its check says so".to_owned()),
-                false => Err("its check says that it is not in force".to_owned()),
-            },
+            Driver::Service(service) => service.effect().await,
+            Driver::Exec { reach, check, .. } => {
+                match exec::run(&reach.world, check, None, None).await?.well() {
+                    true => Ok("its check says so".to_owned()),
+                    false => Err("its check says that it is not in force".to_owned()),
+                }
+            }
         }
     }
 
-    pub async fn heal(&self) -> Result<(), String> {
+    pub async fn heal(&self) -> Result<(), NotHealed> {
         match self {
-            Driver::Link(link) => link.heal().await,
+            Driver::Link(link) => Ok(link.heal().await?),
             Driver::Service(service) => service.heal().await,
-            Driver::Exec { reach, undo, .. } => told(undo, succeeds(&reach.world, undo, None, None).await?),
+            Driver::Exec { reach, undo, .. } => Ok(exec::done(&reach.world, undo).await?),
         }
+    }
+
+    /// Its heal may be tried again: twice is as good as once.
+    pub fn heals_again(&self) -> bool {
+        !self.ends_with_squall()
     }
 
     /// What the heal makes whole ends with squall anyway.
@@ -118,10 +141,12 @@ impl Driver {
         match self {
             Driver::Link(link) => link.cleared().await,
             Driver::Service(service) => service.cleared(),
-            Driver::Exec { reach, check, .. } => match succeeds(&reach.world, check, None, None).await? {
-                true => Err("its check says that it is still in force".to_owned()),
-                false => Ok(()),
-            },
+            Driver::Exec { reach, check, .. } => {
+                match exec::run(&reach.world, check, None, None).await?.well() {
+                    true => Err("its check says that it is still in force".to_owned()),
+                    false => Ok(()),
+                }
+            }
         }
     }
 
@@ -132,6 +157,11 @@ impl Driver {
             Driver::Link(link) => link.passes().await,
             Driver::Service(_) | Driver::Exec { .. } => Ok(()),
         }
+    }
+
+    /// It is over when the other side answers, and proves nothing if that does not come.
+    pub fn waits_for_an_answer(&self) -> bool {
+        self.outage().is_some()
     }
 
     /// What is to be said of a fault that is gone.
@@ -150,17 +180,14 @@ impl Driver {
     }
 }
 
-fn told(argv: &[String], succeeded: bool) -> Result<(), String> {
-    if succeeded { Ok(()) } else { Err(format!("`{}` failed", argv.join(" "))) }
-}
-
 /// Runs a hook's `run`. Should squall end meanwhile, it is ended before it is undone: its entry is younger.
-async fn break_it(reach: &Reach, name: &str, run: &[String]) -> Result<(), String> {
+pub(super) async fn break_it(reach: &Reach, name: &str, run: &[String]) -> Result<(), String> {
     let mark = new_mark();
-    let undo = Undo::Marked { what: format!("`run` of hook `{name}`"), mark: mark.clone() };
+    let (what, hook) = (format!("`run` of hook `{name}`"), Some(name.to_owned()));
+    let undo = Undo::Marked { what, mark: mark.clone(), hook };
     let entry = reach.journal.open(undo).map_err(|e| format!("the undo journal cannot be written: {e}"))?;
-    let succeeded = succeeds(&reach.world, run, None, Some(&mark)).await?;
+    let ended = exec::run(&reach.world, run, None, Some(&mark)).await?;
     // What it leaves running now is what its undo undoes. An entry that stays open ends it once more.
     let _ = reach.journal.close(entry);
-    told(run, succeeded)
+    exec::told(run, &ended)
 }

@@ -1,8 +1,11 @@
 //! Commands that users bring: bounded in time, no shell, output kept for the message.
 
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use tokio::process::Command;
 
 use crate::service::process::{Group, MARK};
@@ -12,25 +15,71 @@ use crate::world::World;
 /// How long a hook's command may take.
 pub const HOOK_TIMEOUT: Micros = Micros::secs(10);
 
-/// Runs a command to its end, in squall's own folder or in `folder`; whether it ended with 0. If that does not come in time, or nobody waits for
-/// it any more, the command is ended with its whole process group.
+/// So much of what a command writes to standard error is kept.
+const KEPT: u64 = 16 * 1024;
+/// And so much of that, at its end, is told.
+const TOLD: usize = 400;
+
+/// How a command ended.
+pub struct Ended {
+    status: ExitStatus,
+    /// The end of what it wrote to standard error.
+    said: String,
+}
+
+impl Ended {
+    /// With 0.
+    pub fn well(&self) -> bool {
+        self.status.success()
+    }
+
+    /// Without what it said, where nobody knows what of that is secret.
+    pub fn how(&self) -> ExitStatus {
+        self.status
+    }
+}
+
+/// `exit status: 13; it said: permission denied`.
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let silent = if self.said.is_empty() { "" } else { "; it said: " };
+        write!(f, "{}{silent}{}", self.status, self.said)
+    }
+}
+
+/// Runs a command that must end well, in squall's own folder.
+///
+/// # Errors
+/// In words: how it ended instead.
+pub async fn done(world: &World, argv: &[String]) -> Result<(), String> {
+    told(argv, &run(world, argv, None, None).await?)
+}
+
+/// A command that did not end well, in words.
+pub fn told(argv: &[String], ended: &Ended) -> Result<(), String> {
+    if ended.well() { Ok(()) } else { Err(format!("`{}` failed ({ended})", argv.join(" "))) }
+}
+
+/// Runs a command to its end, in squall's own folder or in `folder`. If that does not come in time, or nobody waits
+/// for it any more, the command is ended with its whole process group.
 ///
 /// # Errors
 /// In words: not found, or not done in time.
-pub async fn succeeds(
+pub async fn run(
     world: &World,
     argv: &[String],
     folder: Option<&Path>,
     mark: Option<&str>,
-) -> Result<bool, String> {
+) -> Result<Ended, String> {
     let (program, arguments) = argv.split_first().ok_or("the command is empty")?;
+    let words = Words::new();
     let mut command = Command::new(program);
     command
         .args(arguments)
         .envs(mark.map(|mark| (MARK, mark)))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(words.as_ref().map_or_else(Stdio::null, Words::output))
         .kill_on_drop(true)
         .process_group(0);
     if let Some(folder) = folder {
@@ -39,13 +88,73 @@ pub async fn succeeds(
     let cannot = |error| format!("`{program}` cannot be run: {error}");
     let mut child = command.spawn().map_err(cannot)?;
     let group = Group::led_by(child.id().unwrap_or_default() as i32);
-    match world.timeout(HOOK_TIMEOUT, child.wait()).await {
-        Err(_) => Err(format!("`{program}` was not done within {HOOK_TIMEOUT}")),
+    let ended = world.timeout(HOOK_TIMEOUT, child.wait()).await;
+    let said = words.map_or(String::new(), |words| words.last());
+    match ended {
+        Err(_) if said.is_empty() => Err(format!("`{program}` was not done within {HOOK_TIMEOUT}")),
+        Err(_) => Err(format!("`{program}` was not done within {HOOK_TIMEOUT}; it said: {said}")),
         Ok(Err(error)) => Err(cannot(error)),
         Ok(Ok(status)) => {
             // What a good hook leaves running is its own affair.
             group.let_go();
-            Ok(status.success())
+            Ok(Ended { status, said })
         }
+    }
+}
+
+/// What a command writes, in a file of no folder. It takes no more than it has room for, so that what a hook leaves
+/// running may go on writing for ever, and squall's end breaks no pipe.
+struct Words(File);
+
+impl Words {
+    /// None where the system has no such files: then nothing is kept.
+    fn new() -> Option<Words> {
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let file = File::from(memfd_create("squall-hook", flags).ok()?);
+        file.set_len(KEPT).ok()?;
+        fcntl_add_seals(&file, SealFlags::GROW | SealFlags::SHRINK).ok()?;
+        Some(Words(file))
+    }
+
+    fn output(&self) -> Stdio {
+        self.0.try_clone().map_or_else(|_| Stdio::null(), Stdio::from)
+    }
+
+    /// The last of them so far.
+    fn last(&self) -> String {
+        let mut file = &self.0;
+        let written = file.stream_position().unwrap_or(0).min(KEPT);
+        let mut bytes = vec![0; written as usize];
+        let read = file.rewind().and_then(|()| file.read_exact(&mut bytes));
+        // Whoever goes on writing does so where it was.
+        let _ = file.seek(SeekFrom::Start(written));
+        let from = if read.is_ok() { bytes.len().saturating_sub(TOLD) } else { bytes.len() };
+        String::from_utf8_lossy(&bytes[from..]).trim().replace('\n', " | ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::{Origin, run_real};
+
+    fn ended(script: &str) -> Result<Ended, String> {
+        let argv = ["sh", "-c", script].map(str::to_owned);
+        run_real(Origin::now(), |world| async move { run(&world, &argv, None, None).await })
+    }
+
+    #[test]
+    fn a_command_is_told_with_its_status_and_the_end_of_what_it_said() {
+        let cases = [
+            ("exit 0", "exit status: 0"),
+            ("echo out; echo no such table >&2; exit 13", "exit status: 13; it said: no such table"),
+            ("echo one >&2; echo two >&2; exit 1", "exit status: 1; it said: one | two"),
+        ];
+        for (script, expected) in cases {
+            let ended = ended(script).unwrap();
+            assert_eq!((ended.to_string().as_str(), ended.well()), (expected, script == "exit 0"));
+        }
+        let loud = ended("yes 0123456789 | head -c 100000 >&2; exit 3").unwrap().to_string();
+        assert!(loud.len() < 500 && loud.contains("exit status: 3") && loud.contains("789"), "{loud}");
     }
 }

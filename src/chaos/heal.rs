@@ -1,12 +1,15 @@
 //! Healing from the journal alone: idempotent, verified, never waiting for a peer.
 
+use std::io;
 use std::path::Path;
+use std::rc::Rc;
 
 use rustix::process::Signal;
 
-use super::exec::succeeds;
+use super::exec;
 use super::journal::{Journal, Undo, read};
 use crate::proxy::Links;
+use crate::service::family::Family;
 use crate::service::process::{ProcessId, State, marked};
 use crate::units::Micros;
 use crate::world::World;
@@ -22,34 +25,81 @@ pub struct Healed {
     pub result: Result<(), String>,
 }
 
-/// Undoes everything that is open in the journal at `path`, the latest first, and closes it there. `links`
-/// are the keeper's own, healed as far as they can be; anybody else has none.
+/// Undoes everything that is open in the journal at `path` and closes it there. `links` are the keeper's own,
+/// healed as far as they can be, whatever the journal says; anybody else has none. What hangs delays nothing else.
 ///
 /// # Errors
 /// The journal cannot be read.
-pub async fn heal(world: &World, path: &Path, links: Option<&Links>) -> std::io::Result<Vec<Healed>> {
-    let contents = read(path)?;
+pub async fn heal(world: &World, path: &Path, links: Option<&Rc<Links>>) -> io::Result<Vec<Healed>> {
+    let whole = links.cloned().map(|links| world.spawn(async move { links.heal().await }));
+    let contents = read(path);
     // What cannot be closed, because the disk is full, is undone all the same, and merely again later.
-    let journal = Journal::reopen(path).unwrap_or_else(|_| Journal::none());
+    let journal = Rc::new(Journal::reopen(path).unwrap_or_else(|_| Journal::none()));
+    let open = contents.as_ref().map(|contents| contents.open.clone()).unwrap_or_default();
+    let (of_links, others): (Vec<_>, Vec<_>) =
+        open.into_iter().partition(|(_, undo)| matches!(undo, Undo::Link { .. }));
+    let lane = |lane| world.spawn(in_order(world.clone(), journal.clone(), lane));
+    let undoing: Vec<_> = lanes(others).into_iter().map(lane).collect();
+    if let Some(whole) = whole {
+        // What could not be healed is told by its link, below.
+        let _ = whole.await;
+    }
+    let keeper = contents?.keeper;
     let mut healed = Vec::new();
-    for (id, undo) in contents.open {
-        let result = match (&undo, links) {
-            (Undo::Link { link, .. }, Some(links)) => links.healed(link),
-            (Undo::Link { .. }, None) => without(contents.keeper.as_ref()),
-            _ => undo_one(world, &undo).await,
-        };
-        if result.is_ok() {
-            let _ = journal.close(id);
-        }
-        healed.push(Healed { what: describe(&undo), result });
+    for (id, undo) in of_links {
+        let Undo::Link { link, .. } = &undo else { continue };
+        let result = links.map_or_else(|| without(keeper.as_ref()), |links| links.healed(link));
+        healed.push(closed(&journal, id, &undo, result));
+    }
+    for lane in undoing {
+        healed.extend(lane.await.unwrap_or_default());
     }
     Ok(healed)
+}
+
+type Open = Vec<(u64, Undo)>;
+
+/// What must be undone in order, each with its own: a hook's `run` ends before its `undo` begins.
+fn lanes(open: Open) -> Vec<Open> {
+    let hook = |undo: &Undo| match undo {
+        Undo::Exec { fault, .. } => Some(fault.clone()),
+        Undo::Marked { hook, .. } => hook.clone(),
+        _ => None,
+    };
+    let mut lanes: Vec<(Option<String>, Open)> = Vec::new();
+    for (id, undo) in open {
+        let hook = hook(&undo);
+        match lanes.iter_mut().find(|(of, _)| hook.is_some() && *of == hook) {
+            Some((_, lane)) => lane.push((id, undo)),
+            None => lanes.push((hook, vec![(id, undo)])),
+        }
+    }
+    lanes.into_iter().map(|(_, lane)| lane).collect()
+}
+
+async fn in_order(world: World, journal: Rc<Journal>, lane: Open) -> Vec<Healed> {
+    let mut healed = Vec::new();
+    for (id, undo) in lane {
+        let result = undo_one(&world, &undo).await;
+        healed.push(closed(&journal, id, &undo, result));
+    }
+    healed
+}
+
+fn closed(journal: &Journal, id: u64, undo: &Undo, result: Result<(), String>) -> Healed {
+    if result.is_ok() {
+        // An entry that stays open is merely undone again.
+        let _ = journal.close(id);
+    }
+    Healed { what: describe(undo), result }
 }
 
 fn describe(undo: &Undo) -> String {
     match undo {
         Undo::Link { link, fault } => format!("fault `{fault}` on link `{link}`"),
-        Undo::Continue { service, process } => format!("pause of service `{service}` (pid {})", process.pid),
+        Undo::Continue { service, process, .. } => {
+            format!("pause of service `{service}` (pid {})", process.pid)
+        }
         Undo::End { service, process } => format!("service `{service}` (pid {})", process.pid),
         Undo::Marked { what, .. } => format!("everything that belongs to {what}"),
         Undo::Exec { fault, .. } => format!("hook `{fault}`"),
@@ -73,19 +123,15 @@ fn without(keeper: Option<&ProcessId>) -> Result<(), String> {
 async fn undo_one(world: &World, undo: &Undo) -> Result<(), String> {
     match undo {
         Undo::Link { .. } => Ok(()),
-        Undo::Continue { process, .. } => {
-            if process.state() != State::Stopped {
-                return Ok(());
-            }
-            unless_gone(process, process.signal_group(Signal::CONT))?;
-            reaches(world, || process.state() != State::Stopped).await
+        Undo::Continue { process, mark, .. } => {
+            let family = Family { leader: process.clone(), mark: mark.clone() };
+            family.signal(&[State::Stopped], Signal::CONT)?;
+            reaches(world, || family.census().stopped == 0).await
         }
         Undo::End { process, .. } => {
-            if process.state() == State::Gone {
-                return Ok(());
-            }
-            unless_gone(process, process.signal_group(Signal::KILL))?;
-            reaches(world, || process.state() == State::Gone).await
+            let family = Family { leader: process.clone(), mark: None };
+            let known: Vec<ProcessId> = family.members().into_iter().map(|(process, _)| process).collect();
+            reaches(world, || family.end(&known)).await
         }
         Undo::Marked { mark, .. } => {
             reaches(world, || {
@@ -102,11 +148,15 @@ async fn undo_one(world: &World, undo: &Undo) -> Result<(), String> {
         Undo::Exec { undo, check, folder, .. } => {
             let folder = Some(folder.as_path()).filter(|folder| !folder.as_os_str().is_empty());
             let name = |argv: &[String]| argv.first().cloned().unwrap_or_default();
-            if !succeeds(world, undo, folder, None).await? {
-                return Err(format!("its undo (`{}`) failed", name(undo)));
+            let ended = exec::run(world, undo, folder, None).await?;
+            if !ended.well() {
+                return Err(format!("its undo (`{}`) failed ({})", name(undo), ended.how()));
+            }
+            if check.is_empty() {
+                return Ok(());
             }
             let deadline = world.now() + FOLLOW;
-            while succeeds(world, check, folder, None).await? {
+            while exec::run(world, check, folder, None).await?.well() {
                 if world.now() > deadline {
                     return Err(format!("its check (`{}`) says that the fault is still there", name(check)));
                 }
@@ -115,11 +165,6 @@ async fn undo_one(world: &World, undo: &Undo) -> Result<(), String> {
             Ok(())
         }
     }
-}
-
-/// A process that ended just before it could be signalled needs nothing.
-fn unless_gone(process: &ProcessId, signalled: Result<(), String>) -> Result<(), String> {
-    if process.state() == State::Gone { Ok(()) } else { signalled }
 }
 
 async fn reaches(world: &World, done: impl Fn() -> bool) -> Result<(), String> {
@@ -131,4 +176,28 @@ async fn reaches(world: &World, done: impl Fn() -> bool) -> Result<(), String> {
         world.sleep(PAUSE).await;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_hook_and_its_own_run_wait_for_each_other() {
+        let marked = |hook: Option<&str>| Undo::Marked {
+            what: "it".into(),
+            mark: "1-2-3".into(),
+            hook: hook.map(str::to_owned),
+        };
+        let exec = |fault: &str| Undo::Exec {
+            fault: fault.into(),
+            undo: Vec::new(),
+            check: Vec::new(),
+            folder: Default::default(),
+        };
+        let open = [marked(Some("b")), marked(None), exec("b"), exec("a"), marked(None)];
+        let lanes = lanes(open.into_iter().zip(0..).map(|(undo, id)| (id, undo)).collect());
+        let ids: Vec<Vec<u64>> = lanes.iter().map(|lane| lane.iter().map(|(id, _)| *id).collect()).collect();
+        assert_eq!(ids, [vec![0, 2], vec![1], vec![3], vec![4]]);
+    }
 }

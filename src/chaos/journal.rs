@@ -19,13 +19,25 @@ use crate::service::process::ProcessId;
 pub enum Undo {
     /// The keeper heals its links when squall ends; without a keeper a link carries nothing.
     Link { link: String, fault: String },
-    /// SIGCONT.
-    Continue { service: String, process: ProcessId },
+    /// SIGCONT to the process and all that belongs to it.
+    Continue {
+        service: String,
+        process: ProcessId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mark: Option<String>,
+    },
     /// A service that squall started ends with it.
     End { service: String, process: ProcessId },
     /// Everything ends that carries this mark in its environment. Written before the first of it starts.
-    Marked { what: String, mark: String },
-    /// Run `undo` in squall's folder; `check` then must say that the fault is gone (exit other than 0).
+    Marked {
+        what: String,
+        mark: String,
+        /// The hook whose `run` it is: that must end before the hook is undone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hook: Option<String>,
+    },
+    /// Run `undo` in squall's folder; `check`, if there is one, then must say that the fault is gone (exit other
+    /// than 0).
     Exec {
         fault: String,
         undo: Vec<String>,

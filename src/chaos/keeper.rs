@@ -15,9 +15,10 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use super::heal::{Healed, heal};
+use super::pulse::Pulse;
 use crate::proxy::{Ask, Links, Reply};
 use crate::service::process::ProcessId;
 use crate::units::Micros;
@@ -63,28 +64,27 @@ pub async fn serve(world: World, journal: PathBuf) {
             links.dismiss();
         });
     }
+    let pulse = Pulse::new(world.clone());
+    let beating = world.spawn(pulse.clone().beat());
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         let Ok(Question { id, ask }) = serde_json::from_str(&line) else { continue };
-        let (links, answers) = (links.clone(), answers.clone());
+        let (links, answers, pulse) = (links.clone(), answers.clone(), pulse.clone());
         world.spawn(async move {
-            let reply = links.handle(ask).await;
+            let mut reply = links.handle(ask).await;
+            if let Reply::Look { late, ago, .. } = &mut reply {
+                (*late, *ago) = pulse.take();
+            }
             let _ = answers.send(Answer { id, reply });
         });
     }
-    let whole = match links.heal().await {
-        Ok(()) => true,
-        Err(error) => {
-            log(&error);
-            false
-        }
-    };
-    undo_the_rest(&world, &links, &journal).await;
-    linger(&world, &links, &journal, whole).await;
+    beating.abort();
+    undo_all(&world, &links, &journal).await;
+    linger(&world, &links, &journal).await;
 }
 
-/// From the journal. Whatever became of that, traffic keeps passing.
-async fn undo_the_rest(world: &World, links: &Links, journal: &Path) {
+/// The links, and what the journal says. Whatever becomes of that, traffic keeps passing.
+async fn undo_all(world: &World, links: &Rc<Links>, journal: &Path) {
     match heal(world, journal, Some(links)).await {
         Err(error) => log(&format!("{} cannot be read: {error}", journal.display())),
         Ok(healed) => {
@@ -104,16 +104,15 @@ fn log(text: &str) {
 
 /// Keeps carrying until the links have had no connection for a while; only until they have none, if
 /// somebody said goodbye. A link that could not be healed is tried again: its port may come free.
-async fn linger(world: &World, links: &Links, journal: &Path, mut whole: bool) {
+async fn linger(world: &World, links: &Rc<Links>, journal: &Path) {
     let patience = || if links.dismissed() { Micros::ZERO } else { LINGER };
     let mut used = world.now();
     while links.connections() > 0 || world.now() - used < patience() {
         if links.connections() > 0 {
             used = world.now();
         }
-        if !whole && links.heal().await.is_ok() {
-            whole = true;
-            undo_the_rest(world, links, journal).await;
+        if !links.is_whole() && links.heal().await.is_ok() {
+            undo_all(world, links, journal).await;
         }
         world.sleep(Micros::millis(200)).await;
     }
@@ -128,6 +127,8 @@ pub struct Keeper {
     waiting: Rc<Waiting>,
     next: Cell<u64>,
     pub process: ProcessId,
+    /// Closes when the keeper has.
+    alive: watch::Receiver<()>,
     _child: Child,
 }
 
@@ -146,8 +147,13 @@ impl Keeper {
         let process =
             ProcessId::of(child.id().unwrap_or_default() as i32).ok_or("the keeper ended at once")?;
         let waiting = Rc::<Waiting>::default();
+        let (lives, alive) = watch::channel(());
         if let Some(stdout) = child.stdout.take() {
-            world.spawn(dispatch(BufReader::new(stdout), waiting.clone()));
+            let dispatch = dispatch(BufReader::new(stdout), waiting.clone());
+            world.spawn(async move {
+                dispatch.await;
+                drop(lives);
+            });
         }
         Ok(Keeper {
             world: world.clone(),
@@ -155,6 +161,7 @@ impl Keeper {
             waiting,
             next: Cell::new(0),
             process,
+            alive,
             _child: child,
         })
     }
@@ -175,6 +182,12 @@ impl Keeper {
             Ok(Err(_)) => gone(),
             Err(_) => Reply::Failed { error: format!("the keeper did not answer within {patience}") },
         }
+    }
+
+    /// Returns when its process has ended.
+    pub async fn gone(&self) {
+        // Nothing is ever sent.
+        let _ = self.alive.clone().changed().await;
     }
 
     async fn send(&self, question: &Question) -> io::Result<()> {

@@ -2,6 +2,7 @@
 //!
 //! The controller owns when; one driver per kind of thing owns how: undo recipe, inject, effect, heal.
 
+mod action;
 mod driver;
 pub mod exec;
 pub mod heal;
@@ -9,6 +10,8 @@ pub mod journal;
 pub mod keeper;
 mod on_link;
 mod on_service;
+pub mod pulse;
+pub mod takeover;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -24,24 +27,33 @@ use crate::record::{FaultEvent, FaultStage, Record, Touched};
 use crate::recorder::Recorder;
 use crate::redact::redact;
 use crate::service::Service;
+#[cfg(test)]
+use crate::toxic::{Direction, Toxic};
 use crate::units::Micros;
 use crate::world::World;
-use driver::Driver;
+use action::Acted;
+use driver::{Driver, NotHealed};
 use journal::Journal;
 use keeper::Keeper;
 
 /// How long a fault without a window, or with a short one, has to show its effect; and how long its
 /// removal has to show.
 const PROOF: Micros = Micros::secs(5);
-/// How long before a fault its driver looks at the state to compare with.
-const LOOK_BEFORE: Micros = Micros::millis(500);
 /// Between two looks.
 const LOOK: Micros = Micros::millis(20);
+/// Between two tries to heal.
+const AGAIN: Micros = Micros::millis(200);
 
 /// Where links are carried: in the keeper, or beside everything else in virtual time.
 pub enum Port {
     Keeper(Box<Keeper>),
     Local(Links),
+    /// Says yes to every injection and does nothing: what proofs must find out.
+    #[cfg(test)]
+    Deaf(Links),
+    /// Notes every injection and does nothing.
+    #[cfg(test)]
+    InNameOnly(Links),
 }
 
 impl Port {
@@ -49,6 +61,20 @@ impl Port {
         match self {
             Port::Keeper(keeper) => keeper.ask(ask).await,
             Port::Local(links) => links.handle(ask).await,
+            #[cfg(test)]
+            Port::Deaf(links) => match ask {
+                Ask::Inject { .. } => Reply::Done,
+                ask => links.handle(ask).await,
+            },
+            #[cfg(test)]
+            Port::InNameOnly(links) => match ask {
+                Ask::Inject { link, fault, .. } => {
+                    let (latency, jitter, direction) = (Micros::ZERO, Micros::ZERO, Direction::Both);
+                    let toxic = Toxic::Latency { latency, jitter, direction };
+                    links.handle(Ask::Inject { link, fault, toxic }).await
+                }
+                ask => links.handle(ask).await,
+            },
         }
     }
 }
@@ -79,11 +105,13 @@ pub struct Controller {
     experiment: Arc<Experiment>,
     recorder: Recorder,
     urgency: watch::Receiver<Urgency>,
+    /// Whether the service has been seen in its steady state: before that, nothing is injected.
+    steady: watch::Receiver<bool>,
     not_undone: Cell<bool>,
     /// Links that a failover has led elsewhere: fault, link and entry in the journal.
     away: RefCell<Vec<(FaultOutline, String, u64)>>,
-    /// What its own machine had refused the keeper, and until when.
-    refused: Cell<(u64, Micros)>,
+    /// What was done about faults and must be taken back.
+    acted: RefCell<Vec<Acted>>,
 }
 
 impl Controller {
@@ -92,10 +120,10 @@ impl Controller {
         experiment: Arc<Experiment>,
         recorder: Recorder,
         urgency: watch::Receiver<Urgency>,
+        steady: watch::Receiver<bool>,
     ) -> Rc<Controller> {
-        let (not_undone, away) = (Cell::new(false), RefCell::default());
-        let refused = Cell::new((0, reach.world.now()));
-        Rc::new(Controller { reach, experiment, recorder, urgency, not_undone, away, refused })
+        let (not_undone, away, acted) = (Cell::new(false), RefCell::default(), RefCell::default());
+        Rc::new(Controller { reach, experiment, recorder, urgency, steady, not_undone, away, acted })
     }
 
     /// Runs all faults at their times; returns when the last one is healed.
@@ -115,8 +143,10 @@ impl Controller {
         !self.not_undone.get()
     }
 
-    /// After the load: links that were failed over go back, unless they stay.
-    pub async fn go_back(&self) {
+    /// After the load: what was done about faults is taken back, and links that were failed over go back, unless
+    /// they stay.
+    pub async fn go_back(self: &Rc<Controller>) {
+        self.take_back().await;
         for (outline, link, entry) in self.away.take() {
             match self.reach.port.ask(Ask::GoBack { link }).await {
                 // An entry that stays open is merely undone again.
@@ -128,25 +158,6 @@ impl Controller {
                     self.tell(&outline, self.reach.world.now(), FaultStage::NotCleared, detail);
                 }
             }
-        }
-    }
-
-    /// Once a second, until dropped.
-    pub async fn watch_the_keeper(self: Rc<Controller>) {
-        loop {
-            self.reach.world.sleep(Micros::SECOND).await;
-            self.look_at_the_keeper().await;
-        }
-    }
-
-    /// What the keeper's own machine refused it is no fault of the target's.
-    pub async fn look_at_the_keeper(&self) {
-        let Port::Keeper(keeper) = &*self.reach.port else { return };
-        let Reply::Refused { n } = keeper.ask(Ask::Refused).await else { return };
-        let at = self.reach.world.now();
-        let (before, from) = self.refused.replace((n, at));
-        if n > before {
-            self.recorder.note(Record::Refused { from, at, n: n - before });
         }
     }
 
@@ -173,6 +184,13 @@ impl Controller {
         }
     }
 
+    /// Returns when the steady state has been seen; never, where nobody looks any more.
+    async fn steady(&self) {
+        if self.steady.clone().wait_for(|steady| *steady).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Returns at `at`, or as soon as every fault must be healed.
     async fn wait_until(&self, at: Micros) {
         self.unless_healed(self.reach.world.sleep_until(at)).await;
@@ -181,13 +199,12 @@ impl Controller {
     async fn fault(self: Rc<Controller>, index: usize) {
         let outline = self.experiment.outline.faults[index].clone();
         let world = self.reach.world.clone();
-        self.wait_until(outline.at - LOOK_BEFORE).await;
-        let driver = self.unless_healed(Driver::new(&self.reach, &self.experiment, index)).await;
         self.wait_until(outline.at).await;
-        let Some(driver) = driver.filter(|_| !self.must_heal()) else {
+        self.unless_healed(self.steady()).await;
+        if self.must_heal() {
             return self.tell(&outline, world.now(), FaultStage::Skipped, "the run ended before its time");
-        };
-        let driver = match driver {
+        }
+        let driver = match Driver::new(&self.reach, &self.experiment, index) {
             Ok(driver) => driver,
             Err(error) => return self.tell(&outline, world.now(), FaultStage::NotEffective, error),
         };
@@ -199,7 +216,15 @@ impl Controller {
                 return self.tell(&outline, world.now(), FaultStage::NotEffective, detail);
             }
         };
-        if !self.in_force(&outline, &driver).await {
+        let acting: Vec<_> = (0..self.experiment.actions.get(index).map_or(0, Vec::len))
+            .map(|n| world.spawn(self.clone().act(index, n, world.now())))
+            .collect();
+        let undone = self.in_force(&outline, &driver).await;
+        for action in acting {
+            // One that panicked ends with squall, and its undo is in the journal.
+            let _ = action.await;
+        }
+        if !undone {
             return self.not_undone.set(true);
         }
         match (entry, driver.goes_back()) {
@@ -267,21 +292,20 @@ impl Controller {
                 self.recorder.note(Record::Note { at: world.now(), text });
                 return true;
             }
-            healed = driver.heal() => healed,
-        };
-        let deadline = world.now() + PROOF;
-        let cleared = match healed {
-            Ok(()) => self.look_until(deadline, async || driver.cleared().await).await,
-            failed => failed,
+            healed = self.heal(driver) => healed,
         };
         let gone = world.now();
-        let (at, stage, detail) = match cleared {
-            Err(error) => (gone, FaultStage::NotCleared, error),
+        let (at, stage, detail) = match healed {
+            Err(NotHealed::Failed(why)) => (gone, FaultStage::NotCleared, why),
+            Err(NotHealed::NotBack(why)) => (gone, FaultStage::NotBack, why),
             Ok(()) => tokio::select! {
                 biased;
                 () = self.asked(Urgency::Leave) => (gone, FaultStage::Verified, driver.remark()),
-                passes = self.look_until(deadline, async || driver.passes().await) => match passes {
-                    Ok(()) => (world.now(), FaultStage::Verified, driver.remark()),
+                seen = self.traffic(outline, driver) => match seen {
+                    // Only a failover is over when the other side answers; any other fault when it is gone.
+                    Ok(()) if driver.waits_for_an_answer() => (world.now(), FaultStage::Verified, driver.remark()),
+                    Err(why) if driver.waits_for_an_answer() => (world.now(), FaultStage::NotEffective, why),
+                    Ok(()) => (gone, FaultStage::Verified, driver.remark()),
                     Err(why) => (gone, FaultStage::Verified, format!("gone, though {why}")),
                 },
             },
@@ -289,7 +313,36 @@ impl Controller {
         let touched: Option<Touched> = driver.touched().await;
         let (fault, detail) = (outline.name.clone(), redact(&detail, &self.experiment.secrets));
         self.recorder.note(Record::Fault(FaultEvent { at, fault, stage, detail, touched }));
-        stage == FaultStage::Verified
+        stage != FaultStage::NotCleared
+    }
+
+    /// Heals until it has worked and the fault is gone, or the time has come; twice at least, where that may be
+    /// done again.
+    async fn heal(&self, driver: &Driver) -> Result<(), NotHealed> {
+        let world = &self.reach.world;
+        let deadline = world.now() + PROOF;
+        let mut tries = 1;
+        loop {
+            match driver.heal().await {
+                Ok(()) => break,
+                Err(NotHealed::Failed(_))
+                    if driver.heals_again() && (tries < 2 || world.now() < deadline) =>
+                {
+                    tries += 1;
+                    world.sleep(AGAIN).await;
+                }
+                failed => return failed,
+            }
+        }
+        let deadline = world.now() + PROOF;
+        Ok(self.look_until(deadline, async || driver.cleared().await).await?)
+    }
+
+    /// Whether traffic passes again, as far as anybody can see; the other side of a failover may take as long
+    /// as the fault has to settle.
+    async fn traffic(&self, outline: &FaultOutline, driver: &Driver) -> Result<(), String> {
+        let patience = if driver.waits_for_an_answer() { PROOF.max(outline.settle) } else { PROOF };
+        self.look_until(self.reach.world.now() + patience, async || driver.passes().await).await
     }
 
     /// Looks until all is well, or the time has come; what the last look saw.
@@ -306,3 +359,6 @@ impl Controller {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,28 +1,17 @@
 //! Faults on a link: latency, blackhole, down, failover. They prove traffic, through the link's canary
 //! or, without one, by what the proxy measures on real chunks.
 
-use std::cell::Cell;
 use std::net::SocketAddr;
 
 use super::Reach;
 use super::journal::Undo;
 use crate::experiment::{Fault, Upstream};
-use crate::proxy::message::CanaryResult;
+use crate::proxy::message::{CanaryResult, Sighting};
 use crate::proxy::{Ask, CANARY_TIMEOUT, Reply};
 use crate::record::Touched;
 use crate::toxic::{Direction, Toxic};
 use crate::units::Micros;
 
-/// Share of the least delay that a canary must see: clocks and schedulers round.
-const SEEN: f64 = 0.8;
-/// A busy machine may hold a canary back for as long as this by itself.
-const HICCUP: Micros = Micros::millis(100);
-/// Canaries sent before the fault, of which the fastest counts.
-const LOOKS_BEFORE: usize = 10;
-/// After so long no further canary is sent: the fault must not come late because the upstream is slow.
-const LOOKING: Micros = Micros::millis(250);
-/// Canaries that must show a delay shorter than a hiccup.
-const LOOKS_AT_SHORT: usize = 3;
 /// How long a canary waits when silence is what it looks for.
 const SILENCE: Micros = Micros::millis(500);
 
@@ -33,14 +22,12 @@ pub struct LinkDriver {
     toxic: Toxic,
     /// Failover: the outage, where the link goes then, and whether it stays there for good.
     failover: Option<(Micros, Upstream, bool)>,
-    /// What the fastest canary took before the fault, zero if none was answered; none if the link has none.
-    before: Option<Micros>,
-    /// What the fastest took since the injection.
-    since: Cell<Option<Micros>>,
+    /// The link has one.
+    canary: bool,
 }
 
 impl LinkDriver {
-    pub async fn new(reach: &Reach, name: &str, link: &str, fault: &Fault) -> Result<LinkDriver, String> {
+    pub fn new(reach: &Reach, name: &str, link: &str, canary: bool, fault: &Fault) -> LinkDriver {
         let (toxic, failover) = match fault {
             Fault::Latency { latency, jitter, direction, .. } => {
                 (Toxic::Latency { latency: *latency, jitter: *jitter, direction: *direction }, None)
@@ -50,31 +37,7 @@ impl LinkDriver {
             _ => (Toxic::Blackhole, None),
         };
         let (fault, link) = (name.to_owned(), link.to_owned());
-        let mut driver = LinkDriver {
-            reach: reach.clone(),
-            fault,
-            link,
-            toxic,
-            failover,
-            before: None,
-            since: Cell::new(None),
-        };
-        driver.before = driver.look_before().await?;
-        Ok(driver)
-    }
-
-    async fn look_before(&self) -> Result<Option<Micros>, String> {
-        let world = &self.reach.world;
-        let (began, mut took) = (world.now(), Vec::new());
-        while took.len() < LOOKS_BEFORE && world.now() - began <= LOOKING {
-            match self.canary(CANARY_TIMEOUT).await? {
-                CanaryResult::None => return Ok(None),
-                CanaryResult::Answered { took: this } => took.push(this),
-                // The upstream is in trouble of its own; what a canary sees later still counts.
-                _ => break,
-            }
-        }
-        Ok(Some(took.into_iter().min().unwrap_or_default()))
+        LinkDriver { reach: reach.clone(), fault, link, toxic, failover, canary }
     }
 
     /// How long a failover refuses before the other upstream answers.
@@ -98,9 +61,9 @@ impl LinkDriver {
         }
     }
 
-    async fn canary(&self, timeout: Micros) -> Result<CanaryResult, String> {
+    async fn canary(&self, timeout: Micros) -> Result<Sighting, String> {
         match self.ask(Ask::Canary { link: self.link.clone(), timeout }).await? {
-            Reply::Canary(result) => Ok(result),
+            Reply::Canary(sighting) => Ok(sighting),
             other => Err(format!("the keeper answered {other:?}")),
         }
     }
@@ -110,13 +73,10 @@ impl LinkDriver {
         self.ask(Ask::Inject { link, fault, toxic }).await.map(|_| ())
     }
 
-    /// The least delay that the latency toxic adds to an exchange.
+    /// The least delay that the latency toxic adds to a chunk.
     fn least_delay(&self) -> Micros {
         match &self.toxic {
-            Toxic::Latency { latency, jitter, direction } => {
-                let once = (latency.0 - jitter.0).max(0) as f64 * SEEN;
-                Micros(once as i64 * if *direction == Direction::Both { 2 } else { 1 })
-            }
+            Toxic::Latency { latency, jitter, .. } => (*latency - *jitter).max(Micros(1)),
             _ => Micros::ZERO,
         }
     }
@@ -129,53 +89,41 @@ impl LinkDriver {
         }
     }
 
+    /// By what a canary met, and what the proxy says that it did to it: how slow the upstream is and how busy the
+    /// machine is does not matter.
     pub async fn effect(&self) -> Result<String, String> {
-        let Some(before) = self.before else { return self.effect_on_traffic().await };
-        if let Toxic::Latency { .. } = &self.toxic {
-            return self.delayed(before).await;
+        if !self.canary && self.toxic != Toxic::Down {
+            return self.effect_on_traffic().await;
         }
-        match (&self.toxic, self.canary(self.canary_timeout()).await?) {
-            (Toxic::Blackhole, CanaryResult::Silent) => Ok("canary got no answer".to_owned()),
-            (Toxic::Down, CanaryResult::Refused) => Ok("canary was refused".to_owned()),
-            (_, other) => Err(format!("the canary saw {}", seen(&other))),
-        }
-    }
-
-    /// A long delay shows in one canary; a hiccup could pass for a short one, hardly several times. The toxic is
-    /// in force since the injection, so that a single faster answer refutes it for good, however often it is
-    /// looked at again.
-    async fn delayed(&self, before: Micros) -> Result<String, String> {
-        let looks = if self.least_delay() < HICCUP { LOOKS_AT_SHORT } else { 1 };
-        for _ in 0..looks {
-            match self.canary(self.canary_timeout()).await? {
-                CanaryResult::Answered { took } => {
-                    self.since.set(Some(self.since.get().map_or(took, |fastest| fastest.min(took))));
-                }
-                other => return Err(format!("the canary saw {}", seen(&other))),
+        let sighting = self.canary(self.canary_timeout()).await?;
+        match (&self.toxic, &sighting.saw) {
+            (Toxic::Latency { direction, .. }, _)
+                if sighting.held >= self.least_delay() * ways(*direction) =>
+            {
+                Ok(format!("canary +{}", sighting.held))
             }
+            (Toxic::Blackhole, CanaryResult::Silent) if sighting.dropped > 0 => {
+                Ok("canary got no answer".to_owned())
+            }
+            (Toxic::Down, CanaryResult::Refused) => {
+                let who = if self.canary { "canary" } else { "a connection" };
+                Ok(format!("{who} was refused"))
+            }
+            _ => Err(format!("the canary saw {}", seen(&sighting))),
         }
-        let fastest = self.since.get().unwrap_or_default();
-        match self.held_back(fastest, before) {
-            true => Ok(format!("canary +{}", fastest - before)),
-            false => Err(format!("the canary saw an answer after {fastest}, {before} without the fault")),
-        }
-    }
-
-    /// Whether a canary took as much longer than `before` as the latency toxic makes it.
-    fn held_back(&self, took: Micros, before: Micros) -> bool {
-        took > Micros::ZERO && took - before >= self.least_delay()
     }
 
     async fn effect_on_traffic(&self) -> Result<String, String> {
         let touched = self.touched().await.unwrap_or_default();
-        match &self.toxic {
-            Toxic::Down => Ok("the proxy closed the link".to_owned()),
-            Toxic::Latency { .. } => match touched.added {
-                Some(added) => Ok(format!("real chunks +{added}")),
-                None => Err("no traffic passed the link".to_owned()),
-            },
-            Toxic::Blackhole if touched.dropped_bytes > 0 => Ok("real bytes were dropped".to_owned()),
-            Toxic::Blackhole => Err("no traffic passed the link".to_owned()),
+        match (&self.toxic, touched.added) {
+            (Toxic::Latency { .. }, Some(added)) if added >= self.least_delay() => {
+                Ok(format!("real chunks +{added}"))
+            }
+            (Toxic::Latency { .. }, Some(added)) => {
+                Err(format!("real chunks were held back by {added} only"))
+            }
+            (Toxic::Blackhole, _) if touched.dropped_bytes > 0 => Ok("real bytes were dropped".to_owned()),
+            _ => Err("no traffic passed the link".to_owned()),
         }
     }
 
@@ -207,19 +155,31 @@ impl LinkDriver {
         }
     }
 
-    /// By the canary, where there is one.
+    /// By the canary; without one, the other side of a failover must accept connections at least.
     pub async fn passes(&self) -> Result<(), String> {
-        let Some(before) = self.before else { return Ok(()) };
-        match (self.canary(CANARY_TIMEOUT).await?, &self.toxic) {
-            (CanaryResult::Answered { took }, Toxic::Latency { .. })
-                if self.least_delay() > Micros::ZERO && self.held_back(took, before) =>
-            {
-                Err(format!("the canary still takes {took}"))
+        match (self.canary, &self.failover) {
+            (false, None) => return Ok(()),
+            (false, Some((_, to, _))) => return self.accepts(resolve(&self.reach, to)?).await,
+            (true, _) => {}
+        }
+        let sighting = self.canary(CANARY_TIMEOUT).await?;
+        match &sighting.saw {
+            _ if sighting.held > Micros::ZERO => {
+                Err(format!("the canary was still held back by {}", sighting.held))
             }
-            (CanaryResult::Answered { .. }, _) => Ok(()),
+            CanaryResult::Answered => Ok(()),
             // The link passes; what is behind it answers badly for reasons of its own.
-            (CanaryResult::Closed | CanaryResult::Wrong { .. }, _) if self.failover.is_none() => Ok(()),
-            (other, _) => Err(format!("the canary saw {}", seen(&other))),
+            CanaryResult::Closed | CanaryResult::Wrong { .. } if self.failover.is_none() => Ok(()),
+            _ => Err(format!("the canary saw {}", seen(&sighting))),
+        }
+    }
+
+    async fn accepts(&self, address: SocketAddr) -> Result<(), String> {
+        let world = &self.reach.world;
+        match world.timeout(CANARY_TIMEOUT, world.connect(address)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(format!("nobody answers at {address}: {error}")),
+            Err(_) => Err(format!("nobody answers at {address}: no connection within {CANARY_TIMEOUT}")),
         }
     }
 
@@ -232,14 +192,24 @@ impl LinkDriver {
     }
 }
 
-fn seen(result: &CanaryResult) -> String {
-    match result {
-        CanaryResult::Answered { took } => format!("an answer after {took}"),
+/// How often an exchange is held back.
+fn ways(direction: Direction) -> i64 {
+    if direction == Direction::Both { 2 } else { 1 }
+}
+
+fn seen(sighting: &Sighting) -> String {
+    let saw = match &sighting.saw {
+        CanaryResult::Answered => "an answer".to_owned(),
         CanaryResult::Refused => "a refused connection".to_owned(),
         CanaryResult::Closed => "a closed connection".to_owned(),
         CanaryResult::Silent => "no answer".to_owned(),
         CanaryResult::Wrong { answer } => format!("a wrong answer: {}", answer.escape_default()),
-        CanaryResult::None => "nothing".to_owned(),
+        CanaryResult::None => "an open port".to_owned(),
+    };
+    match (sighting.held, sighting.dropped) {
+        (Micros::ZERO, 0) => saw,
+        (held, 0) => format!("{saw}, held back by {held}"),
+        (_, dropped) => format!("{saw}, {dropped} bytes dropped"),
     }
 }
 
@@ -270,73 +240,138 @@ mod tests {
     use crate::world::{World, run_virtual};
 
     const ANY: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
-    const BUSY: Micros = Micros::millis(20);
 
-    /// Answers `hi`; the connections of these numbers wait for a busy machine first.
-    async fn upstream(world: &World, busy: &'static [usize]) -> SocketAddr {
+    /// Answers `hi` after `slow`.
+    async fn upstream(world: &World, slow: Micros) -> SocketAddr {
         let mut listener = world.listen(ANY.into()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let tasks = world.clone();
         world.spawn(async move {
-            for number in 0.. {
-                let Ok((mut stream, _)) = listener.accept().await else { return };
+            while let Ok((mut stream, _)) = listener.accept().await {
                 let world = tasks.clone();
                 tasks.spawn(async move {
                     let mut question = [0; 2];
-                    stream.read_exact(&mut question).await.unwrap();
-                    let hiccup = if busy.contains(&number) { BUSY } else { Micros::ZERO };
-                    world.sleep(hiccup + Micros::millis(1)).await;
-                    stream.write_all(b"hi").await.unwrap();
-                    stream.shutdown().await.unwrap();
+                    if stream.read_exact(&mut question).await.is_ok() {
+                        world.sleep(slow).await;
+                        // Nobody may be there any more.
+                        let _ = stream.write_all(b"hi").await;
+                        let _ = stream.shutdown().await;
+                    }
                 });
             }
         });
         address
     }
 
-    /// What is said of 5 ms of latency, looked at until it is proven or for the hundredth time.
-    async fn effect(world: World, busy: &'static [usize], inject: bool) -> Result<String, String> {
-        let upstream = upstream(&world, busy).await;
-        let links = Links::new(world.clone());
-        let canary = Some(Canary::Bytes { send: "hi".into(), expect: "hi".into() });
-        links.handle(Ask::Open { link: "l".into(), listen: ANY.into(), upstream, canary }).await;
-        let (port, journal) = (Rc::new(Port::Local(links)), Rc::new(Journal::none()));
-        let reach = Reach { world, port, services: Rc::new(BTreeMap::new()), journal };
-        let fault = Fault::Latency {
-            link: "l".into(),
-            latency: Micros::millis(5),
-            jitter: Micros::ZERO,
-            direction: Direction::Downstream,
-        };
-        let driver = LinkDriver::new(&reach, "slow", "l", &fault).await.unwrap();
-        if inject {
-            driver.inject().await.unwrap();
-        }
-        let mut effect = driver.effect().await;
-        for _ in 1..100 {
-            if effect.is_err() {
-                effect = driver.effect().await;
+    /// Somebody who asks through the link every 10 ms.
+    fn traffic(world: &World, link: SocketAddr) {
+        let tasks = world.clone();
+        world.spawn(async move {
+            loop {
+                tasks.sleep(Micros::millis(10)).await;
+                let Ok(mut stream) = tasks.connect(link).await else { continue };
+                let _ = stream.write_all(b"hi").await;
+                tasks.spawn(async move { stream.read_exact(&mut [0; 2]).await.is_ok() });
             }
-        }
-        effect
+        });
+    }
+
+    /// The driver of a fault on a link, with or without a canary, before an upstream this slow.
+    async fn driver(
+        world: &World,
+        fault: &Fault,
+        canary: bool,
+        slow: Micros,
+        port: fn(Links) -> Port,
+    ) -> LinkDriver {
+        let upstream = upstream(world, slow).await;
+        let links = Links::new(world.clone());
+        let says = Canary::Bytes { send: "hi".into(), expect: "hi".into() };
+        let says = canary.then_some(says);
+        let ask = Ask::Open { link: "l".into(), listen: ANY.into(), upstream, canary: says };
+        let Reply::Opened { listen } = links.handle(ask).await else { panic!("not opened") };
+        traffic(world, listen);
+        let (port, journal) = (Rc::new(port(links)), Rc::new(Journal::none()));
+        let reach = Reach { world: world.clone(), port, services: Rc::new(BTreeMap::new()), journal };
+        LinkDriver::new(&reach, "broken", "l", canary, fault)
+    }
+
+    fn latency(latency: Micros, direction: Direction) -> Fault {
+        Fault::Latency { link: "l".into(), latency, jitter: Micros::ZERO, direction }
+    }
+
+    fn failover(to: SocketAddr) -> Fault {
+        let (to, outage) = (Upstream::Address(to), Micros::SECOND);
+        Fault::Failover { link: "l".into(), to, outage, stay: false }
+    }
+
+    fn every_kind() -> Vec<(&'static str, Fault)> {
+        vec![
+            ("latency", latency(Micros::millis(5), Direction::Downstream)),
+            ("blackhole", Fault::Blackhole { link: "l".into() }),
+            ("down", Fault::Down { link: "l".into() }),
+            ("failover", failover(ANY.into())),
+        ]
+    }
+
+    /// What is said 100 ms after the injection.
+    async fn effect(world: &World, driver: &LinkDriver) -> Result<String, String> {
+        driver.inject().await.unwrap();
+        world.sleep(Micros::millis(100)).await;
+        driver.effect().await
     }
 
     #[test]
-    fn a_hiccup_neither_hides_a_small_delay_nor_passes_for_one() {
-        let (proven, unseen) =
-            (Ok("canary +5 ms"), Err("the canary saw an answer after 1 ms, 1 ms without the fault"));
-        let cases = [
-            ("a quiet machine", &[] as &[usize], true, proven),
-            ("a hiccup before", &[0], true, proven),
-            ("a hiccup after", &[10], true, proven),
-            ("no delay", &[], false, unseen),
-            ("a hiccup is no delay", &[11], false, unseen),
-            ("nor are many in a row", &[12, 13, 14, 15, 16, 17, 18], false, unseen),
-        ];
-        for (name, busy, inject, expected) in cases {
+    fn an_injector_that_does_nothing_is_found_out_for_every_kind_of_fault_on_a_link() {
+        for (name, fault) in every_kind() {
+            for canary in [true, false] {
+                let fault = fault.clone();
+                run_virtual(move |world| async move {
+                    let slow = Micros::MILLISECOND;
+                    for port in [Port::Deaf as fn(Links) -> Port, Port::InNameOnly] {
+                        let does_nothing = driver(&world, &fault, canary, slow, port).await;
+                        let found = effect(&world, &does_nothing).await;
+                        assert!(found.is_err(), "{name}, canary {canary}: {found:?}");
+                    }
+                    let works = driver(&world, &fault, canary, slow, Port::Local).await;
+                    let found = effect(&world, &works).await;
+                    assert!(found.is_ok(), "{name}, canary {canary}: {found:?}");
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn a_delay_is_told_by_what_the_proxy_held_however_slow_the_upstream_is() {
+        let cases = [(Direction::Downstream, "canary +5 ms"), (Direction::Both, "canary +10 ms")];
+        for (direction, expected) in cases {
+            for slow in [1, 700] {
+                run_virtual(move |world| async move {
+                    let fault = latency(Micros::millis(5), direction);
+                    let driver = driver(&world, &fault, true, Micros::millis(slow), Port::Local).await;
+                    assert_eq!(effect(&world, &driver).await.as_deref(), Ok(expected), "{slow} ms");
+                    driver.heal().await.unwrap();
+                    assert_eq!((driver.cleared().await, driver.passes().await), (Ok(()), Ok(())));
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn a_failover_passes_only_when_the_other_side_answers() {
+        for canary in [true, false] {
             run_virtual(move |world| async move {
-                let found = effect(world, busy, inject).await;
-                assert_eq!(found.as_deref().map_err(String::as_str), expected, "{name}");
+                let nobody = world.free_address().await.unwrap();
+                let somebody = upstream(&world, Micros::MILLISECOND).await;
+                for (to, answers) in [(nobody, false), (somebody, true)] {
+                    let driver =
+                        driver(&world, &failover(to), canary, Micros::MILLISECOND, Port::Local).await;
+                    driver.inject().await.unwrap();
+                    driver.heal().await.unwrap();
+                    assert_eq!(driver.cleared().await, Ok(()));
+                    let passes = driver.passes().await;
+                    assert_eq!(passes.is_ok(), answers, "canary {canary}: {passes:?}");
+                }
             });
         }
     }

@@ -2,10 +2,12 @@
 
 use std::rc::Rc;
 
+use super::driver::NotHealed;
 use super::journal::Undo;
 use crate::experiment::Fault;
-use crate::service::Service;
-use crate::service::process::State;
+use crate::service::family::Census;
+use crate::service::{Service, StartError};
+use crate::units::Micros;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Act {
@@ -17,59 +19,75 @@ enum Act {
     Restart,
 }
 
+/// How long a paused service has to answer its health check after all.
+const SILENCE: Micros = Micros::millis(500);
+
 pub struct ServiceDriver {
     service: Rc<Service>,
     act: Act,
+    /// How long a look at its health may take: no pause lasts longer because it is looked at.
+    patience: Micros,
 }
 
 impl ServiceDriver {
-    pub fn new(service: Rc<Service>, fault: &Fault, windowed: bool) -> ServiceDriver {
+    pub fn new(service: Rc<Service>, fault: &Fault, length: Option<Micros>) -> ServiceDriver {
         let act = match fault {
             Fault::Pause { .. } => Act::Pause,
             Fault::Restart { .. } => Act::Restart,
-            _ if windowed => Act::KillFor,
+            _ if length.is_some() => Act::KillFor,
             _ => Act::Kill,
         };
-        ServiceDriver { service, act }
+        let patience = length.map_or(SILENCE, |length| SILENCE.min(Micros(length.0 / 2)));
+        ServiceDriver { service, act, patience }
     }
 
     /// A killed service needs none: what squall started ends with squall.
     pub fn undo(&self) -> Option<Undo> {
-        let process = self.service.process().filter(|_| self.act == Act::Pause)?;
-        Some(Undo::Continue { service: self.service.name.clone(), process })
+        let family = self.service.family().filter(|_| self.act == Act::Pause)?;
+        let (process, mark) = (family.leader, family.mark);
+        Some(Undo::Continue { service: self.service.name.clone(), process, mark })
     }
 
     pub async fn inject(&self) -> Result<(), String> {
         match self.act {
-            Act::Pause => self.service.pause(),
+            Act::Pause => self.service.pause().await,
             Act::Kill | Act::KillFor | Act::Restart => self.service.kill().await,
         }
     }
 
-    pub fn effect(&self) -> Result<String, String> {
-        match (self.act, self.service.state()) {
-            (Act::Pause, State::Stopped) => Ok("the process is stopped".to_owned()),
-            (Act::Kill | Act::KillFor | Act::Restart, State::Gone) => Ok("the process is gone".to_owned()),
-            (_, state) => Err(format!("the process is {}", word(state))),
+    /// By all of its processes, and by what its users would see.
+    pub async fn effect(&self) -> Result<String, String> {
+        let proof = match (self.act, self.service.census()) {
+            (Act::Pause, Census { running: 0, stopped: 1.. }) => "the process is stopped",
+            (Act::Kill | Act::KillFor | Act::Restart, census) if census.is_empty() => "the process is gone",
+            (_, census) => return Err(told(census)),
+        };
+        match self.service.still_answers(self.patience).await {
+            true => Err(format!("{proof}, but the health check is still answered")),
+            false => Ok(proof.to_owned()),
         }
     }
 
-    pub async fn heal(&self) -> Result<(), String> {
+    pub async fn heal(&self) -> Result<(), NotHealed> {
         match self.act {
             // What crashed while it was paused, or just now, cannot be continued, and need not be.
             Act::Pause => match self.service.resume() {
-                Err(_) if self.service.state() == State::Gone => Ok(()),
-                resumed => resumed,
+                Err(_) if self.service.census().is_empty() => Ok(()),
+                resumed => resumed.map_err(NotHealed::Failed),
             },
             Act::Kill => Ok(()),
-            Act::KillFor | Act::Restart => self.service.start().await,
+            Act::KillFor | Act::Restart => self.service.start().await.map_err(|error| match error {
+                StartError::NotStarted(why) => NotHealed::Failed(why),
+                StartError::NotReady(why) => NotHealed::NotBack(why),
+            }),
         }
     }
 
     pub fn cleared(&self) -> Result<(), String> {
-        match (self.act, self.service.state()) {
-            (Act::Kill, _) | (_, State::Running) | (Act::Pause, State::Gone) => Ok(()),
-            (_, state) => Err(format!("the process is {}", word(state))),
+        match (self.act, self.service.census()) {
+            (Act::Kill, _) | (_, Census { running: 1.., stopped: 0 }) => Ok(()),
+            (Act::Pause, census) if census.is_empty() => Ok(()),
+            (_, census) => Err(told(census)),
         }
     }
 
@@ -79,17 +97,22 @@ impl ServiceDriver {
     }
 
     pub fn remark(&self) -> String {
-        match (self.act, self.service.state()) {
-            (Act::Pause, State::Gone) => "the process is gone: nothing was left to continue".to_owned(),
+        match self.act {
+            Act::Pause if self.service.census().is_empty() => {
+                "the process is gone: nothing was left to continue".to_owned()
+            }
             _ => String::new(),
         }
     }
 }
 
-fn word(state: State) -> &'static str {
-    match state {
-        State::Running => "running",
-        State::Stopped => "stopped",
-        State::Gone => "gone",
+fn told(census: Census) -> String {
+    match census {
+        Census { running: 0, stopped: 0 } => "the process is gone".to_owned(),
+        Census { running: 1, stopped: 0 } => "the process is running".to_owned(),
+        Census { running: 0, stopped: 1 } => "the process is stopped".to_owned(),
+        Census { running, stopped } => {
+            format!("of its {} processes {stopped} are stopped", running + stopped)
+        }
     }
 }

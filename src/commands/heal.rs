@@ -1,6 +1,7 @@
 //! `squall heal`: undoes what an ended run left behind, from its journal alone.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
@@ -34,9 +35,13 @@ pub fn run(runs: &[PathBuf], reports: &Path) -> u8 {
         return 0;
     }
     let healed = run_real(Origin::now(), |world| async move {
+        let heal = |path: PathBuf| world.spawn(heal_one(world.clone(), path));
+        let healing: Vec<_> = journals.into_iter().map(heal).collect();
         let mut all = true;
-        for path in &journals {
-            all &= heal_one(&world, path).await;
+        for healed in healing {
+            // One that panicked has said so.
+            let said = healed.await.unwrap_or_default();
+            all &= said.tell();
         }
         all
     });
@@ -50,43 +55,62 @@ fn all_under(reports: &Path) -> Vec<PathBuf> {
     folders
 }
 
-async fn heal_one(world: &World, path: &Path) -> bool {
-    let shown = path.parent().unwrap_or(path).display().to_string();
-    let contents = match journal::read(path) {
+/// What became of one run, told when its turn comes: no run waits for another to be healed.
+#[derive(Default)]
+struct Said {
+    whole: bool,
+    good: Vec<String>,
+    bad: Vec<String>,
+}
+
+impl Said {
+    fn good(line: String) -> Said {
+        Said { whole: true, good: vec![line], bad: Vec::new() }
+    }
+
+    fn bad(line: String) -> Said {
+        Said { whole: false, good: Vec::new(), bad: vec![line] }
+    }
+
+    /// Whether nothing is left to undo.
+    fn tell(self) -> bool {
+        self.good.iter().for_each(|line| out(&format!("{line}\n")));
+        self.bad.iter().for_each(|line| error(line));
+        self.whole
+    }
+}
+
+async fn heal_one(world: World, path: PathBuf) -> Said {
+    let shown = path.parent().unwrap_or(&path).display().to_string();
+    let unreadable = |cause: io::Error| Said::bad(format!("error: {}: {cause}", path.display()));
+    let contents = match journal::read(&path) {
         Ok(contents) => contents,
-        Err(cause) => {
-            error(&format!("error: {}: {cause}", path.display()));
-            return false;
-        }
+        Err(cause) => return unreadable(cause),
     };
     if contents.squall.as_ref().is_some_and(|squall| squall.state() != State::Gone) {
-        out(&format!("{shown}: the run is still going on; it heals itself when it ends (Ctrl-C)\n"));
-        return true;
+        let text = "the run is still going on; it heals itself when it ends (Ctrl-C)";
+        return Said::good(format!("{shown}: {text}"));
     }
-    let healed = match heal(world, path, None).await {
+    let healed = match heal(&world, &path, None).await {
         Ok(healed) => healed,
-        Err(cause) => {
-            error(&format!("error: {}: {cause}", path.display()));
-            return false;
-        }
+        Err(cause) => return unreadable(cause),
     };
-    let mut all = true;
+    let mut said = Said { whole: true, ..Said::default() };
     for one in &healed {
         match &one.result {
-            Ok(()) => out(&format!("{shown}: {} is undone\n", one.what)),
-            Err(why) => {
-                all = false;
-                error(&format!("{shown}: {} could not be undone: {why}", one.what));
-            }
+            Ok(()) => said.good.push(format!("{shown}: {} is undone", one.what)),
+            Err(why) => said.bad.push(format!("{shown}: {} could not be undone: {why}", one.what)),
         }
     }
+    said.whole = said.bad.is_empty();
     if healed.is_empty() {
-        out(&format!("{shown}: nothing was left to undo\n"));
+        said.good.push(format!("{shown}: nothing was left to undo"));
     }
-    if let Some(keeper) = contents.keeper.filter(|keeper| all && keeper.state() != State::Gone) {
-        out(&format!("{shown}: its keeper (pid {}) {}\n", keeper.pid, let_go(world, &keeper).await));
+    if let Some(keeper) = contents.keeper.filter(|keeper| said.whole && keeper.state() != State::Gone) {
+        let left = let_go(&world, &keeper).await;
+        said.good.push(format!("{shown}: its keeper (pid {}) {left}", keeper.pid));
     }
-    all
+    said
 }
 
 /// An idle keeper would hold its ports for a while; healed, it is not needed any more. One that others use

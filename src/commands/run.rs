@@ -185,13 +185,12 @@ fn finish(ended: Ended, experiment: &Experiment, folder: &Path, outputs: &Output
     }
 }
 
-/// Takes the folder of a run that never began away, unless a service left word there why it did not start.
+/// Takes the folder of a run that never began away, unless a service was started in vain: the message names its
+/// log, and what it left is known to the journal.
 fn discard(folder: &Path) -> bool {
-    let is_empty = |path: &Path| fs::metadata(path).map_or(true, |file| file.len() == 0);
-    let began = !is_empty(&folder.join("history.jsonl"));
+    let began = fs::metadata(folder.join("history.jsonl")).is_ok_and(|history| history.len() > 0);
     let logs = fs::read_dir(folder.join("services")).into_iter().flatten().flatten();
-    let silent = logs.map(|log| log.path()).all(|log| is_empty(&log));
-    if !began && silent {
+    if !began && logs.count() == 0 {
         // What cannot be removed is in nobody's way.
         let _ = fs::remove_dir_all(folder);
     }

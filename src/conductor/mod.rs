@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, watch};
 
 pub use system::{Files, System, journal_of};
 
+use crate::chaos::pulse::Watcher;
 use crate::chaos::{Controller, Reach, Urgency};
 use crate::client::RunFacts;
 use crate::engine::{self, Batch, Load, Share};
@@ -267,15 +268,18 @@ impl Run {
         let (urgency, urged) = watch::channel(Urgency::None);
         let mut records = self.start_shards(&world, facts, stopped)?;
         let reach = Reach { world: world.clone(), ..self.system.reach.clone() };
-        let controller = Controller::new(reach, self.experiment.clone(), self.recorder.clone(), urged);
+        let watcher = Watcher::new(world.clone(), reach.port.clone(), self.recorder.clone());
+        let (gate, steady) = watch::channel(false);
+        let controller =
+            Controller::new(reach, self.experiment.clone(), self.recorder.clone(), urged, steady);
         let mut faults = world.spawn(controller.clone().run());
-        let mut beside = vec![world.spawn(controller.clone().watch_the_keeper())];
+        let mut beside = vec![world.spawn(watcher.clone().watch())];
         beside.extend(self.experiment.target.metrics.clone().map(|metrics| {
             let (recorder, target) = (self.recorder.clone(), self.system.target.clone());
             world.spawn(scrape::scrape(world.clone(), recorder, target, metrics))
         }));
         beside.extend(self.system.reach.services.values().map(|s| world.spawn(s.clone().watch_health())));
-        let end = self.until_load_ends(&world, &mut records, &stop, &urgency, watch).await;
+        let end = self.until_load_ends(&world, &mut records, &stop, (&urgency, &gate), watch).await;
         urgency.send_replace(Urgency::Heal);
         let mut interrupts = self.setting.interrupts.clone();
         let healed = tokio::select! {
@@ -288,7 +292,7 @@ impl Run {
         };
         controller.go_back().await;
         beside.iter().for_each(tokio::task::JoinHandle::abort);
-        controller.look_at_the_keeper().await;
+        watcher.look().await;
         Ok((end, healed.is_err() || !controller.undone()))
     }
 
@@ -297,10 +301,11 @@ impl Run {
         world: &World,
         records: &mut mpsc::UnboundedReceiver<Batch>,
         stop: &watch::Sender<bool>,
-        urgency: &watch::Sender<Urgency>,
+        (urgency, gate): (&watch::Sender<Urgency>, &watch::Sender<bool>),
         watch: &mut dyn Watch,
     ) -> LoadEnd {
         let mut rules = Rules::new(&self.experiment.outline);
+        gate.send_replace(rules.is_steady());
         let mut interrupts = self.setting.interrupts.clone();
         let mut ended = LoadEnd { how: How::Complete, detail: String::new() };
         // The first reason counts, but for squall's own failure.
@@ -354,6 +359,7 @@ impl Run {
                         watch.look(&fold, now);
                         rules.look(&fold, now, late)
                     });
+                    gate.send_replace(rules.is_steady() && ended.how == How::Complete);
                     if self.recorder.has_failed() && ended.how == How::Complete {
                         cut_short(&mut ended, How::Failed, "the history could not be written".to_owned());
                     }

@@ -17,6 +17,8 @@ pub struct Rules {
     steady: Vec<Objective>,
     /// Injection of the first fault; none without faults, or once it has been looked at.
     first_fault: Option<Micros>,
+    /// The steady state has been looked at and held, or there is none to hold.
+    is_steady: bool,
     warmup: Micros,
     /// The last look came after a freeze, and passed the abort rules over; the next one does not.
     passed_over: bool,
@@ -27,10 +29,16 @@ impl Rules {
         Rules {
             abort: outline.abort.clone(),
             steady: outline.steady.clone(),
+            is_steady: outline.steady.is_empty(),
             first_fault: outline.faults.iter().map(|fault| fault.at).min(),
             warmup: outline.judge.warmup,
             passed_over: false,
         }
+    }
+
+    /// Faults may begin: nothing is injected into a service that was not seen in its steady state.
+    pub fn is_steady(&self) -> bool {
+        self.is_steady
     }
 
     /// What a rule decides now, `late` after its time, if any does.
@@ -57,6 +65,7 @@ impl Rules {
                     return Some((event(RuleKind::Steady, &rule.text, measured, None), How::Unsteady));
                 }
             }
+            self.is_steady = true;
         }
         None
     }
@@ -79,5 +88,24 @@ mod tests {
         assert!(!fired(&mut rules, 0.5));
         assert!(fired(&mut rules, 0.5), "and never twice in a row");
         assert!(fired(&mut rules, 0.0));
+    }
+
+    #[test]
+    fn faults_may_begin_only_after_a_look_at_the_steady_state_that_held() {
+        let looked = |limit: f64, at: f64| {
+            let mut plan = Plan::new(60).shape("rooms", "create", s(2.0)).fault("x", 30.0, Some(5.0));
+            plan.outline.steady.push(expect(Metric::Errors, Comparison::Below, limit, PhaseName::Run));
+            let timeline = plan.timeline(&evenly(100, 0, 40, |_| (s(2.0), Kind::Timeout)));
+            let mut rules = Rules::new(timeline.outline());
+            assert!(!rules.is_steady(), "before any look");
+            // A look that comes late comes before the fault all the same.
+            rules.look(&timeline, s(at), s(0.0));
+            rules.is_steady()
+        };
+        assert!(!looked(2.0, 28.0), "too early to look");
+        assert!(looked(2.0, 29.0) && looked(2.0, 33.0));
+        assert!(!looked(0.5, 29.0) && !looked(0.5, 33.0));
+        let none = Plan::new(60).shape("rooms", "create", s(2.0));
+        assert!(Rules::new(&none.outline).is_steady(), "no steady state is asked for");
     }
 }

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use super::Failure;
 use crate::chaos::journal::{Entry, Journal, Undo};
 use crate::chaos::keeper::Keeper;
+use crate::chaos::takeover::take_over;
 use crate::chaos::{Port, Reach};
 use crate::experiment::{Experiment, HttpTarget, Place, Ready, SandboxOptions, Upstream};
 use crate::proxy::{Ask, Links, Reply};
@@ -97,11 +98,12 @@ impl System {
             starting.spawn_local(async move { service.start().await });
         }
         while let Some(started) = starting.join_next().await {
-            started.map_err(|e| Failure::Runtime(e.to_string()))?.map_err(Failure::Runtime)?;
+            let started = started.map_err(|e| Failure::Runtime(e.to_string()))?;
+            started.map_err(|e| Failure::Runtime(e.to_string()))?;
         }
         for declared in experiment.services.iter().filter(|service| service.command.is_some()) {
             if let Some(service) = self.reach.services.get(&declared.name) {
-                service.start().await.map_err(Failure::Configuration)?;
+                service.start().await.map_err(|e| Failure::Configuration(e.to_string()))?;
             }
         }
         self.reach_target().await
@@ -170,7 +172,7 @@ fn to_journal(journal: Rc<Journal>) -> Born {
     Rc::new(move |service, birth| {
         let undo = match birth {
             Birth::Coming(mark) => {
-                Undo::Marked { what: format!("service `{service}`"), mark: mark.to_owned() }
+                Undo::Marked { what: format!("service `{service}`"), mark: mark.to_owned(), hook: None }
             }
             Birth::There(process) => Undo::End { service: service.to_owned(), process },
         };
@@ -221,6 +223,7 @@ impl Planned {
         for name in options.map(sandbox::names).unwrap_or_default() {
             addresses.insert(name, free(world).await?);
         }
+        let fixed: Vec<SocketAddr> = experiment.links.iter().filter_map(|link| link.listen).collect();
         let mut listening = BTreeMap::new();
         for link in &experiment.links {
             let upstream = match &link.upstream {
@@ -229,16 +232,20 @@ impl Planned {
                     Failure::Configuration(format!("link `{}` has no upstream `{name}`", link.name))
                 })?,
             };
+            let unusable = |why: String| Failure::Configuration(format!("link `{}`: {why}", link.name));
             let listen = match link.listen {
-                Some(listen) => listen,
+                Some(listen) => {
+                    if let Port::Keeper(_) = port {
+                        take_over(world, listen, &fixed).await.map_err(unusable)?;
+                    }
+                    listen
+                }
                 None => free(world).await?,
             };
             let ask = Ask::Open { link: link.name.clone(), listen, upstream, canary: link.canary.clone() };
             match port.ask(ask).await {
                 Reply::Opened { listen } => listening.insert(link.name.clone(), listen),
-                Reply::Failed { error } => {
-                    return Err(Failure::Configuration(format!("link `{}`: {error}", link.name)));
-                }
+                Reply::Failed { error } => return Err(unusable(error)),
                 other => return Err(Failure::Runtime(format!("the keeper answered {other:?}"))),
             };
         }

@@ -4,8 +4,9 @@ use crate::chaos_plan::{self, ChaosPlan};
 use crate::diagnose::{Span, one_of, suggest};
 use crate::experiment::notes::{Notes, as_written};
 use crate::experiment::place::Guard;
-use crate::experiment::{Direction, Fault, Link, Service, Upstream};
+use crate::experiment::{Action, Direction, Fault, Link, Service, Upstream};
 use crate::outline::FaultOutline;
+use crate::redact::redact;
 use crate::units::Micros;
 use crate::yaml::At;
 
@@ -19,7 +20,15 @@ const SETTLE: Micros = Micros::secs(10);
 pub(super) struct Planned {
     pub fault: Fault,
     pub outline: FaultOutline,
+    pub actions: Vec<Action>,
     pub span: Span,
+}
+
+impl Planned {
+    /// As it is told: the words of a hook may hold secrets.
+    pub fn shown(&self, secrets: &[String]) -> FaultOutline {
+        FaultOutline { what: redact(&self.outline.what, secrets), ..self.outline.clone() }
+    }
 }
 
 /// What faults may be on.
@@ -49,7 +58,9 @@ pub(super) fn timeline(notes: &mut Notes, plan: &ChaosPlan, system: &System<'_>)
         }
         names.push(name);
         if let Some((fault, on, what)) = kind(notes, written, system) {
-            planned.extend(times(notes, written, system, fault, on, what));
+            let actions = actions(notes, written, system.duration);
+            let what = actions.iter().fold(what, |what, action| format!("{what}; {}", told(action)));
+            planned.extend(times(notes, written, system, (fault, actions), on, what));
         }
     }
     planned.sort_by_key(|p: &Planned| p.outline.at);
@@ -163,6 +174,37 @@ fn exec(notes: &mut Notes, written: &chaos_plan::Fault) -> Option<Kind> {
     Some((fault, None, what))
 }
 
+/// What is done about a fault; each must come before the load ends.
+fn actions(notes: &mut Notes, written: &chaos_plan::Fault, duration: Micros) -> Vec<Action> {
+    let begins = written.at.as_ref().map_or(Micros::ZERO, |at| at.value.0);
+    let mut actions = Vec::new();
+    for action in &written.then.value {
+        let words = [Some(("run", &action.run)), action.undo.as_ref().map(|undo| ("undo", undo))];
+        for (key, at) in words.into_iter().flatten() {
+            if at.first().is_none_or(|program| program.is_empty()) {
+                notes.add(
+                    at.span,
+                    format!("`{key}` names no program"),
+                    "write it like `[./promote, replica]`",
+                );
+            }
+        }
+        let after = action.after.value.0;
+        if begins + after > duration {
+            let message = format!("this comes at {}, and the load ends at {duration}", begins + after);
+            notes.add(action.after.span, message, "raise `duration`, or do it earlier");
+        }
+        let undo = action.undo.as_ref().map(|undo| undo.value.clone()).unwrap_or_default();
+        actions.push(Action { after, run: action.run.value.clone(), undo });
+    }
+    actions
+}
+
+/// `./promote replica 5 s later`.
+fn told(action: &Action) -> String {
+    format!("{} {} later", action.run.join(" "), action.after)
+}
+
 fn link(notes: &mut Notes, at: &At<String>, system: &System<'_>) -> Option<String> {
     let known: Vec<&str> = system.links.iter().map(|l| l.name.as_str()).collect();
     let declare = ("link", "links: {name: {listen: ..., upstream: ...}}");
@@ -224,7 +266,7 @@ fn times(
     notes: &mut Notes,
     written: &At<chaos_plan::Fault>,
     system: &System<'_>,
-    fault: Fault,
+    (fault, actions): (Fault, Vec<Action>),
     on: Option<String>,
     what: String,
 ) -> Vec<Planned> {
@@ -266,9 +308,11 @@ fn times(
         settle,
         expect_no_traffic: written.expect.is_some(),
     };
-    (0..count)
-        .map(|k| Planned { fault: fault.clone(), outline: outline(k), span: written.name.span })
-        .collect()
+    let planned = |k| {
+        let (fault, actions) = (fault.clone(), actions.clone());
+        Planned { fault, outline: outline(k), actions, span: written.name.span }
+    };
+    (0..count).map(planned).collect()
 }
 
 fn on_a_link(fault: &Fault) -> bool {

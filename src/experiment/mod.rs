@@ -44,6 +44,8 @@ pub struct Experiment {
     pub services: Vec<Service>,
     /// In the order of `outline.faults`.
     pub faults: Vec<Fault>,
+    /// What is done about each of them, in their order.
+    pub actions: Vec<Vec<Action>>,
     /// Everything that must never be printed, in all its forms: values from the environment used in requests and
     /// URL user info, tokens, keys. At least four characters each.
     #[serde(skip)]
@@ -404,6 +406,15 @@ pub enum Ready {
     Tcp { address: SocketAddr },
     /// The sandbox tells.
     Sandbox,
+}
+
+/// A program that is run once, so long after a fault began.
+#[derive(Clone, Debug, Serialize)]
+pub struct Action {
+    pub after: Micros,
+    pub run: Vec<String>,
+    /// Takes it back when the run ends; empty for none.
+    pub undo: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize)]

@@ -13,7 +13,7 @@ use crate::experiment::{
     system,
 };
 use crate::objective::{Metric, Names, Objective};
-use crate::outline::{FaultOutline, JudgeSettings, OperationOutline, Outline, ShapeOutline};
+use crate::outline::{JudgeSettings, OperationOutline, Outline, ShapeOutline};
 use crate::profile::{self, Profile};
 use crate::redact::{forms, redact};
 use crate::template::{ALWAYS, Scope};
@@ -164,16 +164,27 @@ impl Resolver<'_> {
             duration,
             shapes: load.outlines,
             operations: load.operations,
-            faults: timeline.iter().map(|p| shown_fault(&p.outline, &secrets)).collect(),
+            faults: timeline.iter().map(|p| p.shown(&secrets)).collect(),
             objectives: rules.all().cloned().collect(),
             abort: rules.abort.iter().map(|(rule, _)| rule.clone()).collect(),
             steady: rules.steady.iter().map(|(rule, _)| rule.clone()).collect(),
             judge: self.judge(duration),
         };
         self.fits_in_time(&outline, &timeline, &rules, &load.shapes);
-        let faults: Vec<Fault> = timeline.into_iter().map(|p| p.fault).collect();
-        let shapes = load.shapes;
-        Some(Experiment { outline, target, shapes, data, setup, teardown, links, services, faults, secrets })
+        let (faults, actions) = timeline.into_iter().map(|p| (p.fault, p.actions)).unzip();
+        Some(Experiment {
+            outline,
+            target,
+            shapes: load.shapes,
+            data,
+            setup,
+            teardown,
+            links,
+            services,
+            faults,
+            actions,
+            secrets,
+        })
     }
 
     fn duration(&mut self) -> Micros {
@@ -410,7 +421,8 @@ impl Resolver<'_> {
                 "add `--target sandbox`, or leave `--virtual` out",
             );
         }
-        for planned in timeline.iter().filter(|p| matches!(p.fault, Fault::Exec { .. })) {
+        let programs = |p: &&Planned| matches!(p.fault, Fault::Exec { .. }) || !p.actions.is_empty();
+        for planned in timeline.iter().filter(programs) {
             self.chaos_notes.add(planned.span, "programs cannot run in virtual time", help);
         }
         let foreign_link = links.iter().any(|l| l.listen.is_some());
@@ -484,11 +496,6 @@ impl Resolver<'_> {
             }
         }
     }
-}
-
-/// A fault as it is told: the words of a hook may hold secrets.
-fn shown_fault(outline: &FaultOutline, secrets: &[String]) -> FaultOutline {
-    FaultOutline { what: redact(&outline.what, secrets), ..outline.clone() }
 }
 
 /// Outage and recovery are known when the run is over: no rule that is watched can speak of them.

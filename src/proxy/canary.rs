@@ -1,38 +1,41 @@
 //! Canaries: squall's own request through a link, to see a fault come and go with its own eyes.
 
 use std::io;
+use std::rc::Rc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::link::Link;
-use super::message::{CanaryResult, Reply};
+use super::link::{Felt, Link};
+use super::message::{CanaryResult, Reply, Sighting};
 use crate::experiment::Canary;
 use crate::units::Micros;
 use crate::world::{Stream, World, is_local};
 
-/// Sends the link's canary over a new connection and reads until the answer is recognised.
+/// Sends the link's canary over a new connection and reads until the answer is recognised; a link without one is
+/// only knocked at.
 pub async fn send(world: &World, link: &Link, timeout: Micros) -> Reply {
-    let Some(canary) = &link.canary else { return Reply::Canary(CanaryResult::None) };
-    let started = world.now();
+    let felt = Rc::new(Felt::default());
     let exchange = async {
         let stream = match world.connect(link.address()).await {
             Ok(stream) => stream,
             // What this machine refuses says nothing about the link.
-            Err(error) if is_local(&error) => {
-                return Reply::Failed { error: format!("no canary could be sent: {error}") };
-            }
-            Err(_) => return Reply::Canary(CanaryResult::Refused),
+            Err(error) if is_local(&error) => return Err(format!("no canary could be sent: {error}")),
+            Err(_) => return Ok(CanaryResult::Refused),
         };
-        let Ok(peer) = stream.local_addr() else { return Reply::Canary(CanaryResult::Closed) };
-        let _uncounted = link.uncounted(peer);
-        Reply::Canary(match exchange(stream, canary).await {
+        let Ok(peer) = stream.local_addr() else { return Ok(CanaryResult::Closed) };
+        let _uncounted = link.uncounted(peer, felt.clone());
+        let Some(canary) = &link.canary else { return Ok(CanaryResult::None) };
+        Ok(match exchange(stream, canary).await {
             Ok(answer) if answer.is_empty() => CanaryResult::Closed,
-            Ok(answer) if expected(canary, &answer) => CanaryResult::Answered { took: world.now() - started },
+            Ok(answer) if expected(canary, &answer) => CanaryResult::Answered,
             Ok(answer) => CanaryResult::Wrong { answer: String::from_utf8_lossy(&answer).into_owned() },
             Err(_) => CanaryResult::Closed,
         })
     };
-    world.timeout(timeout, exchange).await.unwrap_or(Reply::Canary(CanaryResult::Silent))
+    match world.timeout(timeout, exchange).await.unwrap_or(Ok(CanaryResult::Silent)) {
+        Ok(saw) => Reply::Canary(Sighting { saw, held: felt.held(), dropped: felt.dropped.get() }),
+        Err(error) => Reply::Failed { error },
+    }
 }
 
 fn request(canary: &Canary) -> String {

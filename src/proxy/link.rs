@@ -12,7 +12,7 @@ use super::message::LinkState;
 use super::pump;
 use crate::experiment::Canary;
 use crate::record::Touched;
-use crate::toxic::Toxic;
+use crate::toxic::{Direction, Toxic};
 use crate::units::Micros;
 use crate::world::{Listener, Stream, World, is_local};
 
@@ -38,8 +38,8 @@ pub struct Link {
     accepting: RefCell<Option<JoinHandle<()>>>,
     connections: RefCell<BTreeMap<u64, Connection>>,
     next: Cell<u64>,
-    /// Local ports of canaries under way: their traffic is not counted.
-    canary_peers: RefCell<BTreeSet<SocketAddr>>,
+    /// Local ports of canaries under way: what they felt is theirs alone, and not counted as traffic.
+    canaries: RefCell<BTreeMap<SocketAddr, Rc<Felt>>>,
     /// Bytes that were not a canary's have passed.
     used: Cell<bool>,
 }
@@ -48,16 +48,39 @@ struct Connection {
     abort: AbortHandle,
     peer: SocketAddr,
     /// squall's own, to its last byte.
-    canary: bool,
+    canary: Option<Rc<Felt>>,
     /// Bytes of it were dropped: it cannot go on after the heal.
     broken: bool,
+}
+
+/// What the toxics did to one canary, by the proxy's own clock.
+#[derive(Default)]
+pub(super) struct Felt {
+    /// The longest hold of a request's chunk, and of an answer's.
+    up: Cell<Micros>,
+    down: Cell<Micros>,
+    /// Bytes.
+    pub dropped: Cell<u64>,
+}
+
+impl Felt {
+    pub fn held(&self) -> Micros {
+        self.up.get() + self.down.get()
+    }
+
+    fn note(&self, way: Direction, held: Micros) {
+        let cell = if way == Direction::Upstream { &self.up } else { &self.down };
+        cell.set(cell.get().max(held));
+    }
 }
 
 #[derive(Default)]
 struct Impact {
     counts: Touched,
     connections: BTreeSet<u64>,
+    /// Delay of the chunks that were delivered while it was in force, and how many those were.
     added: Micros,
+    delayed: u64,
     /// New connections were refused.
     down: bool,
 }
@@ -90,7 +113,7 @@ impl Link {
             accepting: RefCell::default(),
             connections: RefCell::default(),
             next: Cell::new(0),
-            canary_peers: RefCell::default(),
+            canaries: RefCell::default(),
             used: Cell::new(false),
         });
         link.accept_from(listener);
@@ -133,7 +156,7 @@ impl Link {
             }
             link.connections.borrow_mut().remove(&id);
         });
-        let connection = Connection { abort: task.abort_handle(), peer, canary: false, broken: false };
+        let connection = Connection { abort: task.abort_handle(), peer, canary: None, broken: false };
         self.connections.borrow_mut().insert(id, connection);
     }
 
@@ -242,7 +265,7 @@ impl Link {
             let picked = which(connection);
             if picked {
                 connection.abort.abort();
-                closed += u64::from(!self.is_canary(connection));
+                closed += u64::from(self.canary_of(connection).is_none());
             }
             !picked
         });
@@ -259,8 +282,7 @@ impl Link {
         }
         let mut counts = impact.counts.clone();
         counts.connections = impact.connections.len() as u64;
-        counts.added = (impact.added > Micros::ZERO && counts.chunks > 0)
-            .then(|| Micros(impact.added.0 / counts.chunks as i64));
+        counts.added = (impact.delayed > 0).then(|| Micros(impact.added.0 / impact.delayed as i64));
         Some(counts)
     }
 
@@ -273,7 +295,7 @@ impl Link {
         if !self.used.get()
             && let Some(connection) = self.connections.borrow_mut().get_mut(&id)
         {
-            self.used.set(!self.is_canary(connection));
+            self.used.set(self.canary_of(connection).is_none());
         }
     }
 
@@ -281,8 +303,9 @@ impl Link {
     pub(super) fn count_chunk(&self, id: u64, bytes: usize, delay: Option<Micros>) {
         if let Some(connection) = self.connections.borrow_mut().get_mut(&id) {
             connection.broken |= delay.is_none();
-            if self.is_canary(connection) {
-                return;
+            if let Some(felt) = self.canary_of(connection) {
+                let dropped = if delay.is_none() { bytes as u64 } else { 0 };
+                return felt.dropped.set(felt.dropped.get() + dropped);
             }
         }
         let toxics = self.toxics.borrow();
@@ -292,10 +315,9 @@ impl Link {
             impact.connections.insert(id);
             match delay {
                 Some(Micros(0)) => {}
-                Some(delay) => {
+                Some(_) => {
                     impact.counts.chunks += 1;
                     impact.counts.bytes += bytes as u64;
-                    impact.added += delay;
                 }
                 None => {
                     impact.counts.chunks += 1;
@@ -305,14 +327,34 @@ impl Link {
         }
     }
 
-    fn is_canary(&self, connection: &mut Connection) -> bool {
-        connection.canary = connection.canary || self.canary_peers.borrow().contains(&connection.peer);
-        connection.canary
+    /// Notes how long a chunk of connection `id` was really held back, as it leaves.
+    pub(super) fn note_held(&self, id: u64, way: Direction, held: Micros) {
+        if let Some(connection) = self.connections.borrow_mut().get_mut(&id)
+            && let Some(felt) = self.canary_of(connection)
+        {
+            return felt.note(way, held);
+        }
+        let toxics = self.toxics.borrow();
+        let mut touched = self.touched.borrow_mut();
+        for (name, _) in toxics.iter() {
+            if let Some(impact) = touched.get_mut(name) {
+                impact.added += held;
+                impact.delayed += 1;
+            }
+        }
     }
 
-    /// Traffic from this peer is squall's own until the guard is dropped.
-    pub(super) fn uncounted(&self, peer: SocketAddr) -> Uncounted<'_> {
-        self.canary_peers.borrow_mut().insert(peer);
+    /// What a connection feels, if it is a canary's.
+    fn canary_of(&self, connection: &mut Connection) -> Option<Rc<Felt>> {
+        if connection.canary.is_none() {
+            connection.canary = self.canaries.borrow().get(&connection.peer).cloned();
+        }
+        connection.canary.clone()
+    }
+
+    /// Traffic from this peer is squall's own until the guard is dropped, and told to `felt`.
+    pub(super) fn uncounted(&self, peer: SocketAddr, felt: Rc<Felt>) -> Uncounted<'_> {
+        self.canaries.borrow_mut().insert(peer, felt);
         Uncounted { link: self, peer }
     }
 }
@@ -325,7 +367,7 @@ pub(super) struct Uncounted<'a> {
 
 impl Drop for Uncounted<'_> {
     fn drop(&mut self) {
-        self.link.canary_peers.borrow_mut().remove(&self.peer);
+        self.link.canaries.borrow_mut().remove(&self.peer);
     }
 }
 

@@ -54,8 +54,8 @@ pub enum Ask {
         fault: String,
     },
     ClearAll,
-    /// How often the proxy's own machine has refused it a connection so far.
-    Refused,
+    /// How the proxy is.
+    Look,
     /// The run is over and healed: nobody will ask again.
     Dismiss,
 }
@@ -67,10 +67,14 @@ pub enum Reply {
     Opened {
         listen: SocketAddr,
     },
-    Canary(CanaryResult),
+    Canary(Sighting),
     State(LinkState),
-    Refused {
-        n: u64,
+    /// How often its own machine has refused it a connection so far; how late the latest of its beats since the
+    /// last look was, and how long ago that came.
+    Look {
+        refused: u64,
+        late: Micros,
+        ago: Micros,
     },
     /// None where it cannot be told.
     Touched {
@@ -91,12 +95,22 @@ pub struct LinkState {
     pub upstream: SocketAddr,
 }
 
+/// What came of one canary, and what the proxy did to its chunks: one clock, and no comparison.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sighting {
+    pub saw: CanaryResult,
+    /// How long its chunks were held back, the longest of each direction.
+    pub held: Micros,
+    /// Bytes of it that were dropped.
+    pub dropped: u64,
+}
+
 /// What one canary saw.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CanaryResult {
-    /// Answered as expected; connect and exchange took this long.
-    Answered { took: Micros },
+    /// Answered as expected.
+    Answered,
     /// The link refused the connection.
     Refused,
     /// Connected, but closed or reset before the answer.
@@ -105,7 +119,7 @@ pub enum CanaryResult {
     Silent,
     /// Answered, but not as expected: the upstream is at fault.
     Wrong { answer: String },
-    /// The link has no canary.
+    /// The link accepts connections, and has no canary to send.
     None,
 }
 

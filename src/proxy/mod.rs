@@ -73,7 +73,10 @@ impl Links {
                 self.heal().await?;
                 Ok(Reply::Done)
             }
-            Ask::Refused => Ok(Reply::Refused { n: self.refused.get() }),
+            // Beside everything else it has no beat of its own.
+            Ask::Look => {
+                Ok(Reply::Look { refused: self.refused.get(), late: Micros::ZERO, ago: Micros::ZERO })
+            }
             Ask::Dismiss => {
                 self.dismiss();
                 Ok(Reply::Done)
@@ -85,14 +88,21 @@ impl Links {
         self.links.borrow().get(name).cloned().ok_or_else(|| format!("no link `{name}` is open"))
     }
 
-    /// Heals every fault on every link; traffic keeps passing.
+    /// Heals every fault on every link, all at once; traffic keeps passing.
     pub async fn heal(&self) -> Result<(), String> {
         let links: Vec<_> = self.links.borrow().values().cloned().collect();
+        let heal = |link: Rc<Link>| self.world.spawn(async move { link.heal().await });
+        let healing: Vec<_> = links.into_iter().map(heal).collect();
         let mut failed = Vec::new();
-        for link in links {
-            failed.extend(link.heal().await.err());
+        for healed in healing {
+            failed.extend(healed.await.unwrap_or_else(|error| Err(error.to_string())).err());
         }
         if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
+    }
+
+    /// Nothing is in force on any link.
+    pub fn is_whole(&self) -> bool {
+        self.links.borrow().values().all(|link| link.is_whole())
     }
 
     /// Whether nothing is in force on a link any more; one that was never opened is whole.
@@ -131,7 +141,7 @@ mod tests {
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    use super::message::CanaryResult;
+    use super::message::{CanaryResult, Sighting};
     use super::*;
     use crate::experiment::Canary;
     use crate::toxic::{Direction, Toxic};
@@ -183,10 +193,14 @@ mod tests {
         assert_eq!(links.handle(Ask::Clear { link: "l".into(), fault: "f".into() }).await, Reply::Done);
     }
 
-    async fn canary(links: &Links) -> CanaryResult {
+    async fn sighting(links: &Links) -> Sighting {
         let ask = Ask::Canary { link: "l".into(), timeout: Micros::millis(500) };
-        let Reply::Canary(result) = links.handle(ask).await else { panic!("no canary") };
-        result
+        let Reply::Canary(sighting) = links.handle(ask).await else { panic!("no canary") };
+        sighting
+    }
+
+    async fn canary(links: &Links) -> CanaryResult {
+        sighting(links).await.saw
     }
 
     async fn touched(links: &Links) -> Option<crate::record::Touched> {
@@ -204,7 +218,8 @@ mod tests {
             let (latency, jitter) = (Micros::millis(250), Micros::ZERO);
             inject(&links, Toxic::Latency { latency, jitter, direction: Direction::Downstream }).await;
             assert_eq!(ping(&world, &mut stream).await, Some(Micros::millis(250)));
-            assert_eq!(canary(&links).await, CanaryResult::Answered { took: Micros::millis(250) });
+            let held = Sighting { saw: CanaryResult::Answered, held: Micros::millis(250), dropped: 0 };
+            assert_eq!(sighting(&links).await, held);
             let counts = touched(&links).await.unwrap();
             assert_eq!((counts.connections, counts.bytes, counts.added), (1, 4, Some(latency)));
             stream.write_all(b"held").await.unwrap();
@@ -227,12 +242,30 @@ mod tests {
             ping(&world, &mut hit).await.unwrap();
             inject(&links, Toxic::Blackhole).await;
             assert_eq!(ping(&world, &mut hit).await, None);
-            assert_eq!(canary(&links).await, CanaryResult::Silent);
+            let dropped = Sighting { saw: CanaryResult::Silent, held: Micros::ZERO, dropped: 2 };
+            assert_eq!(sighting(&links).await, dropped);
             assert_eq!(touched(&links).await.unwrap().dropped_bytes, 4, "the canary's bytes do not count");
             clear(&links).await;
             assert_eq!(ping(&world, &mut hit).await, None);
             assert!(ping(&world, &mut untouched).await.is_some());
-            assert!(matches!(canary(&links).await, CanaryResult::Answered { .. }));
+            assert_eq!(canary(&links).await, CanaryResult::Answered);
+        });
+    }
+
+    #[test]
+    fn a_blackhole_lets_go_whom_its_client_gave_up_and_nobody_who_waits() {
+        run_virtual(|world| async move {
+            let (links, address) = open(&world).await;
+            let mut waits = world.connect(address).await.unwrap();
+            inject(&links, Toxic::Blackhole).await;
+            waits.write_all(b"ping").await.unwrap();
+            for _ in 0..20 {
+                let mut gives_up = world.connect(address).await.unwrap();
+                gives_up.write_all(b"ping").await.unwrap();
+            }
+            world.sleep(Micros::millis(10)).await;
+            assert_eq!(links.connections(), 1);
+            assert_eq!(touched(&links).await.unwrap().dropped_bytes, 84, "they were there all the same");
         });
     }
 
@@ -248,7 +281,7 @@ mod tests {
             assert_eq!(canary(&links).await, CanaryResult::Refused);
             assert_eq!(touched(&links).await.unwrap().closed_connections, 1);
             clear(&links).await;
-            assert!(matches!(canary(&links).await, CanaryResult::Answered { .. }));
+            assert_eq!(canary(&links).await, CanaryResult::Answered);
             let mut stream = world.connect(address).await.unwrap();
             assert!(ping(&world, &mut stream).await.is_some());
         };
@@ -260,7 +293,7 @@ mod tests {
     fn whom_a_closed_port_kept_away_is_not_told_but_for_a_link_that_nobody_used() {
         run_virtual(|world| async move {
             let (links, address) = open(&world).await;
-            assert!(matches!(canary(&links).await, CanaryResult::Answered { .. }));
+            assert_eq!(canary(&links).await, CanaryResult::Answered);
             inject(&links, Toxic::Down).await;
             assert_eq!(touched(&links).await, Some(crate::record::Touched::default()), "never used");
             clear(&links).await;

@@ -1,5 +1,6 @@
 //! Forwarding: one queue per direction, from which chunks leave at the time that the toxics set.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 
@@ -20,10 +21,18 @@ const HELD: usize = 4 << 20;
 pub async fn both_ways(link: &Link, id: u64, client: Stream, server: Stream) {
     let (client_reader, client_writer) = split(client);
     let (server_reader, server_writer) = split(server);
-    let up = Pump::new(link, id, Direction::Upstream).run(client_reader, server_writer);
-    let down = Pump::new(link, id, Direction::Downstream).run(server_reader, client_writer);
+    let client_ended = Cell::new(false);
+    let up = Pump::new(link, id, Direction::Upstream, &client_ended).run(client_reader, server_writer);
+    let down = Pump::new(link, id, Direction::Downstream, &client_ended).run(server_reader, client_writer);
     // A broken direction ends both: the connection is gone.
     let _ = tokio::try_join!(biased; up, down);
+}
+
+/// A chunk that is held back.
+struct Held {
+    until: Micros,
+    since: Micros,
+    bytes: Vec<u8>,
 }
 
 struct Pump<'a> {
@@ -31,16 +40,18 @@ struct Pump<'a> {
     id: u64,
     way: Direction,
     draws: Draws,
-    held: VecDeque<(Micros, Vec<u8>)>,
+    held: VecDeque<Held>,
     held_bytes: usize,
     previous: Micros,
     ended: bool,
+    /// The client sends nothing any more: most often it has given up.
+    client_ended: &'a Cell<bool>,
     /// How many changes of the link's toxics this pump has seen.
     seen: u64,
 }
 
 impl<'a> Pump<'a> {
-    fn new(link: &'a Link, id: u64, way: Direction) -> Pump<'a> {
+    fn new(link: &'a Link, id: u64, way: Direction, client_ended: &'a Cell<bool>) -> Pump<'a> {
         let key = Key { seed: 0, shape: way as u32, index: id, attempt: 0, purpose: Purpose::Jitter };
         Pump {
             link,
@@ -51,6 +62,7 @@ impl<'a> Pump<'a> {
             held_bytes: 0,
             previous: Micros::ZERO,
             ended: false,
+            client_ended,
             seen: link.changes.get(),
         }
     }
@@ -66,7 +78,10 @@ impl<'a> Pump<'a> {
             if self.seen != self.link.changes.get() {
                 self.release();
             }
-            let next = self.held.front().map(|(at, _)| *at);
+            let next = self.held.front().map(|held| held.until);
+            if self.ended && self.blackholed() && self.client_ended.get() {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
             if self.ended && next.is_none() && !self.blackholed() {
                 return to.shutdown().await;
             }
@@ -78,6 +93,7 @@ impl<'a> Pump<'a> {
                     let n = read?;
                     if n == 0 {
                         self.ended = true;
+                        self.client_ended.set(self.client_ended.get() || self.way == Direction::Upstream);
                     } else if let Some(chunk) = self.take(&buffer[..n]) {
                         to.write_all(chunk).await?;
                     }
@@ -115,21 +131,23 @@ impl<'a> Pump<'a> {
                     return Some(chunk);
                 }
                 self.held_bytes += chunk.len();
-                self.held.push_back((at, chunk.to_vec()));
+                self.held.push_back(Held { until: at, since: now, bytes: chunk.to_vec() });
                 None
             }
         }
     }
 
     async fn deliver(&mut self, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
-        if let Some((_, chunk)) = self.held.pop_front() {
-            self.held_bytes -= chunk.len();
-            to.write_all(&chunk).await?;
+        if let Some(Held { since, bytes, .. }) = self.held.pop_front() {
+            self.held_bytes -= bytes.len();
+            self.link.note_held(self.id, self.way, self.link.world.now() - since);
+            to.write_all(&bytes).await?;
         }
         Ok(())
     }
 
-    /// A blackhole swallows the end of a connection too; the heal closes it.
+    /// A blackhole swallows the end that an upstream puts to a connection; the heal closes it. Whom its client
+    /// gave up is let go, so that a long blackhole costs no more descriptors than there are clients that wait.
     fn blackholed(&self) -> bool {
         self.link.toxics().iter().any(|(_, toxic)| *toxic == Toxic::Blackhole)
     }
@@ -138,7 +156,7 @@ impl<'a> Pump<'a> {
     fn release(&mut self) {
         self.seen = self.link.changes.get();
         let now = self.link.world.now();
-        self.held.iter_mut().for_each(|(at, _)| *at = (*at).min(now));
+        self.held.iter_mut().for_each(|held| held.until = held.until.min(now));
         self.previous = self.previous.min(now);
     }
 }

@@ -9,6 +9,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{ChildStdin, Command as Start};
 use tokio::sync::{oneshot, watch};
 
+use super::family::Family;
 use super::process::{Group, MARK, ProcessId};
 use crate::experiment::Command;
 use crate::sandbox;
@@ -19,7 +20,7 @@ const NICENESS: i32 = 5;
 
 /// A running child.
 pub struct Child {
-    pub id: ProcessId,
+    pub family: Family,
     /// How, in words.
     ended: watch::Receiver<Option<String>>,
     /// Processes of the sandbox end when this closes.
@@ -36,7 +37,7 @@ impl Child {
             start.current_dir(directory);
         }
         start.stdin(Stdio::null()).stdout(output(log)?);
-        Child::start(world, start, log, program).map(|(child, _)| child)
+        Child::start(world, start, log, (program, Some(mark))).map(|(child, _)| child)
     }
 
     /// Starts a process of the sandbox from this binary; resolves when it serves.
@@ -49,7 +50,7 @@ impl Child {
         let spec = serde_json::to_string(process).map_err(|e| e.to_string())?;
         let mut start = Start::new(&binary);
         start.args(["sandbox-process", &spec]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let (child, stdout) = Child::start(world, start, log, "squall sandbox-process")?;
+        let (child, stdout) = Child::start(world, start, log, ("squall sandbox-process", None))?;
         let (tell, told) = oneshot::channel();
         world.spawn(async move {
             let Some(stdout) = stdout else { return };
@@ -67,7 +68,7 @@ impl Child {
         world: &World,
         mut start: Start,
         log: &Path,
-        program: &str,
+        (program, mark): (&str, Option<&str>),
     ) -> Result<(Child, Option<tokio::process::ChildStdout>), String> {
         start.stderr(output(log)?).process_group(0).kill_on_drop(true);
         let mut child = start.spawn().map_err(|error| match error.kind() {
@@ -77,7 +78,8 @@ impl Child {
             _ => format!("program `{program}` cannot be started: {error}"),
         })?;
         let pid = child.id().unwrap_or_default() as i32;
-        let id = ProcessId::of(pid).ok_or_else(|| format!("program `{program}` ended at once"))?;
+        let leader = ProcessId::of(pid).ok_or_else(|| format!("program `{program}` ended at once"))?;
+        let family = Family { leader, mark: mark.map(str::to_owned) };
         if let Some(pid) = Pid::from_raw(pid) {
             // A lower priority is a courtesy to the measurement; a system that refuses it still works.
             let _ = setpriority_process(Some(pid), NICENESS);
@@ -91,13 +93,16 @@ impl Child {
             group.let_go();
             tell.send_replace(Some(how));
         });
-        Ok((Child { id, ended, _stdin: stdin }, stdout))
+        Ok((Child { family, ended, _stdin: stdin }, stdout))
     }
 
-    /// Returns when it has ended.
-    pub async fn gone(&self) {
-        // The sender goes only after it has told.
-        let _ = self.ended.clone().wait_for(Option::is_some).await;
+    /// Returns when it has ended; needs nobody to hold the child meanwhile.
+    pub fn gone(&self) -> impl Future<Output = ()> + use<> {
+        let mut ended = self.ended.clone();
+        async move {
+            // The sender goes only after it has told.
+            let _ = ended.wait_for(Option::is_some).await;
+        }
     }
 
     /// How it ended, if it has: `exit status: 2`.
@@ -143,7 +148,7 @@ mod tests {
                         Err(_) => world.sleep(Micros::millis(5)).await,
                     }
                 };
-                (child.id, member)
+                (child.family.leader, member)
             }
         });
         for process in [leader, member] {

@@ -5,29 +5,35 @@ use std::rc::Rc;
 
 use super::{Body, Service};
 use crate::experiment::Ready;
-use crate::http::Caller;
+use crate::http::{CallError, Caller};
 use crate::record::ServiceStage;
 use crate::units::Micros;
 
 const EVERY: Micros = Micros::SECOND;
 /// How long an answer may take.
-const PATIENCE: Micros = Micros::SECOND;
+pub(super) const PATIENCE: Micros = Micros::SECOND;
 
 impl Service {
-    /// Looks until dropped, at a service that was ready when it began. Also tells of a process that ended by
-    /// itself.
+    /// Looks until dropped, at a service that was ready when it began. Also tells at once of a process that
+    /// ended by itself; whatever answers then, it is not the service.
     pub async fn watch_health(self: Rc<Service>) {
         let (mut well, mut ended) = (true, false);
-        let mut at = self.world.now();
+        let mut at = self.world.now() + EVERY;
         loop {
-            at = (at + EVERY).max(self.world.now());
-            self.world.sleep_until(at).await;
+            tokio::select! {
+                biased;
+                () = self.its_end(), if !ended => {}
+                () = self.world.sleep_until(at) => at = (at + EVERY).max(self.world.now()),
+            }
             let exit = self.exit();
             if let Some(exit) = exit.as_ref().filter(|_| !ended) {
                 self.tell(ServiceStage::Ended, exit);
             }
             ended = exit.is_some();
-            let look = self.look().await;
+            let look = match exit {
+                Some(exit) => Err(format!("it ended ({exit})")),
+                None => self.look(PATIENCE).await,
+            };
             if look.is_ok() != well {
                 well = look.is_ok();
                 let stage = if well { ServiceStage::Healthy } else { ServiceStage::Unhealthy };
@@ -36,11 +42,43 @@ impl Service {
         }
     }
 
+    /// Returns when the process that runs now has ended.
+    async fn its_end(&self) {
+        let end = match self.body.borrow().as_deref() {
+            Some(Body::Child(child)) => Some(child.gone()),
+            _ => None,
+        };
+        match end {
+            Some(end) => end.await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// How its process ended, if nobody ended it.
-    fn exit(&self) -> Option<String> {
+    pub(super) fn exit(&self) -> Option<String> {
         match self.body.borrow().as_deref() {
             Some(Body::Child(child)) => child.ended(),
             _ => None,
+        }
+    }
+
+    /// Whether its health check is answered within `patience`. Of a stopped program whose port is all that
+    /// is asked it says nothing: the system itself accepts connections there.
+    pub async fn still_answers(&self, patience: Micros) -> bool {
+        let says_nothing = matches!(self.ready, Ready::Tcp { .. }) && self.census().stopped > 0;
+        !says_nothing && self.look(patience).await.is_ok()
+    }
+
+    /// Whether anything answers in its place, well or not.
+    pub(super) async fn anybody_answers(&self) -> bool {
+        match &self.ready {
+            Ready::Http { address, path } => {
+                match Caller::new(self.world.clone(), *address, 1).get(path, PATIENCE).await {
+                    Err(CallError::Broken(error)) => error.is_parse(),
+                    answer => answer.is_ok(),
+                }
+            }
+            _ => self.look(PATIENCE).await.is_ok(),
         }
     }
 
@@ -48,18 +86,18 @@ impl Service {
     ///
     /// # Errors
     /// In words.
-    pub(super) async fn look(&self) -> Result<(), String> {
+    pub(super) async fn look(&self, patience: Micros) -> Result<(), String> {
         let (address, path) = match (&self.ready, self.address()) {
             (Ready::Tcp { address }, _) => {
-                let connected = self.world.timeout(PATIENCE, self.world.connect(*address)).await;
-                let connected = connected.map_err(|_| format!("no connection within {PATIENCE}"))?;
+                let connected = self.world.timeout(patience, self.world.connect(*address)).await;
+                let connected = connected.map_err(|_| format!("no connection within {patience}"))?;
                 return connected.map(|_| ()).map_err(|error| format!("no connection: {error}"));
             }
             (Ready::Http { address, path }, _) => (*address, path.as_str()),
             (Ready::Sandbox, Some(address)) => (address, "/livez"),
             (Ready::Sandbox, None) => return Ok(()),
         };
-        let status = Caller::new(self.world.clone(), address, 1).status(path, PATIENCE).await;
+        let status = Caller::new(self.world.clone(), address, 1).status(path, patience).await;
         match status.map_err(|error| error.to_string())? {
             200..300 => Ok(()),
             status => Err(format!("status {status}")),

@@ -4,10 +4,13 @@
 //! task group in virtual time. All of them end when squall ends.
 
 mod child;
+pub mod family;
 mod health;
+pub mod listener;
 pub mod process;
 
 use std::cell::{Cell, RefCell};
+use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -23,14 +26,32 @@ use crate::world::{TaskGroup, World};
 pub use child::own_binary;
 
 use child::Child;
+use family::{Census, Family};
+use health::PATIENCE;
+use listener::Holder;
 use process::{ProcessId, State};
 
 /// Between two looks at whether a service is ready.
 const READY_PAUSE: Micros = Micros::millis(50);
-/// Between two looks for what a killed service has left.
-const REST_PAUSE: Micros = Micros::millis(10);
+/// Between two looks at whether signals were followed.
+const FOLLOW_PAUSE: Micros = Micros::millis(10);
+/// How long all of a service may take to stand still.
+const PAUSE_TIMEOUT: Micros = Micros::SECOND;
 /// How long a service may take to end when asked; then it is killed.
 const STOP_TIMEOUT: Micros = Micros::secs(3);
+/// So much of what a service said at last is told.
+const LAST_WORDS: u64 = 400;
+
+/// Why a service is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// squall could not start it: no such program, no journal, a stranger on its port.
+    #[error("{0}")]
+    NotStarted(String),
+    /// It was started, and ended or was not ready in time; with its own last words.
+    #[error("{0}")]
+    NotReady(String),
+}
 
 /// How a service is started.
 #[derive(Clone, Debug)]
@@ -91,10 +112,10 @@ impl Service {
         }
     }
 
-    /// The running process; none in virtual time and while it is down.
-    pub fn process(&self) -> Option<ProcessId> {
+    /// Its processes; none in virtual time and while it is down.
+    pub fn family(&self) -> Option<Family> {
         match self.body.borrow().as_deref() {
-            Some(Body::Child(child)) => Some(child.id.clone()),
+            Some(Body::Child(child)) => Some(child.family.clone()),
             _ => None,
         }
     }
@@ -107,25 +128,52 @@ impl Service {
     /// Starts it and waits until it is ready.
     ///
     /// # Errors
-    /// In words: the program is missing, it ended, or it was not ready in time.
-    pub async fn start(&self) -> Result<(), String> {
+    /// In words: the program is missing, something else has its port, it ended, or it was not ready in time.
+    pub async fn start(&self) -> Result<(), StartError> {
+        self.no_stranger().await.map_err(StartError::NotStarted)?;
         let deadline = self.world.now() + self.within;
-        let (body, told) = self.spawn()?;
+        let said = fs::metadata(&self.log).map_or(0, |log| log.len());
+        let (body, told) = self.spawn().map_err(StartError::NotStarted)?;
         let detail = match &body {
-            Body::Child(child) => format!("pid {}", child.id.pid),
+            Body::Child(child) => format!("pid {}", child.family.leader.pid),
             Body::Group { .. } => String::new(),
         };
         if let Body::Child(child) = &body
-            && let Err(why) = (self.born)(&self.name, Birth::There(child.id.clone()))
+            && let Err(why) = (self.born)(&self.name, Birth::There(child.family.leader.clone()))
         {
-            let _ = child.id.signal_group(Signal::KILL);
-            return Err(why);
+            child.family.end(&[]);
+            return Err(StartError::NotStarted(why));
         }
         *self.body.borrow_mut() = Some(Rc::new(body));
         self.tell(ServiceStage::Started, detail);
-        self.await_ready(deadline, told).await?;
+        self.await_ready(deadline, told).await.map_err(|error| match error {
+            StartError::NotReady(why) => StartError::NotReady(why + &self.last_words(said)),
+            not_started => not_started,
+        })?;
         self.tell(ServiceStage::Ready, "");
         Ok(())
+    }
+
+    /// Whatever answers before a foreign program is started would be taken for it.
+    async fn no_stranger(&self) -> Result<(), String> {
+        let (Ready::Tcp { address } | Ready::Http { address, .. }) = &self.ready else { return Ok(()) };
+        if !self.anybody_answers().await {
+            return Ok(());
+        }
+        let who = Holder::of(*address).map_or(String::new(), |holder| format!(" ({holder})"));
+        Err(format!(
+            "service `{}`: {address} answers before the service is started{who}: end what answers there, or give \
+             the service another port",
+            self.name
+        ))
+    }
+
+    /// What it wrote to its log after the first `said` bytes, at its end: `; its last words: ...`.
+    fn last_words(&self, said: u64) -> String {
+        let log = fs::read(&self.log).unwrap_or_default();
+        let from = (log.len() as u64).saturating_sub(LAST_WORDS).max(said) as usize;
+        let words = String::from_utf8_lossy(log.get(from..).unwrap_or_default()).trim().replace('\n', " | ");
+        if words.is_empty() { String::new() } else { format!("; its last words: {words}") }
     }
 
     fn spawn(&self) -> Result<(Body, Option<Told>), String> {
@@ -156,29 +204,34 @@ impl Service {
         }
     }
 
-    async fn await_ready(&self, deadline: Micros, told: Option<Told>) -> Result<(), String> {
+    async fn await_ready(&self, deadline: Micros, told: Option<Told>) -> Result<(), StartError> {
+        let not_ready = || StartError::NotReady(self.not_ready());
         if let Some(told) = told {
             return match self.world.timeout_at(deadline, told).await {
                 Ok(Ok(())) => Ok(()),
-                Ok(Err(_)) => Err(self.ended_early()),
-                Err(_) => Err(self.not_ready()),
+                // squall's own program: it had no address to listen on.
+                Ok(Err(_)) => Err(StartError::NotStarted(self.ended_early())),
+                Err(_) => Err(not_ready()),
             };
         }
         while self.world.now() < deadline {
+            let well = self.look(PATIENCE).await.is_ok();
+            // Whatever answered, it is not what has ended.
             if self.state() == State::Gone {
-                return Err(self.ended_early());
+                return Err(StartError::NotReady(self.ended_early()));
             }
-            if self.look().await.is_ok() {
+            if well {
                 return Ok(());
             }
             self.world.sleep(READY_PAUSE).await;
         }
-        Err(self.not_ready())
+        Err(not_ready())
     }
 
     fn ended_early(&self) -> String {
         let (name, log) = (&self.name, self.log.display());
-        format!("service `{name}` ended before it was ready: see {log} for what it said")
+        let how = self.exit().map_or(String::new(), |how| format!(" ({how})"));
+        format!("service `{name}` ended before it was ready{how}: see {log} for what it said")
     }
 
     fn not_ready(&self) -> String {
@@ -186,33 +239,52 @@ impl Service {
         format!("service `{name}` was not ready within {within}: see {log}, or give it a longer `within`")
     }
 
+    /// What the process that squall started is doing.
     pub fn state(&self) -> State {
         match self.body.borrow().as_deref() {
             None => State::Gone,
-            Some(Body::Child(child)) => child.id.state(),
+            Some(Body::Child(child)) => child.family.leader.state(),
             Some(Body::Group { paused, .. }) if paused.get() => State::Stopped,
             Some(Body::Group { .. }) => State::Running,
         }
     }
 
-    /// SIGSTOP.
-    pub fn pause(&self) -> Result<(), String> {
-        self.signal(Signal::STOP, true)?;
+    /// How many of all its processes run, and how many are stopped.
+    pub fn census(&self) -> Census {
+        match self.body.borrow().as_deref() {
+            None => Census::default(),
+            Some(Body::Child(child)) => child.family.census(),
+            Some(Body::Group { paused, .. }) => {
+                let stopped = usize::from(paused.get());
+                Census { running: 1 - stopped, stopped }
+            }
+        }
+    }
+
+    /// SIGSTOP to all of it, until nothing of it runs: whether that came in time is for others to see.
+    pub async fn pause(&self) -> Result<(), String> {
+        let stop = |family: &Family| family.signal(&[State::Running], Signal::STOP);
+        self.signal(true, stop)?;
+        let deadline = self.world.now() + PAUSE_TIMEOUT;
+        while self.census().running > 0 && self.world.now() < deadline {
+            self.world.sleep(FOLLOW_PAUSE).await;
+            self.signal(true, stop)?;
+        }
         self.tell(ServiceStage::Paused, "");
         Ok(())
     }
 
-    /// SIGCONT.
+    /// SIGCONT to what is stopped of it.
     pub fn resume(&self) -> Result<(), String> {
-        self.signal(Signal::CONT, false)?;
+        self.signal(false, |family| family.signal(&[State::Stopped], Signal::CONT))?;
         self.tell(ServiceStage::Continued, "");
         Ok(())
     }
 
-    fn signal(&self, signal: Signal, pause: bool) -> Result<(), String> {
+    fn signal(&self, pause: bool, send: impl Fn(&Family) -> Result<(), String>) -> Result<(), String> {
         match self.body.borrow().as_deref() {
             None => Err(format!("service `{}` is down", self.name)),
-            Some(Body::Child(child)) => child.id.signal_group(signal),
+            Some(Body::Child(child)) => send(&child.family),
             Some(Body::Group { group, paused }) => {
                 paused.set(pause);
                 if pause {
@@ -225,15 +297,18 @@ impl Service {
         }
     }
 
-    /// SIGKILL, and waits until it is gone.
+    /// SIGKILL to all of it, and waits until it is gone.
     pub async fn kill(&self) -> Result<(), String> {
         let body = self.body.borrow_mut().take();
         match body.as_deref() {
             None => return Err(format!("service `{}` is down already", self.name)),
             Some(Body::Child(child)) => {
-                child.id.signal_group(Signal::KILL)?;
+                let known = members(&child.family);
+                if let Err(why) = self.end(&child.family, &known).await {
+                    *self.body.borrow_mut() = body;
+                    return Err(why);
+                }
                 child.gone().await;
-                self.end_rest(&child.id).await;
             }
             Some(Body::Group { group, .. }) => group.kill().await,
         }
@@ -242,35 +317,44 @@ impl Service {
         Ok(())
     }
 
-    /// Ends what a process that has gone left of its group, and waits until it holds no port any more.
-    async fn end_rest(&self, process: &ProcessId) {
-        process.end_rest();
-        let gone = async {
-            while process.has_rest() {
-                self.world.sleep(REST_PAUSE).await;
+    /// Ends a family and `known`, who belonged to it before, and waits until it holds no port any more.
+    async fn end(&self, family: &Family, known: &[ProcessId]) -> Result<(), String> {
+        let ended = async {
+            while !family.end(known) {
+                self.world.sleep(FOLLOW_PAUSE).await;
             }
         };
         // What the kernel cannot end holds nobody up for longer.
-        let _ = self.world.timeout(STOP_TIMEOUT, gone).await;
+        let ended = self.world.timeout(STOP_TIMEOUT, ended).await;
+        ended.map_err(|_| format!("not all of service `{}` ended within {STOP_TIMEOUT}", self.name))
     }
 
-    /// Ends it for good: asked first, killed if it does not go.
+    /// Ends it for good: asked first, killed if it does not go. Nothing that it started stays.
     pub async fn stop(&self) {
         let body = self.body.borrow_mut().take();
         if let Some(Body::Child(child)) = body.as_deref() {
+            let known = members(&child.family);
             // A stopped process cannot hear; one that is gone needs nothing.
-            let _ = child.id.signal_group(Signal::TERM);
-            let _ = child.id.signal_group(Signal::CONT);
-            if self.world.timeout(STOP_TIMEOUT, child.gone()).await.is_err() {
-                let _ = child.id.signal_group(Signal::KILL);
-                child.gone().await;
+            for signal in [Signal::TERM, Signal::CONT] {
+                let _ = child.family.signal(&[State::Running, State::Stopped], signal);
             }
-            self.end_rest(&child.id).await;
+            let gone = async {
+                child.gone().await;
+                while !child.family.census().is_empty() {
+                    self.world.sleep(FOLLOW_PAUSE).await;
+                }
+            };
+            let _ = self.world.timeout(STOP_TIMEOUT, gone).await;
+            let _ = self.end(&child.family, &known).await;
         }
         if body.is_some() {
             self.tell(ServiceStage::Stopped, "");
         }
     }
+}
+
+fn members(family: &Family) -> Vec<ProcessId> {
+    family.members().into_iter().map(|(process, _)| process).collect()
 }
 
 /// Resolves when a sandbox process serves.

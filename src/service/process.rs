@@ -1,5 +1,6 @@
 //! Operating-system processes by identity: a pid alone may have been given to somebody else.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -32,11 +33,7 @@ impl ProcessId {
 
     pub fn state(&self) -> State {
         match stat(self.pid) {
-            Some((state, start)) if start == self.start && self.boot == boot() => match state {
-                'T' | 't' => State::Stopped,
-                'Z' | 'X' => State::Gone,
-                _ => State::Running,
-            },
+            Some((letter, start)) if start == self.start && self.boot == boot() => meaning(letter),
             _ => State::Gone,
         }
     }
@@ -51,38 +48,6 @@ impl ProcessId {
         }
         let pid = Pid::from_raw(self.pid).ok_or("0 is no process")?;
         kill_process(pid, signal).map_err(|e| format!("process {} cannot be signalled: {e}", self.pid))
-    }
-
-    /// The same for it and everything that it started; it must lead a process group of its own, as
-    /// every process does that squall starts.
-    ///
-    /// # Errors
-    /// In words: gone, or not permitted.
-    pub fn signal_group(&self, signal: Signal) -> Result<(), String> {
-        if self.state() == State::Gone {
-            return Err(format!("process {} is gone", self.pid));
-        }
-        let pid = Pid::from_raw(self.pid).ok_or("0 is no process")?;
-        kill_process_group(pid, signal).map_err(|e| format!("process {} cannot be signalled: {e}", self.pid))
-    }
-
-    /// Ends what is left of its group after it has gone. Only for whoever has just seen it go: its
-    /// number is not given to anybody else while the group has members, but later it may be.
-    pub fn end_rest(&self) {
-        if let Some(pid) = Pid::from_raw(self.pid) {
-            // Most often nobody is left.
-            let _ = kill_process_group(pid, Signal::KILL);
-        }
-    }
-
-    /// Members of its group that still run; those that only wait to be collected hold nothing any more.
-    pub fn has_rest(&self) -> bool {
-        let in_group = |pid: i32| {
-            let fields = fields(pid)?;
-            let (state, group) = (fields.first()?, fields.get(2)?);
-            Some(*group == self.pid.to_string() && !matches!(state.as_str(), "Z" | "X"))
-        };
-        pids().any(|pid| in_group(pid).unwrap_or(false))
     }
 }
 
@@ -126,21 +91,58 @@ pub fn new_mark() -> String {
 
 /// Every process that carries the mark. Programs that write over their environment are not found.
 pub fn marked(mark: &str) -> Vec<ProcessId> {
-    let wanted = format!("{MARK}={mark}");
-    let carries = |pid: &i32| {
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes())
+    pids().filter(|pid| carries(*pid, mark)).filter_map(ProcessId::of).collect()
+}
+
+/// Whether a process has the mark in its environment.
+pub fn carries(pid: i32, mark: &str) -> bool {
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let value =
+        |entry: &[u8]| Some(entry.strip_prefix(MARK.as_bytes())?.strip_prefix(b"=")? == mark.as_bytes());
+    environment.split(|byte| *byte == 0).any(|entry| value(entry) == Some(true))
+}
+
+/// What the system says of one process.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    pub state: State,
+    pub parent: i32,
+    pub group: i32,
+    /// Clock ticks since boot.
+    pub start: u64,
+}
+
+/// Every process of this machine, by pid.
+pub fn table() -> BTreeMap<i32, Entry> {
+    let entry = |pid: i32| {
+        let fields = fields(pid)?;
+        let number = |n: usize| fields.get(n)?.parse().ok();
+        let state = meaning(fields.first()?.chars().next()?);
+        Some((
+            pid,
+            Entry { state, parent: number(1)?, group: number(2)?, start: fields.get(19)?.parse().ok()? },
+        ))
     };
-    pids().filter(carries).filter_map(ProcessId::of).collect()
+    pids().filter_map(entry).collect()
 }
 
 /// Every process of this machine.
-fn pids() -> impl Iterator<Item = i32> {
+pub fn pids() -> impl Iterator<Item = i32> {
     let listed = fs::read_dir("/proc").into_iter().flatten().flatten();
     listed.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-fn boot() -> String {
+/// The state that a letter of proc(5) stands for.
+fn meaning(letter: char) -> State {
+    match letter {
+        'T' | 't' => State::Stopped,
+        'Z' | 'X' => State::Gone,
+        _ => State::Running,
+    }
+}
+
+/// Which boot of the machine this is.
+pub fn boot() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
@@ -159,7 +161,6 @@ fn fields(pid: i32) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::process::CommandExt as _;
     use std::process::Command;
 
     use super::*;
@@ -185,18 +186,5 @@ mod tests {
         process.signal(Signal::KILL).unwrap();
         child.wait().unwrap();
         assert_eq!(process.state(), State::Gone);
-    }
-
-    #[test]
-    fn the_rest_of_a_group_is_seen_until_it_is_gone() {
-        let mut leader = Command::new("sh").args(["-c", "sleep 30 & wait"]).process_group(0).spawn().unwrap();
-        let process = ProcessId::of(leader.id() as i32).unwrap();
-        let members = || pids().filter(|pid| fields(*pid).is_some_and(|f| f[2] == process.pid.to_string()));
-        wait_until(|| members().count() == 2);
-        process.signal(Signal::KILL).unwrap();
-        leader.wait().unwrap();
-        assert!(process.has_rest());
-        process.end_rest();
-        wait_until(|| !process.has_rest());
     }
 }

@@ -62,7 +62,6 @@ pub struct Timeline {
     /// Of cells that were let go while the run goes on.
     forgotten: BTreeMap<OpId, Totals>,
     pub loads: Vec<LoadEvent>,
-    pub keeper: Vec<KeeperEvent>,
     pub faults: Vec<FaultEvent>,
     pub services: Vec<ServiceEvent>,
     pub probes: Vec<ProbeEvent>,
@@ -75,6 +74,7 @@ pub struct Timeline {
     pub left: Vec<String>,
     /// Connections that squall's own machine refused its keeper: from, to, how many.
     pub refused: Vec<(Micros, Micros, u64)>,
+    pub keeper: Vec<KeeperEvent>,
     pub rules: Vec<RuleEvent>,
     pub notes: Vec<String>,
     pub end: Option<End>,
@@ -91,7 +91,6 @@ impl Timeline {
             happened: BTreeMap::new(),
             forgotten: BTreeMap::new(),
             loads: Vec::new(),
-            keeper: Vec::new(),
             faults: Vec::new(),
             services: Vec::new(),
             probes: Vec::new(),
@@ -102,6 +101,7 @@ impl Timeline {
             setup: None,
             left: Vec::new(),
             refused: Vec::new(),
+            keeper: Vec::new(),
             rules: Vec::new(),
             notes: Vec::new(),
             end: None,
@@ -133,7 +133,6 @@ impl Timeline {
                 self.saw(event.at);
                 self.loads.push(event.clone());
             }
-            Record::Keeper(event) => self.keeper.push(event.clone()),
             Record::Fault(event) => {
                 self.saw(event.at);
                 self.faults.push(event.clone());
@@ -150,6 +149,7 @@ impl Timeline {
             Record::Setup(event) => self.setup = Some(event.clone()),
             Record::Left { what, .. } => self.left.push(what.clone()),
             Record::Refused { from, at, n } => self.refused.push((*from, *at, *n)),
+            Record::Keeper(event) => self.keeper.push(*event),
             Record::Rule(event) => {
                 self.saw(event.at);
                 self.rules.push(event.clone());

@@ -91,6 +91,8 @@ impl Own {
                     self.spoil(timeline, from, at + late * 2, &why);
                 }
                 KeeperEvent::Beats { .. } => {}
+                // It is told again with its end, where it had one.
+                KeeperEvent::Silent { from, to: None } if ends(timeline, from) => {}
                 KeeperEvent::Silent { from, to } => {
                     let until = to.map_or(timeline.ended_at(), |to| to + (to - from) * 2);
                     let why = "squall's keeper, which carries the links, did not answer";
@@ -169,6 +171,12 @@ impl Own {
             ),
         }
     }
+}
+
+/// A silence of the keeper's that began then was over at some time.
+fn ends(timeline: &Timeline, began: Micros) -> bool {
+    let over = |e: &KeeperEvent| matches!(e, KeeperEvent::Silent { from, to: Some(_) } if *from == began);
+    timeline.keeper.iter().any(over)
 }
 
 /// A heartbeat or a send that is later than this, a tenth of a cell, was a standstill.

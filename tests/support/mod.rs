@@ -278,6 +278,11 @@ pub fn free_address() -> SocketAddr {
         .expect("a free port")
 }
 
+/// A program that listens there and answers everything with 200, as words of a shell.
+pub fn serve(address: SocketAddr) -> String {
+    format!("{} bench-server --listen {address}", env!("CARGO_BIN_EXE_squall"))
+}
+
 /// Exit code and everything that was said.
 pub fn code_and_text(output: &Output) -> (i32, String) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

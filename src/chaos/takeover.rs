@@ -1,0 +1,100 @@
+//! Taking a link's address over from the keeper of a run that has ended.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use rustix::process::Signal;
+
+use super::exec::HOOK_TIMEOUT;
+use super::journal::read;
+use crate::service::listener::{Holder, listens_on};
+use crate::service::process::{ProcessId, State};
+use crate::units::Micros;
+use crate::world::World;
+
+/// How long a keeper whose run was killed may take to heal: a hook's undo, and its check.
+const HEALING: Micros = Micros(HOOK_TIMEOUT.0 + 2_000_000);
+/// How long a keeper that nobody uses may take to leave, and one that was ended to be gone.
+const LEAVING: Micros = Micros::SECOND;
+const LOOK: Micros = Micros::millis(20);
+
+/// Sees to it that `listen` is free, one of `all` the addresses that this run needs. A keeper whose run has ended
+/// heals first and then has to go, with the connections through its links: the faults to come must reach all.
+///
+/// # Errors
+/// In words, with the next step: who has it.
+pub async fn take_over(world: &World, listen: SocketAddr, all: &[SocketAddr]) -> Result<(), String> {
+    let Some(holder) = Holder::of(listen) else { return Ok(()) };
+    let port = listen.port();
+    let keeper = &holder.process;
+    let Some(journal) = journal_of(keeper) else {
+        return Err(format!(
+            "port {port} is in use ({holder}): end the program that listens on {listen}, or give the link another \
+             `listen`"
+        ));
+    };
+    let run = journal.parent().unwrap_or(&journal).display();
+    if !healed(world, &journal).await? {
+        return Err(format!(
+            "port {port} is held by the keeper (pid {}) of {run}, which could not be healed: run `squall heal {run}` \
+             first",
+            keeper.pid
+        ));
+    }
+    // One that has gone meanwhile needs no signal.
+    let _ = keeper.signal(Signal::TERM);
+    if gone(world, keeper).await {
+        return Ok(());
+    }
+    if listens_on(keeper).iter().any(|address| !all.contains(address)) {
+        return Err(format!(
+            "port {port} is held by the keeper (pid {}) of {run}, and other links of its are in use: end what uses \
+             them, or the keeper",
+            keeper.pid
+        ));
+    }
+    let _ = keeper.signal(Signal::KILL);
+    match gone(world, keeper).await {
+        true => Ok(()),
+        false => Err(format!("port {port} is in use: the keeper of {run} (pid {}) does not end", keeper.pid)),
+    }
+}
+
+/// The journal of a process that is a keeper, and the one that its journal names.
+fn journal_of(process: &ProcessId) -> Option<PathBuf> {
+    let said = fs::read(format!("/proc/{}/cmdline", process.pid)).ok()?;
+    let words: Vec<&str> =
+        said.split(|byte| *byte == 0).filter_map(|word| str::from_utf8(word).ok()).collect();
+    let [_, "keeper", journal, ..] = words[..] else { return None };
+    let journal = fs::read_link(format!("/proc/{}/cwd", process.pid)).ok()?.join(journal);
+    (read(&journal).ok()?.keeper.as_ref() == Some(process)).then_some(journal)
+}
+
+/// Whether everything in the journal is undone, or soon is.
+async fn healed(world: &World, journal: &Path) -> Result<bool, String> {
+    let deadline = world.now() + HEALING;
+    loop {
+        let contents = read(journal).map_err(|e| format!("{} cannot be read: {e}", journal.display()))?;
+        if let Some(squall) = contents.squall.filter(|squall| squall.state() != State::Gone) {
+            let run = journal.parent().unwrap_or(journal).display();
+            return Err(format!(
+                "its port is in use by {run}, which is still going on (pid {}): wait for its end, or give the link \
+                 another `listen`",
+                squall.pid
+            ));
+        }
+        if contents.open.is_empty() || world.now() > deadline {
+            return Ok(contents.open.is_empty());
+        }
+        world.sleep(LOOK).await;
+    }
+}
+
+async fn gone(world: &World, process: &ProcessId) -> bool {
+    let deadline = world.now() + LEAVING;
+    while process.state() != State::Gone && world.now() < deadline {
+        world.sleep(LOOK).await;
+    }
+    process.state() == State::Gone
+}

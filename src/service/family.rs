@@ -1,0 +1,145 @@
+//! A service as the operating system sees it: all of its processes, whatever session or group they moved to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rustix::process::Signal;
+use serde::{Deserialize, Serialize};
+
+use super::process::{Entry, ProcessId, State, carries, table};
+
+/// The process that squall started, and the mark that all it has started since inherits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Family {
+    pub leader: ProcessId,
+    /// None for processes of the sandbox, which start nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
+}
+
+/// How many processes of a family run, and how many are stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    pub running: usize,
+    pub stopped: usize,
+}
+
+impl Census {
+    /// Nobody is left.
+    pub fn is_empty(self) -> bool {
+        self == Census::default()
+    }
+}
+
+impl Family {
+    /// Who belongs to it now: the leader with its group, what carries the mark, and all that any of these has
+    /// started. What waits to be collected does not count.
+    pub fn members(&self) -> Vec<(ProcessId, State)> {
+        let (table, boot) = (table(), super::process::boot());
+        let leads = table.get(&self.leader.pid);
+        let leads = leads.is_some_and(|e| e.start == self.leader.start && boot == self.leader.boot);
+        let marked = |pid: i32| self.mark.as_ref().is_some_and(|mark| carries(pid, mark));
+        let first = table.iter().filter(|(pid, entry)| {
+            leads && (**pid == self.leader.pid || entry.group == self.leader.pid) || marked(**pid)
+        });
+        let all = with_descendants(&table, first.map(|(pid, _)| *pid).collect());
+        let alive = all.into_iter().filter_map(|pid| Some((pid, table.get(&pid)?)));
+        alive
+            .filter(|(_, entry)| entry.state != State::Gone)
+            .map(|(pid, entry)| (ProcessId { pid, start: entry.start, boot: boot.clone() }, entry.state))
+            .collect()
+    }
+
+    pub fn census(&self) -> Census {
+        let mut census = Census::default();
+        for (_, state) in self.members() {
+            match state {
+                State::Running => census.running += 1,
+                State::Stopped => census.stopped += 1,
+                State::Gone => {}
+            }
+        }
+        census
+    }
+
+    /// Signals every member that is in this state now.
+    ///
+    /// # Errors
+    /// In words: one that is still there may not be signalled.
+    pub fn signal(&self, in_state: &[State], signal: Signal) -> Result<(), String> {
+        let picked = self.members().into_iter().filter(|(_, state)| in_state.contains(state));
+        let mut failed = Ok(());
+        for (process, _) in picked {
+            // One that has gone meanwhile needs no signal.
+            if let Err(why) = process.signal(signal)
+                && process.state() != State::Gone
+            {
+                failed = Err(why);
+            }
+        }
+        failed
+    }
+
+    /// SIGKILL to whoever is left of it and of `known`, who belonged to it before its leader went; whether
+    /// that was nobody.
+    pub fn end(&self, known: &[ProcessId]) -> bool {
+        let known = known.iter().filter(|process| process.state() != State::Gone).cloned();
+        let mut left: Vec<ProcessId> = known.collect();
+        left.extend(self.members().into_iter().map(|(process, _)| process));
+        for process in &left {
+            // One that has gone meanwhile needs no signal; one that may not be signalled stays.
+            let _ = process.signal(Signal::KILL);
+        }
+        left.is_empty()
+    }
+}
+
+/// These and whatever they have started, by the parents that the table names.
+fn with_descendants(table: &BTreeMap<i32, Entry>, mut all: BTreeSet<i32>) -> BTreeSet<i32> {
+    loop {
+        let born = table.iter().filter(|(pid, entry)| !all.contains(pid) && all.contains(&entry.parent));
+        let born: Vec<i32> = born.map(|(pid, _)| *pid).collect();
+        if born.is_empty() {
+            return all;
+        }
+        all.extend(born);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::CommandExt as _;
+    use std::process::Command;
+
+    use super::super::process::{MARK, new_mark};
+    use super::*;
+
+    fn wait_until(done: impl Fn() -> bool) {
+        let mut looks = 0;
+        while !done() {
+            looks += 1;
+            assert!(looks < 20_000, "it never came");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_family_has_its_group_what_left_it_and_what_lost_its_parent() {
+        let mark = new_mark();
+        // One in the group, one in a session of its own, and one whose parent is gone, in a session of its own.
+        let script = "sleep 30 & setsid sleep 30 & (setsid sleep 30 &); wait";
+        let mut leader = Command::new("sh");
+        let mut leader = leader.args(["-c", script]).env(MARK, &mark).process_group(0).spawn().unwrap();
+        let process = ProcessId::of(leader.id() as i32).unwrap();
+        let family = Family { leader: process.clone(), mark: Some(mark) };
+        wait_until(|| family.census() == Census { running: 4, stopped: 0 });
+        family.signal(&[State::Running], Signal::STOP).unwrap();
+        wait_until(|| family.census() == Census { running: 0, stopped: 4 });
+        let other = ProcessId { start: process.start + 1, ..process.clone() };
+        let other = Family { leader: other, mark: None };
+        assert!(other.census().is_empty(), "the same pid, another process");
+        process.signal(Signal::KILL).unwrap();
+        leader.wait().unwrap();
+        assert_eq!(family.census().stopped, 3, "found without their leader");
+        wait_until(|| family.end(&[]));
+    }
+}

@@ -1,0 +1,145 @@
+//! What is said of faults that go wrong: hooks, services that do not come back; on real processes.
+#![allow(clippy::disallowed_methods, reason = "tests on real processes live in real time")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use support::http::Server;
+use support::{Bench, Running, free_address, secs, serve, wait_for};
+
+const JUDGE: &str = "judge: { warmup: 200ms, baseline: 500ms, windows: 1, stretch: 1s, stretch_windows: 1 }";
+
+/// A run of some seconds against a server of the test's own, with this plan below the judge's line.
+fn start(bench: &Bench, server: &Server, plan: &str) -> Running {
+    let profile = format!(
+        "target: {}\nduration: 7s\nshapes:\n  load:\n    arrival: {{ constant: {{ rate: 20/s }} }}\n    \
+         timeout: 500ms\n    probes: false\n    flow: [{{ get: /livez, as: look }}]\nobjectives: []\n",
+        server.url()
+    );
+    let profile = bench.file("load.yaml", &profile);
+    let plan = bench.file("plan.yaml", &format!("{JUDGE}\n{plan}"));
+    let mut run = bench.run(&profile, Some(&plan));
+    run.current_dir(&bench.folder);
+    bench.start(run)
+}
+
+/// Stages of the one fault with their details, as the history has them.
+fn stages(bench: &Bench) -> Vec<(String, String)> {
+    let history = fs::read_to_string(bench.run_folder().join("history.jsonl")).unwrap();
+    let events = history.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let faults = events.filter(|event| event["t"] == "fault");
+    faults.map(|event| (text(&event["stage"]), text(&event["detail"]))).collect()
+}
+
+fn hook(run: &str, undo: &str) -> String {
+    format!(
+        "timeline:\n  - name: broken\n    at: 2s\n    for: 1s\n    exec:\n      run: [sh, -c, \"{run}\"]\n      \
+         undo: [sh, -c, \"{undo}\"]\n      check: [test, -e, flag]\n"
+    )
+}
+
+#[test]
+fn a_hook_that_fails_is_told_with_its_status_and_its_own_words() {
+    let (bench, server) = (Bench::new("words"), Server::fine());
+    let plan = hook("echo permission denied for table rooms >&2; exit 13", "rm -f flag");
+    let mut squall = start(&bench, &server, &plan);
+    assert_eq!(squall.end(secs(20)).code(), Some(97), "{}", squall.said());
+    let problem = bench.verdict()["faults"][0]["problem"].to_string();
+    assert!(problem.contains("exit status: 13; it said: permission denied for table rooms"), "{problem}");
+}
+
+#[test]
+fn an_undo_that_works_at_the_second_try_has_worked() {
+    let (bench, server) = (Bench::new("twice"), Server::fine());
+    let plan = hook("touch flag", "[ -e tried ] && rm -f flag || ! touch tried");
+    let mut squall = start(&bench, &server, &plan);
+    assert_eq!(squall.end(secs(20)).code(), Some(0), "{}", squall.said());
+    assert!(!bench.folder.join("flag").exists());
+    assert_eq!(stages(&bench).last().unwrap().0, "verified");
+}
+
+#[test]
+fn a_service_that_does_not_come_back_is_its_own_failure_and_told_with_its_last_words() {
+    for fault in ["settle: 1s, restart: { service: other }", "for: 1s, kill: { service: other }"] {
+        let (bench, server, address) = (Bench::new("away"), Server::fine(), free_address());
+        let script = format!(
+            "[ -e started ] && echo schema 7 is newer than 6 >&2 && exit 4; touch started; exec {}",
+            serve(address)
+        );
+        let plan = format!(
+            "services:\n  other: {{ start: [sh, -c, \"{script}\"], ready: {{ tcp: \"{address}\" }} }}\n\
+             timeline:\n  - {{ name: broken, at: 2s, {fault} }}\n"
+        );
+        let mut squall = start(&bench, &server, &plan);
+        let code = squall.end(secs(20)).code();
+        assert_ne!(code, Some(110), "nothing is left to undo: {}", squall.said());
+        let (stage, detail) = stages(&bench).pop().unwrap();
+        assert_eq!(stage, "not_back", "{detail}");
+        assert!(detail.contains("ended before it was ready (exit status: 4)"), "{detail}");
+        assert!(detail.ends_with("its last words: schema 7 is newer than 6"), "{detail}");
+    }
+}
+
+#[test]
+fn a_service_that_squall_cannot_start_again_is_a_fault_that_could_not_be_undone() {
+    let (bench, server, address) = (Bench::new("lost"), Server::fine(), free_address());
+    let program = bench.file("program", &format!("#!/bin/sh\nexec {}\n", serve(address)));
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+    let plan = format!(
+        "services:\n  other: {{ start: [\"{}\"], ready: {{ tcp: \"{address}\" }} }}\n\
+         timeline:\n  - {{ name: broken, at: 2s, for: 1s, kill: {{ service: other }} }}\n",
+        program.display()
+    );
+    let mut squall = start(&bench, &server, &plan);
+    bench.wait_for_history(&["\"broken\"", "\"effective\""]);
+    fs::remove_file(program).unwrap();
+    assert_eq!(squall.end(secs(20)).code(), Some(110), "{}", squall.said());
+    let (stage, detail) = stages(&bench).pop().unwrap();
+    assert!(stage == "not_cleared" && detail.contains("was not found"), "{stage}: {detail}");
+}
+
+/// A fault with something that is done about it, its undo, and what it does if squall ends early.
+fn with_action(run: &str, undo: &str) -> String {
+    let hook = hook("touch flag", "rm -f flag");
+    format!(
+        "{hook}    then:\n      - {{ after: 2s, run: [sh, -c, \"{run}\"], undo: [sh, -c, \"{undo}\"] }}\n"
+    )
+}
+
+#[test]
+fn what_is_to_be_done_then_is_done_at_its_time_and_taken_back_at_the_end() {
+    let (bench, server) = (Bench::new("then"), Server::fine());
+    let plan = with_action("[ ! -e flag ] && touch promoted", "rm promoted; touch demoted");
+    let mut squall = start(&bench, &server, &plan);
+    bench.wait_for_history(&["\"broken\"", "\"verified\""]);
+    wait_for("it to be done", secs(3), || bench.folder.join("promoted").exists().then_some(()));
+    assert_eq!(squall.end(secs(20)).code(), Some(0), "{}", squall.said());
+    assert!(!bench.folder.join("promoted").exists() && bench.folder.join("demoted").exists());
+    let verdict = bench.verdict();
+    assert!(verdict["notes"].to_string().contains("was run 2 s later"), "{}", verdict["notes"]);
+    let triggers: Vec<_> = verdict["triggers"].as_array().unwrap().iter().map(|t| &t["name"]).collect();
+    assert_eq!(triggers, ["broken"], "it is no trigger");
+}
+
+#[test]
+fn what_could_not_be_done_then_is_told_with_its_own_words() {
+    let (bench, server) = (Bench::new("then-not"), Server::fine());
+    let mut squall = start(&bench, &server, &with_action("echo no replica >&2; exit 5", "true"));
+    squall.end(secs(20));
+    let all = stages(&bench);
+    let told = all.iter().find(|(stage, _)| stage == "not_effective").unwrap_or_else(|| panic!("{all:?}"));
+    assert!(told.1.contains("exit status: 5; it said: no replica"), "{}", told.1);
+}
+
+#[test]
+fn what_was_done_then_is_taken_back_after_sigkill_too() {
+    let (bench, server) = (Bench::new("then-kill"), Server::fine());
+    let mut squall = start(&bench, &server, &with_action("touch promoted", "rm -f promoted"));
+    let promoted = bench.folder.join("promoted");
+    wait_for("it to be done", secs(20), || promoted.exists().then_some(()));
+    squall.kill();
+    wait_for("it to be taken back", secs(5), || (!promoted.exists()).then_some(()));
+}

@@ -1,0 +1,167 @@
+//! Services that squall starts, breaks and waits for: all of one, whatever became of its processes; on real
+//! processes and loopback sockets.
+#![allow(clippy::disallowed_methods, reason = "tests on real processes live in real time")]
+
+mod support;
+
+use std::net::SocketAddr;
+
+use rustix::process::Signal;
+
+use support::http::{Connection, Server};
+use support::{Bench, code_and_text, free_address, secs, serve, state, wait_for};
+
+const JUDGE: &str = "judge: { warmup: 200ms, baseline: 500ms, windows: 1, stretch: 1s, stretch_windows: 1 }";
+
+fn profile(target: &str, duration: &str) -> String {
+    format!(
+        "target: {target}\nduration: {duration}\nshapes:\n  load:\n    arrival: {{ constant: {{ rate: 20/s }} }}\n    \
+         timeout: 500ms\n    probes: false\n    flow: [{{ get: /livez, as: look }}]\nobjectives: []\n"
+    )
+}
+
+/// A plan with the service `other`, a script that listens on `ready`, and a timeline.
+fn plan(ready: SocketAddr, script: &str, timeline: &str) -> String {
+    format!(
+        "{JUDGE}\nservices:\n  other:\n    start: [sh, -c, \"{script}\"]\n    within: 3s\n    \
+         ready: {{ http: \"http://{ready}/\" }}\n{timeline}"
+    )
+}
+
+fn answers(address: SocketAddr) -> bool {
+    let asked = Connection::open(address, secs(1)).ok().and_then(|mut c| c.ask("GET", "/", "").ok());
+    asked.is_some_and(|answer| answer.status() == 200)
+}
+
+/// What squall starts only waits; what serves has a session of its own.
+fn supervised(address: SocketAddr) -> String {
+    format!("setsid -w {}; exit 1", serve(address))
+}
+
+#[test]
+fn a_pause_stops_all_of_a_service_and_its_end_continues_all() {
+    let (bench, server, address) = (Bench::new("stall"), Server::fine(), free_address());
+    let timeline = "timeline:\n  - { name: broken, at: 2s, for: 2s, pause: { service: other } }\n";
+    let profile = bench.file("load.yaml", &profile(&server.url(), "6s"));
+    let plan = bench.file("plan.yaml", &plan(address, &supervised(address), timeline));
+    let mut squall = bench.start(bench.run(&profile, Some(&plan)));
+    bench.wait_for_history(&["\"broken\"", "\"effective\""]);
+    assert!(!answers(address), "proven, and it does not answer");
+    bench.wait_for_history(&["\"broken\"", "\"verified\""]);
+    assert!(answers(address), "continued");
+    squall.end(secs(20));
+    assert_eq!(bench.verdict()["faults"][0]["problem"].as_str(), None, "{}", squall.said());
+}
+
+#[test]
+fn after_sigkill_all_of_a_paused_service_is_gone() {
+    let (bench, server, address) = (Bench::new("stalled"), Server::fine(), free_address());
+    let timeline = "timeline:\n  - { name: broken, at: 2s, for: 40s, pause: { service: other } }\n";
+    let profile = bench.file("load.yaml", &profile(&server.url(), "60s"));
+    let plan = bench.file("plan.yaml", &plan(address, &supervised(address), timeline));
+    let mut squall = bench.start(bench.run(&profile, Some(&plan)));
+    bench.wait_for_history(&["\"broken\"", "\"effective\""]);
+    let stopped = bench.processes().into_iter().filter(|pid| state(*pid) == Some('T')).count();
+    assert!(stopped >= 2, "the one that waits and the one that serves: {stopped}");
+    squall.kill();
+    let keeper = bench.keeper();
+    wait_for("everything but the keeper to be gone", secs(5), || {
+        (bench.processes() == [keeper]).then_some(())
+    });
+}
+
+#[test]
+fn a_kill_ends_all_of_a_service() {
+    let (bench, server, address) = (Bench::new("dead"), Server::fine(), free_address());
+    let timeline = "timeline:\n  - { name: broken, at: 2s, for: 2s, kill: { service: other } }\n";
+    let profile = bench.file("load.yaml", &profile(&server.url(), "6s"));
+    let plan = bench.file("plan.yaml", &plan(address, &supervised(address), timeline));
+    let mut squall = bench.start(bench.run(&profile, Some(&plan)));
+    bench.wait_for_history(&["\"broken\"", "\"effective\""]);
+    assert!(!answers(address), "proven, and it does not answer");
+    bench.wait_for_history(&["\"broken\"", "\"verified\""]);
+    assert!(answers(address), "started again");
+    squall.end(secs(20));
+    assert_eq!(bench.verdict()["faults"][0]["problem"].as_str(), None, "{}", squall.said());
+}
+
+/// As with a container that a client started: what serves was not started by the service's process.
+#[test]
+fn a_kill_is_not_proven_while_the_health_check_is_answered() {
+    let (bench, server, address) = (Bench::new("client"), Server::fine(), free_address());
+    // The mark does not reach it, and its parent is gone.
+    let script = format!("(setsid env -u SQUALL_MARK {} &); exec sleep 100", serve(address));
+    let timeline = "timeline:\n  - { name: broken, at: 2s, settle: 1s, kill: { service: other } }\n";
+    let profile = bench.file("load.yaml", &profile(&server.url(), "9s"));
+    let plan = bench.file("plan.yaml", &plan(address, &script, timeline));
+    let mut squall = bench.start(bench.run(&profile, Some(&plan)));
+    assert_eq!(squall.end(secs(30)).code(), Some(97), "{}", squall.said());
+    let problem = bench.verdict()["faults"][0]["problem"].to_string();
+    assert!(problem.contains("the health check is still answered"), "{problem}");
+}
+
+#[test]
+fn a_service_that_ends_before_it_is_ready_leaves_nothing_but_its_log() {
+    let (bench, server, address) = (Bench::new("early"), Server::fine(), free_address());
+    let profile = bench.file("load.yaml", &profile(&server.url(), "4s"));
+    let plan = bench.file("plan.yaml", &plan(address, "setsid sleep 100 & sleep 0.2; exit 3", ""));
+    for run in 1..=3 {
+        let (code, said) = code_and_text(&bench.run(&profile, Some(&plan)).output().unwrap());
+        assert_eq!(code, 104, "{said}");
+        assert!(said.contains("ended before it was ready (exit status: 3)"), "{said}");
+        wait_for("everything to be gone", secs(2), || bench.processes().is_empty().then_some(()));
+        let logs = bench.every_file().into_iter().filter(|(path, _)| path.ends_with("services/other.log"));
+        assert_eq!(logs.count(), run, "the log that the message names");
+    }
+}
+
+#[test]
+fn what_an_early_end_left_is_found_by_heal_when_squall_and_keeper_are_gone() {
+    let (bench, server, address) = (Bench::new("orphan"), Server::fine(), free_address());
+    let profile = bench.file("load.yaml", &profile(&server.url(), "4s"));
+    let script = "setsid sleep 100 & exec sleep 100";
+    let plan = bench.file("plan.yaml", &plan(address, script, "").replace("within: 3s", "within: 60s"));
+    let mut squall = bench.start(bench.run(&profile, Some(&plan)));
+    wait_for("squall, keeper and the service", secs(10), || (bench.processes().len() == 4).then_some(()));
+    support::signal(bench.keeper(), Signal::KILL);
+    squall.kill();
+    let leader = bench.processes()[0];
+    support::signal(leader, Signal::KILL);
+    wait_for("one to be left", secs(5), || (bench.processes().len() == 1).then_some(()));
+    let (code, said) = code_and_text(&bench.squall(["heal"]).arg(bench.run_folder()).output().unwrap());
+    assert_eq!(code, 0, "{said}");
+    wait_for("everything to be gone", secs(2), || bench.processes().is_empty().then_some(()));
+}
+
+#[test]
+fn a_stranger_on_a_services_port_is_refused_before_the_load_and_named() {
+    let (bench, target, stranger) =
+        (Bench::new("stranger"), Server::fine(), Server::start(|_| (503, String::new())));
+    let profile = bench.file("load.yaml", &profile(&target.url(), "4s"));
+    // It would listen there, and cannot.
+    let plan = bench.file("plan.yaml", &plan(stranger.address, "sleep 1; exit 1", ""));
+    let (code, said) = code_and_text(&bench.run(&profile, Some(&plan)).output().unwrap());
+    assert_eq!(code, 104, "{said}");
+    assert!(said.contains("answers before the service is started"), "{said}");
+    assert!(said.contains(&format!("pid {}", std::process::id())), "{said}");
+    assert!(!bench.has_run(), "nothing was started");
+}
+
+#[test]
+fn a_service_that_ended_is_told_at_once_and_never_healthy_again_whatever_answers() {
+    let (bench, server, address) = (Bench::new("ended"), Server::fine(), free_address());
+    let profile = bench.file("load.yaml", &profile(&server.url(), "5s"));
+    // What answers afterwards was started by it, but is not it.
+    let script = format!("setsid {} & sleep 2.4; exit 7", serve(address));
+    let plan = bench.file("plan.yaml", &plan(address, &script, ""));
+    let mut squall = bench.start(bench.run(&profile, Some(&plan)));
+    bench.wait_for_history(&["\"ended\"", "exit status: 7"]);
+    assert!(answers(address));
+    squall.end(secs(20));
+    let history = std::fs::read_to_string(bench.run_folder().join("history.jsonl")).unwrap();
+    let events = history.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let events: Vec<_> = events.filter(|event| event["t"] == "service").collect();
+    let told = |what: &str| events.iter().filter(|event| event["what"] == what).count();
+    assert_eq!((told("ended"), told("unhealthy"), told("healthy")), (1, 1, 0), "{events:?}");
+    assert!(!answers(address), "what it left ended with squall");
+}

@@ -108,7 +108,7 @@ fn with_descendants(table: &BTreeMap<i32, Entry>, mut all: BTreeSet<i32>) -> BTr
 #[cfg(test)]
 mod tests {
     use std::os::unix::process::CommandExt as _;
-    use std::process::Command;
+    use std::process::{Command, Stdio};
 
     use super::super::process::{MARK, new_mark};
     use super::*;
@@ -122,15 +122,31 @@ mod tests {
         }
     }
 
+    /// Ends what a failed test would leave: stopped processes end by nothing else.
+    struct Ends(Family);
+
+    impl Drop for Ends {
+        fn drop(&mut self) {
+            self.0.end(&[]);
+        }
+    }
+
     #[test]
     fn a_family_has_its_group_what_left_it_and_what_lost_its_parent() {
         let mark = new_mark();
         // One in the group, one in a session of its own, and one whose parent is gone, in a session of its own.
         let script = "sleep 30 & setsid sleep 30 & (setsid sleep 30 &); wait";
         let mut leader = Command::new("sh");
-        let mut leader = leader.args(["-c", script]).env(MARK, &mark).process_group(0).spawn().unwrap();
+        leader
+            .args(["-c", script])
+            .env(MARK, &mark)
+            .process_group(0)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let mut leader = leader.spawn().unwrap();
         let process = ProcessId::of(leader.id() as i32).unwrap();
-        let family = Family { leader: process.clone(), mark: Some(mark) };
+        let ends = Ends(Family { leader: process.clone(), mark: Some(mark) });
+        let family = &ends.0;
         wait_until(|| family.census() == Census { running: 4, stopped: 0 });
         family.signal(&[State::Running], Signal::STOP).unwrap();
         wait_until(|| family.census() == Census { running: 0, stopped: 4 });
@@ -139,7 +155,8 @@ mod tests {
         assert!(other.census().is_empty(), "the same pid, another process");
         process.signal(Signal::KILL).unwrap();
         leader.wait().unwrap();
-        assert_eq!(family.census().stopped, 3, "found without their leader");
+        // The kernel may end what was stopped in the leader's own group, which nobody controls any more.
+        assert!(family.census().stopped >= 2, "found without their leader: {:?}", family.census());
         wait_until(|| family.end(&[]));
     }
 }

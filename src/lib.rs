@@ -28,6 +28,7 @@ pub mod recorder;
 pub mod redact;
 pub mod report;
 pub mod sample;
+pub mod sampling;
 pub mod sandbox;
 pub mod service;
 pub mod stats;

@@ -2,19 +2,19 @@
 //! live rules read. Nothing in a report comes from elsewhere.
 
 use std::cell::{Ref, RefCell};
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::rc::Rc;
 
 use crate::history::HistoryWriter;
+use crate::outline::Outline;
 use crate::record::{Header, Record, ServiceEvent, SetupEvent};
-use crate::sample::{Kind, OpId};
+use crate::sampling::Sampling;
 use crate::timeline::Timeline;
 use crate::units::Micros;
 use crate::world::World;
 
-/// Samples kept per operation, kind and status over all shards.
-const ERROR_SAMPLES: u32 = 3;
+/// Cells that live rules and progress need beside the longest rule and deadline.
+const KEPT: u32 = 60;
 
 struct Inner {
     world: World,
@@ -24,7 +24,9 @@ struct Inner {
     timeline: Option<Timeline>,
     /// What happened before the header could be written.
     early: Vec<Record>,
-    samples: BTreeMap<(OpId, Kind, u16), u32>,
+    sampling: Option<Sampling>,
+    /// Cells of the fold that are kept behind the newest.
+    reach: u32,
     failed: Option<io::Error>,
 }
 
@@ -42,7 +44,8 @@ impl Recorder {
             history: HistoryWriter::new(out),
             timeline: None,
             early: Vec::new(),
-            samples: BTreeMap::new(),
+            sampling: None,
+            reach: 0,
             failed: None,
         })))
     }
@@ -59,6 +62,8 @@ impl Recorder {
         let mut inner = self.0.borrow_mut();
         inner.zero = Some(zero);
         inner.timeline = Some(Timeline::new(header.clone()));
+        inner.sampling = Some(Sampling::new(&header.outline));
+        inner.reach = reach(&header.outline);
         inner.append(vec![Record::Header(Box::new(header))]);
         let mut early = std::mem::take(&mut inner.early);
         drop(inner);
@@ -73,8 +78,10 @@ impl Recorder {
             return;
         }
         records.retain(|record| inner.wanted(record));
+        let reach = inner.reach;
         if let Some(timeline) = &mut inner.timeline {
             records.iter().for_each(|record| timeline.apply(record));
+            timeline.keep(reach);
         }
         inner.append(records);
     }
@@ -117,11 +124,19 @@ impl Inner {
         }
     }
 
-    /// Shards keep three samples of an error each; the history keeps three of all.
+    /// Shards keep some samples of an error each; the history keeps as many of all.
     fn wanted(&mut self, record: &Record) -> bool {
-        let Record::Error(sample) = record else { return true };
-        let seen = self.samples.entry((sample.op, sample.kind, sample.status)).or_default();
-        *seen += 1;
-        *seen <= ERROR_SAMPLES
+        let (Record::Error(sample), Some(sampling)) = (record, &mut self.sampling) else { return true };
+        let text = format!("{} {}", sample.detail, sample.body);
+        sampling.wants(sample.op, (sample.kind, sample.status), sample.at, &text)
     }
+}
+
+/// How many cells live rules look back on: the longest of them, and as long as operations may take before it is
+/// known how they end.
+fn reach(outline: &Outline) -> u32 {
+    let rules = outline.abort.iter().chain(&outline.steady).filter_map(|rule| rule.window).max();
+    let deadline = outline.operations.iter().map(|o| o.deadline).max();
+    let longest = rules.unwrap_or_default() + deadline.unwrap_or_default();
+    u32::try_from(longest.0 / outline.cell.0.max(1)).unwrap_or(u32::MAX - KEPT) + KEPT
 }

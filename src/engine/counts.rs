@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use crate::histogram::Hist;
 use crate::outline::Outline;
 use crate::record::{Done, ErrorSample, Happened, ItemsEvent, ProbeEvent, Record, SlowOperation};
-use crate::sample::{Kind, OpId, Sample};
+use crate::sample::{Kind, OpId, Outcome, Sample};
+use crate::sampling::Sampling;
 use crate::units::Micros;
 
-/// Samples kept per operation, kind and status.
-const ERROR_SAMPLES: u32 = 3;
 /// The slowest operations kept per operation and shard.
 const SLOWEST: usize = 5;
 
@@ -22,7 +21,7 @@ pub struct Counts {
     /// Taken up, and of these too late.
     arrived: BTreeMap<(u32, usize), (u64, u64)>,
     done: BTreeMap<(u32, OpId, Kind, u16, bool), Done>,
-    error_samples: BTreeMap<(OpId, Kind, u16), u32>,
+    sampling: Sampling,
     slowest: BTreeMap<OpId, Vec<Micros>>,
     items_seen: BTreeMap<OpId, Micros>,
     ready: Vec<Record>,
@@ -58,7 +57,7 @@ impl Counts {
             due: BTreeMap::new(),
             arrived: BTreeMap::new(),
             done: BTreeMap::new(),
-            error_samples: BTreeMap::new(),
+            sampling: Sampling::new(outline),
             slowest: BTreeMap::new(),
             items_seen: BTreeMap::new(),
             ready: Vec::new(),
@@ -157,11 +156,9 @@ impl Counts {
         }));
     }
 
-    /// Whether one more sample of this kind of error is wanted.
-    pub fn wants_error(&mut self, op: OpId, kind: Kind, status: u16) -> bool {
-        let seen = self.error_samples.entry((op, kind, status)).or_default();
-        *seen += 1;
-        *seen <= ERROR_SAMPLES
+    /// Whether one more sample of this error is wanted.
+    pub fn wants_error(&mut self, op: OpId, outcome: Outcome, at: Micros, text: &str) -> bool {
+        self.sampling.wants(op, (outcome.kind, outcome.status), at, text)
     }
 
     pub fn error(&mut self, sample: ErrorSample) {

@@ -488,7 +488,7 @@ impl Flow {
         text: (String, String),
     ) {
         let mut counts = self.shard.counts.borrow_mut();
-        if !counts.wants_error(op, outcome.kind, outcome.status) {
+        if !counts.wants_error(op, outcome, attempt.done, &format!("{} {}", text.0, text.1)) {
             return;
         }
         let line = format!("{} {}", request.method, self.runner.program.path_of(request, &self.vars));

@@ -80,6 +80,8 @@ pub struct Timeline {
     pub end: Option<End>,
     /// The latest time that any record speaks of.
     last_seen: Micros,
+    /// The first cell that is kept.
+    oldest: u32,
 }
 
 impl Timeline {
@@ -106,6 +108,7 @@ impl Timeline {
             notes: Vec::new(),
             end: None,
             last_seen: Micros::ZERO,
+            oldest: 0,
         }
     }
 
@@ -172,6 +175,17 @@ impl Timeline {
         add_up(&mut at_rest.in_flight, &happened.in_flight);
         at_rest.heartbeat.add(&happened.heartbeat);
         at_rest.cpu = happened.cpu.or(at_rest.cpu);
+    }
+
+    /// Keeps the newest cells of what has happened only.
+    pub fn keep(&mut self, cells: u32) {
+        let newest = self.happened.last_key_value().map_or(0, |(cell, _)| *cell);
+        // Not at each cell: to let go of some costs a look at all.
+        let least = newest.saturating_sub(cells);
+        if self.oldest + cells / 4 < least {
+            self.forget(least);
+            self.oldest = least;
+        }
     }
 
     /// Lets go of what lies before a cell, while the run goes on: only sums are kept of it. The judge reads

@@ -3,8 +3,11 @@
 //! Owns copying numbers out of the timeline; nothing is judged here.
 
 use super::judgement::{ErrorGroup, OperationPhase, OperationTable, Phase, Run, Span};
+use std::collections::BTreeMap;
+
 use super::view::View;
 use crate::quantity::Quantity;
+use crate::record::ErrorSample;
 use crate::sample::{Kind, OpId, Outcome};
 use crate::timeline::Timeline;
 use crate::timeline::phases::PhaseCells;
@@ -102,7 +105,7 @@ pub(super) fn errors(timeline: &Timeline) -> Vec<ErrorGroup> {
 
 fn group(timeline: &Timeline, op: OpId, name: &str, outcome: Outcome, count: u64) -> ErrorGroup {
     let (first, last) = timeline.span_of(op, outcome).unwrap_or_default();
-    let same = |e: &&crate::record::ErrorSample| e.op == op && Outcome::new(e.kind, e.status) == outcome;
+    let same = |e: &&ErrorSample| e.op == op && Outcome::new(e.kind, e.status) == outcome;
     ErrorGroup {
         operation: name.to_owned(),
         kind: outcome.kind,
@@ -110,6 +113,25 @@ fn group(timeline: &Timeline, op: OpId, name: &str, outcome: Outcome, count: u64
         count,
         first: timeline.cell_start(first),
         last: timeline.cell_start(last),
-        samples: timeline.errors.iter().filter(same).take(3).cloned().collect(),
+        samples: samples(timeline.errors.iter().filter(same)),
     }
+}
+
+/// Samples told of one kind of error.
+const SAMPLES: usize = 6;
+
+/// One of each distinct text first, then more of the same, by their times.
+fn samples<'t>(all: impl Iterator<Item = &'t ErrorSample>) -> Vec<ErrorSample> {
+    let mut texts = BTreeMap::new();
+    let mut ranked: Vec<(u32, &ErrorSample)> = all
+        .map(|sample| {
+            let seen: &mut u32 = texts.entry((&sample.detail, &sample.body)).or_default();
+            *seen += 1;
+            (*seen, sample)
+        })
+        .collect();
+    ranked.sort_by_key(|(nth, sample)| (*nth, sample.at));
+    let mut told: Vec<ErrorSample> = ranked.into_iter().take(SAMPLES).map(|(_, s)| s.clone()).collect();
+    told.sort_by_key(|sample| sample.at);
+    told
 }

@@ -321,13 +321,13 @@ impl Controller {
     async fn heal(&self, driver: &Driver) -> Result<(), NotHealed> {
         let world = &self.reach.world;
         let deadline = world.now() + PROOF;
+        // Nobody is held up who wants to leave: what stays in the journal is undone again.
+        let in_time = || world.now() < deadline && *self.urgency.borrow() < Urgency::Leave;
         let mut tries = 1;
         loop {
             match driver.heal().await {
                 Ok(()) => break,
-                Err(NotHealed::Failed(_))
-                    if driver.heals_again() && (tries < 2 || world.now() < deadline) =>
-                {
+                Err(NotHealed::Failed(_)) if driver.heals_again() && (tries < 2 || in_time()) => {
                     tries += 1;
                     world.sleep(AGAIN).await;
                 }
@@ -341,7 +341,8 @@ impl Controller {
     /// Whether traffic passes again, as far as anybody can see; the other side of a failover may take as long
     /// as the fault has to settle.
     async fn traffic(&self, outline: &FaultOutline, driver: &Driver) -> Result<(), String> {
-        let patience = if driver.waits_for_an_answer() { PROOF.max(outline.settle) } else { PROOF };
+        let settles = driver.waits_for_an_answer() && !self.must_heal();
+        let patience = if settles { PROOF.max(outline.settle) } else { PROOF };
         self.look_until(self.reach.world.now() + patience, async || driver.passes().await).await
     }
 

@@ -18,6 +18,8 @@ pub enum Command {
     Run(Run),
     /// Print what a run would do; sends nothing
     Plan(Experiment),
+    /// Send one flow of each shape and show all that goes to and fro; judges nothing
+    Try(Experiment),
     /// Report everything that is wrong in profiles and chaos plans
     Check(Check),
     /// Make all reports of a run again from its history

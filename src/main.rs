@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use squall::cli::{Cli, Command};
-use squall::commands::{bench, check, heal, keeper, plan, report, run, sandbox};
+use squall::commands::{bench, check, heal, keeper, plan, report, run, sandbox, trial};
 
 fn main() -> ExitCode {
     squall::world::survive_full_files();
@@ -12,6 +12,7 @@ fn main() -> ExitCode {
     let code = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Try(args) => trial::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Report { run, output } => report::run(&run, &output),
         Command::Sandbox(args) => sandbox::run(&args),

@@ -84,6 +84,45 @@ fn the_example_of_the_docs_is_sent_as_it_is_written() {
     }
 }
 
+#[test]
+fn a_trial_sends_one_flow_of_each_shape_and_shows_all_that_goes_to_and_fro() {
+    let docs = std::fs::read_to_string(root().join("docs/profile.md")).unwrap();
+    let example = docs.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let (bench, server) = (Bench::new("try"), Server::start(answer));
+    let file = bench.file("example.yaml", &example.replace("http://127.0.0.1:8080", &server.url()));
+    let (code, said) = code_and_text(&bench.squall(["try"]).arg(&file).output().unwrap());
+    assert_eq!(code, 0, "{said}");
+    let counts =
+        ["POST /setup", "POST /json", "PUT /raw", "PATCH /again", "DELETE /rooms/", "DELETE /setup/42"];
+    assert_eq!(counts.map(|line| server.count(line)), [1, 1, 1, 2, 2, 1]);
+    let shown = [
+        "setup\n> POST /setup",
+        "everything\n> POST /json\n",
+        "> authorization: ***",
+        "> x-team: realtime",
+        "> {\"deep\":[{\"a\":true}],\"n\":7,\"name\":\"red-0\"}",
+        "< 200 after ",
+        "< {\"id\": 42",
+        "= id: 42",
+        "= all: [\"x\",\"y\"]",
+        "> DELETE /rooms/y",
+    ];
+    for text in shown {
+        assert!(said.contains(text), "{text:?} is not in {said}");
+    }
+    assert!(!bench.has_run() && !said.contains("token-of-0"), "nothing is kept, and no token shown: {said}");
+
+    let wrong = Server::start(|_| (503, "busy \u{1b}[31m".to_owned()));
+    let text = format!(
+        "target: {}\nduration: 20s\nshapes:\n  s:\n    arrival: {{ constant: {{ rate: 1/s }} }}\n    flow: [{{ get: /x, as: x }}, {{ get: /y, as: y }}]\n",
+        wrong.url()
+    );
+    let file = bench.file("wrong.yaml", &text);
+    let (code, said) = code_and_text(&bench.squall(["try"]).arg(&file).output().unwrap());
+    assert_eq!((code, wrong.count("GET /x"), wrong.count("GET /y")), (1, 1, 0), "{said}");
+    assert!(said.contains("! it ends here: GET /x: status 503 was not expected") && !said.contains('\u{1b}'));
+}
+
 /// A server that answers a connection as it likes: it gets what was read until the head of a request ended.
 fn raw(answer: impl Fn(TcpStream, &str) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -6,12 +6,13 @@ use bytes::Bytes;
 use jsonpath_rust::JsonPath;
 use minijinja::Value;
 
+use super::check::Failed;
 use super::compile::{Asked, Program, Request};
 use super::json;
 use super::vars::Vars;
-use crate::experiment::{BodyCheck, CaptureFrom, Expect};
+use crate::experiment::CaptureFrom;
 use crate::sample::Kind;
-use crate::units::{cut, grouped};
+use crate::units::grouped;
 use crate::world::World;
 
 /// What reading an answer found.
@@ -47,6 +48,15 @@ pub struct Answer {
     pub length: u64,
 }
 
+impl From<Failed> for Finding {
+    fn from(failed: Failed) -> Finding {
+        match failed {
+            Failed::Check(detail) => Finding::bad(Kind::Check, detail),
+            Failed::Own(detail) => Finding::bad(Kind::Template, detail),
+        }
+    }
+}
+
 impl Answer {
     /// It is read aside.
     pub fn is_long(&self) -> bool {
@@ -64,9 +74,9 @@ pub async fn read_answer(
     answer: &Answer,
     count: bool,
 ) -> Finding {
-    let expected = request.expected_text.as_ref().map(|text| program.render_text(text, vars)).transpose();
-    let expected = match expected {
-        Ok(expected) => expected.unwrap_or_default(),
+    let expected = request.expected.iter().map(|text| program.render_text(text, vars)).collect();
+    let expected: Vec<String> = match expected {
+        Ok(expected) => expected,
         Err(detail) => return Finding::bad(Kind::Template, detail),
     };
     if !answer.is_long() {
@@ -78,13 +88,15 @@ pub async fn read_answer(
     found.unwrap_or_else(|_| Finding::bad(Kind::Local, "squall failed to read the answer".to_owned()))
 }
 
-fn look(asked: &Asked, expected: &str, answer: &Answer, count: bool) -> Finding {
-    if !accepts(&asked.expect, answer.status) {
+fn look(asked: &Asked, expected: &[String], answer: &Answer, count: bool) -> Finding {
+    if !accepts(&asked.status, answer.status) {
         return Finding::bad(Kind::Status, format!("status {} was not expected", answer.status));
     }
     let mut parsed = Lazy { body: &answer.body, length: answer.length, json: None };
-    if let Err(detail) = check_body(asked, expected, &mut parsed) {
-        return Finding::bad(Kind::Check, detail);
+    for (check, expected) in asked.checks.iter().zip(expected) {
+        if let Err(failed) = check.holds(expected, &mut parsed) {
+            return failed.into();
+        }
     }
     let mut captured = Vec::new();
     for capture in &asked.captures {
@@ -107,19 +119,19 @@ fn matches(parsed: &mut Lazy<'_>, path: &str) -> Option<u64> {
     }
 }
 
-fn accepts(expect: &Expect, status: u16) -> bool {
-    expect.status.iter().any(|&(from, to)| (from..=to).contains(&status))
+fn accepts(expected: &[(u16, u16)], status: u16) -> bool {
+    expected.iter().any(|&(from, to)| (from..=to).contains(&status))
 }
 
 /// The body, parsed when first asked for.
-struct Lazy<'a> {
-    body: &'a Bytes,
+pub(super) struct Lazy<'a> {
+    pub body: &'a Bytes,
     length: u64,
     json: Option<serde_json::Value>,
 }
 
 impl Lazy<'_> {
-    fn json(&mut self) -> Result<&serde_json::Value, String> {
+    pub fn json(&mut self) -> Result<&serde_json::Value, String> {
         if self.length > MOST_TAKEN_APART {
             let (long, most) = (grouped(self.length), MOST_TAKEN_APART >> 20);
             return Err(format!("the answer has {long} bytes, and squall takes apart {most} MiB at most"));
@@ -131,34 +143,10 @@ impl Lazy<'_> {
     }
 }
 
-fn check_body(asked: &Asked, expected: &str, parsed: &mut Lazy<'_>) -> Result<(), String> {
-    let Some(check) = &asked.expect.body else { return Ok(()) };
-    match check {
-        BodyCheck::Contains(_) => {
-            let found = parsed.body.windows(expected.len().max(1)).any(|w| w == expected.as_bytes());
-            if found || expected.is_empty() {
-                Ok(())
-            } else {
-                Err(format!("the body does not contain `{}`", cut(expected, SHOWN)))
-            }
-        }
-        BodyCheck::Exists { path } => first(parsed, path).map(|_| ()),
-        BodyCheck::Json { path, .. } => {
-            let value = first(parsed, path)?;
-            let text = json::text(&value);
-            let [shown, wanted] = [text.as_str(), expected].map(|text| cut(text, SHOWN));
-            if text == expected { Ok(()) } else { Err(format!("{path} is `{shown}`, not `{wanted}`")) }
-        }
-    }
-}
-
-fn first(parsed: &mut Lazy<'_>, path: &str) -> Result<serde_json::Value, String> {
+pub(super) fn first(parsed: &mut Lazy<'_>, path: &str) -> Result<serde_json::Value, String> {
     let found = parsed.json()?.query(path).map_err(|e| e.to_string())?;
     found.first().map(|value| (*value).clone()).ok_or_else(|| format!("{path} matches nothing"))
 }
-
-/// Characters of a value that a message shows.
-const SHOWN: usize = 100;
 
 fn take(from: &CaptureFrom, headers: &http::HeaderMap, parsed: &mut Lazy<'_>) -> Result<Value, String> {
     match from {

@@ -8,9 +8,10 @@ use http::{HeaderMap, Method, Uri};
 use http_body_util::Full;
 use minijinja::{Environment, Value};
 
+use super::check::{self, Check};
 use super::spelling::{ENCODED, encode, templates};
 use super::vars::Vars;
-use crate::experiment::{Body, BodyCheck, Capture, Expect, Step as Written, Text, Think};
+use crate::experiment::{Body, Capture, Step as Written, Text, Think};
 use crate::sample::OpId;
 use crate::template::{self, lone_expression, source};
 use crate::units::Micros;
@@ -49,15 +50,16 @@ pub struct Request {
     body: Compiled<Bytes>,
     /// What is looked for in the answer.
     pub asked: Arc<Asked>,
-    /// The text that the body check compares with.
-    pub expected_text: Option<Compiled<String>>,
+    /// The texts that the body's checks compare with, in their order.
+    pub expected: Vec<Compiled<String>>,
     pub timeout: Option<Micros>,
 }
 
 /// What is looked for in an answer.
 #[derive(Debug)]
 pub struct Asked {
-    pub expect: Expect,
+    pub status: Vec<(u16, u16)>,
+    pub checks: Vec<Check>,
     pub captures: Vec<Capture>,
     pub items: Option<String>,
 }
@@ -66,7 +68,7 @@ impl Request {
     /// The whole body is needed to check or capture.
     pub fn needs_body(&self) -> bool {
         let of_body = |c: &Capture| !matches!(c.from, crate::experiment::CaptureFrom::Header(_));
-        self.asked.expect.body.is_some() || self.asked.captures.iter().any(of_body)
+        !self.asked.checks.is_empty() || self.asked.captures.iter().any(of_body)
     }
 }
 
@@ -216,10 +218,9 @@ impl Compiler<'_> {
                 Text::Template(text) => header_templates.push((name, self.add("", source(text))?)),
             }
         }
-        let expected_text = match &written.expect.body {
-            Some(BodyCheck::Contains(text) | BodyCheck::Json { equals: text, .. }) => Some(self.text(text)?),
-            _ => None,
-        };
+        let checks = &written.expect.body;
+        let expected =
+            checks.iter().map(|check| self.text(&check::text_of(check))).collect::<Result<_, _>>()?;
         Ok(Request {
             place: written.place.clone(),
             op: written.op,
@@ -230,11 +231,12 @@ impl Compiler<'_> {
             header_templates,
             body,
             asked: Arc::new(Asked {
-                expect: written.expect.clone(),
+                status: written.expect.status.clone(),
+                checks: checks.iter().map(Check::new).collect::<Result<_, _>>()?,
                 captures: written.captures.clone(),
                 items: written.items.clone(),
             }),
-            expected_text,
+            expected,
             timeout: written.timeout,
         })
     }

@@ -5,6 +5,7 @@
 
 mod answer;
 mod attempt;
+mod check;
 mod compile;
 mod json;
 mod meter;

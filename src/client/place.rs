@@ -69,8 +69,11 @@ impl Place {
         Place { counts, preferred: Cell::new(0), idle: RefCell::default() }
     }
 
+    /// What became of its addresses; one that never answered is none of the place's where another did.
     pub fn counts(&self) -> Vec<AddressCount> {
-        self.counts.borrow().clone()
+        let all = self.counts.borrow().clone();
+        let answers = all.iter().any(|count| count.connections > 0);
+        all.into_iter().filter(|count| !answers || count.connections > 0).collect()
     }
 
     pub fn count(&self, address: SocketAddr, change: impl Fn(&mut AddressCount)) {
@@ -119,5 +122,7 @@ mod tests {
         assert_eq!(places[0].in_order(), all[..2]);
         places[0].answers_at(all[1]);
         assert_eq!(places[0].in_order(), [all[1], all[0]]);
+        let told: Vec<SocketAddr> = places[0].counts().iter().map(|count| count.address).collect();
+        assert_eq!(told, [all[1]], "nobody asked for the other");
     }
 }

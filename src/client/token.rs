@@ -92,7 +92,7 @@ fn never_sent(body: Body) -> Request {
         query: Vec::new(),
         headers: Vec::new(),
         body,
-        expect: Expect { status: Vec::new(), body: None },
+        expect: Expect::default(),
         captures: Vec::new(),
         items: None,
         timeout: None,

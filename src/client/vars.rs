@@ -11,7 +11,7 @@ use crate::experiment::Data;
 use crate::random::{Key, Purpose};
 
 /// What all flows of a run share.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct RunFacts {
     pub seed: u64,
     /// A short id, unique to the run.

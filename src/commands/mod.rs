@@ -11,5 +11,6 @@ pub mod report;
 pub mod run;
 pub mod sandbox;
 mod signals;
+pub mod trial;
 
 pub use print::{error, out};

@@ -4,10 +4,12 @@
 //! What is shown meanwhile and what is judged afterwards is not its business.
 
 mod addresses;
+mod exchange;
 mod rules;
 mod scrape;
 mod script;
 mod system;
+mod trial;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -15,7 +17,9 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
+pub use script::Show;
 pub use system::{Files, System, journal_of};
+pub use trial::trial;
 
 use crate::chaos::pulse::Watcher;
 use crate::chaos::{Controller, Reach, Urgency};

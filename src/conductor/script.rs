@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use minijinja::Value;
 
+use super::exchange;
 use crate::client::{
     Budget, Ending, Pool, Program, Request, RunFacts, Step, Tokens, Vars, attempt, read_answer,
 };
@@ -40,6 +41,12 @@ pub struct Script {
     deadline: Micros,
     /// Failed requests are noted and the script goes on.
     keep_going: bool,
+    /// Of which shape the values are drawn.
+    shape: u32,
+    /// A request's time limit where the step sets none.
+    timeout: Micros,
+    /// Who is shown what goes to and fro.
+    show: Option<Show>,
     answered: Cell<bool>,
     /// Steps of the first level that are done.
     done: Cell<usize>,
@@ -68,6 +75,9 @@ enum Why {
     Own(String),
     Target(String),
 }
+
+/// Takes lines for people.
+pub type Show = Rc<dyn Fn(&str)>;
 
 type Steps<'a> = Pin<Box<dyn Future<Output = Result<(), ScriptError>> + 'a>>;
 
@@ -98,6 +108,9 @@ impl Script {
             retries: limits.0,
             deadline: world.now() + limits.1,
             keep_going,
+            shape: SCRIPT_SHAPE,
+            timeout: TIMEOUT,
+            show: None,
             answered: Cell::new(false),
             done: Cell::new(0),
             requests: Cell::new(0),
@@ -107,9 +120,19 @@ impl Script {
         })
     }
 
+    /// Everything that is sent and received is shown, redacted.
+    pub fn shown(self, show: &Show) -> Script {
+        Script { show: Some(show.clone()), ..self }
+    }
+
+    /// The steps are a flow's: they draw what its first arrival draws.
+    pub fn of_shape(self, shape: usize, timeout: Micros) -> Script {
+        Script { shape: shape as u32, timeout, ..self }
+    }
+
     /// Runs all steps. What those have captured that are done is there whatever becomes of the others.
     pub async fn run(self: &Rc<Script>) -> Result<(), ScriptError> {
-        let mut place = Place { vars: Arc::new(Vars::new(self.facts.clone(), SCRIPT_SHAPE, 0, 0)) };
+        let mut place = Place { vars: Arc::new(Vars::new(self.facts.clone(), self.shape, 0, 0)) };
         for step in &self.program.steps {
             let result = self.steps(std::slice::from_ref(step), &mut place).await;
             *self.captured.borrow_mut() = place.vars.own.clone();
@@ -251,13 +274,20 @@ impl Script {
         let own = |why: &str| Why::Own(format!("{}: {}", request.place, redact(why, &self.secrets)));
         let rendered = rendered.map_err(|why| own(&why))?;
         let now = self.world.now();
-        let timeout = request.timeout.unwrap_or(TIMEOUT).min((self.deadline - now).max(Micros::MILLISECOND));
-        let whole = request.needs_body();
+        let timeout =
+            request.timeout.unwrap_or(self.timeout).min((self.deadline - now).max(Micros::MILLISECOND));
+        let whole = request.needs_body() || self.show.is_some();
+        if let Some(show) = &self.show {
+            show(&exchange::sent(&rendered, &self.secrets).await);
+        }
         let attempt = attempt(&self.world, &self.pool, rendered, now, Some(timeout), whole).await;
         let answer = match attempt.ending {
             Ending::Failed { detail, .. } => return Err(Why::Target(detail)),
             Ending::Answer(answer) => answer,
         };
+        if let Some(show) = &self.show {
+            show(&exchange::received(&answer, attempt.done - now, &self.secrets));
+        }
         self.answered.set(true);
         let finding = read_answer(&self.world, &self.program, request, &place.vars, &answer, false).await;
         if finding.kind == Kind::Template {
@@ -270,6 +300,9 @@ impl Script {
             return Err(Why::Target(format!("{detail} ({})", excerpt.escape_debug())));
         }
         for (name, value) in finding.captured {
+            if let Some(show) = &self.show {
+                show(&exchange::captured(&name, &value, &self.secrets));
+            }
             Arc::make_mut(&mut place.vars).own.insert(name, value);
         }
         Ok(())

@@ -76,8 +76,11 @@ impl ShapeRunner {
     /// What became of each address of the target, patient probes included.
     pub fn addresses(&self) -> Vec<AddressCount> {
         let mut all = self.pool.addresses();
-        for (count, more) in all.iter_mut().zip(self.probe_pool.addresses()) {
-            count.add(&more);
+        for more in self.probe_pool.addresses() {
+            match all.iter_mut().find(|count| count.address == more.address) {
+                Some(count) => count.add(&more),
+                None => all.push(more),
+            }
         }
         all
     }

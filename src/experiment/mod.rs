@@ -284,25 +284,42 @@ pub enum Body {
     Raw(Text),
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Expect {
     /// Accepted statuses, both ends included.
     pub status: Vec<(u16, u16)>,
-    pub body: Option<BodyCheck>,
+    /// All of them must hold.
+    pub body: Vec<BodyCheck>,
 }
 
 #[derive(Clone, Debug, Serialize)]
 pub enum BodyCheck {
     Contains(Text),
-    /// The JSONPath's first match, as text, equals.
+    /// A regular expression, somewhere in the body.
+    Matches(String),
+    /// The JSONPath's first match, compared.
     Json {
         path: String,
-        equals: Text,
+        comparison: Comparison,
+        with: Text,
     },
     /// The JSONPath matches something.
     Exists {
         path: String,
     },
+    Not(Box<BodyCheck>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Comparison {
+    /// As text.
+    Equals,
+    /// A regular expression, somewhere in the text.
+    Matches,
+    Above,
+    AtLeast,
+    Below,
+    AtMost,
 }
 
 #[derive(Clone, Debug, Serialize)]

@@ -97,6 +97,16 @@ impl Notes {
         at.value.0
     }
 
+    /// A regular expression that can be read.
+    pub fn regex(&mut self, at: &At<String>) {
+        if let Err(error) = regex::Regex::new(&at.value) {
+            let reason = error.to_string();
+            let reason = reason.lines().last().unwrap_or("").trim_start_matches("error: ").to_owned();
+            let help = "write it like `^room-[0-9]+$`";
+            self.add(at.span, format!("`{}` is no regular expression: {reason}", at.value), help);
+        }
+    }
+
     /// A JSONPath that can be read.
     pub fn json_path(&mut self, at: Span, path: &str) {
         if let Err(error) = jsonpath_rust::parser::parse_json_path(path) {

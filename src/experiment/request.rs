@@ -3,7 +3,7 @@
 use crate::diagnose::Span;
 use crate::experiment::flow::{Flow, METHODS, NO_TIMEOUT, Part};
 use crate::experiment::notes::Notes;
-use crate::experiment::{Body, BodyCheck, Capture, CaptureFrom, Expect, Request, Step, Text};
+use crate::experiment::{Body, BodyCheck, Capture, CaptureFrom, Comparison, Expect, Request, Step, Text};
 use crate::profile;
 use crate::sample::OpId;
 use crate::template::{self, Scope};
@@ -133,19 +133,66 @@ impl Flow<'_> {
 
     fn expect(&mut self, expect: Option<&profile::Expect>) -> Expect {
         let status = expect.and_then(|e| e.status.as_ref()).map_or_else(|| vec![(200, 299)], |s| s.0.clone());
-        let body = expect.and_then(|e| e.body.as_ref()).map(|check| match check {
+        let body = expect.map(|e| e.body.0.iter().filter_map(|check| self.check(check)).collect());
+        Expect { status, body: body.unwrap_or_default() }
+    }
+
+    fn check(&mut self, check: &profile::BodyCheck) -> Option<BodyCheck> {
+        Some(match check {
             profile::BodyCheck::Contains(text) => BodyCheck::Contains(self.notes.text(text, &self.scope)),
+            profile::BodyCheck::Matches(pattern) => {
+                self.notes.regex(pattern);
+                BodyCheck::Matches(pattern.value.clone())
+            }
             profile::BodyCheck::Exists(path) => {
                 self.notes.json_path(path.span, path);
                 BodyCheck::Exists { path: path.value.clone() }
             }
+            profile::BodyCheck::Absent(path) => {
+                self.notes.json_path(path.span, path);
+                BodyCheck::Not(Box::new(BodyCheck::Exists { path: path.value.clone() }))
+            }
             profile::BodyCheck::Json(check) => {
                 self.notes.json_path(check.path.span, &check.path);
-                let equals = self.notes.text(&check.equals, &self.scope);
-                BodyCheck::Json { path: check.path.value.clone(), equals }
+                let (comparison, with) = self.comparison(check)?;
+                BodyCheck::Json { path: check.path.value.clone(), comparison, with }
             }
-        });
-        Expect { status, body }
+            profile::BodyCheck::Not(inner) => BodyCheck::Not(Box::new(self.check(inner)?)),
+        })
+    }
+
+    /// The one comparison that a check makes.
+    fn comparison(&mut self, check: &profile::JsonCheck) -> Option<(Comparison, Text)> {
+        let all = [
+            (Comparison::Equals, &check.equals),
+            (Comparison::Matches, &check.matches),
+            (Comparison::Above, &check.above),
+            (Comparison::AtLeast, &check.at_least),
+            (Comparison::Below, &check.below),
+            (Comparison::AtMost, &check.at_most),
+        ];
+        let mut written = all.iter().filter_map(|(comparison, at)| Some((*comparison, at.as_ref()?)));
+        let Some((comparison, at)) = written.next() else {
+            let help = "add one of `equals`, `matches`, `above`, `at_least`, `below` and `at_most`";
+            self.notes.add(check.path.span, "this is compared with nothing", help);
+            return None;
+        };
+        if let Some((_, second)) = written.next() {
+            self.notes.add(second.span, "a check makes one comparison", "make a list of two checks of it");
+        }
+        match comparison {
+            Comparison::Matches => {
+                self.notes.regex(at);
+                return Some((comparison, Text::Fixed(at.value.clone())));
+            }
+            Comparison::Equals => {}
+            _ if !template::is_template(at) && template::plain(at).parse::<f64>().is_err() => {
+                let message = format!("`{}` is no number", template::shown(at));
+                self.notes.add(at.span, message, "write it like `above: 5`");
+            }
+            _ => {}
+        }
+        Some((comparison, self.notes.text(at, &self.scope)))
     }
 
     fn captures(&mut self, captures: &Entries<At<profile::Capture>>) -> Vec<Capture> {

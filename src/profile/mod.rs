@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use shape::{Arrival, Bursts, Closed, Constant, Poisson, Shape, Stage, Stages};
-pub use step::{BodyCheck, Capture, Choice, Expect, ForEach, Group, JsonCheck, Repeat, Step};
+pub use step::{BodyCheck, BodyChecks, Capture, Choice, Expect, ForEach, Group, JsonCheck, Repeat, Step};
 pub use target::{Auth, Jwt, Sandbox, Target};
 
 use crate::written::Duration;
@@ -146,7 +146,7 @@ fn is_sent(path: &[&str]) -> bool {
         "get", "post", "put", "patch", "delete", "head", "options", "path", "query", "headers", "json",
         "form", "body", "bearer", "claims",
     ];
-    let compared = ["contains", "equals"];
+    let compared = ["contains", "equals", "above", "at_least", "below", "at_most"];
     match path.iter().find(|key| **key == "expect" || parts.contains(key)) {
         Some(&"expect") => path.last().is_some_and(|last| compared.contains(last)),
         found => found.is_some(),

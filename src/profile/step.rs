@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use crate::written::{Duration, Range, Statuses};
@@ -74,8 +74,52 @@ pub struct Step {
 pub struct Expect {
     /// `201`, `\"2xx\"`, or a list; 2xx if not given.
     pub status: Option<Statuses>,
-    /// What the body must show.
-    pub body: Option<BodyCheck>,
+    /// What the body must show; of a list, all of it.
+    #[serde(default)]
+    pub body: BodyChecks,
+}
+
+/// One check or a list of them.
+#[derive(Clone, Debug, Default)]
+pub struct BodyChecks(pub Vec<BodyCheck>);
+
+impl<'de> Deserialize<'de> for BodyChecks {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<BodyChecks, D::Error> {
+        deserializer.deserialize_any(BodyChecksVisitor)
+    }
+}
+
+struct BodyChecksVisitor;
+
+impl<'de> Visitor<'de> for BodyChecksVisitor {
+    type Value = BodyChecks;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a check such as `{exists: $.id}`, or a list of them")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<BodyChecks, A::Error> {
+        BodyCheck::deserialize(MapAccessDeserializer::new(map)).map(|check| BodyChecks(vec![check]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<BodyChecks, A::Error> {
+        let mut all = Vec::new();
+        while let Some(one) = seq.next_element()? {
+            all.push(one);
+        }
+        Ok(BodyChecks(all))
+    }
+}
+
+impl JsonSchema for BodyChecks {
+    fn schema_name() -> Cow<'static, str> {
+        "BodyChecks".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = generator.subschema_for::<BodyCheck>();
+        json_schema!({ "oneOf": [one, { "type": "array", "items": one, "minItems": 1 }] })
+    }
 }
 
 /// A check of the answer's body.
@@ -84,19 +128,36 @@ pub struct Expect {
 pub enum BodyCheck {
     /// The body has this text in it.
     Contains(At<String>),
-    /// The JSONPath's first match equals a text.
-    Json(JsonCheck),
+    /// The regular expression matches somewhere in the body.
+    Matches(At<String>),
+    /// The JSONPath's first match compared with a value.
+    Json(Box<JsonCheck>),
     /// The JSONPath matches something.
     Exists(At<String>),
+    /// The JSONPath matches nothing.
+    Absent(At<String>),
+    /// The check inside fails.
+    Not(Box<BodyCheck>),
 }
 
+/// A path and one comparison.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a path and a value: `{path: $.name, equals: x}`")]
 pub struct JsonCheck {
     /// JSONPath (RFC 9535).
     pub path: At<String>,
     /// Compared as text.
-    pub equals: At<String>,
+    pub equals: Option<At<String>>,
+    /// A regular expression that matches somewhere in the value's text.
+    pub matches: Option<At<String>>,
+    /// The value is a number above this one.
+    pub above: Option<At<String>>,
+    /// The value is this number or one above it.
+    pub at_least: Option<At<String>>,
+    /// The value is a number below this one.
+    pub below: Option<At<String>>,
+    /// The value is this number or one below it.
+    pub at_most: Option<At<String>>,
 }
 
 /// `$.id`, `{all: $.rooms[*].name}` or `{header: ETag}`.

@@ -160,3 +160,49 @@ fn long_values_are_cut_in_samples() {
     });
     assert!(longest.clone().count() > 0 && longest.max() < Some(400));
 }
+
+const ANSWER: &str = r#"{"id": 42, "name": "room-7", "state": "open", "rooms": [1, 2]}"#;
+
+/// Why a step with these checks failed; nothing if it did not.
+fn checked(body: &str) -> Option<String> {
+    let steps = format!(
+        "- {{ get: /a, as: a, capture: {{ n: $.id }} }}\n- {{ get: /b, as: b, expect: {{ body: {body} }} }}\n"
+    );
+    details(&sent(&steps, ANSWER)).first().cloned()
+}
+
+#[test]
+fn an_answer_is_checked_in_several_ways_at_once() {
+    let good = [
+        "[{ exists: $.id }, { absent: $.error }, { contains: room-7 }, { matches: \"room-[0-9]+\" }]",
+        "{ json: { path: $.id, above: 41 } }",
+        "[{ json: { path: $.id, at_least: \"{{ n }}\" } }, { json: { path: $.id, at_most: 42.0 } }]",
+        "{ json: { path: $.name, matches: \"^room-[0-9]$\" } }",
+        "[{ not: { contains: error } }, { not: { json: { path: $.state, equals: closed } } }]",
+        "{ not: { not: { exists: $.id } } }",
+    ];
+    for body in good {
+        assert_eq!(checked(body), None, "{body}");
+    }
+    let bad = [
+        ("[{ exists: $.id }, { absent: $.id }]", "it holds, and must not: there is $.id"),
+        ("{ json: { path: $.id, below: 42 } }", "$.id is 42, not below 42"),
+        ("{ json: { path: $.name, above: 1 } }", "$.name is `room-7`, which is no number"),
+        ("{ json: { path: $.name, matches: \"^x\" } }", "$.name is `room-7`, which does not match"),
+        ("{ matches: \"z{3}\" }", "nothing in the body matches `z{3}`"),
+        ("{ not: { contains: room } }", "it holds, and must not: the body contains `room`"),
+    ];
+    for (body, why) in bad {
+        assert_eq!(checked(body).as_deref(), Some(why), "{body}");
+    }
+    let refusals = [
+        ("{ matches: \"(\" }", "is no regular expression"),
+        ("{ json: { path: $.id } }", "compared with nothing"),
+        ("{ json: { path: $.id, above: many } }", "`many` is no number"),
+        ("{ json: { path: $.id, above: 1, below: 2 } }", "one comparison"),
+    ];
+    for (body, why) in refusals {
+        let told = refused(&format!("- {{ get: /b, as: b, expect: {{ body: {body} }} }}"));
+        assert!(told.contains(why), "{body}: {told}");
+    }
+}

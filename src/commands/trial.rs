@@ -1,0 +1,68 @@
+//! `squall try`: one flow of each shape, shown and not judged.
+
+use std::rc::Rc;
+
+use super::documents;
+use super::print::{error, out};
+use super::signals::Signals;
+use crate::cli;
+use crate::conductor::{Failure, Files, Show, trial};
+use crate::exit;
+use crate::experiment::Experiment;
+use crate::redact::redact;
+use crate::report::visible;
+use crate::service::own_binary;
+use crate::world::{Origin, run_real, run_virtual};
+
+/// 0 if every flow came to its end; 1 if one did not, which is no verdict.
+pub fn run(args: &cli::Experiment) -> u8 {
+    let experiment = match documents::experiment(args) {
+        Ok(experiment) => experiment,
+        Err(code) => return code,
+    };
+    let tried = match experiment.outline.virtual_time {
+        true => run_virtual(|world| {
+            let run = format!("v{:05x}", experiment.outline.seed & 0xf_ffff);
+            let experiment = &experiment;
+            async move { trial(world, experiment, None, run, &show(), std::future::pending()).await }
+        }),
+        false => in_real_time(&experiment),
+    };
+    match tried {
+        Ok(well) => u8::from(!well),
+        Err(failure) => {
+            error(&format!("error: {}", visible(&redact(&failure.to_string(), &experiment.secrets))));
+            match failure {
+                Failure::Configuration(_) => exit::BAD_CONFIGURATION,
+                Failure::Interrupted(_) => exit::INTERRUPTED,
+                Failure::Runtime(_) => exit::RUNTIME_ERROR,
+                Failure::NotUndone(_) => exit::NOT_UNDONE,
+            }
+        }
+    }
+}
+
+/// To standard output, what the target put in made harmless for a terminal.
+fn show() -> Show {
+    Rc::new(|text| out(&format!("{}\n", text.lines().map(visible).collect::<Vec<_>>().join("\n"))))
+}
+
+fn in_real_time(experiment: &Experiment) -> Result<bool, Failure> {
+    let binary = own_binary().map_err(Failure::Runtime)?;
+    let folder = std::env::temp_dir().join(format!("squall-try-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)
+        .map_err(|e| Failure::Runtime(format!("{} cannot be made: {e}", folder.display())))?;
+    let files = Files { folder: folder.clone(), binary };
+    let tried = run_real(Origin::now(), |world| async move {
+        let mut signals =
+            Signals::new().map_err(|e| Failure::Runtime(format!("signals cannot be heard: {e}")))?;
+        let run = format!("{:06x}", (world.wall() / 1_000) & 0xff_ffff);
+        let asked = async move {
+            signals.next().await;
+        };
+        trial(world, experiment, Some(&files), run, &show(), asked).await
+    });
+    // What cannot be removed is in nobody's way.
+    let _ = std::fs::remove_dir_all(&folder);
+    tried
+}

@@ -1,0 +1,57 @@
+//! What goes to and fro, as `squall try` shows it: whole heads, the beginnings of bodies, no secrets.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use minijinja::Value;
+
+use crate::client::Answer;
+use crate::redact::{MASK, redact};
+use crate::units::{Micros, cut, grouped};
+
+/// Characters of a body and of a value that are shown.
+const SHOWN: usize = 2_000;
+/// Headers that say who somebody is.
+const HIDDEN: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "set-cookie"];
+
+/// A request as it is sent.
+pub async fn sent(request: &http::Request<Full<Bytes>>, secrets: &[String]) -> String {
+    let body = request.body().clone().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let line = format!("> {} {}", request.method(), request.uri());
+    let all = [line, head("> ", request.headers()), body_text("> ", &body, body.len() as u64)].concat();
+    redact(&all, secrets)
+}
+
+/// An answer as it came.
+pub fn received(answer: &Answer, took: Micros, secrets: &[String]) -> String {
+    let line = format!("< {} after {took}", answer.status);
+    let all = [line, head("< ", &answer.headers), body_text("< ", &answer.body, answer.length)].concat();
+    redact(&all, secrets)
+}
+
+/// A captured value.
+pub fn captured(name: &str, value: &Value, secrets: &[String]) -> String {
+    let text = serde_json::to_string(value).unwrap_or_else(|_| value.to_string());
+    format!("= {name}: {}", cut(&redact(&text, secrets), SHOWN))
+}
+
+fn head(mark: &str, headers: &http::HeaderMap) -> String {
+    let line = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        let text = String::from_utf8_lossy(value.as_bytes());
+        let shown = if HIDDEN.contains(&name.as_str()) { MASK } else { &text };
+        format!("\n{mark}{name}: {shown}")
+    };
+    headers.iter().map(line).collect()
+}
+
+fn body_text(mark: &str, body: &[u8], length: u64) -> String {
+    if length == 0 {
+        return String::new();
+    }
+    let text = String::from_utf8_lossy(body);
+    let lines: String = cut(&text, SHOWN).lines().map(|line| format!("\n{mark}{line}")).collect();
+    let rest = match length > body.len() as u64 {
+        true => format!("\n{mark}... ({} bytes in all)", grouped(length)),
+        false => String::new(),
+    };
+    format!("\n{mark}{lines}{rest}")
+}

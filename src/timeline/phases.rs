@@ -31,6 +31,8 @@ pub enum Return {
     /// r.
     At(Micros),
     Never,
+    /// What was watched may be the beginning of a recovery, and is too short for one.
+    TooShort,
     /// Nothing was there to tell: no shape has a band.
     Unknown,
 }
@@ -145,7 +147,7 @@ fn end_of_during(trigger: &Trigger, back: Return, next: Micros) -> Option<Micros
     match back {
         Return::At(r) => Some(r.max(settled)),
         Return::Unknown => Some(settled.min(next)),
-        Return::Never => None,
+        Return::Never | Return::TooShort => None,
     }
 }
 

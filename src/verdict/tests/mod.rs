@@ -3,6 +3,7 @@
 mod enough;
 mod generator;
 mod objectives;
+mod properties;
 mod returns;
 mod rules;
 

@@ -82,6 +82,8 @@ pub struct Timeline {
     last_seen: Micros,
     /// The first cell that is kept.
     oldest: u32,
+    /// The last cell in which anything was intended.
+    last_due: Option<u32>,
 }
 
 impl Timeline {
@@ -109,6 +111,7 @@ impl Timeline {
             end: None,
             last_seen: Micros::ZERO,
             oldest: 0,
+            last_due: None,
         }
     }
 
@@ -123,6 +126,7 @@ impl Timeline {
             Record::Due { cell, op, n } => {
                 let due = &mut self.cells.entry((*op, *cell)).or_default().due;
                 *due = due.saturating_add_signed(*n);
+                self.last_due = self.last_due.max(Some(*cell).filter(|_| *n > 0));
                 self.saw(self.cell_start(*cell));
             }
             Record::Arrived { cell, shape, n, late } => {
@@ -130,7 +134,10 @@ impl Timeline {
                 arrived.n += n;
                 arrived.late += late;
             }
-            Record::Done(done) => self.cells.entry((done.op, done.cell)).or_default().add(done),
+            Record::Done(done) => {
+                self.cells.entry((done.op, done.cell)).or_default().add(done);
+                self.last_due = self.last_due.max(Some(done.cell).filter(|_| done.kind.counts()));
+            }
             Record::Happened(happened) => self.add_moment(happened),
             Record::Load(event) => {
                 self.saw(event.at);
@@ -188,6 +195,11 @@ impl Timeline {
         }
     }
 
+    /// The first cell of which anything is kept.
+    pub fn first_kept(&self) -> u32 {
+        self.oldest
+    }
+
     /// Lets go of what lies before a cell, while the run goes on: only sums are kept of it. The judge reads
     /// the file.
     pub fn forget(&mut self, before: u32) {
@@ -233,12 +245,8 @@ impl Timeline {
         match (self.stopped_at(), &self.end) {
             (Some(at), _) => planned.min(at),
             (None, Some(end)) if end.how == How::Complete => planned,
-            _ => planned.min(self.last_due().map_or(Micros::ZERO, |cell| self.cell_start(cell + 1))),
+            _ => planned.min(self.last_due.map_or(Micros::ZERO, |cell| self.cell_start(cell + 1))),
         }
-    }
-
-    fn last_due(&self) -> Option<u32> {
-        self.cells.iter().filter(|(_, c)| c.intended() > 0).map(|(&(_, cell), _)| cell).max()
     }
 
     /// The last cell in which an operation of a shape was intended.

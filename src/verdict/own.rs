@@ -187,8 +187,10 @@ fn frozen(timeline: &Timeline) -> Micros {
 /// Planned arrivals of all shapes, and those that were taken up in time, by cell.
 fn deliveries(timeline: &Timeline) -> BTreeMap<u32, (u64, u64)> {
     let mut cells: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
+    let lived = timeline.cell_of(timeline.load_end()) + 1;
     for (shape, outline) in timeline.outline().shapes.iter().enumerate() {
-        for cell in (0..outline.planned.len() as u32).filter(|&cell| timeline.planned(shape, cell) > 0) {
+        let kept = timeline.first_kept()..lived.min(outline.planned.len() as u32);
+        for cell in kept.filter(|&cell| timeline.planned(shape, cell) > 0) {
             let planned = timeline.planned(shape, cell);
             let sum = cells.entry(cell).or_default();
             sum.0 += planned;

@@ -109,7 +109,7 @@ pub fn baseline(timeline: &Timeline, triggers: &[Trigger]) -> Cells {
     inward(timeline, timeline.outline().judge.warmup, to)
 }
 
-/// All phases, in the order in which they are told. `returns` belongs to `triggers`, one for one.
+/// All phases, in the order in which they are told; of a run that goes on, as much as the timeline keeps. `returns` belongs to `triggers`, one for one.
 pub fn phases(timeline: &Timeline, triggers: &[Trigger], returns: &[Return]) -> Vec<PhaseCells> {
     let warmup = outward(timeline, Micros::ZERO, timeline.outline().judge.warmup);
     let mut all: Cells = outward(timeline, Micros::ZERO, timeline.load_end());
@@ -167,12 +167,12 @@ fn planned_names(timeline: &Timeline) -> Vec<String> {
 
 fn outward(timeline: &Timeline, from: Micros, to: Micros) -> Cells {
     let width = timeline.outline().cell.0.max(1);
-    let cell = |at: i64| u32::try_from(at.max(0)).unwrap_or(u32::MAX);
+    let cell = |at: i64| u32::try_from(at.max(0)).unwrap_or(u32::MAX).max(timeline.oldest());
     (cell(from.0.div_euclid(width))..cell(-(-to.0).div_euclid(width))).collect()
 }
 
 fn inward(timeline: &Timeline, from: Micros, to: Micros) -> Cells {
     let width = timeline.outline().cell.0.max(1);
-    let cell = |at: i64| u32::try_from(at.max(0)).unwrap_or(u32::MAX);
+    let cell = |at: i64| u32::try_from(at.max(0)).unwrap_or(u32::MAX).max(timeline.oldest());
     (cell(-(-from.0).div_euclid(width))..cell(to.0.div_euclid(width))).collect()
 }

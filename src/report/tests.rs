@@ -20,6 +20,13 @@ fn page() -> String {
     html(&timeline, &judgement)
 }
 
+/// For people: with `SQUALL_TEST_PAGES` set to a folder, what was made is left there.
+fn leave(name: &str, text: &str) {
+    if let Ok(folder) = std::env::var("SQUALL_TEST_PAGES") {
+        std::fs::write(Path::new(&folder).join(name), text).expect("the folder is there");
+    }
+}
+
 /// Everything between `<name` and `</name>`, one after the other.
 fn elements<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
     let (open, close) = (format!("<{name}"), format!("</{name}>"));
@@ -77,6 +84,7 @@ fn assert_no_label_covers_another(page: &str) {
 #[test]
 fn the_terminal_summary_begins_with_the_verdict_and_fits_a_hundred_columns() {
     let text = terminal(&run().1, "reports/run/report.html", false);
+    leave("terminal.txt", &text);
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     insta::assert_snapshot!(text);
 }
@@ -190,6 +198,7 @@ fn every_element_is_closed_in_order() {
 #[test]
 fn the_page_needs_nothing_from_elsewhere_and_is_small() {
     let page = page();
+    leave("report.html", &page);
     assert!(page.len() < 400 * 1024, "{} bytes", page.len());
     for word in ["http:", "https:", "//cdn", "@import", "url(", " src=", " href=", " style="] {
         assert!(!page.contains(word), "{word}");
@@ -224,13 +233,4 @@ fn verdict_json_reads_back_to_the_same_verdict() {
         (judgement.verdict, judgement.exit, judgement.objectives)
     );
     assert_eq!((back.faults, back.errors), (judgement.faults, judgement.errors));
-}
-
-/// For people: with `SQUALL_TEST_PAGES` set to a folder, the made-up run's page is left there.
-#[test]
-fn the_page_can_be_looked_at() {
-    let Ok(folder) = std::env::var("SQUALL_TEST_PAGES") else { return };
-    std::fs::write(Path::new(&folder).join("report.html"), page()).expect("the folder is there");
-    let text = terminal(&run().1, "reports/run/report.html", true);
-    std::fs::write(Path::new(&folder).join("terminal.txt"), text).expect("the folder is there");
 }

@@ -82,8 +82,6 @@ pub struct Timeline {
     last_seen: Micros,
     /// The first cell that is kept.
     oldest: u32,
-    /// The last cell in which anything was intended.
-    last_due: Option<u32>,
 }
 
 impl Timeline {
@@ -111,7 +109,6 @@ impl Timeline {
             end: None,
             last_seen: Micros::ZERO,
             oldest: 0,
-            last_due: None,
         }
     }
 
@@ -126,7 +123,6 @@ impl Timeline {
             Record::Due { cell, op, n } => {
                 let due = &mut self.cells.entry((*op, *cell)).or_default().due;
                 *due = due.saturating_add_signed(*n);
-                self.last_due = self.last_due.max(Some(*cell).filter(|_| *n > 0));
                 self.saw(self.cell_start(*cell));
             }
             Record::Arrived { cell, shape, n, late } => {
@@ -134,10 +130,7 @@ impl Timeline {
                 arrived.n += n;
                 arrived.late += late;
             }
-            Record::Done(done) => {
-                self.cells.entry((done.op, done.cell)).or_default().add(done);
-                self.last_due = self.last_due.max(Some(done.cell).filter(|_| done.kind.counts()));
-            }
+            Record::Done(done) => self.cells.entry((done.op, done.cell)).or_default().add(done),
             Record::Happened(happened) => self.add_moment(happened),
             Record::Load(event) => {
                 self.saw(event.at);
@@ -191,19 +184,14 @@ impl Timeline {
         let least = newest.saturating_sub(cells);
         if self.oldest + cells / 4 < least {
             self.forget(least);
-            self.oldest = least;
         }
-    }
-
-    /// The first cell of which anything is kept.
-    pub fn first_kept(&self) -> u32 {
-        self.oldest
     }
 
     /// Lets go of what lies before a cell, while the run goes on: only sums are kept of it. The judge reads
     /// the file.
     pub fn forget(&mut self, before: u32) {
         let from = self.cell_start(before);
+        self.oldest = self.oldest.max(before);
         let old: Vec<(OpId, u32)> = self.cells.keys().copied().filter(|(_, cell)| *cell < before).collect();
         for key in old {
             let Some(cell) = self.cells.remove(&key) else { continue };
@@ -213,10 +201,32 @@ impl Timeline {
         self.arrived.retain(|(_, cell), _| *cell >= before);
         self.happened.retain(|cell, _| *cell >= before);
         self.scrapes.retain(|scrape| scrape.at >= from);
+        self.services.retain(|event| event.at >= from);
+        self.refused.retain(|(_, at, _)| *at >= from);
+        self.forget_keeper(from);
+        self.notes.clear();
         self.probes.clear();
         self.items.clear();
         self.errors.clear();
         self.slow.clear();
+    }
+
+    /// A keeper that is gone is so for good, and one that is silent until it answers.
+    fn forget_keeper(&mut self, before: Micros) {
+        let mut over: Vec<Micros> = Vec::new();
+        for event in &self.keeper {
+            match *event {
+                KeeperEvent::Silent { from, to: Some(to) } if to + (to - from) * 2 < before => {
+                    over.push(from)
+                }
+                _ => {}
+            }
+        }
+        self.keeper.retain(|event| match event {
+            KeeperEvent::Beats { at, late, .. } => *at + *late * 2 >= before,
+            KeeperEvent::Silent { from, .. } => !over.contains(from),
+            KeeperEvent::Gone { .. } => true,
+        });
     }
 
     pub fn cell_start(&self, cell: u32) -> Micros {
@@ -245,18 +255,28 @@ impl Timeline {
         match (self.stopped_at(), &self.end) {
             (Some(at), _) => planned.min(at),
             (None, Some(end)) if end.how == How::Complete => planned,
-            _ => planned.min(self.last_due.map_or(Micros::ZERO, |cell| self.cell_start(cell + 1))),
+            _ => planned.min(self.last_due().map_or(Micros::ZERO, |cell| self.cell_start(cell + 1))),
         }
+    }
+
+    fn last_due(&self) -> Option<u32> {
+        self.operations().filter_map(|(op, _)| self.last_intended_of(op)).max()
+    }
+
+    fn last_intended_of(&self, op: OpId) -> Option<u32> {
+        let mut latest = self.cells.range((op, 0)..=(op, u32::MAX)).rev();
+        latest.find(|(_, cell)| cell.intended() > 0).map(|(&(_, at), _)| at)
+    }
+
+    /// The first cell that is kept; those before it were let go while the run goes on.
+    pub fn oldest(&self) -> u32 {
+        self.oldest
     }
 
     /// The last cell in which an operation of a shape was intended.
     pub fn last_intended(&self, shape: usize) -> Option<u32> {
         let steps = self.operations().filter(|(_, o)| o.shape == shape && !o.flow);
-        let last = |op| {
-            let cells = self.cells.range((op, 0)..=(op, u32::MAX)).rev();
-            cells.map(|(&(_, cell), c)| (cell, c.intended())).find(|(_, n)| *n > 0).map(|(cell, _)| cell)
-        };
-        steps.filter_map(|(op, _)| last(op)).max()
+        steps.filter_map(|(op, _)| self.last_intended_of(op)).max()
     }
 
     /// All operations of the outline with their ids.
@@ -326,6 +346,11 @@ impl Timeline {
         let refused = || self.of_shape(shape, Kind::Local, cell) + self.of_shape(shape, Kind::Template, cell);
         let arrived = self.arrived.get(&(shape, cell));
         arrived.map_or((0, 0), |a| (a.n, (a.n - a.late).saturating_sub(refused())))
+    }
+
+    /// The cell after the last one with load.
+    pub fn arrivals_until(&self) -> u32 {
+        self.cell_of(self.load_end()).saturating_add(1)
     }
 
     /// Arrivals of a shape that were planned for a cell and had to come, as far as the load went; none for a

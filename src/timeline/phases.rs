@@ -181,5 +181,5 @@ fn inward(timeline: &Timeline, from: Micros, to: Micros) -> Cells {
 /// Those of [from, to) that the timeline has kept.
 fn cells(timeline: &Timeline, from: i64, to: i64) -> Cells {
     let cell = |at: i64| u32::try_from(at.max(0)).unwrap_or(u32::MAX);
-    (cell(from).max(timeline.first_kept())..cell(to)).collect()
+    (cell(from).max(timeline.oldest())..cell(to)).collect()
 }

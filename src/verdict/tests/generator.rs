@@ -255,14 +255,18 @@ fn an_abort_rule_on_latency_is_read_without_the_generators_delay() {
 #[test]
 fn the_sentence_is_about_what_decided() {
     let swallowed = |at: Micros| if at >= s(30.0) { (s(2.0), Kind::Timeout) } else { fine(at) };
-    let mut plan = rooms(100).objective(expect(Metric::Errors, Comparison::Below, 0.01, RUN));
-    let (at, excuse) = (s(58.0), Some("squall stood still".to_owned()));
-    let (text, measured) = ("errors > 50%".to_owned(), "all of create failed".to_owned());
-    plan.events.push(Record::Rule(RuleEvent { at, text, rule: RuleKind::Abort, measured, excuse }));
-    (plan.how, plan.stopped) = (How::Aborted, Some(at));
-    let judged = verdict(plan, &evenly(100, 0, 58, swallowed));
-    assert_eq!(judged.verdict, Word::Fail);
-    assert!(!judged.summary.verdict.contains("abort rule"), "{}", judged.summary.verdict);
+    let rows =
+        [(0.01, Word::Fail, "% of create failed"), (0.99, Word::Invalid, "The abort rule `errors > 50%`")];
+    for (limit, word, said) in rows {
+        let mut plan = rooms(100).objective(expect(Metric::Errors, Comparison::Below, limit, RUN));
+        let (at, excuse) = (s(58.0), Some("squall stood still".to_owned()));
+        let (text, measured) = ("errors > 50%".to_owned(), "all of create failed".to_owned());
+        plan.events.push(Record::Rule(RuleEvent { at, text, rule: RuleKind::Abort, measured, excuse }));
+        (plan.how, plan.stopped) = (How::Aborted, Some(at));
+        let judged = verdict(plan, &evenly(100, 0, 58, swallowed));
+        assert_eq!(judged.verdict, word, "{}", judged.summary.verdict);
+        assert!(judged.summary.verdict.contains(said), "{}", judged.summary.verdict);
+    }
 }
 
 /// The keeper carries the links: what failed while it was gone or stood still is no failure of the target's.
@@ -270,7 +274,7 @@ fn the_sentence_is_about_what_decided() {
 fn a_keeper_that_was_gone_or_stood_still_is_squalls_own_trouble() {
     let gone = |at: Micros| if at >= s(60.0) { (s(0.001), Kind::Connect) } else { fine(at) };
     let held = |at: Micros| if at >= s(60.0) && at < s(63.0) { (s(2.0), Kind::Timeout) } else { fine(at) };
-    let rows: [(&str, KeeperEvent, fn(Micros) -> (Micros, Kind), Word); 4] = [
+    let rows: [(&str, KeeperEvent, Answers, Word); 4] = [
         ("gone", KeeperEvent::Gone { at: s(60.0) }, gone, Word::Invalid),
         ("silent", KeeperEvent::Silent { from: s(60.0), to: Some(s(63.0)) }, held, Word::Invalid),
         ("late", KeeperEvent::Beats { from: s(60.0), at: s(63.0), late: s(2.9) }, held, Word::Invalid),

@@ -225,7 +225,7 @@ fn what_one_shape_proves_no_other_shape_hides() {
 #[test]
 fn what_moved_within_the_baseline_breaks_nothing_and_excuses_nothing_else() {
     let creeping = |at: Micros| Micros::millis(5) + Micros(at.0 / 1000);
-    let rows: [(&str, fn(Micros) -> (Micros, Kind), Word); 2] =
+    let rows: [(&str, Answers, Word); 2] =
         [("dead", |_| (s(2.0), Kind::Timeout), Word::Fail), ("slow", |_| (s(1.5), Kind::Ok), Word::Invalid)];
     for (name, then, word) in rows {
         let answer = |at: Micros| if at < s(100.0) { (creeping(at), Kind::Ok) } else { then(at) };

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::histogram::Hist;
 use crate::outline::Outline;
-use crate::sample::{Kind, OpId, Outcome};
+use crate::sample::{Clean, Kind, OpId, Outcome};
 use crate::units::Micros;
 
 /// Version of the format; a reader refuses one it does not know.
@@ -131,9 +131,9 @@ pub struct Done {
     pub response: Hist,
     /// The same less squall's own part, lag and held; of what is left out there is none.
     pub clean: Hist,
-    /// squall stood still, or it came about only through squall: no part of the clean count.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub left_out: bool,
+    /// What the clean count makes of them.
+    #[serde(default, skip_serializing_if = "Clean::is_as_seen")]
+    pub counted: Clean,
     pub service: Hist,
     pub lag: Hist,
     pub wait: Hist,
@@ -144,7 +144,7 @@ pub struct Done {
 
 impl Done {
     /// Of no operation yet.
-    pub fn none(cell: u32, op: OpId, outcome: Outcome, left_out: bool) -> Done {
+    pub fn none(cell: u32, op: OpId, outcome: Outcome, counted: Clean) -> Done {
         Done {
             cell,
             op,
@@ -158,7 +158,7 @@ impl Done {
             since: None,
             response: Hist::default(),
             clean: Hist::default(),
-            left_out,
+            counted,
             service: Hist::default(),
             lag: Hist::default(),
             wait: Hist::default(),

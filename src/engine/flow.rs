@@ -11,7 +11,7 @@ use crate::client::{Answer, Attempt, Ending, Request, Step, Vars, attempt, read_
 use crate::experiment::NO_TIMEOUT;
 use crate::random::Purpose;
 use crate::record::{ErrorSample, ItemsEvent, ProbeEvent};
-use crate::sample::{Kind, OpId, Outcome, Sample, Work};
+use crate::sample::{Clean, Kind, OpId, Outcome, Sample, Work};
 use crate::units::{Micros, cut};
 
 /// Characters of a request line and of a detail that a sample keeps.
@@ -162,7 +162,7 @@ impl Flow {
             first_byte: None,
             done: now,
             work: Work::default(),
-            left_out: self.left_out,
+            clean: left_out_if(self.left_out),
         }
     }
 
@@ -175,7 +175,6 @@ impl Flow {
         if outcome.kind == Kind::Ok && self.response > deadline {
             outcome.kind = Kind::Late;
         }
-        let left_out = self.left_out || self.shard.stood_still_at(self.arrival);
         let sample = Sample {
             op,
             outcome,
@@ -185,8 +184,9 @@ impl Flow {
             first_byte: None,
             done: intended + self.response,
             work: self.work,
-            left_out,
+            clean: left_out_if(self.left_out || self.shard.stood_still_at(self.arrival)),
         };
+        let sample = excused(sample, deadline);
         self.finished(sample);
     }
 
@@ -331,7 +331,7 @@ impl Flow {
             first_byte: group.first_byte,
             done: self.next - group.thought,
             work: group.work,
-            left_out: group.left_out,
+            clean: left_out_if(group.left_out),
         };
         self.settle(sample, group.allowed);
         ended
@@ -365,10 +365,12 @@ impl Flow {
         self.allowed += deadline;
         if sample.outcome.kind == Kind::Ok && sample.response() > deadline {
             sample.outcome.kind = Kind::Late;
-            sample.left_out |= sample.without_own_part() <= deadline;
+            sample = excused(sample, deadline);
         }
-        sample.left_out |= self.shard.stood_still_at(sample.intended);
-        self.left_out |= sample.left_out;
+        if self.shard.stood_still_at(sample.intended) {
+            sample.clean = Clean::LeftOut;
+        }
+        self.left_out |= sample.clean == Clean::LeftOut;
         self.response += sample.judged_response(deadline);
         self.lag += sample.lag();
         self.work += sample.work;
@@ -535,10 +537,21 @@ impl Flow {
             first_byte: attempt.reading.first_byte,
             done: attempt.done,
             work: attempt.work,
-            left_out,
+            clean: left_out_if(left_out),
         };
         self.settle(sample, Micros::ZERO);
     }
+}
+
+fn left_out_if(left_out: bool) -> Clean {
+    if left_out { Clean::LeftOut } else { Clean::AsSeen }
+}
+
+/// What is late only through squall is in time for the clean count.
+fn excused(sample: Sample, deadline: Micros) -> Sample {
+    let late = sample.outcome.kind == Kind::Late && sample.clean == Clean::AsSeen;
+    let clean = if late && sample.without_own_part() <= deadline { Clean::InTime } else { sample.clean };
+    Sample { clean, ..sample }
 }
 
 /// A time-out is squall's own doing where squall held the operation up for a quarter of its time or more. The

@@ -3,10 +3,11 @@
 use super::*;
 use crate::objective::Objective;
 use crate::record::{KeeperEvent, Pacing};
+use crate::sample::Clean;
 
 /// squall stands still in [from, to): what was intended in it leaves late, answers are read late, and it is left
 /// out, with what comes in the burst that follows.
-fn frozen(samples: &[Sample], from: f64, to: f64) -> Vec<Sample> {
+pub(super) fn frozen(samples: &[Sample], from: f64, to: f64) -> Vec<Sample> {
     let (from, to) = (s(from), s(to));
     let until = to + (to - from) * 2;
     let late = |sample: &Sample| {
@@ -18,7 +19,9 @@ fn frozen(samples: &[Sample], from: f64, to: f64) -> Vec<Sample> {
             late.work.held += to - late.done;
             late.done = to;
         }
-        late.left_out = from <= late.intended && late.intended < until;
+        if from <= late.intended && late.intended < until {
+            late.clean = Clean::LeftOut;
+        }
         late
     };
     samples.iter().map(late).collect()
@@ -227,7 +230,8 @@ fn an_abort_rule_that_squall_itself_tripped_is_excused() {
     let swallowed = |at: Micros| if at >= s(50.0) { (s(2.0), Kind::Timeout) } else { fine(at) };
     for spoilt in [true, false] {
         let mut samples = evenly(100, 0, 58, swallowed);
-        samples.iter_mut().for_each(|sample| sample.left_out = spoilt && sample.intended >= s(50.0));
+        let hit = samples.iter_mut().filter(|sample| spoilt && sample.intended >= s(50.0));
+        hit.for_each(|sample| sample.clean = Clean::LeftOut);
         let fired = fired(&rooms(100).timeline(&samples), &mostly_failing(), s(58.0)).expect("it comes true");
         assert_eq!(fired.excuse.is_some(), spoilt, "{fired:?}");
         assert!(fired.measured.contains("of 500 in the last 5 s"), "{}", fired.measured);
@@ -318,7 +322,7 @@ fn hiccups_beside_a_target_that_only_fails_are_no_excuse() {
 #[test]
 fn a_request_that_squall_could_not_make_is_squalls_mistake() {
     let mut samples = evenly(50, 0, 100, fine);
-    (samples[9].outcome.kind, samples[9].left_out) = (Kind::Template, true);
+    (samples[9].outcome.kind, samples[9].clean) = (Kind::Template, Clean::LeftOut);
     let judged = verdict(rooms(100).objective(expect(Metric::Errors, Comparison::Below, 0.5, RUN)), &samples);
     assert_eq!(judged.verdict, Word::Invalid, "{}", judged.summary.verdict);
     assert!(judged.summary.verdict.contains("could not make"), "{}", judged.summary.verdict);

@@ -4,6 +4,7 @@ mod day;
 mod enough;
 mod generator;
 mod objectives;
+mod properties;
 mod returns;
 mod rules;
 

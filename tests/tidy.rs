@@ -207,6 +207,27 @@ fn every_file_begins_with_what_it_owns() {
     nothing(&wrong, "begin with `//!`");
 }
 
+/// Words and maths are what others build on; above them a name may speak for itself.
+#[test]
+fn every_public_item_of_words_and_maths_says_what_it_is() {
+    let places = places();
+    let published = |s: &&Source| places.get(s.module.as_str()).is_some_and(|(floor, _)| *floor < 2);
+    let kinds = ["struct ", "enum ", "trait ", "type ", "const ", "fn ", "const fn "];
+    let mut wrong = Vec::new();
+    for source in below("src").iter().filter(published) {
+        let lines: Vec<&str> = shipped(source).lines().collect();
+        for (number, line) in lines.iter().enumerate() {
+            let Some(item) = line.strip_prefix("pub ") else { continue };
+            let before = lines[..number].iter().rev().find(|line| !line.starts_with("#["));
+            let told = before.is_some_and(|line| line.starts_with("///"));
+            if kinds.iter().any(|kind| item.starts_with(kind)) && !told {
+                wrong.push(format!("{}:{}: {line}", source.path, number + 1));
+            }
+        }
+    }
+    nothing(&wrong, "say in a line of `///` what it is");
+}
+
 #[test]
 fn nothing_is_left_over() {
     let markers = [

@@ -61,6 +61,7 @@ fn outline() -> Outline {
             .into(),
         seed: 7,
         virtual_time: false,
+        smoke: None,
         cell: Micros::SECOND,
         duration: Micros::secs(LENGTH),
         shapes: vec![shape("rooms", "40/s, Poisson", 40), shape("lists", "10/s", 10)],
@@ -232,7 +233,12 @@ fn events(timeline: &mut Timeline) {
     errors(timeline);
     timeline.apply(&Record::Left { at: secs(91.0), what: "3 rooms".into() });
     timeline.apply(&Record::Note { at: secs(0.0), text: "A made-up run.".into() });
-    timeline.apply(&Record::End(End { at: secs(92.0), how: How::Complete, detail: String::new() }));
+    timeline.apply(&Record::End(End {
+        at: secs(92.0),
+        how: How::Complete,
+        detail: String::new(),
+        exit: None,
+    }));
 }
 
 /// A probe, a list and a slow operation.

@@ -207,6 +207,11 @@ impl Timeline {
         self.slow.clear();
     }
 
+    /// The first cell that has not been let go.
+    pub fn oldest(&self) -> u32 {
+        self.oldest
+    }
+
     pub fn cell_start(&self, cell: u32) -> Micros {
         self.outline().cell * i64::from(cell)
     }

@@ -222,7 +222,9 @@ fn events(timeline: &mut Timeline) {
         (-2.0, ServiceStage::Started),
         (-1.4, ServiceStage::Ready),
         (60.01, ServiceStage::Killed),
+        (61.0, ServiceStage::Unhealthy),
         (63.0, ServiceStage::Ready),
+        (64.0, ServiceStage::Healthy),
     ] {
         let (service, detail) = ("store-a".to_owned(), HOSTILE.to_owned());
         timeline.apply(&Record::Service(ServiceEvent { at: secs(at), service, what, detail }));

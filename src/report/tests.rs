@@ -303,7 +303,7 @@ fn the_line_above_the_median_is_what_the_points_can_carry_and_is_named_so() {
 fn the_chart_shows_what_recovery_is_judged_by_and_whose_health_changed() {
     let page = page();
     let felt = page.split("What users felt").nth(1).unwrap().split("<h2").next().unwrap();
-    for text in ["normal for rooms: p", "normal from ", "store_slow over", "well again after store_slow"] {
+    for text in ["normal for lists: p", "normal from ", ">over</text>", ">well again</text>"] {
         assert!(felt.contains(text), "{text}");
     }
     assert!(felt.contains("unhealthy: ") && felt.contains(" unhealthy from "), "a service was unwell");

@@ -35,7 +35,7 @@ struct Limit {
 /// A moment that the verdict rests on: a trigger is over, or the service is back.
 struct Moment {
     at: Micros,
-    text: String,
+    text: &'static str,
     ink: Ink,
 }
 
@@ -180,13 +180,13 @@ fn draw_limit(svg: &mut Svg, frame: &Frame, axis: &Scale, limit: &Limit, placer:
     }
 }
 
-/// `slow is over`, near the top of its line.
+/// Near the top of its line.
 fn name_moment(svg: &mut Svg, placer: &mut Placer, x: f64, top: f64, moment: &Moment) {
     let rows = (0..4).map(|row| top + 13.0 + f64::from(row) * 14.0);
     let spots: Vec<_> = rows.flat_map(|y| [start(x + 4.0, y), end(x - 4.0, y)]).collect();
     let face = Face { size: SMALL, bold: false, ink: moment.ink };
-    if let Some(spot) = placer.place(&moment.text, SMALL, false, &spots) {
-        svg.text(spot, face, &moment.text);
+    if let Some(spot) = placer.place(moment.text, SMALL, false, &spots) {
+        svg.text(spot, face, moment.text);
     }
 }
 
@@ -276,11 +276,10 @@ fn bands(band: &ShapeBand) -> impl Iterator<Item = Limit> + '_ {
 /// When a trigger was over, and from when on this shape was well again.
 fn of_trigger<'t>(trigger: &'t JudgedTrigger, shape: &str) -> impl Iterator<Item = Moment> + use<'t> {
     let seen = trigger.shapes.iter().find(|s| s.shape == shape);
-    let name = visible(&trigger.name);
     let over = trigger.t_clear.filter(|_| seen.is_some());
-    let over = over.map(|at| Moment { at, text: format!("{name} over"), ink: svg::AMBER_TEXT });
+    let over = over.map(|at| Moment { at, text: "over", ink: svg::AMBER_TEXT });
     let back = seen.and_then(|s| s.recovered).filter(|_| trigger.outage != Some(Micros::ZERO));
-    let back = back.map(|at| Moment { at, text: format!("well again after {name}"), ink: svg::GREEN });
+    let back = back.map(|at| Moment { at, text: "well again", ink: svg::GREEN });
     over.into_iter().chain(back)
 }
 

@@ -7,19 +7,20 @@ use std::path::{Path, PathBuf};
 /// The floors from the lowest up, and on each the modules from left to right: a module imports from
 /// lower floors or from its left.
 const FLOORS: [(&str, &[&str]); 5] = [
-    ("words", &["units", "random", "redact", "sample", "diagnose"]),
+    ("words", &["units", "quantity", "random", "redact", "sample", "diagnose"]),
     (
         "maths",
         &[
             "histogram",
             "arrival",
             "toxic",
+            "stats",
             "objective",
             "exit",
             "outline",
             "record",
-            "stats",
             "timeline",
+            "sampling",
             "verdict",
         ],
     ),

@@ -5,15 +5,16 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::profile::Judge;
 use crate::toxic::Direction;
-use crate::written::{Duration, Share};
+use crate::written::Duration;
 use crate::yaml::{self, At, Document, Entries, Env, Places, Secrecy};
 
 /// What is broken, when, and how it is judged.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, expecting = "a chaos plan: keys with their values")]
 pub struct ChaosPlan {
-    /// How verdicts are reached.
+    /// How verdicts are reached; key by key before what a profile says.
     pub judge: Judge,
     /// Connections of the system that squall stands in, by name. The sandbox brings `api-store`.
     pub links: Entries<At<Link>>,
@@ -28,24 +29,6 @@ pub struct ChaosPlan {
     pub abort: Vec<At<String>>,
     /// The faults.
     pub timeline: At<Vec<At<Fault>>>,
-}
-
-/// The judge's settings; each has its default.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default, expecting = "settings of the judge: `{warmup: 5s, baseline: 25s}`")]
-pub struct Judge {
-    /// Not judged, at the start; 10 s if not given.
-    pub warmup: Option<At<Duration>>,
-    /// What the rest is compared with; 60 s if not given.
-    pub baseline: Option<At<Duration>>,
-    /// Windows that the baseline must have; 20 if not given.
-    pub windows: Option<At<u32>>,
-    /// How long it must be well again to count as recovered; 30 s if not given.
-    pub stretch: Option<At<Duration>>,
-    /// And so many windows at least; 5 if not given.
-    pub stretch_windows: Option<At<u32>>,
-    /// A baseline with less goodput proves nothing; 90% if not given.
-    pub goodput: Option<At<Share>>,
 }
 
 /// Squall listens, and passes everything on to the upstream.

@@ -76,6 +76,9 @@ pub struct Experiment {
     /// Against the sandbox in virtual time: minutes in seconds, the same to the byte
     #[arg(long = "virtual")]
     pub virtual_time: bool,
+    /// The same plan in seconds, to see that everything in it works; proves nothing
+    #[arg(long)]
+    pub smoke: bool,
     /// A host outside loopback that may be loaded
     #[arg(long, value_name = "HOST", env = "SQUALL_ALLOW_TARGET", value_delimiter = ',')]
     pub allow_target: Vec<String>,
@@ -103,7 +106,7 @@ pub struct Output {
     /// A further copy: html=, verdict= or summary= and a path
     #[arg(long, value_name = "KIND=PATH")]
     pub out: Vec<String>,
-    /// No progress and no summary; errors only
+    /// No progress and no summary: one line on anything but PASS
     #[arg(short, long)]
     pub quiet: bool,
 }

@@ -34,6 +34,8 @@ impl Word {
 pub struct Facts {
     /// A fault could not be undone.
     pub not_undone: bool,
+    /// Bad configuration, or a target that never answered in setup: nothing was sent.
+    pub bad_configuration: bool,
     /// Ctrl-C or SIGTERM; everything was healed.
     pub interrupted: bool,
     /// squall itself could not go on.
@@ -56,6 +58,9 @@ pub fn code(facts: Facts) -> (u8, &'static str) {
         Facts { not_undone: true, .. } => {
             (NOT_UNDONE, "a fault could not be undone; `squall heal` tries again what is left")
         }
+        Facts { bad_configuration: true, .. } => {
+            (BAD_CONFIGURATION, "bad configuration, and no load was sent")
+        }
         Facts { interrupted: true, .. } => (INTERRUPTED, "interrupted, and every fault was healed"),
         Facts { runtime_error: true, .. } => (RUNTIME_ERROR, "squall could not finish the run"),
         Facts { verdict: Word::Fail, .. } => (99, "the verdict is FAIL"),
@@ -65,18 +70,38 @@ pub fn code(facts: Facts) -> (u8, &'static str) {
     }
 }
 
+/// The reason of a code that squall gives for what outranks any verdict.
+pub fn reason(code: u8) -> &'static str {
+    let facts = Facts {
+        not_undone: code == NOT_UNDONE,
+        bad_configuration: code == BAD_CONFIGURATION,
+        interrupted: code == INTERRUPTED,
+        runtime_error: true,
+        verdict: Word::Pass,
+    };
+    self::code(facts).1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_first_exit_code_that_applies_wins() {
-        let all = Facts { not_undone: true, interrupted: true, runtime_error: true, verdict: Word::Fail };
-        let interrupted = Facts { not_undone: false, ..all };
+        let all = Facts {
+            not_undone: true,
+            bad_configuration: true,
+            interrupted: true,
+            runtime_error: true,
+            verdict: Word::Fail,
+        };
+        let bad = Facts { not_undone: false, ..all };
+        let interrupted = Facts { bad_configuration: false, ..bad };
         let error = Facts { interrupted: false, ..interrupted };
         let judged = |verdict| Facts { verdict, ..Facts::default() };
         let rows = [
             (all, 110),
+            (bad, 104),
             (interrupted, 105),
             (error, 107),
             (judged(Word::Fail), 99),

@@ -21,6 +21,9 @@ pub struct Outline {
     pub command: String,
     pub seed: u64,
     pub virtual_time: bool,
+    /// A smoke run, whose plan was made so many times shorter: it proves nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smoke: Option<f64>,
     /// Width of a cell; 1 s unless the run is scaled.
     pub cell: Micros,
     /// End of the load.
@@ -120,7 +123,7 @@ pub struct FaultOutline {
     pub expect_no_traffic: bool,
 }
 
-/// `judge:` of a chaos plan; defaults are VERDICTS.md 3's.
+/// `judge:` of a chaos plan or a profile; defaults are VERDICTS.md 3's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JudgeSettings {
     pub warmup: Micros,

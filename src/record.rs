@@ -430,4 +430,8 @@ pub struct End {
     pub how: How,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
+    /// The exit code, where squall knows of something that no other record tells: 104, no load was sent; 110, a
+    /// fault could not be undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<u8>,
 }

@@ -114,6 +114,30 @@ fn a_target_that_never_answers_in_setup_counts_as_104_and_teardown_runs() {
     let (code, said) = outcome(bench.run(&file, None));
     assert_eq!(code, 104, "{said}");
     says(&said, &["the target never answered in setup", "POST /make"]);
+    assert_eq!(bench.verdict()["exit"]["code"].as_i64(), Some(104), "the file says what the process said");
+    let mut again = bench.squall(["report"]);
+    again.arg(bench.run_folder());
+    assert_eq!(outcome(again).0, 104, "and so does the history");
+}
+
+#[test]
+fn quiet_is_one_line_with_word_headline_and_report_and_none_for_pass() {
+    let quietly = |bench: &Bench, file: &Path, plan: &Path| {
+        let mut command = bench.run(file, Some(plan));
+        command.arg("-q");
+        outcome(command)
+    };
+    let (bench, server) = (Bench::new("quiet"), Server::start(|_| (500, "no".to_owned())));
+    let plan = bench.file("plan.yaml", JUDGE);
+    let bad = bench.file("bad.yaml", &profile(&server.url(), "5s", "errors < 5%", ""));
+    let (code, said) = quietly(&bench, &bad, &plan);
+    assert_eq!((code, said.lines().count()), (99, 1), "{said}");
+    assert!(said.starts_with("FAIL (exit 99): ") && said.contains("100 % of look"), "{said}");
+    assert!(said.trim_end().ends_with("report.html"), "{said}");
+    let (bench, server) = (Bench::new("silence"), Server::fine());
+    let plan = bench.file("plan.yaml", JUDGE);
+    let good = bench.file("good.yaml", &profile(&server.url(), "5s", "errors < 5%", ""));
+    assert_eq!(quietly(&bench, &good, &plan), (0, String::new()));
 }
 
 #[test]

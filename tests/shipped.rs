@@ -62,6 +62,8 @@ fn every_chaos_plan_resolves_with_the_profiles_of_its_target() {
                 let experiment = load(&profile, Some(&chaos), &Flags::default());
                 assert!(!experiment.faults.is_empty());
                 assert_eq!(experiment.faults.len(), experiment.outline.faults.len());
+                let smoke = load(&profile, Some(&chaos), &Flags { smoke: true, ..Flags::default() });
+                assert!(smoke.outline.duration <= Micros::secs(60), "{}", smoke.outline.duration);
             }
         }
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The floors from the lowest up, and on each the modules from left to right: a module imports from
 /// lower floors or from its left.
 const FLOORS: [(&str, &[&str]); 5] = [
-    ("words", &["units", "random", "redact", "sample", "diagnose"]),
+    ("words", &["units", "quantity", "random", "redact", "sample", "diagnose"]),
     (
         "maths",
         &[
@@ -15,13 +15,14 @@ const FLOORS: [(&str, &[&str]); 5] = [
             "histogram",
             "arrival",
             "toxic",
+            "stats",
             "objective",
             "exit",
             "outline",
             "sampling",
             "record",
-            "stats",
             "timeline",
+            "sampling",
             "verdict",
         ],
     ),

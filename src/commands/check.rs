@@ -9,31 +9,35 @@ use crate::chaos_plan;
 use crate::cli;
 use crate::diagnose::{self, Problem};
 use crate::exit;
-use crate::experiment::{Flags, resolve};
+use crate::experiment::{Experiment, Flags, resolve};
 use crate::profile;
+use crate::redact::redact;
 
 /// 0 if nothing is wrong. Profiles are resolved with the plans beside them; of many, what is wrong with a
 /// file is what is wrong with it in every pair, so that files of different targets may be checked at once.
 pub fn run(args: &cli::Check) -> u8 {
-    let problems = check(args);
+    let (problems, remarks) = check(args);
     if problems.is_empty() {
         let files =
             if args.files.len() == 1 { "1 file".to_owned() } else { format!("{} files", args.files.len()) };
         out(&format!("{files} checked, nothing is wrong\n"));
+        remarks.iter().for_each(|remark| out(&format!("note: {remark}\n")));
         return 0;
     }
     error(diagnose::render(&problems, colour()).trim_end());
     exit::BAD_CONFIGURATION
 }
 
-/// A chaos plan has a timeline, links or services; a profile has none of these.
+/// A chaos plan has a timeline, links, services, rules to watch, or a judge and no load; a profile has none of these.
 fn is_plan(text: &str) -> bool {
-    ["timeline:", "links:", "services:", "judge:"]
-        .iter()
-        .any(|key| text.lines().any(|line| line.starts_with(key)))
+    let has = |key: &&str| text.lines().any(|line| line.starts_with(key));
+    let loads = ["shapes:", "target:", "duration:"].iter().any(|key| has(key));
+    ["timeline:", "links:", "services:", "steady:", "abort:"].iter().any(|key| has(key))
+        || (has(&"judge:") && !loads)
 }
 
-fn check(args: &cli::Check) -> Vec<Problem> {
+/// What is wrong, and what one should know all the same.
+fn check(args: &cli::Check) -> (Vec<Problem>, Vec<String>) {
     let mut problems = Vec::new();
     let (mut profiles, mut plans) = (Vec::new(), Vec::new());
     for path in &args.files {
@@ -43,23 +47,24 @@ fn check(args: &cli::Check) -> Vec<Problem> {
             Ok(text) => profiles.push((path.clone(), text)),
         }
     }
-    problems.extend(resolved(args, &profiles, &plans));
+    let (wrong, remarks) = resolved(args, &profiles, &plans);
+    problems.extend(wrong);
     let mut seen: Vec<Problem> = Vec::new();
     problems.retain(|problem| {
         let new = !seen.contains(problem);
         seen.push(problem.clone());
         new
     });
-    problems
+    (problems, remarks)
 }
 
 type Read = (PathBuf, String);
 
-fn resolved(args: &cli::Check, profiles: &[Read], plans: &[Read]) -> Vec<Problem> {
+fn resolved(args: &cli::Check, profiles: &[Read], plans: &[Read]) -> (Vec<Problem>, Vec<String>) {
     let env = environment();
     let flags = Flags { allow_target: args.allow_target.clone(), ..Flags::default() };
     let name = |path: &Path| path.display().to_string();
-    let mut problems = Vec::new();
+    let (mut problems, mut remarks) = (Vec::new(), Vec::new());
     for (path, text) in plans {
         problems.extend(chaos_plan::read(&name(path), text, &env).problems);
     }
@@ -68,11 +73,15 @@ fn resolved(args: &cli::Check, profiles: &[Read], plans: &[Read]) -> Vec<Problem
     for (path, text) in profiles {
         let profile = profile::read(&name(path), text, &env);
         if plans.is_empty() {
-            problems.extend(resolve(&profile, None, &flags, &lookup).err().unwrap_or_default());
+            let resolved = resolve(&profile, None, &flags, &lookup);
+            remarks.extend(told(&resolved, name(path)));
+            problems.extend(resolved.err().unwrap_or_default());
         }
         for (plan_path, plan_text) in plans {
             let plan = chaos_plan::read(&name(plan_path), plan_text, &env);
-            let wrong = resolve(&profile, Some(&plan), &flags, &lookup).err().unwrap_or_default();
+            let resolved = resolve(&profile, Some(&plan), &flags, &lookup);
+            remarks.extend(told(&resolved, format!("{} x {}", name(path), name(plan_path))));
+            let wrong = resolved.err().unwrap_or_default();
             for file in [name(path), name(plan_path)] {
                 let of_file = |p: &&Problem| p.source.as_ref().is_none_or(|source| source.path == file);
                 let here: Vec<Problem> = wrong.iter().filter(of_file).cloned().collect();
@@ -81,5 +90,14 @@ fn resolved(args: &cli::Check, profiles: &[Read], plans: &[Read]) -> Vec<Problem
         }
     }
     problems.extend(agreed.into_values().flatten());
-    problems
+    (problems, remarks)
+}
+
+/// What the plan of a pair that fits together tells ahead.
+fn told(resolved: &Result<Experiment, Vec<Problem>>, pair: String) -> Vec<String> {
+    let remarks = |experiment: &Experiment| {
+        let all = experiment.foresight.remarks.iter();
+        all.map(|remark| format!("{pair}: {}", redact(remark, &experiment.secrets))).collect()
+    };
+    resolved.as_ref().map(remarks).unwrap_or_default()
 }

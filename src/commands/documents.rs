@@ -90,6 +90,7 @@ fn flags(args: &cli::Experiment) -> Result<Flags, Problem> {
         duration,
         seed,
         virtual_time: args.virtual_time,
+        smoke: args.smoke,
         allow_target: args.allow_target.clone(),
         flaws: args.sandbox_flaw.clone(),
         command: format!("{} --seed {seed}", command(args)),
@@ -113,6 +114,9 @@ fn command(args: &cli::Experiment) -> String {
     args.sandbox_flaw.iter().for_each(|flaw| add("--sandbox-flaw", flaw.clone()));
     args.allow_target.iter().for_each(|host| add("--allow-target", host.clone()));
     args.shards.iter().for_each(|shards| add("--shards", shards.to_string()));
+    if args.smoke {
+        words.push("--smoke".to_owned());
+    }
     if args.virtual_time {
         words.push("--virtual".to_owned());
     }

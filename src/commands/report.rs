@@ -9,7 +9,8 @@ use crate::cli;
 use crate::exit;
 use crate::history;
 use crate::report;
-use crate::verdict::{self, Judgement};
+use crate::timeline::Timeline;
+use crate::verdict::{self, Exit, Judgement};
 
 /// What is written beside the run's own files, and whether anything is printed.
 #[derive(Debug, Default)]
@@ -45,6 +46,11 @@ impl Outputs {
         }
         Ok(Outputs { copies, quiet: output.quiet })
     }
+
+    /// One line is all that is wanted, and none of a PASS.
+    pub fn quiet(&self) -> bool {
+        self.quiet
+    }
 }
 
 /// The command: makes all reports of a run again.
@@ -56,7 +62,7 @@ pub fn run(folder: &Path, output: &cli::Output) -> u8 {
             return exit::BAD_CONFIGURATION;
         }
     };
-    match report(folder, &outputs) {
+    match report(folder, &outputs, None) {
         Ok(judgement) => judgement.exit.code,
         Err(why) => {
             error(&format!("error: {why}"));
@@ -67,17 +73,46 @@ pub fn run(folder: &Path, output: &cli::Output) -> u8 {
 
 /// Judges the history in `folder` and writes report.html, summary.md and verdict.json beside it.
 ///
+/// `outranked` is the exit code of the process that made the run, where that knows better than the history: what is
+/// written says the same as it exits with.
+///
 /// # Errors
 /// In words: the history cannot be read, or a report cannot be written.
-pub fn report(folder: &Path, outputs: &Outputs) -> Result<Judgement, String> {
+pub fn report(folder: &Path, outputs: &Outputs, outranked: Option<u8>) -> Result<Judgement, String> {
     let path = if folder.is_dir() { folder.join("history.jsonl") } else { folder.to_owned() };
     let folder = path.parent().unwrap_or(Path::new("."));
     let file = File::open(&path).map_err(|e| format!("{} cannot be read: {e}", path.display()))?;
     let timeline = history::read(BufReader::new(file)).map_err(|e| format!("{}: {e}", path.display()))?;
-    let judgement = verdict::judge(&timeline);
-    let html = report::html(&timeline, &judgement);
-    let json = report::json(&judgement);
-    let summary = report::markdown(&judgement);
+    let mut judgement = verdict::judge(&timeline);
+    outranked.into_iter().for_each(|code| judgement.exit = outranking(code));
+    let verdict = folder.join("verdict.json");
+    if let Err(why) = write_all(folder, outputs, &timeline, &judgement) {
+        judgement.exit = outranking(outranked.unwrap_or(exit::RUNTIME_ERROR));
+        // What could be written before must not say anything else than the exit code; a full disk allows nothing.
+        let _ = fs::write(verdict, report::json(&judgement));
+        return Err(why);
+    }
+    let shown = folder.join("report.html").display().to_string();
+    match outputs.quiet {
+        true => out(&report::one_line(&judgement, &shown)),
+        false => out(&report::terminal(&judgement, &shown, colour_out())),
+    }
+    Ok(judgement)
+}
+
+fn outranking(code: u8) -> Exit {
+    Exit { code, reason: exit::reason(code).to_owned() }
+}
+
+fn write_all(
+    folder: &Path,
+    outputs: &Outputs,
+    timeline: &Timeline,
+    judgement: &Judgement,
+) -> Result<(), String> {
+    let html = report::html(timeline, judgement);
+    let json = report::json(judgement);
+    let summary = report::markdown(judgement);
     let write = |path: &Path, text: &str| {
         fs::write(path, text).map_err(|e| {
             format!(
@@ -97,9 +132,5 @@ pub fn report(folder: &Path, outputs: &Outputs) -> Result<Judgement, String> {
         };
         write(path, text)?;
     }
-    if !outputs.quiet {
-        let shown = folder.join("report.html");
-        out(&report::terminal(&judgement, &shown.display().to_string(), colour_out()));
-    }
-    Ok(judgement)
+    Ok(())
 }

@@ -43,7 +43,7 @@ fn carry_out(args: &cli::Run) -> Result<u8, u8> {
     let result = if experiment.outline.virtual_time {
         in_virtual_time(&experiment, shards, file, progress)
     } else {
-        in_real_time(&experiment, shards, file, &folder, progress)
+        in_real_time(&experiment, shards, file, &folder, (progress, args.output.quiet))
     };
     finish(result, &experiment, &folder, &outputs)
 }
@@ -111,7 +111,7 @@ fn in_real_time(
     shards: u32,
     history: File,
     folder: &Path,
-    mut progress: Progress,
+    (mut progress, quiet): (Progress, bool),
 ) -> Ended {
     let binary = crate::service::own_binary().map_err(Failure::Runtime)?;
     let origin = Origin::now();
@@ -122,7 +122,7 @@ fn in_real_time(
         // Before anything is started: a signal must not end squall alone.
         let signals =
             Signals::new().map_err(|e| Failure::Runtime(format!("signals cannot be heard: {e}")))?;
-        world.spawn(pass_on(signals, asked));
+        world.spawn(pass_on(signals, asked, quiet));
         let setting = Setting {
             shards,
             files: Some(files),
@@ -139,11 +139,11 @@ fn in_real_time(
 }
 
 /// One signal ends in good order, two heal and leave.
-async fn pass_on(mut signals: Signals, asked: watch::Sender<u32>) {
+async fn pass_on(mut signals: Signals, asked: watch::Sender<u32>, quiet: bool) {
     loop {
         signals.next().await;
         asked.send_modify(|n| *n += 1);
-        if *asked.borrow() == 1 {
+        if *asked.borrow() == 1 && !quiet {
             error("stopping: healing faults, then teardown; once more to heal and leave at once");
         }
     }
@@ -165,30 +165,43 @@ fn finish(ended: Ended, experiment: &Experiment, folder: &Path, outputs: &Output
         Err(Failure::Interrupted(why)) => Some((exit::INTERRUPTED, why.clone())),
         Err(Failure::NotUndone(why)) => Some((exit::NOT_UNDONE, why.clone())),
     };
-    if let Some((_, why)) = &failure {
-        // The target may have had a say in it.
-        error(&format!("error: {}", visible(&redact(why, &experiment.secrets))));
+    let why = failure.as_ref().map(|(_, why)| visible(&redact(why, &experiment.secrets)));
+    let nothing_to_report = matches!(ended, Err(Failure::Configuration(_))) && discard(folder);
+    // The target may have had a say in it. Whoever wants one line gets it from the report.
+    let told = why.filter(|_| !outputs.quiet() || !began(folder));
+    if let Some(why) = &told {
+        error(&format!("error: {why}"));
     }
-    if matches!(ended, Err(Failure::Configuration(_))) && discard(folder) {
+    if nothing_to_report {
         return Ok(exit::BAD_CONFIGURATION);
     }
-    let reported = report::report(folder, outputs);
-    match (failure, ended, reported) {
-        (Some((code, _)), _, _) => Ok(code),
-        (None, Ok(Outcome { not_undone: true, .. }), _) => Ok(exit::NOT_UNDONE),
-        (None, Ok(Outcome { how: How::Interrupted, .. }), _) => Ok(exit::INTERRUPTED),
-        (_, _, Ok(judgement)) => Ok(judgement.exit.code),
-        (_, _, Err(why)) => {
-            error(&format!("error: {why}"));
-            Ok(exit::RUNTIME_ERROR)
+    let outranked = match (failure, ended) {
+        (Some((code, _)), _) => Some(code),
+        (None, Ok(Outcome { not_undone: true, .. })) => Some(exit::NOT_UNDONE),
+        (None, Ok(Outcome { how: How::Interrupted, .. })) => Some(exit::INTERRUPTED),
+        _ => None,
+    };
+    match report::report(folder, outputs, outranked) {
+        Ok(judgement) => Ok(judgement.exit.code),
+        Err(why) => {
+            // One sentence is enough.
+            if told.is_none() {
+                error(&format!("error: {why}"));
+            }
+            Ok(outranked.unwrap_or(exit::RUNTIME_ERROR))
         }
     }
+}
+
+/// A run that never began has an empty history.
+fn began(folder: &Path) -> bool {
+    fs::metadata(folder.join("history.jsonl")).is_ok_and(|history| history.len() > 0)
 }
 
 /// Takes the folder of a run that never began away, unless a service was started in vain: the message names its
 /// log, and what it left is known to the journal.
 fn discard(folder: &Path) -> bool {
-    let began = fs::metadata(folder.join("history.jsonl")).is_ok_and(|history| history.len() > 0);
+    let began = began(folder);
     let logs = fs::read_dir(folder.join("services")).into_iter().flatten().flatten();
     if !began && logs.count() == 0 {
         // What cannot be removed is in nobody's way.

@@ -25,6 +25,7 @@ use crate::chaos::pulse::Watcher;
 use crate::chaos::{Controller, Reach, Urgency};
 use crate::client::RunFacts;
 use crate::engine::{self, Batch, Load, Share};
+use crate::exit;
 use crate::experiment::{Experiment, requests};
 use crate::record::{End, Header, How, LoadChange, LoadEvent, Record, SetupEvent};
 use crate::recorder::Recorder;
@@ -155,7 +156,8 @@ impl Run {
                 self.tear_down(Arc::new(self.facts(captured))).await;
                 let interrupted = matches!(failure, Failure::Interrupted(_));
                 let how = if interrupted { How::Interrupted } else { How::Failed };
-                self.end(&LoadEnd { how, ..LoadEnd::failed(failure.to_string()) });
+                let exit = matches!(failure, Failure::Configuration(_)).then_some(exit::BAD_CONFIGURATION);
+                self.end(&LoadEnd { how, ..LoadEnd::failed(failure.to_string()) }, exit);
                 return Err(failure);
             }
         };
@@ -174,11 +176,11 @@ impl Run {
                 if let Some(why) = cut_short {
                     (end.how, end.detail) = (How::Interrupted, why);
                 }
-                self.end(&end);
+                self.end(&end, not_undone.then_some(exit::NOT_UNDONE));
                 self.told(Outcome { how: end.how, not_undone }, sentence)
             }
             Err(failure) => {
-                self.end(&LoadEnd::failed(failure.to_string()));
+                self.end(&LoadEnd::failed(failure.to_string()), None);
                 Err(failure)
             }
         }
@@ -254,10 +256,11 @@ impl Run {
         self.recorder.begin(zero, header);
     }
 
-    fn end(&self, end: &LoadEnd) {
+    /// `exit` is the exit code, where nothing else in the history tells it.
+    fn end(&self, end: &LoadEnd, exit: Option<u8>) {
         let at = self.recorder.now();
         let detail = crate::redact::redact(&end.detail, &self.experiment.secrets);
-        self.recorder.note(Record::End(End { at, how: end.how, detail }));
+        self.recorder.note(Record::End(End { at, how: end.how, detail, exit }));
     }
 
     /// Load, faults and rules; `world`'s zero is the start of the load. Gives back whether a fault could

@@ -8,7 +8,6 @@ use crate::experiment::{Fault, Shape, Step, expected, of_operation};
 use crate::objective::{Comparison, Metric, Objective, PhaseName};
 use crate::outline::{OperationOutline, Outline, ShapeOutline};
 use crate::sample::OpId;
-use crate::stats::n_min;
 use crate::units::{Micros, grouped};
 
 /// Faults that are in force at the same time on the same thing: their proofs could not be told apart.
@@ -42,13 +41,13 @@ fn end(planned: &Planned, duration: Micros) -> Micros {
 }
 
 /// A trigger with its planned times.
-struct Trigger<'o> {
-    name: &'o str,
-    first: Micros,
+pub(super) struct Trigger<'o> {
+    pub name: &'o str,
+    pub first: Micros,
     /// When it is over; a process that has to start again takes longer.
-    clear: Micros,
-    one_shot: bool,
-    settle: Micros,
+    pub clear: Micros,
+    pub one_shot: bool,
+    pub settle: Micros,
 }
 
 /// The baseline must hold whole cells, and windows enough where something is compared with it.
@@ -198,7 +197,7 @@ fn stretch(outline: &Outline, all: &[Trigger<'_>]) -> Micros {
 }
 
 /// Triggers as planned: faults by their names, and shapes that are triggers.
-fn triggers_of<'p>(outline: &'p Outline, timeline: &'p [Planned]) -> Vec<Trigger<'p>> {
+pub(super) fn triggers_of<'p>(outline: &'p Outline, timeline: &'p [Planned]) -> Vec<Trigger<'p>> {
     let faults = timeline.iter().map(|planned| {
         let lasts = match &planned.fault {
             Fault::Failover { outage, .. } => *outage,
@@ -302,7 +301,7 @@ impl Watch<'_> {
         room: Micros,
         most: &dyn Fn(&OperationOutline, &[u64], usize) -> u64,
     ) {
-        let Metric::Quantile(q) = rule.metric else { return };
+        let Metric::Quantile(_) = rule.metric else { return };
         let cell = self.outline.cell.0.max(1);
         let long = rule.window.map_or(10, |d| d.0 / cell).max(1);
         let named = |o: &&OperationOutline| rule.selector.as_ref().map_or(!o.flow, |s| *s == o.name);
@@ -313,7 +312,7 @@ impl Watch<'_> {
             Some(self.counted(op, o)? * most(o, &planned.planned, long as usize) as f64)
         });
         let Some(each) = each.collect::<Option<Vec<f64>>>().filter(|each| !each.is_empty()) else { return };
-        let (most, needed) = (each.into_iter().fold(0.0, f64::max), n_min(q));
+        let (most, needed) = (each.into_iter().fold(0.0, f64::max), rule.least());
         if most >= needed as f64 {
             return;
         }
@@ -325,15 +324,22 @@ impl Watch<'_> {
             grouped(needed)
         );
         let longer = (long.as_secs_f64() * needed as f64 / most.max(1.0)).ceil();
-        let help = match Micros::from_secs_f64(longer) <= room {
-            true => format!("look at more with `for {longer}s`, or watch `mean` or `errors`"),
-            false => "watch `mean`, `errors` or a smaller quantile, or raise the rate".to_owned(),
+        let mean = rule.asking(&Metric::Mean);
+        let help = match (Micros::from_secs_f64(longer) <= room, rule.quantile_of(most as u64)) {
+            (true, _) => {
+                let longer = rule.lasting(&format!("{longer}s"));
+                format!("look at more with `{longer}`, or watch `{mean}`")
+            }
+            (false, Some(smaller)) => {
+                format!("watch `{}` or `{mean}`, or raise the rate", rule.asking(&smaller))
+            }
+            (false, None) => format!("watch `{mean}`, or raise the rate"),
         };
         notes.add(span, message, help);
     }
 
     /// How many operations of this kind count for one planned arrival; none if nobody can tell.
-    fn counted(&self, op: usize, operation: &OperationOutline) -> Option<f64> {
+    pub(super) fn counted(&self, op: usize, operation: &OperationOutline) -> Option<f64> {
         let shape = self.shapes.get(operation.shape)?;
         let share = if shape.probes { COUNTED } else { 1.0 };
         let op = OpId(op as u16);

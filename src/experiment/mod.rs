@@ -7,17 +7,23 @@ mod check;
 mod data;
 mod fault;
 mod flow;
+mod foresee;
+mod judge;
 mod notes;
 mod place;
 mod request;
 mod resolve;
 mod shape;
+mod smoke;
 mod system;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 pub use crate::template::Text;
+pub use foresee::{BandAhead, Expectation, Foresight};
 pub use resolve::{Flags, Lookup, resolve};
+pub use walk::{each_request, expected, of_operation, requests};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -46,6 +52,8 @@ pub struct Experiment {
     pub faults: Vec<Fault>,
     /// What is done about each of them, in their order.
     pub actions: Vec<Vec<Action>>,
+    /// What the plan alone tells of the judgement.
+    pub foresight: Foresight,
     /// Everything that must never be printed, in all its forms: values from the environment used in requests and
     /// URL user info, tokens, keys. At least four characters each.
     #[serde(skip)]
@@ -214,36 +222,6 @@ pub enum Step {
         op: OpId,
         steps: Vec<Step>,
     },
-}
-
-/// How often steps that `counts` come to pass when `steps` are taken once, as expected: a choice is worth
-/// the mean of its branches, and a list that is captured counts as one item.
-pub fn expected(steps: &[Step], counts: &dyn Fn(&Step) -> bool) -> f64 {
-    let inside = |step: &Step| match step {
-        Step::Request(_) | Step::Think(_) => 0.0,
-        Step::Repeat { times, steps, .. } => *times as f64 * expected(steps, counts),
-        Step::ForEach { steps, .. } | Step::Group { steps, .. } => expected(steps, counts),
-        Step::Choice(branches) => {
-            let all: f64 = branches.iter().map(|(weight, _)| weight).sum();
-            let parts = branches.iter().map(|(weight, steps)| weight * expected(steps, counts));
-            parts.sum::<f64>() / all.max(f64::MIN_POSITIVE)
-        }
-    };
-    steps.iter().map(|step| f64::from(u8::from(counts(step))) + inside(step)).sum()
-}
-
-/// How often `steps` do this operation, as expected.
-pub fn of_operation(steps: &[Step], op: OpId) -> f64 {
-    expected(steps, &|step| match step {
-        Step::Request(request) => request.op == Some(op),
-        Step::Group { op: group, .. } => *group == op,
-        _ => false,
-    })
-}
-
-/// Requests on the wire that `steps` take once, as expected.
-pub fn requests(steps: &[Step]) -> f64 {
-    expected(steps, &|step| matches!(step, Step::Request(_)))
 }
 
 /// Uniform between the two.

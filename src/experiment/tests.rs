@@ -308,3 +308,81 @@ fn what_setup_captures_for_each_of_several_at_a_time_is_not_there_later() {
         "{text}"
     );
 }
+
+#[test]
+fn the_plan_tells_how_many_operations_an_objective_will_have_and_how_many_it_needs() {
+    let profile = format!(
+        "{CALM}    probes: false\nobjectives: [\"p99(list) < 1s during slow\", errors < 0.1%, p95 < 300ms, \"recovery(slow) < 9s\"]\n"
+    );
+    let chaos = format!(
+        "{QUICK}timeline:\n  - {{name: slow, at: 40s, for: 8s, latency: {{link: api-store, latency: 100ms}}}}\n"
+    );
+    let ahead = resolved(&profile, Some(&chaos)).foresight;
+    let n: Vec<_> = ahead.objectives.iter().map(|o| o.as_ref().map(|o| (o.n, o.needed))).collect();
+    assert_eq!(n, [Some((80, 368)), Some((850, 1_000)), Some((850, 72)), None]);
+    insta::assert_snapshot!(ahead.remarks.join("\n"));
+}
+
+#[test]
+fn the_plan_tells_windows_and_quantile_of_each_band_or_why_there_is_none() {
+    let profile = "target: sandbox\nduration: 90s\nshapes:\n\
+        \x20 few: {arrival: {constant: {rate: 10/s}}, timeout: 2s, flow: [{get: /a, as: a}]}\n\
+        \x20 many: {arrival: {constant: {rate: 1200/s}}, timeout: 2s, flow: [{get: /b, as: b}]}\n\
+        \x20 some: {arrival: {constant: {rate: 150/s}}, timeout: 2s, flow: [{get: /c, as: c}]}\n\
+        \x20 ramp: {arrival: {stages: {from: 1/s, steps: [{to: 90/s, over: 80s}]}}, timeout: 2s, flow: [{get: /d, as: d}]}\n\
+        \x20 loop: {arrival: {closed: {users: 2}}, timeout: 2s, flow: [{get: /e, as: e}]}\n\
+        \x20 surge: {start: 60s, for: 5s, trigger: true, arrival: {constant: {rate: 10/s}}, timeout: 2s, flow: [{get: /f, as: f}]}\n";
+    let ahead = resolved(profile, Some(QUICK)).foresight;
+    let told: Vec<String> = ahead
+        .bands
+        .iter()
+        .map(|b| match &b.band {
+            Ok((window, quantile)) => format!("{}: {window}, {quantile:?}", b.shape),
+            Err(why) => format!("{}: none, {why}", b.shape),
+        })
+        .collect();
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn the_plan_tells_of_default_deadlines_of_silent_shapes_and_of_a_baseline_cut_short() {
+    let profile = "target: sandbox\nduration: 190s\nshapes:\n\
+        \x20 mix: {arrival: {constant: {rate: 10/s}}, flow: [{get: /a, as: a}, {get: /b, as: b, timeout: 1s}]}\n\
+        \x20 idle: {arrival: {stages: {steps: [{to: 0/s, over: 5s}]}}, timeout: 1s, flow: [{get: /c, as: c}]}\n";
+    let chaos = "judge: {warmup: 5s, windows: 10}\ntimeline:\n  - {name: cut, at: 60s, for: 5s, down: {link: api-store}}\n";
+    insta::assert_snapshot!(resolved(profile, Some(chaos)).foresight.remarks.join("\n"));
+}
+
+#[test]
+fn judge_may_stand_in_a_profile_and_the_plan_wins_key_by_key() {
+    let profile = format!("{CALM}judge: {{warmup: 7s, windows: 3, goodput: 80%}}\n");
+    let judge = resolved(&profile, Some("judge: {windows: 4, stretch: 9s}\n")).outline.judge;
+    assert_eq!((judge.warmup, judge.windows, judge.stretch), (Micros::secs(7), 4, Micros::secs(9)));
+    assert!((judge.goodput - 0.8).abs() < 1e-9);
+    let text = refused(&format!("{CALM}judge: {{windows: 0}}\n"), Some("judge: {stretch_windows: 0}\n"));
+    assert!(text.contains("p.yaml:8") && text.contains("c.yaml:1"), "each at its own place: {text}");
+}
+
+#[test]
+fn a_smoke_run_shortens_the_plans_clock_and_nothing_that_requests_take() {
+    let profile = CALM.replace("timeout: 2s", "start: 9s\n    timeout: 2s");
+    let chaos = "steady: [errors < 1%]\ntimeline:\n  - {name: slow, at: 40s, for: 20s, latency: {link: api-store, latency: 100ms}}\n";
+    let flags = Flags { smoke: true, ..Flags::default() };
+    let experiment =
+        with_flags(&profile, Some(chaos), &flags).unwrap_or_else(|p| panic!("{}", render(&p, false)));
+    let outline = &experiment.outline;
+    assert_eq!((outline.smoke, outline.duration), (Some(9.0), Micros::secs(10)));
+    assert_eq!(outline.shapes[0].start, Micros::secs(1));
+    assert_eq!(outline.shapes[0].planned, [0, 10, 10, 10, 10, 10, 10, 10, 10, 10], "rates stay");
+    assert_eq!(outline.operations[1].deadline, Micros::secs(2));
+    assert_eq!(
+        (outline.faults[0].at, outline.faults[0].length),
+        (Micros(4_444_444), Some(Micros(2_222_222)))
+    );
+    assert_eq!((outline.judge.warmup, outline.judge.windows), (Micros(1_111_111), 1));
+    assert!(outline.steady.is_empty(), "there is no time to look for it");
+    let brief = chaos.replace("for: 20s", "for: 2s");
+    let experiment =
+        with_flags(&profile, Some(&brief), &flags).unwrap_or_else(|p| panic!("{}", render(&p, false)));
+    assert_eq!(experiment.outline.faults[0].length, Some(Micros::millis(500)), "no fault gets shorter");
+}

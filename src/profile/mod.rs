@@ -3,6 +3,7 @@
 //! Owns the form of `profiles/*.yaml` and its JSON Schema. Whether names fit together, and what it
 //! all amounts to, is for `experiment`.
 
+mod judge;
 mod shape;
 mod step;
 mod target;
@@ -10,6 +11,7 @@ mod target;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use judge::Judge;
 pub use shape::{Arrival, Bursts, Closed, Constant, Poisson, Shape, Stage, Stages};
 pub use step::{BodyCheck, BodyChecks, Capture, Choice, Expect, ForEach, Group, JsonCheck, Repeat, Step};
 pub use target::{Auth, Jwt, Sandbox, Target};
@@ -45,6 +47,9 @@ pub struct Profile {
     #[serde(default)]
     #[schemars(required)]
     pub shapes: Entries<At<Shape>>,
+    /// How verdicts are reached, where the chaos plan does not say.
+    #[serde(default)]
+    pub judge: Judge,
     /// What must hold, such as `p99(create_room) < 300ms during store_slow`.
     #[serde(default)]
     pub objectives: Vec<At<String>>,

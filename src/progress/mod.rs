@@ -13,7 +13,7 @@ use crate::conductor::Watch;
 use crate::outline::Outline;
 use crate::timeline::Timeline;
 use crate::units::Micros;
-use view::View;
+use view::{Latch, View};
 
 /// Plain lines come this far apart.
 const PLAIN_EVERY: Micros = Micros::secs(10);
@@ -33,6 +33,7 @@ pub enum Kind {
 #[derive(Debug)]
 pub struct Progress {
     shown: Shown,
+    lost: Latch,
 }
 
 #[derive(Debug)]
@@ -50,7 +51,7 @@ impl Progress {
             Kind::Plain => Shown::Lines(PLAIN_EVERY),
             Kind::Quiet => Shown::Nothing,
         };
-        Progress { shown }
+        Progress { shown, lost: Latch::new(outline) }
     }
 
     /// The kind that suits this process: a bar only if both outputs are terminals.
@@ -87,13 +88,15 @@ impl Watch for Progress {
     fn look(&mut self, timeline: &Timeline, now: Micros) {
         match &mut self.shown {
             Shown::Bar(bar) => {
+                self.lost.look(timeline, now);
                 bar.set_position(now.0.max(0) as u64);
-                bar.set_message(View::of(timeline, now).below_the_bar());
+                bar.set_message(View::of(timeline, now).with_lost(&self.lost).below_the_bar());
                 bar.tick();
             }
             Shown::Lines(due) if now >= *due => {
                 *due = Micros((now.0 / PLAIN_EVERY.0 + 1) * PLAIN_EVERY.0);
-                say(&View::of(timeline, now).lines());
+                self.lost.look(timeline, now);
+                say(&View::of(timeline, now).with_lost(&self.lost).lines());
             }
             Shown::Lines(_) | Shown::Nothing => {}
         }

@@ -2,11 +2,14 @@
 //!
 //! Owns the live numbers and their words; they are estimates of a run that still goes on, never verdicts.
 
-use crate::outline::FaultOutline;
+use crate::objective::{Objective, PhaseName};
+use crate::outline::{FaultOutline, Outline};
 use crate::quantity::Quantity;
 use crate::record::FaultStage;
+use crate::stats::n_min;
 use crate::timeline::{Cells, Tally, Timeline};
 use crate::units::{Micros, grouped, or_dash};
+use crate::verdict::{self, Lost};
 
 /// Latencies are those of operations intended within this time before now.
 const RECENT: Micros = Micros::secs(5);
@@ -18,6 +21,7 @@ pub(super) struct View {
     phase: String,
     shapes: Vec<ShapeLine>,
     faults: Vec<String>,
+    lost: Vec<String>,
 }
 
 struct ShapeLine {
@@ -27,6 +31,8 @@ struct ShapeLine {
     bad: u64,
     p50: Option<Quantity>,
     p99: Option<Quantity>,
+    /// Of so few that p99 is a guess.
+    few: bool,
 }
 
 impl View {
@@ -38,7 +44,14 @@ impl View {
             phase: phase(timeline, now),
             shapes: (0..outline.shapes.len()).map(|shape| shape_line(timeline, shape, now)).collect(),
             faults: in_force(timeline, now).map(|(fault, since)| fault_line(fault, since, now)).collect(),
+            lost: Vec::new(),
         }
+    }
+
+    /// With the objectives that are lost.
+    pub(super) fn with_lost(mut self, lost: &Latch) -> View {
+        self.lost = lost.lines();
+        self
     }
 
     /// What stands beside the bar, and the lines below it.
@@ -75,10 +88,36 @@ impl View {
                 grouped(s.due.saturating_sub(s.done)),
                 grouped(s.bad),
                 or_dash(s.p50),
-                or_dash(s.p99),
+                or_dash(s.p99.map(|p99| format!("{}{p99}", if s.few { "~" } else { "" }))),
             )
         });
-        shapes.chain(self.faults.iter().cloned())
+        shapes.chain(self.faults.iter().cloned()).chain(self.lost.iter().cloned())
+    }
+}
+
+/// What was said last of each objective: one whose phase is over, and let go, stays lost.
+#[derive(Debug, Default)]
+pub(super) struct Latch(Vec<(Objective, Option<Lost>)>);
+
+impl Latch {
+    pub(super) fn new(outline: &Outline) -> Latch {
+        Latch(outline.objectives.iter().map(|o| (o.clone(), None)).collect())
+    }
+
+    /// Looks again. A phase that is over is not seen any more some time later; what spans the run always is.
+    pub(super) fn look(&mut self, timeline: &Timeline, now: Micros) {
+        let mut lost = verdict::lost(timeline, now);
+        for (objective, last) in &mut self.0 {
+            let found = lost.iter().position(|l| l.text == objective.text).map(|at| lost.swap_remove(at));
+            if found.is_some() || objective.phase == PhaseName::Run {
+                *last = found;
+            }
+        }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let all = self.0.iter().filter_map(|(_, lost)| lost.as_ref());
+        all.map(|lost| format!("lost so far: {}: {}", lost.text, lost.measured)).collect()
     }
 }
 
@@ -93,6 +132,7 @@ fn shape_line(timeline: &Timeline, shape: usize, now: Micros) -> ShapeLine {
         bad: 0,
         p50: None,
         p99: None,
+        few: false,
     };
     let mut sum = Tally::default();
     for (op, _) in timeline.operations().filter(|(_, o)| o.shape == shape && !o.flow) {
@@ -104,6 +144,7 @@ fn shape_line(timeline: &Timeline, shape: usize, now: Micros) -> ShapeLine {
         sum.merge(&timeline.tally(op, &decided));
     }
     (line.p50, line.p99) = (sum.quantile(0.5), sum.quantile(0.99));
+    line.few = sum.intended < n_min(0.99);
     line
 }
 
@@ -195,5 +236,20 @@ mod tests {
     #[test]
     fn progress_has_a_line_per_shape_and_per_fault_in_force() {
         insta::assert_snapshot!(at(30));
+    }
+
+    #[test]
+    fn an_objective_that_is_lost_is_told_and_stays_lost_when_its_phase_is_let_go() {
+        let mut timeline: Timeline = fixture::timeline();
+        timeline.faults.retain(|e| e.at <= Micros::secs(50));
+        let mut latch = Latch::new(timeline.outline());
+        latch.look(&timeline, Micros::secs(50));
+        let told = |latch: &Latch| View::of(&timeline, Micros::secs(50)).with_lost(latch).lines();
+        let line = "lost so far: p95 < 300ms during store_slow: 1 in 20 ";
+        assert!(told(&latch).contains(line), "{}", told(&latch));
+        let mut later = timeline.clone();
+        later.keep(0);
+        latch.look(&later, Micros::secs(90));
+        assert!(told(&latch).contains(line), "{}", told(&latch));
     }
 }

@@ -61,6 +61,7 @@ fn outline() -> Outline {
             .into(),
         seed: 7,
         virtual_time: false,
+        smoke: None,
         cell: Micros::SECOND,
         duration: Micros::secs(LENGTH),
         shapes: vec![shape("rooms", "40/s, Poisson", 40), shape("lists", "10/s", 10)],
@@ -221,7 +222,9 @@ fn events(timeline: &mut Timeline) {
         (-2.0, ServiceStage::Started),
         (-1.4, ServiceStage::Ready),
         (60.01, ServiceStage::Killed),
+        (61.0, ServiceStage::Unhealthy),
         (63.0, ServiceStage::Ready),
+        (64.0, ServiceStage::Healthy),
     ] {
         let (service, detail) = ("store-a".to_owned(), HOSTILE.to_owned());
         timeline.apply(&Record::Service(ServiceEvent { at: secs(at), service, what, detail }));
@@ -232,7 +235,12 @@ fn events(timeline: &mut Timeline) {
     errors(timeline);
     timeline.apply(&Record::Left { at: secs(91.0), what: "3 rooms".into() });
     timeline.apply(&Record::Note { at: secs(0.0), text: "A made-up run.".into() });
-    timeline.apply(&Record::End(End { at: secs(92.0), how: How::Complete, detail: String::new() }));
+    timeline.apply(&Record::End(End {
+        at: secs(92.0),
+        how: How::Complete,
+        detail: String::new(),
+        exit: None,
+    }));
 }
 
 /// A probe, a list and a slow operation.

@@ -80,9 +80,12 @@ fn operations(out: &mut String, judgement: &Judgement) {
         for p in &op.phases {
             let mut cells = vec![op.name.clone(), p.phase.to_string(), grouped(p.n)];
             cells.extend([words::plain(p.rate), words::percent(p.bad)]);
-            cells.extend([p.p50, p.p90, p.p99, p.p999, p.max].map(|q| q.in_millis()));
+            cells.extend(words::quantiles(p));
             row(out, &cells);
         }
+    }
+    if let Some(guesses) = words::guesses(judgement) {
+        out.push_str(&format!("\n{}\n", text(&guesses)));
     }
 }
 
@@ -90,11 +93,11 @@ fn errors(out: &mut String, judgement: &Judgement) {
     if judgement.errors.is_empty() {
         return;
     }
-    section(out, "Errors", &["operation", "what", "when", "sample", "count"], 4);
+    section(out, "Errors", &["operation", "what", "when", "phases", "sample", "count"], 5);
     for e in words::errors(judgement) {
         let sample = e.samples.first().map_or(String::new(), |s| format!("{} -> {}", s.request, s.detail));
         let (what, when) = (words::outcome(e.kind, e.status), words::from_to(e.first, e.last));
-        row(out, &[&e.operation, &what, &when, &sample, &grouped(e.count)]);
+        row(out, &[&e.operation, &what, &when, &words::by_phase(e), &sample, &grouped(e.count)]);
     }
 }
 

@@ -4,7 +4,11 @@ use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table};
 
-use crate::experiment::{Data, Experiment, Fault, Shape, Start, Upstream, of_operation, requests};
+use crate::experiment::{
+    BandAhead, Data, Expectation, Experiment, Fault, Foresight, Shape, Start, Upstream, of_operation,
+    requests,
+};
+use crate::objective::Metric;
 use crate::outline::{Outline, ShapeOutline};
 use crate::redact::redact;
 use crate::sample::OpId;
@@ -29,12 +33,17 @@ pub fn plan(experiment: &Experiment, limits: Limits) -> String {
     let chaos = outline.chaos.as_deref().map(|c| format!(" x {c}")).unwrap_or_default();
     let time = if outline.virtual_time { ", in virtual time" } else { "" };
     let _ = writeln!(out, "{}{chaos} against {}", outline.profile, outline.target);
-    let _ = writeln!(out, "{} of load, seed {}{time}\n", outline.duration, outline.seed);
+    let smoke = outline.smoke.map_or(String::new(), |factor| {
+        format!("; a smoke run, {} times shorter than the plan, which proves nothing", three_digits(factor))
+    });
+    let _ = writeln!(out, "{} of load, seed {}{time}{smoke}\n", outline.duration, outline.seed);
     section(&mut out, "shapes", &shapes(experiment));
     section(&mut out, "system", &system(experiment));
     section(&mut out, "faults", &faults(experiment));
     section(&mut out, "phases", &phases(outline));
-    section(&mut out, "must hold", &rules(outline));
+    section(&mut out, "bands", &bands(&experiment.foresight));
+    section(&mut out, "must hold", &rules(outline, &experiment.foresight));
+    section(&mut out, "to know", &experiment.foresight.remarks.join("\n"));
     section(&mut out, "data", &data(experiment));
     section(&mut out, "before and after", &aside(experiment));
     section(&mut out, "load", &load(experiment, limits));
@@ -193,11 +202,43 @@ fn phases(outline: &Outline) -> String {
         )
 }
 
-fn rules(outline: &Outline) -> String {
-    let mut lines: Vec<String> = outline.objectives.iter().map(|o| o.text.clone()).collect();
-    lines.extend(outline.steady.iter().map(|o| format!("{} (before the first fault)", o.text)));
-    lines.extend(outline.abort.iter().map(|o| format!("ends at once if: {}", o.text)));
-    lines.join("\n")
+/// What of each shape is compared with its baseline, in windows of which width; or why nothing is.
+fn bands(foresight: &Foresight) -> String {
+    let row = |ahead: &BandAhead| {
+        let what = match &ahead.band {
+            Ok((window, Some(q))) => {
+                format!("windows of {window}: {}, goodput, in flight, amplification", Metric::Quantile(*q))
+            }
+            Ok((window, None)) => {
+                format!(
+                    "windows of {window}: goodput, in flight, amplification, and a quantile by what comes"
+                )
+            }
+            Err(why) => format!("none: {why}; recovery leaves it out"),
+        };
+        vec![ahead.shape.clone(), what]
+    };
+    table(foresight.bands.iter().map(row).collect(), &[])
+}
+
+/// Objectives, with how many operations they will have and how many they need, and the rules that are watched.
+fn rules(outline: &Outline, foresight: &Foresight) -> String {
+    let ahead = foresight.objectives.iter().map(Option::as_ref).chain(std::iter::repeat(None));
+    let enough = |ahead: Option<&Expectation>| match ahead {
+        Some(Expectation { operation, n, needed }) if *needed > 1 => {
+            let few = if n < needed { ": too few" } else { "" };
+            format!("about {} {operation}, needs {}{few}", grouped(*n), grouped(*needed))
+        }
+        Some(Expectation { operation, n, .. }) => format!("about {} {operation}", grouped(*n)),
+        None => String::new(),
+    };
+    let mut rows: Vec<Vec<String>> =
+        outline.objectives.iter().zip(ahead).map(|(o, ahead)| vec![o.text.clone(), enough(ahead)]).collect();
+    rows.extend(outline.steady.iter().map(|o| vec![o.text.clone(), "before the first fault".to_owned()]));
+    rows.extend(
+        outline.abort.iter().map(|o| vec![o.text.clone(), "ends the run at once if it is so".to_owned()]),
+    );
+    table(rows, &[])
 }
 
 fn data(experiment: &Experiment) -> String {

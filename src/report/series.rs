@@ -2,7 +2,9 @@
 //!
 //! Owns the binning; numbers come from the timeline, pixels are `chart`'s.
 
+use crate::quantity::Quantity;
 use crate::sample::OpId;
+use crate::stats::n_min;
 use crate::timeline::{Cells, Tally, Timeline};
 use crate::units::Micros;
 use crate::verdict::{JudgedObjective, Judgement, OperationPhase, Phase};
@@ -18,11 +20,29 @@ pub(super) struct Point {
     pub(super) intended: u64,
     pub(super) good: u64,
     /// None where nothing was intended.
-    pub(super) p50: Option<Micros>,
-    pub(super) p95: Option<Micros>,
-    pub(super) p99: Option<Micros>,
-    /// p99 is a lower bound: operations without an answer lie at it.
-    pub(super) bounded: bool,
+    pub(super) p50: Option<Quantity>,
+    pub(super) p95: Option<Quantity>,
+    pub(super) p99: Option<Quantity>,
+    pub(super) max: Option<Quantity>,
+}
+
+/// The line above the median: the highest quantile that most points have operations enough for, else the maximum,
+/// named as what it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Upper {
+    pub(super) name: &'static str,
+    pub(super) value: fn(&Point) -> Option<Quantity>,
+}
+
+/// What to draw above the median of these points.
+pub(super) fn upper(points: &[Point]) -> Upper {
+    let mut n: Vec<u64> = points.iter().map(|p| p.intended).filter(|n| *n > 0).collect();
+    n.sort_unstable();
+    match n.get(n.len() / 2).copied().unwrap_or(0) {
+        n if n >= n_min(0.99) => Upper { name: "p99", value: |p| p.p99 },
+        n if n >= n_min(0.95) => Upper { name: "p95", value: |p| p.p95 },
+        _ => Upper { name: "max", value: |p| p.max },
+    }
 }
 
 impl Point {
@@ -58,16 +78,15 @@ fn bin(timeline: &Timeline, op: OpId, cells: u32) -> usize {
 
 fn point(timeline: &Timeline, op: OpId, from: u32, to: u32) -> Point {
     let tally = timeline.tally(op, &(from..to).collect());
-    let p99 = tally.quantile(0.99);
     Point {
         from: timeline.cell_start(from),
         to: timeline.cell_start(to),
         intended: tally.intended,
         good: tally.good(),
-        p50: tally.quantile(0.5).map(|q| q.micros()),
-        p95: tally.quantile(0.95).map(|q| q.micros()),
-        p99: p99.map(|q| q.micros()),
-        bounded: p99.is_some_and(|q| q.is_bound()),
+        p50: tally.quantile(0.5),
+        p95: tally.quantile(0.95),
+        p99: tally.quantile(0.99),
+        max: tally.quantile(1.0),
     }
 }
 

@@ -25,6 +25,15 @@ pub fn terminal(judgement: &Judgement, page: &str, colour: bool) -> String {
     out.text
 }
 
+/// `-q`: nothing of a PASS, and one line of anything else: the word, the headline, the report.
+pub fn one_line(judgement: &Judgement, page: &str) -> String {
+    if judgement.verdict == Word::Pass && judgement.exit.code == 0 {
+        return String::new();
+    }
+    let word = judgement.verdict.text();
+    format!("{word} (exit {}): {} {page}\n", judgement.exit.code, visible(&judgement.summary.verdict))
+}
+
 struct Summary {
     text: String,
     colour: bool,
@@ -141,11 +150,12 @@ impl Summary {
             for p in &op.phases {
                 let mut row = vec![format!("  {}", visible(&p.phase.to_string())), grouped(p.n)];
                 row.extend([words::plain(p.rate), words::percent(p.bad)]);
-                row.extend([p.p50, p.p90, p.p99, p.p999, p.max].map(|q| q.in_millis()));
+                row.extend(words::quantiles(p));
                 table.add_row(row);
             }
         }
         self.table(&table);
+        words::guesses(judgement).into_iter().for_each(|guesses| self.wrapped(" ", &guesses));
     }
 
     fn errors(&mut self, judgement: &Judgement) {
@@ -157,6 +167,9 @@ impl Summary {
             let (what, when) = (words::outcome(e.kind, e.status), words::from_to(e.first, e.last));
             let line = format!(" {:>8}  {}  {what}  {when}", grouped(e.count), visible(&e.operation));
             self.line(&line);
+            if !e.phases.is_empty() {
+                self.wrapped("           ", &words::by_phase(e));
+            }
             for s in &e.samples {
                 let mut text = format!("{} {} -> {}", clock(s.at), visible(&s.request), visible(&s.detail));
                 if !s.body.is_empty() {

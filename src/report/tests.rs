@@ -4,10 +4,10 @@ use std::path::Path;
 
 use super::chart::label::{Anchor, Area, Spot, area};
 use super::fixture;
-use super::{html, json, markdown, terminal, visible};
+use super::{html, json, markdown, one_line, series, terminal, visible, words};
 use crate::timeline::Timeline;
 use crate::units::Micros;
-use crate::verdict::{JudgedFault, Judgement, Span};
+use crate::verdict::{Exit, JudgedFault, Judgement, OperationPhase, Span, Word};
 
 fn run() -> (Timeline, Judgement) {
     let timeline = fixture::timeline();
@@ -233,4 +233,111 @@ fn verdict_json_reads_back_to_the_same_verdict() {
         (judgement.verdict, judgement.exit, judgement.objectives)
     );
     assert_eq!((back.faults, back.errors), (judgement.faults, judgement.errors));
+}
+
+#[test]
+fn one_line_has_the_word_the_headline_and_the_report_and_pass_has_none() {
+    let (_, judgement) = run();
+    let line = one_line(&judgement, "reports/run/report.html");
+    assert_eq!(line.lines().count(), 1);
+    assert!(line.starts_with("FAIL (exit 99): ") && line.contains(&judgement.summary.verdict), "{line}");
+    assert!(line.ends_with(" reports/run/report.html\n"), "{line}");
+    let exit = Exit { code: 0, reason: String::new() };
+    assert_eq!(one_line(&Judgement { verdict: Word::Pass, exit, ..judgement }, "x"), "");
+}
+
+#[test]
+fn the_rate_of_a_run_that_was_cut_short_is_over_the_time_that_it_had_load() {
+    let (_, mut judgement) = run();
+    judgement.run.intended = 600;
+    judgement.run.lasted = Micros::secs(12);
+    let facts = words::facts(&judgement).join("; ");
+    assert!(facts.contains("50 operations/s for 12 s, of 1 min 30 s planned"), "{facts}");
+}
+
+#[test]
+fn no_harm_at_all_does_not_read_like_no_recovery() {
+    let mut trigger = run().1.triggers[0].clone();
+    (trigger.outage, trigger.recovery) = (Some(Micros::ZERO), Some(Micros::ZERO));
+    let told = [words::outage(&trigger), words::recovery(&trigger)];
+    assert_eq!(told, ["no outage", "nothing to recover from"]);
+    (trigger.outage, trigger.margin) = (Some(Micros::secs(9)), Micros::SECOND);
+    assert_eq!([words::outage(&trigger), words::recovery(&trigger)], ["9 s ± 1 s", "at once"]);
+    (trigger.outage, trigger.recovery) = (None, None);
+    assert_eq!(words::recovery(&trigger), "not over");
+}
+
+#[test]
+fn a_smoke_run_is_marked_wherever_it_is_told() {
+    let (timeline, mut judgement) = run();
+    judgement.run.smoke = Some(9.0);
+    for text in [html(&timeline, &judgement), markdown(&judgement), terminal(&judgement, "x", false)] {
+        assert!(text.contains(", a smoke run"), "{}", &text[..300]);
+    }
+}
+
+/// A made-up operation in a phase, with so many of it.
+fn of(n: u64) -> OperationPhase {
+    let p = run().1.operations[0].phases[1].clone();
+    OperationPhase { n, ..p }
+}
+
+#[test]
+fn a_quantile_that_so_few_cannot_bound_is_marked_as_a_guess() {
+    let marked = |n| words::quantiles(&of(n)).map(|text| text.starts_with('~'));
+    assert_eq!(marked(117), [false, false, true, true, false]);
+    assert_eq!(marked(5), [true, true, true, true, false], "a maximum is what it is");
+    assert_eq!(marked(4_000), [false; 5]);
+    let (timeline, judgement) = run();
+    for text in [html(&timeline, &judgement), markdown(&judgement), terminal(&judgement, "x", false)] {
+        assert!(text.contains("a guess: to bound it takes"), "{}", &text[..200]);
+    }
+}
+
+#[test]
+fn the_line_above_the_median_is_what_the_points_can_carry_and_is_named_so() {
+    let (timeline, _) = run();
+    let points = series::points(&timeline, crate::sample::OpId(0));
+    let named = |n: u64| {
+        let points: Vec<_> = points.iter().map(|p| series::Point { intended: n, ..p.clone() }).collect();
+        series::upper(&points).name
+    };
+    assert_eq!([38, 100, 400].map(named), ["max", "p95", "p99"]);
+    let page = page();
+    assert!(!page.contains(">p99</text>"), "the fixture has forty a second");
+    assert!(page.contains(">max</text>") && page.contains("max is worst at"));
+}
+
+#[test]
+fn the_chart_shows_what_recovery_is_judged_by_and_whose_health_changed() {
+    let page = page();
+    let felt = page.split("What users felt").nth(1).unwrap().split("<h2").next().unwrap();
+    for text in ["normal for lists: p", "normal from ", ">over</text>", ">well again</text>"] {
+        assert!(felt.contains(text), "{text}");
+    }
+    assert!(felt.contains("unhealthy: ") && felt.contains(" unhealthy from "), "a service was unwell");
+    let (mut timeline, judgement) = run();
+    timeline.header.outline.objectives.retain(|o| !o.text.starts_with("recovery"));
+    assert!(!html(&timeline, &judgement).contains("normal for"), "nothing rests on it");
+}
+
+#[test]
+fn errors_are_counted_for_each_phase() {
+    let (timeline, judgement) = run();
+    let group = judgement.errors.iter().max_by_key(|e| e.count).unwrap();
+    assert!(!group.phases.is_empty() && group.phases.iter().all(|p| p.count <= group.count), "{group:?}");
+    let told = words::by_phase(group);
+    for text in [html(&timeline, &judgement), terminal(&judgement, "x", false)] {
+        assert!(text.contains(&told), "{told}");
+    }
+    assert_eq!(words::outcome(crate::sample::Kind::Status, 0), "further statuses");
+}
+
+#[test]
+fn short_names_never_break_and_long_ones_may() {
+    let (timeline, mut judgement) = run();
+    judgement.faults[0].name = "a-name-that-is-longer-than-any-column".to_owned();
+    let page = html(&timeline, &judgement);
+    assert!(page.contains("<b class=\"short\">store_failover</b>"));
+    assert!(page.contains("<b class=\"long\">a-name-that-is-longer-than-any-column</b>"));
 }

@@ -8,10 +8,11 @@ use crate::quantity::Quantity;
 pub(super) use crate::quantity::plain;
 use crate::record::Touched;
 use crate::sample::Kind;
+use crate::stats::n_min;
 use crate::timeline::Timeline;
 use crate::units::{Micros, bytes, clock, grouped, or_dash};
 use crate::verdict::{
-    ErrorGroup, JudgedFault, JudgedObjective, JudgedTrigger, Judgement, OperationTable, Word,
+    ErrorGroup, JudgedFault, JudgedObjective, JudgedTrigger, Judgement, OperationPhase, OperationTable, Word,
 };
 
 /// The sign beside a verdict's word, so that colour is never alone.
@@ -28,13 +29,18 @@ pub(super) fn mark(word: Word) -> &'static str {
 pub(super) fn title(judgement: &Judgement) -> String {
     let run = &judgement.run;
     let chaos = run.chaos.as_ref().map_or(String::new(), |chaos| format!(" × {}", visible(chaos)));
-    visible(&run.profile) + &chaos
+    let smoke = if run.smoke.is_some() { ", a smoke run" } else { "" };
+    visible(&run.profile) + &chaos + smoke
 }
 
 /// The facts of a run, in the order in which they are told.
 pub(super) fn facts(judgement: &Judgement) -> Vec<String> {
     let (run, generator) = (&judgement.run, &judgement.generator);
-    let rate = run.intended as f64 / run.duration.as_secs_f64().max(1e-6);
+    let rate = run.intended as f64 / run.lasted.as_secs_f64().max(1e-6);
+    let planned = match run.lasted < run.duration {
+        true => format!(", of {} planned", run.duration),
+        false => String::new(),
+    };
     let world = if run.virtual_time { " in virtual time" } else { "" };
     let lag = generator.lag_p99.map_or(String::new(), |lag| format!(" (lag p99 {lag})"));
     let sound = if generator.sound { "generator sound" } else { "generator NOT sound" };
@@ -42,7 +48,7 @@ pub(super) fn facts(judgement: &Judgement) -> Vec<String> {
     let when = (!run.virtual_time).then(|| started(&run.started));
     let before = [
         format!("target {}", visible(&run.target)),
-        format!("{} operations/s for {}{world}", plain(rate), run.duration),
+        format!("{} operations/s for {}{planned}{world}", plain(rate), run.lasted),
         format!("seed {}", run.seed),
     ];
     let after =
@@ -119,6 +125,30 @@ pub(super) fn millis(value: Micros) -> String {
     Quantity::time(value).in_millis()
 }
 
+/// A quantile of `n` operations for a column of milliseconds; `~` before it where so few cannot bound it.
+pub(super) fn quantile(n: u64, q: f64, value: Quantity) -> String {
+    let guess = if n < n_min(q) { "~" } else { "" };
+    format!("{guess}{}", value.in_millis())
+}
+
+/// The quantiles of one operation in one phase as columns, the maximum last, and p99 of the successes alone.
+pub(super) fn quantiles(p: &OperationPhase) -> [String; 5] {
+    let each = [(0.5, p.p50), (0.9, p.p90), (0.99, p.p99), (0.999, p.p999)];
+    let [p50, p90, p99, p999] = each.map(|(q, value)| quantile(p.n, q, value));
+    [p50, p90, p99, p999, p.max.in_millis()]
+}
+
+/// What `~` means, where it stands anywhere.
+pub(super) fn guesses(judgement: &Judgement) -> Option<String> {
+    let needed = [0.5, 0.9, 0.99, 0.999].map(n_min);
+    let phases = operations(judgement).into_iter().flat_map(|o| &o.phases);
+    let few = phases.map(|p| p.n).any(|n| n < needed[3]);
+    let [p50, p90, p99, p999] = needed.map(grouped);
+    few.then(|| {
+        format!("~ a guess: to bound it takes {p50} operations for p50, {p90} for p90, {p99} for p99, {p999} for p99.9")
+    })
+}
+
 /// A share for a column of percentages: `0`, `< 0.01`, `0.40`, `38.2`.
 pub(super) fn percent(share: f64) -> String {
     match share * 100.0 {
@@ -132,6 +162,7 @@ pub(super) fn percent(share: f64) -> String {
 /// `status 503`, `timeout`.
 pub(super) fn outcome(kind: Kind, status: u16) -> String {
     match (kind, status) {
+        (Kind::Status, 0) => "further statuses".to_owned(),
         (kind, 0) => kind.word().to_owned(),
         (Kind::Status, status) => format!("status {status}"),
         (kind, status) => format!("{}, status {status}", kind.word()),
@@ -162,6 +193,12 @@ pub(super) fn errors(judgement: &Judgement) -> Vec<&ErrorGroup> {
 fn position(judgement: &Judgement, operation: &str) -> usize {
     let known = judgement.operations.iter().position(|o| o.name == operation);
     known.unwrap_or(usize::MAX)
+}
+
+/// `12 during store_slow, 3 after store_slow`: of one error, in the order of the phases.
+pub(super) fn by_phase(e: &ErrorGroup) -> String {
+    let each = e.phases.iter().map(|p| format!("{} {}", grouped(p.count), visible(&p.phase.to_string())));
+    each.collect::<Vec<_>>().join(", ")
 }
 
 /// `1:35 to 1:41`: cells in which something first and last began.
@@ -211,10 +248,20 @@ pub(super) fn added(fault: &JudgedFault) -> String {
     or_dash(added.map(|added| format!("+{added}")))
 }
 
-/// How long a trigger's harm lasted: `6 s ± 1 s`, `not over`, `–`.
-pub(super) fn lasted(trigger: &JudgedTrigger, time: Option<Micros>) -> String {
+/// How long a trigger's harm lasted: `6 s ± 1 s`, `no outage`, `not over`, `–`.
+pub(super) fn outage(trigger: &JudgedTrigger) -> String {
+    lasted(trigger, trigger.outage, "no outage")
+}
+
+/// How long it took to come back: `6 s ± 1 s`, `at once`, `not over`, `–`.
+pub(super) fn recovery(trigger: &JudgedTrigger) -> String {
+    let unharmed = trigger.outage == Some(Micros::ZERO);
+    lasted(trigger, trigger.recovery, if unharmed { "nothing to recover from" } else { "at once" })
+}
+
+fn lasted(trigger: &JudgedTrigger, time: Option<Micros>, zero: &str) -> String {
     match time {
-        Some(Micros::ZERO) => "none".to_owned(),
+        Some(Micros::ZERO) => zero.to_owned(),
         Some(time) if trigger.margin > Micros::ZERO => format!("{time} ± {}", trigger.margin),
         Some(time) => time.to_string(),
         None if trigger.shapes.is_empty() => "–".to_owned(),

@@ -48,6 +48,7 @@ impl Plan {
             command: "squall run fake".to_owned(),
             seed: 1,
             virtual_time: true,
+            smoke: None,
             cell: Micros::SECOND,
             duration: Micros::secs(seconds),
             shapes: Vec::new(),
@@ -148,7 +149,7 @@ impl Plan {
         let last = samples.iter().map(|s| s.done).max().unwrap_or_default();
         let at = last.max(self.outline.duration);
         records.extend(self.stopped.map(|at| Record::Load(LoadEvent { at, change: LoadChange::Stopped })));
-        records.push(Record::End(End { at, how: self.how, detail: String::new() }));
+        records.push(Record::End(End { at, how: self.how, detail: String::new(), exit: None }));
         records
     }
 

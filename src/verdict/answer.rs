@@ -26,17 +26,6 @@ impl Answer {
 }
 
 impl Comparison {
-    /// Whether `value` satisfies the comparison with `limit`.
-    pub fn holds(self, value: f64, limit: f64) -> bool {
-        match self {
-            Comparison::Below => value < limit,
-            Comparison::AtMost => value <= limit,
-            Comparison::Above => value > limit,
-            Comparison::AtLeast => value >= limit,
-            Comparison::Equal => value == limit,
-        }
-    }
-
     /// How bad a value is: the greater the worse.
     pub(super) fn badness(self, value: f64, limit: f64) -> f64 {
         match self {
@@ -44,14 +33,6 @@ impl Comparison {
             Comparison::Above | Comparison::AtLeast => -value,
             Comparison::Equal => (value - limit).abs(),
         }
-    }
-
-    fn wants_less(self) -> bool {
-        matches!(self, Comparison::Below | Comparison::AtMost)
-    }
-
-    fn wants_more(self) -> bool {
-        matches!(self, Comparison::Above | Comparison::AtLeast)
     }
 }
 
@@ -76,29 +57,9 @@ pub(super) fn of_value(objective: &Objective, value: Option<Quantity>) -> Answer
     }
 }
 
-/// The share of bad operations that an expression turns on.
-fn bad_limit(objective: &Objective) -> Option<f64> {
-    match objective.metric {
-        Metric::Errors => Some(objective.value),
-        Metric::Goodput => Some(1.0 - objective.value),
-        _ => None,
-    }
-}
-
-/// Operations without which the expression cannot be told to hold: what a finite two-sided 95 % bound of a
-/// quantile takes, and one over the limit of a share.
-pub(super) fn least(objective: &Objective) -> u64 {
-    match (&objective.metric, bad_limit(objective)) {
-        (Metric::Quantile(q), _) => stats::n_min(*q),
-        (_, Some(share)) if share > 0.0 && share < 1.0 => (1.0 / share - 1e-9).ceil() as u64,
-        (Metric::Count, _) => 0,
-        _ => 1,
-    }
-}
-
 /// Too few operations bound no quantile from above; that it lies above the limit can be certain of few.
 fn quantile(objective: &Objective, value: Option<Quantity>, tally: &Tally, q: f64) -> Answer {
-    let enough = least(objective);
+    let enough = objective.least();
     if tally.intended >= enough {
         return of_latency(objective, value, || Answer::Breaks);
     }
@@ -131,8 +92,8 @@ fn mean_below(tally: &Tally) -> Answer {
 
 /// The share of bad operations against its limit; `less` asks for at most so many.
 fn share(objective: &Objective, value: Option<Quantity>, tally: &Tally, less: bool) -> Answer {
-    let (Some(value), Some(limit)) = (value, bad_limit(objective)) else { return Answer::Unknown(Some(1)) };
-    let enough = least(objective);
+    let (Some(value), Some(limit)) = (value, objective.bad_limit()) else { return Answer::Unknown(Some(1)) };
+    let enough = objective.least();
     if tally.intended >= enough {
         return Answer::of(objective.comparison.holds(value.value, objective.value));
     }

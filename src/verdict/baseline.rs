@@ -7,6 +7,7 @@ use super::answer::Answer;
 use super::band::band;
 use super::judgement::{Band, ShapeBand};
 use super::view::View;
+use super::width::{Grid, IS_TRIGGER, NO_BASELINE, varying_rate};
 use super::windows::{Subject, value};
 use crate::objective::{Metric, Objective, PhaseName};
 use crate::quantity::Quantity;
@@ -83,18 +84,22 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
         return none("no trigger needs one".to_owned());
     }
     if outline.trigger {
-        return none("the shape is a trigger itself".to_owned());
+        return none(IS_TRIGGER.to_owned());
     }
     let (Some(&first), Some(&last)) = (cells.first(), cells.last()) else {
-        return none("no baseline lies between the warm-up and the first trigger".to_owned());
+        return none(NO_BASELINE.to_owned());
     };
-    let (width, quantile) = match choose(timeline, shape, first..last + 1) {
+    let per_cell = timeline.shape_tally(shape, cells, Count::Seen).intended as f64 / cells.len() as f64;
+    let has_arrivals = |from, width| has_arrivals(timeline, shape, from, width);
+    let enough = u64::from(timeline.outline().judge.windows.max(1));
+    let grid = grid(timeline, shape, first..last + 1, &has_arrivals);
+    let (width, quantile) = match grid.choose(per_cell, enough) {
         Ok(choice) => choice,
         Err(reason) => return none(reason),
     };
-    let all = windows(view, shape, width, quantile);
+    let all = windows(view, shape, (grid.origin(), width), quantile);
     let inside: Vec<Window> = all.iter().filter(|w| w.from >= first && w.to <= last + 1).cloned().collect();
-    match varying_rate(timeline, shape, &inside) {
+    match varying_rate(outline, inside.iter().map(|w| w.from..w.to)) {
         Some(reason) => none(reason),
         None => {
             let mut band = band(timeline, &outline.name, quantile, &inside);
@@ -149,40 +154,14 @@ fn without(shape: &str, reason: String) -> ShapeBand {
     }
 }
 
-/// The width of a window in cells and the quantile to band: the smallest width that holds 1,000
-/// operations, for p99; where that leaves too few windows, the widest that leaves enough, for p95 with
-/// 200 operations, else the median.
-fn choose(timeline: &Timeline, shape: usize, range: std::ops::Range<u32>) -> Result<(u32, f64), String> {
-    let cells: Cells = range.clone().collect();
-    let per_cell = timeline.shape_tally(shape, &cells, Count::Seen).intended as f64 / cells.len() as f64;
-    let enough = u64::from(timeline.outline().judge.windows.max(1));
-    let fits = |width: &u32| count_windows(timeline, shape, *width, &range) >= enough;
-    let widths = timeline.outline().shapes[shape].window_widths(timeline.outline().cell);
-    let holds = |width: u32, n: f64| per_cell * f64::from(width) >= n;
-    if let Some(width) = widths.iter().copied().find(|w| holds(*w, 1000.0)).filter(fits) {
-        return Ok((width, 0.99));
-    }
-    match widths.iter().copied().filter(fits).max() {
-        Some(width) => Ok((width, if holds(width, 200.0) { 0.95 } else { 0.5 })),
-        None => Err(format!(
-            "the baseline holds {} windows of {}, {enough} are needed",
-            count_windows(timeline, shape, widths[0], &range),
-            timeline.cell_start(widths[0]),
-        )),
-    }
-}
-
-/// Where the first window of a shape begins.
-fn origin(timeline: &Timeline, shape: usize) -> u32 {
-    let cell = timeline.outline().cell.0.max(1);
-    timeline.outline().shapes[shape].start.0.div_euclid(cell).max(0) as u32
-}
-
-fn count_windows(timeline: &Timeline, shape: usize, width: u32, range: &std::ops::Range<u32>) -> u64 {
-    let origin = origin(timeline, shape);
-    let first = range.start.saturating_sub(origin).div_ceil(width);
-    let end = range.end.saturating_sub(origin) / width;
-    (first..end).filter(|i| has_arrivals(timeline, shape, origin + i * width, width)).count() as u64
+/// The windows of a shape within some cells.
+fn grid<'g>(
+    timeline: &'g Timeline,
+    shape: usize,
+    range: std::ops::Range<u32>,
+    has_arrivals: &'g dyn Fn(u32, u32) -> bool,
+) -> Grid<'g> {
+    Grid { outline: &timeline.outline().shapes[shape], cell: timeline.outline().cell, range, has_arrivals }
 }
 
 /// Whether the window says anything: arrivals were planned, and not all of them were sent as patient
@@ -190,19 +169,14 @@ fn count_windows(timeline: &Timeline, shape: usize, width: u32, range: &std::ops
 /// must not empty its windows.
 fn has_arrivals(timeline: &Timeline, shape: usize, from: u32, width: u32) -> bool {
     let outline = &timeline.outline().shapes[shape];
-    if outline.closed {
-        return timeline.cell_start(from) >= outline.start
-            && timeline.cell_start(from + width) <= outline.end;
-    }
     let mut cells = from..from + width;
     let ops = || timeline.operations().filter(|(_, o)| o.shape == shape && !o.flow);
-    cells.clone().any(|cell| outline.planned.get(cell as usize).is_some_and(|&n| n > 0))
-        && cells.any(|cell| ops().any(|(op, _)| timeline.intended(op, cell) > 0))
+    let counted = |cell: u32| ops().any(|(op, _)| timeline.intended(op, cell) > 0);
+    Grid::planned(outline, timeline.outline().cell, from, width) && (outline.closed || cells.any(counted))
 }
 
-fn windows(view: &View, shape: usize, width: u32, quantile: f64) -> Vec<Window> {
+fn windows(view: &View, shape: usize, (origin, width): (u32, u32), quantile: f64) -> Vec<Window> {
     let timeline = view.timeline;
-    let origin = origin(timeline, shape);
     let starts = (0..)
         .map(|i| origin + i * width)
         .take_while(|&from| timeline.cell_start(from + width) <= timeline.load_end());
@@ -240,27 +214,4 @@ fn window(view: &View, shape: usize, range: std::ops::Range<u32>, quantile: f64)
 fn own_in_flight(seen: &Tally, clean: &Tally, length: Micros) -> f64 {
     let sum = |t: &Tally| t.mean().map_or(0.0, |m| m.value) * (t.successes.len() + t.others.len()) as f64;
     (sum(seen) - sum(clean)).max(0.0) / length.0.max(1) as f64
-}
-
-/// Why the shape has no band: its planned rate varies by more than 10 % between windows or between the
-/// halves of the baseline. A plan drawn from a Poisson process varies by itself; three standard
-/// deviations of the difference of two counts are allowed on top.
-fn varying_rate(timeline: &Timeline, shape: usize, windows: &[Window]) -> Option<String> {
-    let outline = &timeline.outline().shapes[shape];
-    if outline.closed {
-        return None;
-    }
-    let planned =
-        |w: &Window| (w.from..w.to).filter_map(|c| outline.planned.get(c as usize)).sum::<u64>() as f64;
-    let counts: Vec<f64> = windows.iter().map(planned).collect();
-    let least = counts.iter().copied().fold(f64::MAX, f64::min);
-    let most = counts.iter().copied().fold(0.0, f64::max);
-    let half = counts.len() / 2;
-    let (first, second) =
-        (counts[..half].iter().sum::<f64>(), counts[counts.len() - half..].iter().sum::<f64>());
-    // The spread of many windows is wider than that of two: six deviations for the extremes.
-    let varies = |a: f64, b: f64, sigmas: f64| (a - b).abs() > 0.1 * (a + b) / 2.0 + sigmas * (a + b).sqrt();
-    (varies(least, most, 6.0) || varies(first, second, 3.0)).then(|| {
-        format!("its planned rate varies by more than 10 % within the baseline ({least} to {most} a window)")
-    })
 }

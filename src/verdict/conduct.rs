@@ -7,13 +7,13 @@ use super::view::View;
 use crate::record::{How, RuleEvent, RuleKind};
 use crate::sample::Kind;
 use crate::timeline::Timeline;
-use crate::units::grouped;
+use crate::units::{grouped, three_digits};
 
 pub(super) fn judge(view: &View) -> Vec<Ruling> {
     let timeline = view.timeline;
     let rule = decisive_rule(timeline).map(of_rule);
     let end = if rule.is_none() { of_end(timeline) } else { None };
-    let all = [rule, end, templates(timeline), unasked(timeline)];
+    let all = [rule, end, templates(timeline), unasked(timeline), smoke(timeline)];
     all.into_iter().flatten().collect()
 }
 
@@ -54,8 +54,10 @@ fn of_end(timeline: &Timeline) -> Option<Ruling> {
             Some(Ruling::new(Word::Invalid, None, sentence.to_owned()))
         }
         Some(How::Interrupted | How::Failed) | None => {
-            let sentence = "The run was cut short, so that it proves nothing.";
-            Some(Ruling::new(Word::Inconclusive, None, sentence.to_owned()))
+            let detail = timeline.end.as_ref().map_or("", |end| end.detail.as_str());
+            let why = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
+            let sentence = format!("The run was cut short, so that it proves nothing{why}.");
+            Some(Ruling::new(Word::Inconclusive, None, sentence))
         }
     }
 }
@@ -76,5 +78,15 @@ fn unasked(timeline: &Timeline) -> Option<Ruling> {
         let sentence = "No objective was set, so nothing was asked for and nothing is proven.";
         Ruling::new(Word::Inconclusive, None, sentence.to_owned())
             .advice("add `objectives:`, such as `errors < 1%` and `p99 < 300ms`")
+    })
+}
+
+/// What was shortened until it fits into seconds shows that everything works, and nothing else.
+fn smoke(timeline: &Timeline) -> Option<Ruling> {
+    timeline.outline().smoke.map(|factor| {
+        let factor = three_digits(factor);
+        let sentence =
+            format!("This is a smoke run, {factor} times shorter than the plan: it shows that the plan works, and proves nothing.");
+        Ruling::new(Word::Inconclusive, None, sentence).advice("run it without `--smoke`")
     })
 }

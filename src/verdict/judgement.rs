@@ -75,10 +75,16 @@ pub struct Run {
     pub command: String,
     pub seed: u64,
     pub virtual_time: bool,
+    /// A smoke run, so many times shorter than its plan: it proves nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smoke: Option<f64>,
     /// RFC 3339, UTC.
     pub started: String,
     /// Planned length of the load.
     pub duration: Micros,
+    /// How long there was load: less than planned where it was stopped.
+    #[serde(default)]
+    pub lasted: Micros,
     /// squall's version.
     pub squall: String,
     pub host: String,
@@ -318,12 +324,23 @@ pub struct ErrorGroup {
     /// 0 where there was no answer.
     pub status: u16,
     pub count: u64,
+    /// How many of them in each phase, where there are any; in two that overlap they count twice, and `run` is left
+    /// out where there are others.
+    #[serde(default)]
+    pub phases: Vec<InPhase>,
     /// Start of the first cell of intended start.
     pub first: Micros,
     /// Start of the last one.
     pub last: Micros,
     /// Up to three.
     pub samples: Vec<ErrorSample>,
+}
+
+/// So many in this phase.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InPhase {
+    pub phase: PhaseName,
+    pub count: u64,
 }
 
 /// The generator's own health.

@@ -9,7 +9,7 @@ use super::windows::{Subject, badness, in_cells, measured, over, stretches, toge
 use super::words;
 use crate::objective::{Metric, Objective, PhaseName};
 use crate::timeline::{Cells, Timeline};
-use crate::units::{Micros, grouped};
+use crate::units::{Micros, clock, grouped};
 
 /// Why an abort rule has come true.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +69,50 @@ pub fn unsteady(timeline: &Timeline, rule: &Objective, now: Micros) -> Option<St
                 Some(format!("too little was seen of {} ({})", subject.name(timeline), grouped(m.n)))
             }
         }
+    })
+}
+
+/// An objective that is broken by what has been seen so far.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lost {
+    /// As the user wrote it.
+    pub text: String,
+    /// `3.1 % of list failed or came too late, of 1,204 since 0:35`.
+    pub measured: String,
+}
+
+/// The objectives that are broken by what the live fold still holds of their phases: an estimate while the run goes
+/// on. Counts grow, and what follows a trigger is known when the run is over: of those nothing is said.
+pub fn lost(timeline: &Timeline, now: Micros) -> Vec<Lost> {
+    let view = View::live(timeline);
+    let known = |o: &&Objective| !matches!(o.metric, Metric::Outage | Metric::Recovery | Metric::Count);
+    let objectives = timeline.outline().objectives.iter().filter(known);
+    objectives.filter_map(|objective| lost_one(&view, objective, now)).collect()
+}
+
+fn lost_one(view: &View, objective: &Objective, now: Micros) -> Option<Lost> {
+    let timeline = view.timeline;
+    let range = timeline.oldest()..timeline.cell_of(now);
+    let phase: Cells = view.cells(&objective.phase).range(range).copied().collect();
+    let broken = subjects(view, objective).into_iter().filter_map(|subject| {
+        let known = |cell: &u32| match subject {
+            Subject::Operation(op) => timeline.decided(op, *cell, now),
+            Subject::Target(..) => true,
+        };
+        let cells: Cells = phase.iter().copied().filter(known).collect();
+        let m = (!cells.is_empty()).then(|| value(view, objective, subject, &cells))?;
+        (m.answer == Answer::Breaks).then_some((subject, m, cells))
+    });
+    let (subject, m, cells) =
+        broken.reduce(|a, b| match badness(objective, &b.1) > badness(objective, &a.1) {
+            true => b,
+            false => a,
+        })?;
+    let claim = words::claim(&objective.metric, &subject.name(timeline), &m);
+    let since = clock(timeline.cell_start(*cells.first()?));
+    Some(Lost {
+        text: objective.text.clone(),
+        measured: format!("{claim}, of {} since {since}", grouped(m.n)),
     })
 }
 

@@ -21,6 +21,7 @@ mod ruling;
 mod tables;
 mod view;
 mod whose;
+mod width;
 mod windows;
 mod words;
 
@@ -31,11 +32,12 @@ use ruling::Ruling;
 use view::View;
 
 pub use judgement::{
-    Band, Ended, ErrorGroup, Exit, Generator, Interval, JudgedFault, JudgedObjective, JudgedTrigger,
+    Band, Ended, ErrorGroup, Exit, Generator, InPhase, Interval, JudgedFault, JudgedObjective, JudgedTrigger,
     Judgement, OperationPhase, OperationTable, Phase, Run, ShapeBand, ShapeTrigger, Span, Summary, Told,
     UnsoundCell, VERSION, Word,
 };
-pub use live::{Fired, fired, unsteady};
+pub use live::{Fired, Lost, fired, lost, unsteady};
+pub use width::planned_band;
 
 /// Judges a whole history: the same function for the end of a run and for `squall report`.
 pub fn judge(timeline: &Timeline) -> Judgement {
@@ -60,7 +62,7 @@ pub fn judge(timeline: &Timeline) -> Judgement {
         run: tables::run(timeline),
         phases: tables::phases(&view),
         operations: tables::operations(&view),
-        errors: tables::errors(timeline),
+        errors: tables::errors(&view),
         baseline: view.series.iter().map(|s| s.band.clone()).collect(),
         rule: conduct::decisive_rule(timeline).cloned(),
         ended: Ended {
@@ -80,8 +82,11 @@ pub fn judge(timeline: &Timeline) -> Judgement {
 
 fn facts(view: &View, verdict: Word) -> Facts {
     let how = view.timeline.end.as_ref().map(|end| end.how);
+    let known = view.timeline.end.as_ref().and_then(|end| end.exit);
     Facts {
-        not_undone: view.faults.iter().any(|f| faults::is_stuck(view.timeline, &f.name)),
+        not_undone: known == Some(exit::NOT_UNDONE)
+            || view.faults.iter().any(|f| faults::is_stuck(view.timeline, &f.name)),
+        bad_configuration: known == Some(exit::BAD_CONFIGURATION),
         interrupted: how == Some(How::Interrupted),
         runtime_error: matches!(how, Some(How::Failed) | None),
         verdict,

@@ -2,7 +2,7 @@
 //!
 //! Owns which operation or trigger decides, and when a phase cannot be judged.
 
-use super::answer::{Answer, least};
+use super::answer::Answer;
 use super::faults;
 use super::judgement::{JudgedObjective, Word};
 use super::returns;
@@ -73,7 +73,7 @@ fn dress(objective: &Objective, ruling: &Ruling) -> JudgedObjective {
         limit_text: limit.to_string(),
         ratio,
         n: m.n,
-        needed: Some(least(objective)).filter(|least| *least > 1),
+        needed: Some(objective.least()).filter(|least| *least > 1),
         bad: m.bad,
         reason: ruling.sentence.clone(),
         notes: ruling.evidence.clone(),

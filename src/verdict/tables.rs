@@ -2,10 +2,12 @@
 //!
 //! Owns copying numbers out of the timeline; nothing is judged here.
 
-use super::judgement::{ErrorGroup, OperationPhase, OperationTable, Phase, Run, Span};
 use std::collections::BTreeMap;
 
+use super::judgement::{ErrorGroup, InPhase, OperationPhase, OperationTable, Phase, Run, Span};
+
 use super::view::View;
+use crate::objective::PhaseName;
 use crate::quantity::Quantity;
 use crate::record::ErrorSample;
 use crate::sample::{Kind, OpId, Outcome};
@@ -24,8 +26,10 @@ pub(super) fn run(timeline: &Timeline) -> Run {
         command: outline.command.clone(),
         seed: outline.seed,
         virtual_time: outline.virtual_time,
+        smoke: outline.smoke,
         started: header.started.clone(),
         duration: outline.duration,
+        lasted: timeline.load_end(),
         squall: header.squall.clone(),
         host: header.host.clone(),
         intended: real.map(|(op, _)| cells.iter().map(|&c| timeline.intended(op, c)).sum::<u64>()).sum(),
@@ -87,16 +91,27 @@ fn operation_phase(view: &View, op: OpId, phase: &PhaseCells) -> Option<Operatio
 
 /// What failed, the most frequent first. Flows only fail through their operations, unless they were
 /// shed before the first one.
-pub(super) fn errors(timeline: &Timeline) -> Vec<ErrorGroup> {
+pub(super) fn errors(view: &View) -> Vec<ErrorGroup> {
+    let timeline = view.timeline;
     let cells = timeline.all_cells();
+    let triggered = view.phases.iter().any(|p| !matches!(p.name, PhaseName::Warmup | PhaseName::Run));
+    let told = || view.phases.iter().filter(|p| !triggered || p.name != PhaseName::Run);
     let mut groups = Vec::new();
     for (op, o) in timeline.operations() {
-        for (&outcome, &count) in &timeline.tally(op, &cells).outcomes {
-            let bad = !outcome.kind.is_good() && outcome.kind.counts();
-            let counts = bad && (!o.flow || outcome.kind == Kind::Shed);
-            if counts {
-                groups.push(group(timeline, op, &o.name, outcome, count));
-            }
+        let outcomes = timeline.tally(op, &cells).outcomes;
+        let bad = |outcome: &Outcome| !outcome.kind.is_good() && outcome.kind.counts();
+        let counts = |outcome: &Outcome| bad(outcome) && (!o.flow || outcome.kind == Kind::Shed);
+        if !outcomes.keys().any(counts) {
+            continue;
+        }
+        let phases: Vec<_> = told().map(|p| (&p.name, timeline.tally(op, &p.cells).outcomes)).collect();
+        for (&outcome, &count) in outcomes.iter().filter(|(outcome, _)| counts(outcome)) {
+            let of_phase = |(phase, outcomes): &(&PhaseName, BTreeMap<Outcome, u64>)| {
+                let count = *outcomes.get(&outcome)?;
+                Some(InPhase { phase: (*phase).clone(), count })
+            };
+            let phases = phases.iter().filter_map(of_phase).collect();
+            groups.push(ErrorGroup { phases, ..group(timeline, op, &o.name, outcome, count) });
         }
     }
     groups.sort_by_key(|g| std::cmp::Reverse(g.count));
@@ -111,6 +126,7 @@ fn group(timeline: &Timeline, op: OpId, name: &str, outcome: Outcome, count: u64
         kind: outcome.kind,
         status: outcome.status,
         count,
+        phases: Vec::new(),
         first: timeline.cell_start(first),
         last: timeline.cell_start(last),
         samples: samples(timeline.errors.iter().filter(same)),

@@ -82,7 +82,7 @@ pub fn drive(
     };
     let mut timeline = Timeline::new(header);
     records.iter().for_each(|record| timeline.apply(record));
-    timeline.apply(&Record::End(End { at: ended, how: How::Complete, detail: String::new() }));
+    timeline.apply(&Record::End(End { at: ended, how: How::Complete, detail: String::new(), exit: None }));
     let seen = seen.borrow().clone();
     Driven { seen, records, timeline }
 }

@@ -63,6 +63,24 @@ fn ten_minutes_pass_in_seconds() {
     assert!(ran.judgement.run.intended > 70_000);
 }
 
+#[test]
+fn a_smoke_run_takes_seconds_proves_its_faults_and_passes_nothing() {
+    let flags = Flags { smoke: true, ..flags() };
+    let ran = ran("profiles/steady-mix.yaml", Some("chaos/store-latency.yaml"), &flags);
+    proven(&ran, "smoke");
+    assert!(ran.judgement.run.duration <= Micros::secs(12), "{}", ran.judgement.run.duration);
+    assert_eq!(ran.exit(), 98, "{}", ran.story());
+    assert!(ran.judgement.summary.verdict.contains("smoke run"), "{}", ran.judgement.summary.verdict);
+    let broken = Flags { flaws: vec!["unbounded_list".to_owned()], ..flags };
+    let ran = ran_with_errors(&broken);
+    assert_eq!(ran.exit(), 99, "a smoke run may fail: {}", ran.story());
+}
+
+fn ran_with_errors(flags: &Flags) -> Ran {
+    let profile = shipped("profiles/steady-mix.yaml").replace("status: 201", "status: 202");
+    conducted(experiment(&profile, Some(&shipped("chaos/store-latency.yaml")), flags))
+}
+
 /// Every fault came and went, and was proven to.
 fn proven(ran: &Ran, what: &str) {
     for fault in &ran.judgement.faults {

@@ -8,13 +8,15 @@ use super::label::{Area, Placer};
 use super::scale::{self, Scale};
 use super::svg::{self, Face, Ink, Svg, end, start};
 use crate::objective::{Comparison, Metric};
+use crate::quantity::Quantity;
 use crate::report::markup::Markup;
-use crate::report::series::Point;
+use crate::report::series::{Point, upper};
 use crate::report::words::{percent, short_clock, visible};
 use crate::sample::OpId;
+use crate::stats::n_min;
 use crate::timeline::Timeline;
 use crate::units::{Micros, grouped, or_dash};
-use crate::verdict::{Judgement, Span, Word};
+use crate::verdict::{JudgedTrigger, Judgement, ShapeBand, Span, Word};
 
 const GOOD_HEIGHT: f64 = 66.0;
 const GAP: f64 = 30.0;
@@ -25,7 +27,22 @@ struct Limit {
     value: f64,
     text: String,
     held: bool,
+    /// What is normal, not what was asked for.
+    band: bool,
     spans: Vec<Span>,
+}
+
+/// A moment that the verdict rests on: a trigger is over, or the service is back.
+struct Moment {
+    at: Micros,
+    text: &'static str,
+    ink: Ink,
+}
+
+/// All that stands in the chart beside the operation's own numbers.
+struct Beside {
+    limits: Vec<Limit>,
+    moments: Vec<Moment>,
 }
 
 impl Limit {
@@ -38,7 +55,7 @@ impl Limit {
 struct Line {
     name: &'static str,
     ink: Ink,
-    value: fn(&Point) -> Option<Micros>,
+    value: fn(&Point) -> Option<Quantity>,
 }
 
 /// The chart of one operation, for wide and for narrow pages.
@@ -49,26 +66,33 @@ pub(in crate::report) fn felt(
     op: OpId,
     points: &[Point],
 ) {
-    let limits = limits(timeline, judgement, op);
+    let beside = beside(timeline, judgement, op);
     for narrow in [false, true] {
         let frame = Frame::new(timeline, judgement, narrow);
         let name = &timeline.outline().operations[usize::from(op.0)].name;
-        draw(page, &frame, points, &limits, &in_words(name, points, &frame));
+        draw(page, &frame, points, &beside, &in_words(name, points, &frame));
     }
 }
 
-fn draw(page: &mut Markup, frame: &Frame, points: &[Point], limits: &[Limit], title: &str) {
+fn draw(page: &mut Markup, frame: &Frame, points: &[Point], beside: &Beside, title: &str) {
+    let limits = &beside.limits[..];
     let top = frame.strip_height() + frame.rows_height() + 8.0;
     let latency = (top, top + if frame.narrow { 170.0 } else { 200.0 });
     let good = (latency.1 + GAP, latency.1 + GAP + GOOD_HEIGHT);
-    Svg::picture(page, (frame.width, good.1 + 23.0), frame.narrow, title, |svg| {
+    let height = good.1 + 23.0 + frame.health_height();
+    Svg::picture(page, (frame.width, height), frame.narrow, title, |svg| {
         frame.draw_strip(svg, 0.0);
         frame.panel(svg, latency, false);
         frame.panel(svg, good, true);
         let axis = latency_axis(svg, frame, points, limits, latency);
         draw_good(svg, frame, points, limits, good);
         frame.draw_windows(svg, frame.strip_height(), good.1);
-        draw_latency(svg, frame, points, limits, &axis, latency);
+        frame.draw_health(svg, good.1 + 22.0);
+        for moment in &beside.moments {
+            let x = frame.at(moment.at);
+            svg.line((x, latency.0), (x, good.1), moment.ink, 1.2, "2 3");
+        }
+        draw_latency(svg, frame, points, beside, &axis, latency);
         if !frame.narrow {
             let columns = points.iter().filter(|p| p.intended > 0);
             svg.columns(columns.map(|p| (frame.at(p.from), frame.at(p.to), told(p))), latency.0, good.1);
@@ -83,7 +107,8 @@ fn latency_axis(
     limits: &[Limit],
     (top, bottom): (f64, f64),
 ) -> Scale {
-    let measured = points.iter().flat_map(|p| [p.p50, p.p99]).flatten().map(|v| v.0 as f64);
+    let upper = upper(points).value;
+    let measured = points.iter().flat_map(|p| [p.p50, upper(p)]).flatten().map(|v| v.value);
     let (low, high) =
         scale::log_range(measured.chain(limits.iter().filter(|l| l.is_latency()).map(|l| l.value)));
     let axis = Scale::log(low, high, bottom, top);
@@ -97,19 +122,21 @@ fn draw_latency(
     svg: &mut Svg,
     frame: &Frame,
     points: &[Point],
-    limits: &[Limit],
+    beside: &Beside,
     axis: &Scale,
     (top, bottom): (f64, f64),
 ) {
+    let limits = &beside.limits;
     let mut placer = Placer::new(Area { left: frame.left, top, right: frame.right, bottom });
-    let mut shown = vec![Line { name: "p99", ink: svg::VERMILLION, value: |p| p.p99 }];
-    if limits.iter().any(|limit| limit.metric == Metric::Quantile(0.95)) {
+    let upper = upper(points);
+    let mut shown = vec![Line { name: upper.name, ink: svg::VERMILLION, value: upper.value }];
+    if upper.name == "p99" && limits.iter().any(|limit| limit.metric == Metric::Quantile(0.95)) {
         shown.push(Line { name: "p95", ink: svg::PURPLE, value: |p| p.p95 });
     }
     shown.push(Line { name: "p50", ink: svg::BLUE, value: |p| p.p50 });
     let lines: Vec<_> = shown
         .iter()
-        .map(|l| (l.name, l.ink, runs(frame, points, |p| (l.value)(p).map(|v| axis.at(v.0 as f64)))))
+        .map(|l| (l.name, l.ink, runs(frame, points, |p| (l.value)(p).map(|v| axis.at(v.value)))))
         .collect();
     for (_, _, runs) in &lines {
         runs.iter().for_each(|run| placer.avoid(run));
@@ -117,11 +144,14 @@ fn draw_latency(
     for limit in limits.iter().filter(|limit| limit.is_latency()) {
         draw_limit(svg, frame, axis, limit, &mut placer);
     }
+    for moment in &beside.moments {
+        name_moment(svg, &mut placer, frame.at(moment.at), top, moment);
+    }
     for (_, ink, runs) in &lines {
         runs.iter().for_each(|run| svg.polyline(run, *ink, 1.8, ""));
     }
-    for p in points.iter().filter(|p| p.bounded) {
-        let (x, y) = (frame.at(p.middle()), p.p99.map_or(bottom, |v| axis.at(v.0 as f64)));
+    for (p, value) in points.iter().filter_map(|p| Some((p, (upper.value)(p).filter(Quantity::is_bound)?))) {
+        let (x, y) = (frame.at(p.middle()), axis.at(value.value));
         svg.fill(&[(x - 3.0, y), (x, y - 5.5), (x + 3.0, y)], svg::VERMILLION, 1.0);
     }
     for (name, ink, runs) in &lines {
@@ -131,11 +161,15 @@ fn draw_latency(
 
 fn draw_limit(svg: &mut Svg, frame: &Frame, axis: &Scale, limit: &Limit, placer: &mut Placer) {
     let y = axis.at(limit.value);
-    let ink = if limit.held { svg::MUTED } else { svg::RED };
+    let (ink, dash) = match (limit.band, limit.held) {
+        (true, _) => (svg::BLUE, "1.5 3"),
+        (false, true) => (svg::MUTED, "5 4"),
+        (false, false) => (svg::RED, "5 4"),
+    };
     let mut spots = Vec::new();
     for span in &limit.spans {
-        let (from, to) = (frame.at(span.from), frame.at(span.to));
-        svg.line((from, y), (to, y), ink, 1.4, "5 4");
+        let (from, to) = (frame.at(span.from), frame.at(span.to).min(frame.right));
+        svg.line((from, y), (to, y), ink, 1.4, dash);
         let (above, below) = (y - 5.0, y + 13.0);
         spots.extend([end(to, above), start(from + 4.0, above), end(to, below), start(from + 4.0, below)]);
         spots.extend([start(to + 4.0, y + 4.0), end(from - 4.0, y + 4.0)]);
@@ -143,6 +177,16 @@ fn draw_limit(svg: &mut Svg, frame: &Frame, axis: &Scale, limit: &Limit, placer:
     let face = Face { size: SMALL, bold: false, ink };
     if let Some(spot) = placer.place(&limit.text, SMALL, false, &spots) {
         svg.text(spot, face, &limit.text);
+    }
+}
+
+/// Near the top of its line.
+fn name_moment(svg: &mut Svg, placer: &mut Placer, x: f64, top: f64, moment: &Moment) {
+    let rows = (0..4).map(|row| top + 13.0 + f64::from(row) * 14.0);
+    let spots: Vec<_> = rows.flat_map(|y| [start(x + 4.0, y), end(x - 4.0, y)]).collect();
+    let face = Face { size: SMALL, bold: false, ink: moment.ink };
+    if let Some(spot) = placer.place(moment.text, SMALL, false, &spots) {
+        svg.text(spot, face, moment.text);
     }
 }
 
@@ -192,6 +236,53 @@ pub(super) fn runs(
     pieces.map(|piece| piece.iter().flatten().copied().collect()).collect()
 }
 
+/// Limits and bands of this operation, and the moments of its shape.
+fn beside(timeline: &Timeline, judgement: &Judgement, op: OpId) -> Beside {
+    let outline = timeline.outline();
+    let shape = &outline.shapes[outline.operations[usize::from(op.0)].shape].name;
+    let rests = outline.objectives.iter().any(|o| matches!(o.metric, Metric::Outage | Metric::Recovery));
+    let mut limits = limits(timeline, judgement, op);
+    let mut moments = Vec::new();
+    if rests {
+        limits.extend(judgement.baseline.iter().filter(|b| b.shape == *shape).flat_map(bands));
+        moments.extend(judgement.triggers.iter().flat_map(|t| of_trigger(t, shape)));
+    }
+    Beside { limits, moments }
+}
+
+/// What is normal for the shape: the ends of its band.
+fn bands(band: &ShapeBand) -> impl Iterator<Item = Limit> + '_ {
+    let spans = || vec![Span { from: Micros::ZERO, to: Micros::MAX }];
+    let limit = move |metric: Metric, value: f64, text: String| Limit {
+        metric,
+        value,
+        text,
+        held: true,
+        band: true,
+        spans: spans(),
+    };
+    let quantile = Metric::Quantile(band.quantile);
+    let latency = band.latency.map(|b| {
+        let text = format!("normal for {}: {quantile} to {}", visible(&band.shape), Micros(b.limit as i64));
+        limit(quantile.clone(), b.limit, text)
+    });
+    let goodput = band.goodput.map(|b| {
+        let text = format!("normal from {} %", percent(b.limit));
+        limit(Metric::Errors, b.limit, text)
+    });
+    latency.into_iter().chain(goodput)
+}
+
+/// When a trigger was over, and from when on this shape was well again.
+fn of_trigger<'t>(trigger: &'t JudgedTrigger, shape: &str) -> impl Iterator<Item = Moment> + use<'t> {
+    let seen = trigger.shapes.iter().find(|s| s.shape == shape);
+    let over = trigger.t_clear.filter(|_| seen.is_some());
+    let over = over.map(|at| Moment { at, text: "over", ink: svg::AMBER_TEXT });
+    let back = seen.and_then(|s| s.recovered).filter(|_| trigger.outage != Some(Micros::ZERO));
+    let back = back.map(|at| Moment { at, text: "well again", ink: svg::GREEN });
+    over.into_iter().chain(back)
+}
+
 /// Objectives on this operation's latency and errors, those as the share that must be good; a flow of one operation lends it its own.
 fn limits(timeline: &Timeline, judgement: &Judgement, op: OpId) -> Vec<Limit> {
     let outline = timeline.outline();
@@ -224,6 +315,7 @@ fn limits(timeline: &Timeline, judgement: &Judgement, op: OpId) -> Vec<Limit> {
                 visible(&judged.limit_text)
             ),
             held: judged.word != Word::Fail,
+            band: false,
             spans: spans.map(|p| p.spans.clone()).unwrap_or_default(),
         });
     }
@@ -231,28 +323,33 @@ fn limits(timeline: &Timeline, judgement: &Judgement, op: OpId) -> Vec<Limit> {
     limits
 }
 
-/// One column in words, for pointing at.
+/// One column in words, for pointing at: the quantiles that it has operations enough for, and the maximum.
 fn told(p: &Point) -> String {
-    let bound = if p.bounded { "≥ " } else { "" };
     let good = or_dash(p.good_share().map(|g| percent(g) + " %"));
     let (at, n) = (short_clock(p.from), grouped(p.intended));
-    format!(
-        "{at} · p50 {} · p95 {} · p99 {bound}{} · good {good} · n {n}",
-        or_dash(p.p50),
-        or_dash(p.p95),
-        or_dash(p.p99)
-    )
+    let each = [("p50", 0.5, p.p50), ("p95", 0.95, p.p95), ("p99", 0.99, p.p99)];
+    let carried = each.into_iter().filter(|(_, q, _)| p.intended >= n_min(*q));
+    let values = carried.map(|(name, _, value)| (name, value)).chain([("max", p.max)]);
+    let values: Vec<String> = values
+        .map(|(name, value)| {
+            let bound = if value.is_some_and(|v| v.is_bound()) { "≥ " } else { "" };
+            format!("{name} {bound}{}", or_dash(value.map(|v| v.micros())))
+        })
+        .collect();
+    format!("{at} · {} · good {good} · n {n}", values.join(" · "))
 }
 
 fn in_words(name: &str, points: &[Point], frame: &Frame) -> String {
-    let worst = points.iter().filter_map(|p| Some((p.p99?, p.from))).max();
+    let upper = upper(points);
+    let worst = points.iter().filter_map(|p| Some(((upper.value)(p)?.micros(), p.from))).max();
     let least = points.iter().filter_map(|p| Some((p.good_share()?, p.from)));
     let least = least.min_by(|a, b| a.0.total_cmp(&b.0));
-    let (Some((p99, at)), Some((good, when))) = (worst, least) else {
+    let (Some((slowest, at)), Some((good, when))) = (worst, least) else {
         return format!("{name}: nothing was sent");
     };
     format!(
-        "{name} over time: p99 is worst at {} with {p99}; least is good at {} with {} %; {}",
+        "{name} over time: {} is worst at {} with {slowest}; least is good at {} with {} %; {}",
+        upper.name,
         short_clock(at),
         short_clock(when),
         percent(good),

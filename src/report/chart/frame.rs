@@ -3,18 +3,22 @@
 //! Owns the layout of phases and fault labels, so that none covers another; what is drawn inside the
 //! panels is each chart's own.
 
-use super::label::{self, Area, Placer, Spot};
+use super::callout::{self, Callout, Placed};
+use super::label;
+use super::label::Spot;
 use super::scale::{self, Scale};
 use super::svg::{self, Face, Ink, Svg, end, middle, start};
 use super::{NARROW, SMALL, WIDE};
 use crate::objective::PhaseName;
+use crate::record::ServiceStage;
 use crate::report::words::{short_clock, visible};
 use crate::timeline::Timeline;
 use crate::units::Micros;
 use crate::verdict::{Judgement, Phase};
 
 const LANE: f64 = 24.0;
-const ROW: f64 = 15.0;
+/// Height of the line of one service's health.
+const HEALTH: f64 = 15.0;
 
 /// A stretch in which something was in force; without an end it just happened.
 struct Window {
@@ -23,7 +27,7 @@ struct Window {
     name: String,
     what: String,
     /// Where its label stands, above the panels.
-    spot: Option<(Spot, bool)>,
+    label: Option<Placed>,
 }
 
 /// One box of the strip.
@@ -34,9 +38,14 @@ struct Segment {
     name: String,
     ink: Ink,
     opacity: f64,
-    /// The label inside the box, or below the strip.
-    inside: Option<String>,
-    below: Option<Spot>,
+    /// Its name inside the box, or, the first time, beside it.
+    label: Option<(Spot, String)>,
+}
+
+/// When what squall's health check saw of one service was bad.
+struct Health {
+    service: String,
+    bad: Vec<(Micros, Micros)>,
 }
 
 /// The shared axis, and what stands above the panels.
@@ -51,6 +60,7 @@ pub(super) struct Frame {
     strip: f64,
     windows: Vec<Window>,
     rows: f64,
+    health: Vec<Health>,
 }
 
 const FACE: Face = Face { size: SMALL, bold: false, ink: svg::MUTED };
@@ -72,6 +82,7 @@ impl Frame {
             strip: 0.0,
             windows: windows(judgement, length),
             rows: 0.0,
+            health: health(timeline, length),
         };
         frame.lay_out_strip();
         frame.lay_out_windows();
@@ -92,46 +103,47 @@ impl Frame {
         self.rows
     }
 
+    /// A name that does not fit into its box stands right beside it, in the same lane.
     fn lay_out_strip(&mut self) {
-        let lanes = self.segments.iter().map(|s| s.lane + 1).max().unwrap_or(0) as f64;
-        let bounds = Area { left: 0.0, top: 0.0, right: self.width, bottom: 1e4 };
-        let mut placer = Placer::new(bounds);
-        let (mut named, mut bottom): (Vec<String>, f64) = (Vec::new(), lanes * LANE);
+        let mut named: Vec<String> = Vec::new();
+        let mut lanes: Vec<Vec<(f64, f64)>> = Vec::new();
         for i in 0..self.segments.len() {
             let (from, to) = (self.at(self.segments[i].from), self.at(self.segments[i].to));
+            let (width, left) = (self.width, self.left);
             let s = &mut self.segments[i];
-            s.inside = label::fitted(&s.name, to - from - 8.0, SMALL, false);
             let first = !named.contains(&s.name);
             named.push(s.name.clone());
-            if s.inside.as_deref() == Some(s.name.as_str()) || !first {
-                continue;
+            let long = label::width(&s.name, SMALL, false);
+            let (mut taken, mut spot) = ((from, to), None);
+            if long <= to - from - 8.0 {
+                spot = Some(start(from + 5.0, 14.0));
+            } else if first && to + 5.0 + long <= width {
+                (taken.1, spot) = (to + 8.0 + long, Some(start(to + 4.0, 14.0)));
+            } else if first && from - 5.0 - long >= left - 40.0 {
+                (taken.0, spot) = (from - 8.0 - long, Some(end(from - 4.0, 14.0)));
             }
-            let rows = (0..4).map(|row| lanes * LANE + 10.0 + f64::from(row) * ROW);
-            let spots: Vec<Spot> = rows.flat_map(|y| [start(from, y), end(to, y)]).collect();
-            s.below = placer.place(&s.name, SMALL, false, &spots);
-            if let Some(spot) = s.below {
-                s.inside = None;
-                bottom = bottom.max(spot.y + 6.0);
+            s.label = spot.map(|spot| (spot, s.name.clone()));
+            let free = |lane: &Vec<(f64, f64)>| lane.iter().all(|(a, b)| taken.1 <= *a || *b <= taken.0);
+            s.lane = lanes.iter().position(free).unwrap_or(lanes.len());
+            if s.lane == lanes.len() {
+                lanes.push(Vec::new());
             }
+            lanes[s.lane].push(taken);
         }
-        self.strip = bottom;
+        self.strip = lanes.len() as f64 * LANE;
     }
 
     fn lay_out_windows(&mut self) {
-        let bounds = Area { left: self.left - 40.0, top: 0.0, right: self.width, bottom: 1e4 };
-        let mut placer = Placer::new(bounds);
-        for i in 0..self.windows.len() {
-            let x = self.at(self.windows[i].from);
-            let w = &mut self.windows[i];
-            let full = label_text(&w.name, &w.what);
-            let rows = (0..3).map(|row| 11.0 + f64::from(row) * ROW);
-            let spots: Vec<Spot> = rows.flat_map(|y| [start(x + 4.0, y), end(x - 4.0, y)]).collect();
-            let with_what = placer.place(&full, SMALL, true, &spots).map(|spot| (spot, true));
-            w.spot =
-                with_what.or_else(|| placer.place(&w.name, SMALL, true, &spots).map(|spot| (spot, false)));
-            if let Some((spot, _)) = w.spot {
-                self.rows = self.rows.max(spot.y + 7.0);
-            }
+        let callout = |w: &Window| Callout {
+            x: self.at(w.from),
+            full: label_text(&w.name, &w.what),
+            short: w.name.clone(),
+        };
+        let callouts: Vec<Callout> = self.windows.iter().map(callout).collect();
+        let places = callout::place(&callouts, (self.left - 40.0, self.width));
+        for (window, label) in self.windows.iter_mut().zip(places) {
+            window.label = label;
+            self.rows = self.rows.max(label.map_or(0.0, |placed| placed.spot.y + 7.0));
         }
     }
 
@@ -141,12 +153,10 @@ impl Frame {
             let (from, to, y) = (self.at(s.from), self.at(s.to), top + s.lane as f64 * LANE);
             let title = format!("{}: {} to {}", s.name, short_clock(s.from), short_clock(s.to));
             svg.rect_titled((from + 0.5, y), (to - from - 1.0, LANE - 4.0), s.ink, s.opacity, &title);
-            let face = Face { ink: svg::TEXT, ..FACE };
-            if let Some(text) = &s.inside {
-                svg.caption(start(from + 5.0, y + 14.0), face, text);
-            }
-            if let Some(spot) = s.below {
-                svg.caption(Spot { y: top + spot.y, ..spot }, FACE, &s.name);
+            if let Some((spot, text)) = &s.label {
+                let inside = spot.x > from && spot.x < to;
+                let face = Face { ink: if inside { svg::TEXT } else { svg::MUTED }, ..FACE };
+                svg.caption(Spot { y: y + spot.y, ..*spot }, face, text);
             }
         }
     }
@@ -155,18 +165,23 @@ impl Frame {
     pub(super) fn draw_windows(&self, svg: &mut Svg, top: f64, bottom: f64) {
         for w in &self.windows {
             let x = self.at(w.from);
-            let upper = w.spot.map_or(top + self.rows, |(spot, _)| top + spot.y - 9.0);
+            let upper = w.label.map_or(top + self.rows, |placed| top + placed.spot.y - callout::ABOVE);
             svg.line((x, upper), (x, bottom), svg::ORANGE, 1.2, "");
         }
         for w in &self.windows {
-            let Some((spot, with_what)) = w.spot else { continue };
-            let text = if with_what { label_text(&w.name, &w.what) } else { w.name.clone() };
-            let left = label::area(&text, spot, SMALL, true).left;
+            let Some(Placed { spot, full: with_what }) = w.label else { continue };
+            let (y, room) = (top + spot.y, label::width(&w.what, SMALL, false) + 6.0);
             let bold = Face { bold: true, ink: svg::AMBER_TEXT, ..FACE };
-            svg.text(start(left, top + spot.y), bold, &w.name);
-            if with_what && !w.what.is_empty() {
-                let beside = left + label::width(&w.name, SMALL, true) + 6.0;
-                svg.text(start(beside, top + spot.y), Face { ink: svg::AMBER_TEXT, ..FACE }, &w.what);
+            let thin = Face { bold: false, ..bold };
+            let what = Some(&w.what).filter(|what| with_what && !what.is_empty());
+            // What stands left of its line ends at it, however wide the browser's own letters are.
+            if spot.anchor == label::Anchor::End {
+                svg.text(end(spot.x - what.map_or(0.0, |_| room), y), bold, &w.name);
+                what.into_iter().for_each(|what| svg.text(end(spot.x, y), thin, what));
+            } else {
+                svg.text(start(spot.x, y), bold, &w.name);
+                let beside = spot.x + label::width(&w.name, SMALL, true) + 6.0;
+                what.into_iter().for_each(|what| svg.text(start(beside, y), thin, what));
             }
         }
     }
@@ -219,7 +234,36 @@ impl Frame {
             None => format!("{} at {}", w.name, short_clock(w.from)),
         });
         let all: Vec<String> = each.collect();
-        if all.is_empty() { "no faults".to_owned() } else { format!("faults: {}", all.join(", ")) }
+        let faults =
+            if all.is_empty() { "no faults".to_owned() } else { format!("faults: {}", all.join(", ")) };
+        let unwell = self.health.iter().flat_map(|h| {
+            let each = move |(from, to): &(Micros, Micros)| {
+                format!("; {} unhealthy from {} to {}", h.service, short_clock(*from), short_clock(*to))
+            };
+            h.bad.iter().map(each)
+        });
+        faults + &unwell.collect::<String>()
+    }
+
+    /// Height of the lines of services' health; 0 where all were well all the time.
+    pub(super) fn health_height(&self) -> f64 {
+        self.health.len() as f64 * HEALTH
+    }
+
+    /// A line for each service that was unwell, on the time axis.
+    pub(super) fn draw_health(&self, svg: &mut Svg, top: f64) {
+        for (i, health) in self.health.iter().enumerate() {
+            let y = top + i as f64 * HEALTH;
+            let name = label::fitted(&health.service, self.left - 8.0, SMALL, false);
+            svg.caption(end(self.left - 6.0, y + 11.0), FACE, name.as_deref().unwrap_or("…"));
+            svg.line((self.left, y + 7.0), (self.right, y + 7.0), svg::GREEN, 2.0, "");
+            for (from, to) in &health.bad {
+                let title =
+                    format!("{} unhealthy: {} to {}", health.service, short_clock(*from), short_clock(*to));
+                let (a, b) = (self.at(*from), self.at(*to));
+                svg.rect_titled((a, y + 3.0), ((b - a).max(2.0), 8.0), svg::RED, 1.0, &title);
+            }
+        }
     }
 }
 
@@ -227,7 +271,7 @@ fn label_text(name: &str, what: &str) -> String {
     format!("{name}  {what}")
 }
 
-/// Phases but for `run`, which is everything; overlapping ones in lanes of their own.
+/// Phases but for `run`, which is everything.
 fn segments(judgement: &Judgement, length: Micros) -> Vec<Segment> {
     let mut spans: Vec<(Micros, Micros, &Phase)> = Vec::new();
     let triggered = judgement.phases.iter().any(|p| !matches!(p.name, PhaseName::Warmup | PhaseName::Run));
@@ -236,16 +280,8 @@ fn segments(judgement: &Judgement, length: Micros) -> Vec<Segment> {
         spans.extend(inside.filter(|(from, to, _)| from < to));
     }
     spans.sort_by_key(|(from, _, _)| *from);
-    let mut lanes: Vec<Micros> = Vec::new();
     let mut segments = Vec::new();
     for (from, to, phase) in spans {
-        let free = lanes.iter().position(|&until| until <= from);
-        let lane = free.unwrap_or(lanes.len());
-        if lane == lanes.len() {
-            lanes.push(to);
-        } else {
-            lanes[lane] = to;
-        }
         let (ink, opacity) = match phase.name {
             PhaseName::Baseline => (svg::SKY, 0.4),
             PhaseName::During(_) => (svg::ORANGE, 0.55),
@@ -253,7 +289,7 @@ fn segments(judgement: &Judgement, length: Micros) -> Vec<Segment> {
             PhaseName::After(_) | PhaseName::Run => (svg::REST, 1.0),
         };
         let name = visible(&phase.name.to_string());
-        segments.push(Segment { from, to, lane, name, ink, opacity, inside: None, below: None });
+        segments.push(Segment { from, to, lane: 0, name, ink, opacity, label: None });
     }
     segments
 }
@@ -265,7 +301,7 @@ fn windows(judgement: &Judgement, length: Micros) -> Vec<Window> {
         to: to.filter(|to| *to > from).map(|to| to.min(length)),
         name: visible(name),
         what: visible(what),
-        spot: None,
+        label: None,
     };
     let faults = judgement.faults.iter().filter_map(|f| {
         let from = f.effective.or(f.injected)?;
@@ -275,5 +311,36 @@ fn windows(judgement: &Judgement, length: Micros) -> Vec<Window> {
     let shapes = shapes.map(|t| window(t.t_inject, t.t_clear, &t.name, "load"));
     let mut all: Vec<Window> = faults.chain(shapes).filter(|w| w.from < length).collect();
     all.sort_by_key(|w| w.from);
+    all
+}
+
+/// Services whose health check failed, or that ended by themselves, and when.
+fn health(timeline: &Timeline, length: Micros) -> Vec<Health> {
+    let mut all: Vec<Health> = Vec::new();
+    let mut open: Vec<(String, Micros)> = Vec::new();
+    let close = |all: &mut Vec<Health>, service: &str, from: Micros, to: Micros| {
+        if all.iter().all(|h| h.service != service) {
+            all.push(Health { service: visible(service), bad: Vec::new() });
+        }
+        let known = all.iter_mut().find(|h| h.service == visible(service));
+        known.into_iter().for_each(|h| h.bad.push((from.max(Micros::ZERO), to.min(length))));
+    };
+    for event in timeline.services.iter().filter(|e| e.at < length) {
+        let at = open.iter().position(|(service, _)| *service == event.service);
+        match (event.what, at) {
+            (ServiceStage::Unhealthy | ServiceStage::Ended, None) => {
+                open.push((event.service.clone(), event.at));
+            }
+            (ServiceStage::Healthy | ServiceStage::Ready, Some(at)) => {
+                let (service, from) = open.swap_remove(at);
+                close(&mut all, &service, from, event.at);
+            }
+            _ => {}
+        }
+    }
+    for (service, from) in open {
+        close(&mut all, &service, from, length);
+    }
+    all.sort_by(|a, b| a.service.cmp(&b.service));
     all
 }

@@ -4,6 +4,7 @@
 //! `series`; colours for dark pages from the page's style sheet.
 
 mod bar;
+mod callout;
 mod felt;
 mod frame;
 pub(super) mod label;

@@ -9,6 +9,7 @@ use super::{HALF, NARROW, SMALL};
 use crate::objective::PhaseName;
 use crate::report::markup::Markup;
 use crate::report::words::visible;
+use crate::stats::n_min;
 use crate::timeline::Tally;
 use crate::units::{Micros, grouped};
 
@@ -22,11 +23,12 @@ const FACE: Face = Face { size: SMALL, bold: false, ink: svg::MUTED };
 const GAP: f64 = 15.0;
 const TOP: f64 = 8.0;
 
-/// A phase's curve in pixels: measured, and from where on it is only a lower bound.
+/// A phase's curve in pixels: measured, of operations too few to bound it, and where it is only a lower bound.
 struct Curve {
     ink: Ink,
     dash: &'static str,
     measured: Vec<(f64, f64)>,
+    guessed: Vec<(f64, f64)>,
     bounded: Vec<(f64, f64)>,
 }
 
@@ -64,6 +66,7 @@ fn draw(page: &mut Markup, name: &str, lines: &[Line], narrow: bool) {
             lines.iter().enumerate().map(|(i, l)| curve(lines, i, l, (&x, &y))).collect();
         for c in &curves {
             svg.polyline(&c.measured, c.ink, 1.8, c.dash);
+            svg.polyline(&c.guessed, c.ink, 0.8, c.dash);
             svg.polyline(&c.bounded, c.ink, 1.8, "1.5 3");
         }
         draw_names(svg, &names, &curves, (right + 14.0, width), bottom);
@@ -71,8 +74,11 @@ fn draw(page: &mut Markup, name: &str, lines: &[Line], narrow: bool) {
 }
 
 fn draw_names(svg: &mut Svg, names: &[String], curves: &[Curve], (left, right): (f64, f64), bottom: f64) {
-    let tips: Vec<(f64, f64)> =
-        curves.iter().filter_map(|c| c.bounded.last().or(c.measured.last())).copied().collect();
+    let tips: Vec<(f64, f64)> = curves
+        .iter()
+        .filter_map(|c| c.bounded.last().or(c.guessed.last()).or(c.measured.last()))
+        .copied()
+        .collect();
     let wanted: Vec<f64> = tips.iter().map(|(_, y)| *y).collect();
     let placed = label::spread(&wanted, GAP, TOP + 4.0, bottom - 2.0);
     for (((name, curve), tip), y) in names.iter().zip(curves).zip(&tips).zip(&placed) {
@@ -89,7 +95,7 @@ fn curve(lines: &[Line], i: usize, line: &Line, (x, y): (&Scale, &Scale)) -> Cur
     let (ink, dash) = look(lines, i);
     let n = line.tally.intended.max(1) as f64;
     let reach = n.log10().clamp(0.3, 5.0);
-    let mut curve = Curve { ink, dash, measured: Vec::new(), bounded: Vec::new() };
+    let mut curve = Curve { ink, dash, measured: Vec::new(), guessed: Vec::new(), bounded: Vec::new() };
     for step in 0..=60 {
         let nine = reach * f64::from(step) / 60.0;
         let q = 1.0 - 10f64.powf(-nine);
@@ -97,9 +103,14 @@ fn curve(lines: &[Line], i: usize, line: &Line, (x, y): (&Scale, &Scale)) -> Cur
         let at = (x.at(nines(q)), y.at(value.value));
         if value.is_bound() {
             if curve.bounded.is_empty() {
-                curve.bounded.extend(curve.measured.last());
+                curve.bounded.extend(curve.guessed.last().or(curve.measured.last()));
             }
             curve.bounded.push(at);
+        } else if line.tally.intended < n_min(q) {
+            if curve.guessed.is_empty() {
+                curve.guessed.extend(curve.measured.last());
+            }
+            curve.guessed.push(at);
         } else {
             curve.measured.push(at);
         }
@@ -131,7 +142,10 @@ fn in_words(name: &str, lines: &[Line]) -> String {
             let bound = if value.is_bound() { "at least " } else { "" };
             Some(format!("{bound}{}", value.micros()))
         };
-        Some(format!("{}: p50 {}, p99 {} of {}", l.phase, at(0.5)?, at(0.99)?, grouped(l.tally.intended)))
+        let n = l.tally.intended;
+        let usual = [(0.99, "p99"), (0.95, "p95"), (0.9, "p90")];
+        let (q, high) = usual.into_iter().find(|(q, _)| n >= n_min(*q)).unwrap_or((1.0, "at most"));
+        Some(format!("{}: p50 {}, {high} {} of {}", l.phase, at(0.5)?, at(q)?, grouped(n)))
     });
     format!("{name}, latency by percentile. {}", each.collect::<Vec<_>>().join("; "))
 }

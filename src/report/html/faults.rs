@@ -3,7 +3,7 @@
 //! Owns those sections of the page.
 
 use super::heading;
-use super::table::{Fit, plain, table};
+use super::table::{Fit, named, plain, table};
 use crate::record::ErrorSample;
 use crate::report::markup::Markup;
 use crate::report::words;
@@ -27,7 +27,7 @@ fn faults(page: &mut Markup, judgement: &Judgement) {
     let columns = [("fault", false), ("effective", true), ("cleared", true), ("touched", false)];
     let fill = |row: &mut super::table::Row, f: &JudgedFault| {
         row.cell("", |cell| {
-            cell.leaf("b", &[], &f.name);
+            named(cell, &f.name);
             for line in [Some(&f.what), Some(&f.detail), f.problem.as_ref()].into_iter().flatten() {
                 if !line.is_empty() {
                     cell.void("br", &[]);
@@ -64,9 +64,9 @@ fn recovery(page: &mut Markup, judgement: &Judgement) {
         &columns,
         &told,
         |row, t| {
-            row.cell("", |cell| cell.leaf("b", &[], &t.name));
-            row.text(&words::lasted(t, t.outage));
-            row.text(&words::lasted(t, t.recovery));
+            row.cell("", |cell| named(cell, &t.name));
+            row.text(&words::outage(t));
+            row.text(&words::recovery(t));
             let depth = t.shapes.iter().map(|s| s.depth_during.max(s.depth_after)).fold(0.0, f64::max);
             row.text(&format!("{} %", words::percent(depth)));
             let lost: f64 = t.shapes.iter().map(|s| s.area_during + s.area_after).sum();
@@ -99,6 +99,10 @@ fn error(cell: &mut Markup, e: &ErrorGroup) {
     cell.leaf("b", &[], &words::outcome(e.kind, e.status));
     cell.void("br", &[]);
     cell.leaf("small", &[], &format!("{}, {}", e.operation, words::from_to(e.first, e.last)));
+    if !e.phases.is_empty() {
+        cell.void("br", &[]);
+        cell.leaf("small", &[], &words::by_phase(e));
+    }
     if e.samples.is_empty() {
         return;
     }

@@ -86,7 +86,7 @@ fn remark(judgement: &Judgement, op: &OperationOutline) -> String {
     let run = table.and_then(|t| t.phases.iter().find(|p| p.phase == PhaseName::Run));
     let flow = if op.flow { "the flow as a whole, " } else { "" };
     run.map_or(String::new(), |p| {
-        let p99 = typeset(&p.p99.in_millis());
+        let p99 = typeset(&words::quantile(p.n, 0.99, p.p99));
         format!("{flow}{} % bad, p99 {p99} ms over the run", words::percent(p.bad))
     })
 }
@@ -185,9 +185,13 @@ fn felt(page: &mut Markup, timeline: &Timeline, judgement: &Judgement, shown: &[
         heading(page, "What users felt", if shown.is_empty() { "nothing was sent" } else { &beside });
         first_open(page, shown, |page, s| {
             chart::felt(page, timeline, judgement, s.op, &s.points);
-            if s.points.iter().any(|p| p.bounded) {
-                let text = "▲ p99 is at least this: some operations never got an answer, and count at their deadline or the time they had waited.";
-                page.leaf("p", &[("class", "note")], text);
+            let upper = series::upper(&s.points);
+            if s.points.iter().filter_map(upper.value).any(|value| value.is_bound()) {
+                let text = format!(
+                    "▲ {} is at least this: some operations did not succeed, and count at their deadline or the time that they had waited.",
+                    upper.name
+                );
+                page.leaf("p", &[("class", "note")], &text);
             }
         });
     });

@@ -2,10 +2,9 @@
 //!
 //! Owns those two sections of the page.
 
-use super::table::plain;
+use super::table::{named, plain};
 use super::{Shown, first_name, heading, rest_folded};
 use crate::objective::PhaseName;
-use crate::quantity::Quantity;
 use crate::report::markup::{Markup, typeset};
 use crate::report::{chart, series, words};
 use crate::timeline::Timeline;
@@ -23,7 +22,7 @@ pub(super) fn percentiles(page: &mut Markup, timeline: &Timeline, judgement: &Ju
             chart::percentile(page, s.name, &lines);
         });
         let text =
-            "Response time from intended start. Dotted: a lower bound, some operations never got an answer.";
+            "Response time from intended start. Thin: of too few operations to bound it. Dotted: a lower bound, as some did not succeed.";
         page.leaf("p", &[("class", "note")], text);
     });
 }
@@ -69,7 +68,7 @@ pub(super) fn section(page: &mut Markup, judgement: &Judgement) {
                 if !first {
                     return;
                 }
-                cell.leaf("b", &[], &op.name);
+                named(cell, &op.name);
                 if op.flow {
                     cell.text(" (flow)");
                 }
@@ -80,17 +79,17 @@ pub(super) fn section(page: &mut Markup, judgement: &Judgement) {
             row.text(&words::percent(p.bad));
             let attempts = p.amplification.filter(|_| !op.flow);
             row.text(&or_dash(attempts.map(|a| format!("{a:.2}"))));
-            for quantity in [p.p50, p.p90, p.p99, p.p999, p.max] {
-                row.text(&shown(quantity));
+            for quantile in words::quantiles(p) {
+                row.text(&typeset(&quantile));
             }
-            row.text(&or_dash(p.successes_p99.map(|p99| p99.in_millis())));
+            let succeeded = (p.n as f64 * (1.0 - p.bad)).round() as u64;
+            row.text(&or_dash(p.successes_p99.map(|p99| words::quantile(succeeded, 0.99, p99))));
         });
+        if let Some(guesses) = words::guesses(judgement) {
+            page.leaf("p", &[("class", "note")], &guesses);
+        }
         page.leaf("p", &[("class", "note")], &deadlines(judgement));
     });
-}
-
-fn shown(quantity: Quantity) -> String {
-    typeset(&quantity.in_millis())
 }
 
 /// `attempts: per first try. Good means answered within: create_room 2 s, ...`.

@@ -53,6 +53,15 @@ impl Row<'_> {
     }
 }
 
+/// Names of more characters than this may break where there is no room.
+const LONG: usize = 24;
+
+/// A name in a cell: a short one never breaks.
+pub(super) fn named(cell: &mut Markup, name: &str) {
+    let class = if name.chars().count() > LONG { "long" } else { "short" };
+    cell.leaf("b", &[("class", class)], name);
+}
+
 /// A table; `each` fills one row after the other with a class for the row.
 pub(super) fn table<T>(
     page: &mut Markup,

@@ -94,3 +94,52 @@ fn a_service_is_steady_only_if_that_is_known() {
     assert!(told.contains("too little"), "{told}");
     assert!(at(&[], 20.0).is_some());
 }
+
+#[test]
+fn objectives_that_are_lost_already_are_told_while_the_run_goes_on() {
+    let errors = expect(Metric::Errors, Comparison::Below, 0.01, during("x"));
+    let mut plan = rooms(100).fault("x", 30.0, Some(10.0)).objective(errors).objective(p(0.99, s(1.0), RUN));
+    plan.outline.shapes[0].planned = vec![50; 100];
+    let samples = evenly(50, 0, 60, bad(32.0, 34.0));
+    let told = |now: f64| {
+        let known: Vec<Sample> = samples.iter().filter(|sample| sample.intended < s(now)).cloned().collect();
+        let mut timeline = plan.clone().timeline(&known);
+        timeline.end = None;
+        timeline.faults.retain(|event| event.at <= s(now));
+        lost(&timeline, s(now)).into_iter().map(|lost| lost.measured).collect::<Vec<_>>()
+    };
+    assert!(told(29.0).is_empty());
+    assert!(told(31.0).is_empty(), "in force, and nothing is bad yet");
+    let [errors, quantile] = &told(60.0)[..] else { panic!("{:?}", told(60.0)) };
+    assert_eq!(errors, "20 % of create failed or came too late, of 500 since 0:30.00");
+    assert!(quantile.contains("3.33 % of create failed"), "{quantile}");
+}
+
+#[test]
+fn a_smoke_run_is_inconclusive_at_best_and_may_fail() {
+    let judged = |answer: fn(Micros) -> (Micros, Kind)| {
+        let mut plan = rooms(60).objective(expect(Metric::Errors, Comparison::Below, 0.1, RUN));
+        plan.outline.smoke = Some(9.0);
+        verdict(plan, &evenly(50, 0, 60, answer))
+    };
+    let fine = judged(fine);
+    assert_eq!((fine.verdict, fine.objectives[0].word), (Word::Inconclusive, Word::Pass));
+    assert!(
+        fine.summary.verdict.starts_with("This is a smoke run, 9 times shorter"),
+        "{}",
+        fine.summary.verdict
+    );
+    assert_eq!(judged(|_| (Micros::millis(1), Kind::Status)).verdict, Word::Fail);
+}
+
+#[test]
+fn what_the_history_knows_of_the_exit_is_in_the_judgement() {
+    let exit = |code: Option<u8>, how: How| {
+        let mut timeline = Plan { how, ..rooms(10) }.timeline(&evenly(50, 0, 10, fine));
+        timeline.end.iter_mut().for_each(|end| end.exit = code);
+        judge(&timeline).exit.code
+    };
+    assert_eq!(exit(Some(104), How::Failed), 104);
+    assert_eq!(exit(Some(110), How::Interrupted), 110);
+    assert_eq!((exit(None, How::Failed), exit(None, How::Interrupted)), (107, 105));
+}

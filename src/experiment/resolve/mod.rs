@@ -1,19 +1,21 @@
 //! Profile + chaos plan + flags to an experiment, with everything that is wrong in one list.
 
+mod virtual_time;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::chaos_plan::{ChaosPlan, Judge};
+use crate::chaos_plan::ChaosPlan;
 use crate::diagnose::{self, Problem, Span};
 use crate::experiment::fault::{PHASES, Planned, System};
 use crate::experiment::flow::{Flow, Part};
 use crate::experiment::notes::Notes;
 use crate::experiment::place::Guard;
 use crate::experiment::{
-    Experiment, Fault, Link, Place, Service, Setup, Shape, Step, Target, Teardown, check, data, fault, shape,
-    system,
+    Experiment, Fault, Foresight, Link, Place, Service, Setup, Shape, Step, Target, Teardown, check, data,
+    fault, judge, shape, smoke, system,
 };
 use crate::objective::{Metric, Names, Objective};
-use crate::outline::{JudgeSettings, OperationOutline, Outline, ShapeOutline};
+use crate::outline::{OperationOutline, Outline, ShapeOutline};
 use crate::profile::{self, Profile};
 use crate::redact::{forms, redact};
 use crate::template::{ALWAYS, Scope};
@@ -35,6 +37,8 @@ pub struct Flags {
     pub virtual_time: bool,
     /// `--allow-target`: hosts outside loopback that may be loaded.
     pub allow_target: Vec<String>,
+    /// `--smoke`: the plan's clock runs so much faster that it takes seconds.
+    pub smoke: bool,
     /// Flaws of the sandbox, on top of the profile's.
     pub flaws: Vec<String>,
     /// The command that runs it again.
@@ -65,10 +69,19 @@ pub fn resolve(
             secrets: Vec::new(),
         };
         let chaos_document = chaos.unwrap_or(&nothing);
-        let plan = chaos_document.value.clone().unwrap_or_default();
+        let mut plan = chaos_document.value.clone().unwrap_or_default();
+        let mut written = written.clone();
+        let smoke = flags.smoke.then(|| {
+            let duration = flags.duration.or(written.duration.as_ref().map(|at| at.value.0));
+            let factor = smoke::factor(duration.unwrap_or_default(), &plan);
+            smoke::profile(&mut written, factor);
+            smoke::plan(&mut plan, factor);
+            factor
+        });
         let mut resolver = Resolver {
             profile,
-            written,
+            written: &written,
+            smoke,
             chaos: chaos_document,
             plan: &plan,
             flags,
@@ -93,6 +106,8 @@ pub fn resolve(
 struct Resolver<'a> {
     profile: &'a Document<Profile>,
     written: &'a Profile,
+    /// How many times shorter all of it is, for a smoke run.
+    smoke: Option<f64>,
     chaos: &'a Document<ChaosPlan>,
     plan: &'a ChaosPlan,
     flags: &'a Flags,
@@ -132,7 +147,7 @@ impl Rules {
 
 impl Resolver<'_> {
     fn resolve(&mut self, chaos_name: Option<String>) -> Option<Experiment> {
-        let duration = self.duration();
+        let duration = smoke::shorter(self.duration(), self.smoke.unwrap_or(1.0));
         let mut scope = self.scope();
         let setup = self.setup(&mut scope);
         let load = self.load(duration, &scope);
@@ -168,9 +183,16 @@ impl Resolver<'_> {
             objectives: rules.all().cloned().collect(),
             abort: rules.abort.iter().map(|(rule, _)| rule.clone()).collect(),
             steady: rules.steady.iter().map(|(rule, _)| rule.clone()).collect(),
-            judge: self.judge(duration),
+            judge: judge::settings(
+                (&mut self.notes, &mut self.chaos_notes),
+                (&self.written.judge, &self.plan.judge),
+                self.smoke,
+                duration,
+                self.written.duration.as_ref().map_or(Span::default(), |d| d.span),
+            ),
+            smoke: self.smoke,
         };
-        self.fits_in_time(&outline, &timeline, &rules, &load.shapes);
+        let foresight = self.fits_in_time(&outline, &timeline, &rules, &load.shapes);
         let (faults, actions) = timeline.into_iter().map(|p| (p.fault, p.actions)).unzip();
         Some(Experiment {
             outline,
@@ -183,6 +205,7 @@ impl Resolver<'_> {
             services,
             faults,
             actions,
+            foresight,
             secrets,
         })
     }
@@ -409,67 +432,23 @@ impl Resolver<'_> {
         system::target(&mut self.notes, self.written, place, scope, keep)
     }
 
-    /// In virtual time there are no processes, programs and networks but the sandbox's own.
-    fn virtual_time(&mut self, place: &Place, timeline: &[Planned], links: &[Link], services: &[Service]) {
-        if !self.flags.virtual_time {
-            return;
-        }
-        let help = "run it without `--virtual`";
-        if matches!(place, Place::Http(_)) {
-            self.notes.flag(
-                "--virtual runs against the sandbox only",
-                "add `--target sandbox`, or leave `--virtual` out",
-            );
-        }
-        let programs = |p: &&Planned| matches!(p.fault, Fault::Exec { .. }) || !p.actions.is_empty();
-        for planned in timeline.iter().filter(programs) {
-            self.chaos_notes.add(planned.span, "programs cannot run in virtual time", help);
-        }
-        let foreign_link = links.iter().any(|l| l.listen.is_some());
-        if let Some((name, _)) = self.plan.links.0.first().filter(|_| foreign_link) {
-            self.chaos_notes.add(name.span, "links to other systems cannot be in virtual time", help);
-        }
-        let foreign_service = services.iter().any(|s| s.command.is_some());
-        if let Some((name, _)) = self.plan.services.0.first().filter(|_| foreign_service) {
-            self.chaos_notes.add(name.span, "other processes cannot run in virtual time", help);
-        }
-    }
-
-    fn judge(&mut self, duration: Micros) -> JudgeSettings {
-        let (written, default): (&Judge, _) = (&self.plan.judge, JudgeSettings::default());
-        let time =
-            |at: &Option<At<crate::written::Duration>>, default| at.as_ref().map_or(default, |d| d.value.0);
-        let count = |at: &Option<At<u32>>, default| at.as_ref().map_or(default, |n| n.value);
-        for at in [&written.windows, &written.stretch_windows].into_iter().flatten() {
-            if at.value == 0 {
-                self.chaos_notes.add(at.span, "0 windows show nothing", "write 1 or more");
-            }
-        }
-        let settings = JudgeSettings {
-            warmup: time(&written.warmup, default.warmup),
-            baseline: time(&written.baseline, default.baseline),
-            windows: count(&written.windows, default.windows),
-            stretch: time(&written.stretch, default.stretch),
-            stretch_windows: count(&written.stretch_windows, default.stretch_windows),
-            goodput: written.goodput.as_ref().map_or(default.goodput, |at| at.value.0),
-        };
-        if settings.warmup >= duration {
-            let message =
-                format!("the load ends at {duration}, before the warm-up of {} does", settings.warmup);
-            match &written.warmup {
-                Some(at) => self.chaos_notes.add(at.span, message, "shorten it, or raise `duration`"),
-                None => self.notes.add(
-                    self.written.duration.as_ref().map_or(Span::default(), |d| d.span),
-                    message,
-                    "raise `duration`, or set `judge: {warmup: ...}` in a chaos plan",
-                ),
-            }
-        }
-        settings
-    }
-
-    fn fits_in_time(&mut self, outline: &Outline, timeline: &[Planned], rules: &Rules, shapes: &[Shape]) {
+    /// A smoke run need leave no time for anything, as it proves nothing.
+    fn fits_in_time(
+        &mut self,
+        outline: &Outline,
+        timeline: &[Planned],
+        rules: &Rules,
+        shapes: &[Shape],
+    ) -> Foresight {
         let watch = check::Watch { outline, timeline, shapes };
+        if self.smoke.is_none() {
+            self.leaves_time(&watch, rules);
+        }
+        watch.foresight()
+    }
+
+    fn leaves_time(&mut self, watch: &check::Watch<'_>, rules: &Rules) {
+        let (outline, timeline) = (watch.outline, watch.timeline);
         for (rule, span) in &rules.abort {
             watch.abort(&mut self.chaos_notes, rule, *span);
         }

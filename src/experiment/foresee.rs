@@ -1,0 +1,187 @@
+//! What the plan alone tells of the judgement to come: whether objectives will have operations enough, which
+//! shapes will have a band, and what a reader should know before anything is sent.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use crate::experiment::check::{Watch, first_trigger, triggers_of};
+use crate::experiment::flow::NO_TIMEOUT;
+use crate::experiment::{Shape, each_request};
+use crate::objective::{Metric, Objective, PhaseName};
+use crate::quantity::Quantity;
+use crate::units::{Micros, clock, grouped};
+use crate::verdict::planned_band;
+
+/// What is known before the run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Foresight {
+    /// In the order of the outline's objectives; none of those that count no operations.
+    pub objectives: Vec<Option<Expectation>>,
+    /// Of each shape; empty where no trigger needs one.
+    pub bands: Vec<BandAhead>,
+    /// Sentences for whoever plans.
+    pub remarks: Vec<String>,
+}
+
+/// How many operations an objective will have to be judged by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Expectation {
+    /// The operation that will have the fewest.
+    pub operation: String,
+    pub n: u64,
+    /// So many are needed to tell that it holds.
+    pub needed: u64,
+}
+
+/// The band that a shape will have, or why it will have none.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BandAhead {
+    pub shape: String,
+    /// Width of a window, and the quantile; without the latter where nobody can tell yet.
+    pub band: Result<(Micros, Option<f64>), String>,
+}
+
+impl Watch<'_> {
+    pub(super) fn foresight(&self) -> Foresight {
+        let objectives: Vec<_> = self.outline.objectives.iter().map(|o| self.expectation(o)).collect();
+        let of_objectives = self.outline.objectives.iter().zip(&objectives);
+        let mut remarks: Vec<String> =
+            of_objectives.filter_map(|(o, ahead)| too_few(o, ahead.as_ref()?)).collect();
+        remarks.extend(self.shapes.iter().filter_map(no_timeout));
+        remarks.extend(self.outline.shapes.iter().filter_map(|shape| {
+            let nothing = !shape.closed && shape.planned.iter().all(|&n| n == 0);
+            nothing.then(|| format!("{} never starts a flow: nothing of it is proven", shape.name))
+        }));
+        remarks.extend(self.short_baseline());
+        Foresight { objectives, bands: self.bands(), remarks }
+    }
+
+    /// The fewest operations that one of those which the objective speaks of will have.
+    fn expectation(&self, objective: &Objective) -> Option<Expectation> {
+        let counted = !matches!(objective.metric, Metric::Outage | Metric::Recovery | Metric::Target { .. });
+        let named = |name: &str, flow: bool| objective.selector.as_deref().map_or(!flow, |s| s == name);
+        let all =
+            self.outline.operations.iter().enumerate().filter(|(_, o)| counted && named(&o.name, o.flow));
+        let cells = self.planned_cells(&objective.phase);
+        let each = all.filter_map(|(op, o)| {
+            let planned = &self.outline.shapes.get(o.shape).filter(|shape| !shape.closed)?.planned;
+            let arrivals: u64 = cells.iter().filter_map(|&cell| planned.get(cell)).sum();
+            let n = (arrivals as f64 * self.counted(op, o)?).floor() as u64;
+            Some(Expectation { operation: o.name.clone(), n, needed: objective.least() })
+        });
+        each.min_by_key(|ahead| ahead.n)
+    }
+
+    /// The cells that a phase will have at least; a one-shot's `during` may last longer.
+    fn planned_cells(&self, phase: &PhaseName) -> BTreeSet<usize> {
+        let (outline, triggers) = (self.outline, triggers_of(self.outline, self.timeline));
+        let (warmup, end) = (outline.judge.warmup, outline.duration);
+        let (outward, inward) =
+            (|from, to| self.range(from, to, true), |from, to| self.range(from, to, false));
+        let named = |name: &str| triggers.iter().filter(move |t| t.name == name).collect::<Vec<_>>();
+        let over = |t: &super::check::Trigger<'_>| if t.one_shot { t.clear + t.settle } else { t.clear };
+        match phase {
+            PhaseName::Warmup => outward(Micros::ZERO, warmup).collect(),
+            PhaseName::Run => inward(warmup, end).collect(),
+            PhaseName::Baseline => {
+                let first = first_trigger(outline, self.timeline);
+                inward(warmup, first.map_or(end, |first| first - outline.largest_deadline())).collect()
+            }
+            PhaseName::During(name) => named(name).iter().flat_map(|t| outward(t.first, over(t))).collect(),
+            PhaseName::After(name) => named(name)
+                .iter()
+                .flat_map(|t| {
+                    let next = triggers.iter().map(|n| n.first).filter(|&at| at > t.first && at >= t.clear);
+                    inward(over(t), next.min().unwrap_or(end).min(end))
+                })
+                .collect(),
+        }
+    }
+
+    fn range(&self, from: Micros, to: Micros, outward: bool) -> std::ops::Range<usize> {
+        let cell = self.outline.cell.0.max(1);
+        let (down, up) = (|at: Micros| at.0.max(0) / cell, |at: Micros| (at.0.max(0) + cell - 1) / cell);
+        let (from, to) = if outward { (down(from), up(to)) } else { (up(from), down(to)) };
+        from as usize..to as usize
+    }
+
+    fn bands(&self) -> Vec<BandAhead> {
+        let Some(first) = first_trigger(self.outline, self.timeline) else { return Vec::new() };
+        let baseline = self.outline.judge.warmup..first - self.outline.largest_deadline();
+        let each = |shape: usize| {
+            let ops = self.outline.operations.iter().enumerate().filter(|(_, o)| o.shape == shape && !o.flow);
+            ops.map(|(op, o)| self.counted(op, o)).sum::<Option<f64>>()
+        };
+        let shapes = self.outline.shapes.iter().enumerate();
+        shapes
+            .map(|(index, shape)| BandAhead {
+                shape: shape.name.clone(),
+                band: planned_band(self.outline, index, each(index), baseline.clone()),
+            })
+            .collect()
+    }
+
+    /// A baseline that is shorter than was asked for, where the longest deadline takes a part of it.
+    fn short_baseline(&self) -> Option<String> {
+        let (outline, judge) = (self.outline, &self.outline.judge);
+        let first = first_trigger(outline, self.timeline)?;
+        let deadline = outline.largest_deadline();
+        let end = (first - deadline).max(judge.warmup);
+        let length = end - judge.warmup;
+        let longest = outline.operations.iter().find(|o| !o.flow && o.deadline == deadline)?;
+        (length < judge.baseline).then(|| {
+            format!(
+                "the baseline is {length} long, from {} to {}, where {} are asked for: it ends one deadline ({deadline}, of {}) before the first trigger",
+                clock(judge.warmup),
+                clock(end),
+                judge.baseline,
+                longest.name,
+            )
+        })
+    }
+}
+
+/// Says so where there will be too few operations to tell that an objective holds.
+fn too_few(objective: &Objective, ahead: &Expectation) -> Option<String> {
+    let Expectation { operation, n, needed } = ahead;
+    let text = objective.text.trim();
+    let share = |least: f64| Quantity::share(least).to_string();
+    let instead = match (&objective.metric, objective.quantile_of(*n)) {
+        (Metric::Quantile(_), Some(quantile)) => {
+            format!("ask for `{}`, or raise the rate", objective.asking(&quantile))
+        }
+        (Metric::Errors, _) if *n > 0 => {
+            format!("a limit of {} could be told, or raise the rate", share(1.0 / *n as f64))
+        }
+        (Metric::Goodput, _) if *n > 1 => {
+            format!("a limit of {} could be told, or raise the rate", share(1.0 - 1.0 / *n as f64))
+        }
+        _ => "raise the rate, or let the phase last longer".to_owned(),
+    };
+    (n < needed).then(|| {
+        format!(
+            "`{text}` will not be told to hold: about {} {operation} are planned for it, and it takes {}; {instead}",
+            grouped(*n),
+            grouped(*needed),
+        )
+    })
+}
+
+/// Requests whose deadline is the default.
+fn no_timeout(shape: &Shape) -> Option<String> {
+    let mut names = BTreeSet::new();
+    each_request(&shape.flow, &mut |request| {
+        if request.timeout.or(shape.timeout).is_none() {
+            names.insert(request.name.clone());
+        }
+    });
+    let all: Vec<String> = names.into_iter().collect();
+    (!all.is_empty()).then(|| {
+        format!(
+            "no `timeout` is set for {}: it is {NO_TIMEOUT}, and what takes longer is bad; write `timeout: 2s` in the shape {}",
+            all.join(", "),
+            shape.name
+        )
+    })
+}

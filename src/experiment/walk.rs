@@ -1,0 +1,48 @@
+//! Walking through steps: what they come to when they are taken once, as far as a plan tells.
+
+use super::{Request, Step};
+use crate::sample::OpId;
+
+/// How often steps that `counts` come to pass when `steps` are taken once, as expected: a choice is worth
+/// the mean of its branches, and a list that is captured counts as one item.
+pub fn expected(steps: &[Step], counts: &dyn Fn(&Step) -> bool) -> f64 {
+    let inside = |step: &Step| match step {
+        Step::Request(_) | Step::Think(_) => 0.0,
+        Step::Repeat { times, steps, .. } => *times as f64 * expected(steps, counts),
+        Step::ForEach { steps, .. } | Step::Group { steps, .. } => expected(steps, counts),
+        Step::Choice(branches) => {
+            let all: f64 = branches.iter().map(|(weight, _)| weight).sum();
+            let parts = branches.iter().map(|(weight, steps)| weight * expected(steps, counts));
+            parts.sum::<f64>() / all.max(f64::MIN_POSITIVE)
+        }
+    };
+    steps.iter().map(|step| f64::from(u8::from(counts(step))) + inside(step)).sum()
+}
+
+/// How often `steps` do this operation, as expected.
+pub fn of_operation(steps: &[Step], op: OpId) -> f64 {
+    expected(steps, &|step| match step {
+        Step::Request(request) => request.op == Some(op),
+        Step::Group { op: group, .. } => *group == op,
+        _ => false,
+    })
+}
+
+/// Requests on the wire that `steps` take once, as expected.
+pub fn requests(steps: &[Step]) -> f64 {
+    expected(steps, &|step| matches!(step, Step::Request(_)))
+}
+
+/// Every request of these steps, whatever arranges it.
+pub fn each_request<'s>(steps: &'s [Step], visit: &mut dyn FnMut(&'s Request)) {
+    for step in steps {
+        match step {
+            Step::Request(request) => visit(request),
+            Step::Think(_) => {}
+            Step::Repeat { steps, .. } | Step::ForEach { steps, .. } | Step::Group { steps, .. } => {
+                each_request(steps, visit);
+            }
+            Step::Choice(branches) => branches.iter().for_each(|(_, steps)| each_request(steps, visit)),
+        }
+    }
+}

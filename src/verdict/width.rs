@@ -1,0 +1,123 @@
+//! Windows and their width: one rule for the judge, who has a history, and for the plan, which has none yet
+//! (VERDICTS.md 2).
+//!
+//! Owns the choice of width and quantile, and what keeps a shape from having a band that can be seen in its plan.
+
+use std::ops::Range;
+
+use crate::outline::{Outline, ShapeOutline};
+use crate::units::Micros;
+
+/// Why a shape that is a trigger has no band.
+pub(super) const IS_TRIGGER: &str = "the shape is a trigger itself";
+/// Why no shape has one.
+pub(super) const NO_BASELINE: &str = "no baseline lies between the warm-up and the first trigger";
+
+/// The windows of one shape, within some cells.
+pub(super) struct Grid<'g> {
+    pub(super) outline: &'g ShapeOutline,
+    pub(super) cell: Micros,
+    pub(super) range: Range<u32>,
+    /// Whether something was planned, and counts, in so many cells from one on.
+    pub(super) has_arrivals: &'g dyn Fn(u32, u32) -> bool,
+}
+
+impl Grid<'_> {
+    /// Where the first window of the shape begins.
+    pub(super) fn origin(&self) -> u32 {
+        self.outline.start.0.div_euclid(self.cell.0.max(1)).max(0) as u32
+    }
+
+    /// The windows of this width that have something in them.
+    pub(super) fn windows(&self, width: u32) -> Vec<Range<u32>> {
+        let origin = self.origin();
+        let first = self.range.start.saturating_sub(origin).div_ceil(width);
+        let end = self.range.end.saturating_sub(origin) / width;
+        let all = (first..end).map(|i| origin + i * width);
+        all.filter(|&from| (self.has_arrivals)(from, width)).map(|from| from..from + width).collect()
+    }
+
+    /// The width of a window in cells and the quantile to band: the smallest width that holds 1,000 operations, for
+    /// p99; where that leaves too few windows, the widest that leaves enough, for p95 with 200 operations, else the
+    /// median.
+    pub(super) fn choose(&self, per_cell: f64, enough: u64) -> Result<(u32, f64), String> {
+        let widths = self.outline.window_widths(self.cell);
+        let fits = |width: &u32| self.windows(*width).len() as u64 >= enough;
+        let holds = |width: u32, n: f64| per_cell * f64::from(width) >= n;
+        if let Some(width) = widths.iter().copied().find(|w| holds(*w, 1000.0)).filter(fits) {
+            return Ok((width, 0.99));
+        }
+        match widths.iter().copied().filter(fits).max() {
+            Some(width) => Ok((width, if holds(width, 200.0) { 0.95 } else { 0.5 })),
+            None => Err(format!(
+                "the baseline holds {} windows of {}, {enough} are needed",
+                self.windows(widths[0]).len(),
+                self.cell * i64::from(widths[0]),
+            )),
+        }
+    }
+
+    /// Whether planned arrivals lie in these cells; a closed loop has them all the time.
+    pub(super) fn planned(outline: &ShapeOutline, cell: Micros, from: u32, width: u32) -> bool {
+        if outline.closed {
+            let (start, end) = (cell * i64::from(from), cell * i64::from(from + width));
+            return start >= outline.start && end <= outline.end;
+        }
+        (from..from + width).any(|cell| outline.planned.get(cell as usize).is_some_and(|&n| n > 0))
+    }
+}
+
+/// Why the shape has no band: its planned rate varies by more than 10 % between windows or between the
+/// halves of the baseline. A plan drawn from a Poisson process varies by itself; three standard
+/// deviations of the difference of two counts are allowed on top.
+pub(super) fn varying_rate(
+    outline: &ShapeOutline,
+    windows: impl Iterator<Item = Range<u32>>,
+) -> Option<String> {
+    if outline.closed {
+        return None;
+    }
+    let planned = |w: Range<u32>| w.filter_map(|c| outline.planned.get(c as usize)).sum::<u64>() as f64;
+    let counts: Vec<f64> = windows.map(planned).collect();
+    let least = counts.iter().copied().fold(f64::MAX, f64::min);
+    let most = counts.iter().copied().fold(0.0, f64::max);
+    let half = counts.len() / 2;
+    let (first, second) =
+        (counts[..half].iter().sum::<f64>(), counts[counts.len() - half..].iter().sum::<f64>());
+    // The spread of many windows is wider than that of two: six deviations for the extremes.
+    let varies = |a: f64, b: f64, sigmas: f64| (a - b).abs() > 0.1 * (a + b) / 2.0 + sigmas * (a + b).sqrt();
+    (varies(least, most, 6.0) || varies(first, second, 3.0)).then(|| {
+        format!("its planned rate varies by more than 10 % within the baseline ({least} to {most} a window)")
+    })
+}
+
+/// The window and the quantile that the band of a shape will have, as far as its plan tells; or why it will have
+/// none. `each` is how many operations count for one planned arrival; none if nobody can tell, as of a closed loop:
+/// then there is no quantile either.
+pub fn planned_band(
+    outline: &Outline,
+    shape: usize,
+    each: Option<f64>,
+    baseline: Range<Micros>,
+) -> Result<(Micros, Option<f64>), String> {
+    let told = &outline.shapes[shape];
+    if told.trigger {
+        return Err(IS_TRIGGER.to_owned());
+    }
+    let width = outline.cell.0.max(1);
+    let (first, end) = (-(-baseline.start.0).div_euclid(width), baseline.end.0.div_euclid(width));
+    if end <= first {
+        return Err(NO_BASELINE.to_owned());
+    }
+    let range = first.max(0) as u32..end as u32;
+    let has_arrivals = |from, width| Grid::planned(told, outline.cell, from, width);
+    let grid = Grid { outline: told, cell: outline.cell, range: range.clone(), has_arrivals: &has_arrivals };
+    let arrivals: u64 = range.clone().filter_map(|cell| told.planned.get(cell as usize)).sum();
+    let known = each.filter(|_| !told.closed);
+    let per_cell = arrivals as f64 * known.unwrap_or(0.0) / range.len().max(1) as f64;
+    let (window, quantile) = grid.choose(per_cell, u64::from(outline.judge.windows.max(1)))?;
+    match varying_rate(told, grid.windows(window).into_iter()) {
+        Some(why) => Err(why),
+        None => Ok((outline.cell * i64::from(window), known.map(|_| quantile))),
+    }
+}

@@ -5,11 +5,14 @@ BUILD := $(CARGO) build --release --locked
 SQUALL := $(or $(CARGO_TARGET_DIR),target)/release/squall
 
 .DEFAULT_GOAL := help
-.PHONY: help release demo demo-broken demo-livekit test test-virtual test-sockets fmt lint doc check bench healthy long nightly
+.PHONY: help release demo demo-broken demo-livekit test test-virtual test-sockets
+.PHONY: fmt lint doc check bench healthy long nightly
 
-# Whole runs without sockets; all other files of tests are the socket part.
+# Whole runs without sockets; then what measures, and shares the cores with little; all others mostly wait for
+# processes, and do so four at a time.
 VIRTUAL := virtual_time shipped tidy
-SOCKETS := $(filter-out $(VIRTUAL),$(patsubst tests/%.rs,%,$(wildcard tests/*.rs)))
+MEASURES := sockets bounds
+WAITS := $(filter-out $(VIRTUAL) $(MEASURES),$(patsubst tests/%.rs,%,$(wildcard tests/*.rs)))
 HEALTHY ?= 20
 
 help: ## list the targets
@@ -28,13 +31,15 @@ demo-livekit: release ## a real LiveKit server with two nodes and Redis; squall 
 	scripts/demo-livekit.sh $(SQUALL)
 
 test: ## run all tests, about ten minutes with a cold build on two cores
-	$(CARGO) test --locked
+	@$(MAKE) --no-print-directory test-virtual
+	@$(MAKE) --no-print-directory test-sockets
 
 test-virtual: ## the library's own tests and whole runs in virtual time: under three minutes
-	$(CARGO) test --locked --lib $(addprefix --test ,$(VIRTUAL))
+	$(CARGO) test --locked --lib --bins $(addprefix --test ,$(VIRTUAL))
 
 test-sockets: ## the tests on real processes and sockets
-	$(CARGO) test --locked $(addprefix --test ,$(SOCKETS))
+	RUST_TEST_THREADS=4 $(CARGO) test --locked $(addprefix --test ,$(WAITS))
+	$(CARGO) test --locked $(addprefix --test ,$(MEASURES))
 
 fmt: ## is the code formatted?
 	$(CARGO) fmt --check

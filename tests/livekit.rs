@@ -164,8 +164,12 @@ fn real_livekit_nodes_run_under_load_and_every_fault_is_proven_and_removed() {
     // 42 s of load, and what setup, two starts and teardown may take.
     let code = squall.end(secs(150)).code();
     let said = squall.said();
-    // Which verdict it is depends on LiveKit; that there is one does not.
-    assert!(matches!(code, Some(0 | 97 | 98 | 99)), "{code:?}: {said}");
+    // Before the first fault LiveKit is healthy, and that is all that is asked of it.
+    if let Some(97 | 98) = code {
+        forgiven(&format!("LiveKit, exit {code:?}: the machine left squall or the baseline no peace"));
+    } else {
+        assert_eq!(code, Some(0), "{said}");
+    }
     let verdict = bench.verdict();
     let faults = verdict["faults"].as_array().unwrap();
     assert_eq!(faults.len(), 3);

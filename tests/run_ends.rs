@@ -399,3 +399,57 @@ fn report_makes_the_same_bytes_again_from_the_history_alone_also_when_it_was_cut
     assert!(said.contains("torn") || said.contains("did not come to its end"), "{said}");
     assert_ne!(code, 0, "half a run is no PASS: {said}");
 }
+
+/// Ten users who walk on for minutes, twice a second each, beside some who are refused.
+fn walkers(bench: &Bench, server: &Server, duration: &str, plan: &str) -> support::Running {
+    let profile = format!(
+        "target: {}\nduration: {duration}\nshapes:\n  walkers:\n    arrival: {{ closed: {{ users: 10 }} }}\n    timeout: 1s\n    \
+         flow: [{{ repeat: {{ times: 600, steps: [{{ get: /walk, as: walk }}, {{ think: 500ms }}] }} }}]\n  \
+         sick:\n    arrival: {{ constant: {{ rate: 20/s }} }}\n    timeout: 1s\n    probes: false\n    \
+         flow: [{{ get: /sick, as: sick }}]\nobjectives: []\n",
+        server.url()
+    );
+    let (profile, plan) =
+        (bench.file("walk.yaml", &profile), bench.file("plan.yaml", &format!("{JUDGE}\n{plan}")));
+    bench.start(bench.run(&profile, Some(&plan)))
+}
+
+/// Nothing more is asked from now on, but for what was on its way; and the run ends within seconds.
+fn stands_still(server: &Server, squall: &mut support::Running) -> Option<i32> {
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let asked = server.count("GET /walk");
+    let code = squall.end(secs(8)).code();
+    assert!(asked >= 10, "the users walked: {asked}");
+    assert_eq!(server.count("GET /walk"), asked, "no flow began a further step");
+    code
+}
+
+fn half_sick() -> Server {
+    Server::start(|message| (if message.first_line.contains("/sick") { 500 } else { 200 }, String::new()))
+}
+
+#[test]
+fn the_first_ctrl_c_stops_the_load() {
+    let (bench, server) = (Bench::new("walk-c"), half_sick());
+    let mut squall = walkers(&bench, &server, "60s", "");
+    wait_for("the users", secs(10), || (server.count("GET /walk") >= 30).then_some(()));
+    squall.signal(Signal::INT);
+    assert_eq!(stands_still(&server, &mut squall), Some(105), "{}", squall.said());
+}
+
+#[test]
+fn an_abort_stops_the_load() {
+    let (bench, server) = (Bench::new("walk-a"), half_sick());
+    let mut squall = walkers(&bench, &server, "60s", "abort: [\"errors(sick) > 50% for 2s\"]\n");
+    bench.wait_for_history(&["\"t\":\"rule\"", "errors(sick)"]);
+    assert_eq!(stands_still(&server, &mut squall), Some(99), "{}", squall.said());
+}
+
+#[test]
+fn the_planned_end_of_the_load_is_its_end() {
+    let (bench, server) = (Bench::new("walk-e"), half_sick());
+    let mut squall = walkers(&bench, &server, "4s", "");
+    squall.end(secs(20));
+    let asked = server.count("GET /walk");
+    assert!((30..=90).contains(&asked), "ten users, twice a second, for four seconds: {asked}");
+}

@@ -4,6 +4,7 @@
 //! Owns this one form with squall's own settings; whatever else there is, HdrHistogram reads.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 
 use flate2::{Decompress, FlushDecompress, Status};
 
@@ -17,6 +18,9 @@ const DIGITS: u32 = 3;
 const HALF: u64 = 1_024;
 /// More than a histogram of a thousand hours has.
 const MOST_PLACES: u64 = 48 * HALF;
+/// So many small ones are remembered, of so many bytes at most.
+const KNOWN: usize = 4_096;
+const SMALL: usize = 64;
 /// Bytes that most histograms have at most.
 const MOSTLY: usize = 4_096;
 
@@ -28,12 +32,38 @@ pub(super) fn listed(bytes: &[u8]) -> Option<Vec<(u64, u64)>> {
     if cookie != DEFLATED {
         return None;
     }
-    thread_local!(static INFLATER: RefCell<(Decompress, Vec<u8>)> = RefCell::new((Decompress::new(true), Vec::new())));
-    INFLATER.with_borrow_mut(|(inflater, inflated)| {
-        inflate(inflater, deflated.get(..length as usize)?, inflated)?;
-        let (header, counts) = inflated.split_at_checked(HEADER)?;
-        has_own_settings(header).then(|| values(counts))?
-    })
+    let deflated = deflated.get(..length as usize)?;
+    thread_local!(static READER: RefCell<Reader> = RefCell::new(Reader::new()));
+    READER.with_borrow_mut(|reader| reader.read(deflated))
+}
+
+struct Reader {
+    inflater: Decompress,
+    inflated: Vec<u8>,
+    /// Small ones that were read: lags of nothing, the same few answers. To build its tables costs inflating most.
+    known: HashMap<Box<[u8]>, Vec<(u64, u64)>>,
+}
+
+impl Reader {
+    fn new() -> Reader {
+        Reader { inflater: Decompress::new(true), inflated: Vec::new(), known: HashMap::new() }
+    }
+
+    fn read(&mut self, deflated: &[u8]) -> Option<Vec<(u64, u64)>> {
+        if let Some(listed) = self.known.get(deflated) {
+            return Some(listed.clone());
+        }
+        inflate(&mut self.inflater, deflated, &mut self.inflated)?;
+        let (header, counts) = self.inflated.split_at_checked(HEADER)?;
+        let listed = has_own_settings(header).then(|| values(counts))??;
+        if deflated.len() <= SMALL {
+            if self.known.len() >= KNOWN {
+                self.known.clear();
+            }
+            self.known.insert(deflated.into(), listed.clone());
+        }
+        Some(listed)
+    }
 }
 
 fn word(bytes: &[u8]) -> Option<(u32, &[u8])> {

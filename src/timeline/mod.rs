@@ -82,6 +82,8 @@ pub struct Timeline {
     last_seen: Micros,
     /// The first cell that is kept.
     oldest: u32,
+    /// squall could not make or send some operation.
+    own_failures: bool,
 }
 
 impl Timeline {
@@ -109,6 +111,7 @@ impl Timeline {
             end: None,
             last_seen: Micros::ZERO,
             oldest: 0,
+            own_failures: false,
         }
     }
 
@@ -130,7 +133,10 @@ impl Timeline {
                 arrived.n += n;
                 arrived.late += late;
             }
-            Record::Done(done) => self.cells.entry((done.op, done.cell)).or_default().add(done),
+            Record::Done(done) => {
+                self.own_failures |= matches!(done.kind, Kind::Local | Kind::Template);
+                self.cells.entry((done.op, done.cell)).or_default().add(done);
+            }
             Record::Happened(happened) => self.add_moment(happened),
             Record::Load(event) => {
                 self.saw(event.at);
@@ -343,7 +349,10 @@ impl Timeline {
     /// Planned arrivals of a shape that were taken up, in a cell, and those of them that were issued in time:
     /// what squall's own machine refused to send was not.
     pub fn arrived(&self, shape: usize, cell: u32) -> (u64, u64) {
-        let refused = || self.of_shape(shape, Kind::Local, cell) + self.of_shape(shape, Kind::Template, cell);
+        let refused = || match self.own_failures {
+            true => self.of_shape(shape, Kind::Local, cell) + self.of_shape(shape, Kind::Template, cell),
+            false => 0,
+        };
         let arrived = self.arrived.get(&(shape, cell));
         arrived.map_or((0, 0), |a| (a.n, (a.n - a.late).saturating_sub(refused())))
     }

@@ -52,6 +52,46 @@ impl Arrival {
         })
     }
 
+    /// How many of `times` lie before each of the ascending `bounds`, one after the other. Even spacing is counted
+    /// without looking at each arrival.
+    pub fn counts_before(&self, seed: u64, shape: u32, bounds: impl Iterator<Item = Micros>) -> Vec<u64> {
+        let bounds = bounds.map(|bound| bound.min(self.until));
+        match self.spacing {
+            Spacing::Even => bounds.map(|bound| self.even_before(bound)).collect(),
+            Spacing::Poisson => {
+                let mut unit = UnitProcess { seed, shape, spacing: self.spacing, index: 0, sum: 0.0 };
+                let (mut mass, mut n) = (unit.next_mass(), 0);
+                let count = |bound: Micros| {
+                    // Far below the bound's own mass nothing needs a time.
+                    let surely = self.rate.mass_before(bound.max(Micros::ZERO)) * (1.0 - 1e-9) - 2.0;
+                    while mass < surely || self.rate.time_of(mass).is_some_and(|at| at < bound) {
+                        mass = unit.next_mass();
+                        n += 1;
+                    }
+                    n
+                };
+                bounds.map(count).collect()
+            }
+        }
+    }
+
+    /// The first index of an even process that does not lie before `bound`: by its mass, and from there to the
+    /// microsecond that `times` rounds to.
+    fn even_before(&self, bound: Micros) -> u64 {
+        let before = |index: u64| self.rate.time_of(index as f64).is_some_and(|at| at < bound);
+        if bound <= Micros::ZERO {
+            return 0;
+        }
+        let mut n = self.expected(Micros::ZERO, bound).round() as u64;
+        while n > 0 && !before(n - 1) {
+            n -= 1;
+        }
+        while before(n) {
+            n += 1;
+        }
+        n
+    }
+
     /// Expected arrivals in [from, to) of the shape's own time.
     pub fn expected(&self, from: Micros, to: Micros) -> f64 {
         let clip = |at: Micros| self.rate.mass_before(at.max(Micros::ZERO).min(self.until));
@@ -207,7 +247,40 @@ mod tests {
         assert!((n - 10_000.0).abs() < 400.0, "four standard deviations of a Poisson count: {n}");
     }
 
+    fn counted_one_by_one(arrival: &Arrival, bounds: &[Micros]) -> Vec<u64> {
+        let times: Vec<Micros> = arrival.times(7, 0).collect();
+        bounds.iter().map(|bound| times.iter().filter(|at| *at < bound).count() as u64).collect()
+    }
+
+    #[test]
+    fn a_day_of_five_thousand_a_second_is_counted_without_a_look_at_each() {
+        let day = even(Rate::Constant(5_000.0), 86_400);
+        let counts = day.counts_before(7, 0, (1..=86_400).map(Micros::secs));
+        assert_eq!(counts.last(), Some(&432_000_000));
+        assert!(counts.windows(2).all(|pair| pair[1] - pair[0] == 5_000));
+    }
+
     proptest! {
+        #[test]
+        fn counts_are_those_of_the_times_however_arrivals_are_spaced(
+            (rate, poisson) in (0.1..300.0f64, any::<bool>()),
+            (size, every, over) in (1u64..40, 1i64..3_000, 0i64..3_000),
+            stages in prop::collection::vec((0.0..80.0f64, 0i64..5), 0..4),
+            cell in 1i64..1_500,
+            until in 1i64..12_000,
+        ) {
+            let stages = stages.into_iter().map(|(to, s)| Stage { to, over: Micros::secs(s) }).collect();
+            let burst = |over: i64| Rate::Bursts { size, every: Micros::millis(every), over: Micros::millis(over) };
+            let rates = [Rate::Constant(rate), Rate::Stages { from: rate, stages }, burst(over.min(every)), burst(0)];
+            let spacing = if poisson { Spacing::Poisson } else { Spacing::Even };
+            let bounds: Vec<Micros> = (0..15).map(|n| Micros::millis(cell * n)).collect();
+            for rate in rates {
+                let arrival = Arrival { spacing, rate, until: Micros::millis(until) };
+                let counts = arrival.counts_before(7, 0, bounds.iter().copied());
+                prop_assert_eq!(counts, counted_one_by_one(&arrival, &bounds), "{:?}", arrival);
+            }
+        }
+
         #[test]
         fn times_ascend_and_match_the_expected_count(
             from in 0.0..50.0f64,

@@ -55,7 +55,9 @@ pub const NOT_UNDONE: u8 = 110;
 /// The exit code and its reason: the first that applies.
 pub fn code(facts: Facts) -> (u8, &'static str) {
     match facts {
-        Facts { not_undone: true, .. } => (NOT_UNDONE, "a fault could not be undone; run `squall heal`"),
+        Facts { not_undone: true, .. } => {
+            (NOT_UNDONE, "a fault could not be undone; `squall heal` tries again what is left")
+        }
         Facts { bad_configuration: true, .. } => {
             (BAD_CONFIGURATION, "bad configuration, and no load was sent")
         }

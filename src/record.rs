@@ -2,11 +2,13 @@
 //!
 //! Pure data. Writing and reading files is `history`'s; adding up is `timeline`'s.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::histogram::Hist;
 use crate::outline::Outline;
-use crate::sample::{Kind, OpId, Outcome};
+use crate::sample::{Clean, Kind, OpId, Outcome};
 use crate::units::Micros;
 
 /// Version of the format; a reader refuses one it does not know.
@@ -44,6 +46,8 @@ pub enum Record {
     Error(Box<ErrorSample>),
     Slow(SlowOperation),
     Scrape(Scrape),
+    /// Told by each shard when its load is over; counts are added up.
+    Address(AddressCount),
     Setup(SetupEvent),
     /// What teardown could not remove.
     Left {
@@ -129,9 +133,9 @@ pub struct Done {
     pub response: Hist,
     /// The same less squall's own part, lag and held; of what is left out there is none.
     pub clean: Hist,
-    /// squall stood still, or it came about only through squall: no part of the clean count.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub left_out: bool,
+    /// What the clean count makes of them.
+    #[serde(default, skip_serializing_if = "Clean::is_as_seen")]
+    pub counted: Clean,
     pub service: Hist,
     pub lag: Hist,
     pub wait: Hist,
@@ -142,7 +146,7 @@ pub struct Done {
 
 impl Done {
     /// Of no operation yet.
-    pub fn none(cell: u32, op: OpId, outcome: Outcome, left_out: bool) -> Done {
+    pub fn none(cell: u32, op: OpId, outcome: Outcome, counted: Clean) -> Done {
         Done {
             cell,
             op,
@@ -156,7 +160,7 @@ impl Done {
             since: None,
             response: Hist::default(),
             clean: Hist::default(),
-            left_out,
+            counted,
             service: Hist::default(),
             lag: Hist::default(),
             wait: Hist::default(),
@@ -323,6 +327,32 @@ pub struct ErrorSample {
     pub detail: String,
     /// First 512 bytes of the answer, secrets as `***`.
     pub body: String,
+}
+
+/// What became of one address of the target, as one shard counted it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressCount {
+    pub address: SocketAddr,
+    pub connections: u64,
+    /// Requests that were given a connection to it.
+    pub requests: u64,
+    /// Connections that did not come about: refused, unreachable, or this machine refused.
+    pub refused: u64,
+    /// Connections that did not come about in time.
+    pub connect_timeouts: u64,
+    /// Requests that had no answer in time.
+    pub timeouts: u64,
+}
+
+impl AddressCount {
+    /// Adds what became of the same address elsewhere.
+    pub fn add(&mut self, more: &AddressCount) {
+        self.connections += more.connections;
+        self.requests += more.requests;
+        self.refused += more.refused;
+        self.connect_timeouts += more.connect_timeouts;
+        self.timeouts += more.timeouts;
+    }
 }
 
 /// One of the slowest operations.

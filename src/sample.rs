@@ -120,8 +120,27 @@ pub struct Sample {
     pub first_byte: Option<Micros>,
     pub done: Micros,
     pub work: Work,
-    /// It came about only through squall's own doing: the clean count leaves it out (VERDICTS.md 2).
-    pub left_out: bool,
+    /// What the clean count makes of it (VERDICTS.md 2).
+    pub clean: Clean,
+}
+
+/// What the count without squall's own part makes of an operation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Clean {
+    /// What it was seen to be.
+    #[default]
+    AsSeen,
+    /// A success in time: it was late only through squall.
+    InTime,
+    /// Nothing: squall stood still, or it came about only through squall's own doing.
+    LeftOut,
+}
+
+impl Clean {
+    pub fn is_as_seen(&self) -> bool {
+        *self == Clean::AsSeen
+    }
 }
 
 /// What was done for an operation; a group's or a flow's is the sum of its requests'.

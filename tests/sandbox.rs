@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use support::http::{Connection, Message, ask};
-use support::{Bench, Running, secs, wait_for};
+use support::{Bench, Running, forgiven, secs, wait_for};
 
 /// Starts `squall sandbox` and waits for the addresses that it prints.
 fn start(bench: &Bench, words: &[&str], addresses: usize) -> (Running, Vec<SocketAddr>) {
@@ -80,6 +80,7 @@ fn a_list_is_walked_page_by_page_to_its_end() {
         assert!(rooms.len() <= 10);
         names.extend(rooms.iter().map(|room| room["name"].as_str().unwrap().to_owned()));
         pages += 1;
+        assert!(pages <= 57, "it goes round in circles");
         match &page["next"] {
             Value::String(next) => next.clone_into(&mut cursor),
             _ => break,
@@ -166,7 +167,11 @@ fn a_sandbox_that_is_asked_to_stop_while_it_starts_ends_promptly_with_all_its_pr
             assert!(squall.end(secs(5)).success(), "{}", squall.said());
             wait_for("every process to end", secs(5), || bench.processes().is_empty().then_some(()));
             assert_eq!(std::fs::read_dir(&bench.folder).unwrap().count(), 2, "what it said, and no folder");
-            !squall.said().contains("http://")
+            let in_time = !squall.said().contains("http://");
+            if !in_time {
+                forgiven(&format!("a sandbox served before it was asked to stop, at {moment} processes"));
+            }
+            in_time
         };
         assert!((0..3).any(|_| asked_in_time()), "never asked before it served, at {moment} processes");
     }

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use support::http::Server;
 use support::witness::{Seen, Witness};
-use support::{Bench, code_and_text, listens_at, root, secs};
+use support::{Bench, code_and_text, forgiven, listens_at, root, secs};
 
 /// Who needs the cores alone takes it for writing: two cores are few.
 static CORES: RwLock<()> = RwLock::new(());
@@ -110,6 +110,7 @@ fn s1_a_stall_shows_in_full_in_an_open_loop_on_sockets() {
         }
         let disturbed = seen.else_late > Duration::from_millis(5) || !as_planned;
         assert!(disturbed && attempt < 4, "{off:?}, late besides by at most {:?}: {said}", seen.else_late);
+        forgiven(&format!("S1, attempt {attempt}: {off:?}, as the machine was late by {:?}", seen.else_late));
     }
 }
 
@@ -168,7 +169,7 @@ fn frozen(length: Duration) {
     let (bench, server) = (Bench::new("frozen"), Server::fine());
     let profile = light_load(&bench, &server, "250ms");
     let mut squall = bench.start(bench.run(&profile, None));
-    bench.wait_for_history(&["\"second\":12,"]);
+    bench.wait_for_history(&["\"cell\":12,"]);
     squall.signal(Signal::STOP);
     // Not a wait for anything: this is how long squall is frozen.
     std::thread::sleep(length);
@@ -179,7 +180,7 @@ fn frozen(length: Duration) {
     let verdict = bench.verdict();
     let generator = verdict["summary"]["generator"].to_string();
     println!("frozen for {length:?}: exit {code:?}, {generator}");
-    assert!(generator.contains("late") || generator.contains("unsound"), "who was late: {generator}\n{said}");
+    assert!(generator.contains("unsound"), "who stood still: {generator}\n{said}");
 }
 
 #[test]
@@ -248,6 +249,9 @@ fn a_healthy_target_is_not_blamed_when_squall_shares_its_core_with_busy_loops() 
             "beside four busy loops: exit {code}, p99 {p99:.4} s, {generator}; slow for others: {slow:.4}"
         );
         if code == 99 && slow >= 0.005 && attempt < 3 {
+            forgiven(&format!(
+                "busy loops, attempt {attempt}: FAIL, as the target was slow for a witness too"
+            ));
             continue;
         }
         assert!(matches!(code, 0 | 97), "never FAIL: {said}");
@@ -292,6 +296,7 @@ fn passes(profile: &str, profile_swaps: &[(&str, &str)], chaos: Option<(&str, &[
             return;
         }
         assert!(matches!(code, 97 | 98) && attempt < 3, "{profile} x {chaos}: {code}: {said}");
+        forgiven(&format!("{profile} x {chaos}, attempt {attempt}: exit {code}"));
     }
 }
 

@@ -17,7 +17,7 @@ use crate::engine::common;
 use crate::experiment::{Experiment, HttpTarget, Step as Written};
 use crate::redact::redact;
 use crate::sample::Kind;
-use crate::units::{Micros, cut};
+use crate::units::{Micros, cut, grouped};
 use crate::world::World;
 
 /// One request's time limit where the step sets none.
@@ -26,6 +26,8 @@ const TIMEOUT: Micros = Micros::secs(10);
 const BACK_OFF: Micros = Micros::millis(100);
 /// Characters of a request line and of a detail that a message shows.
 const SHOWN: usize = 300;
+/// What could not be done is told of so many requests, the last of them a count.
+const TOLD: usize = 100;
 /// Scripts draw from a stream that no shape has.
 const SCRIPT_SHAPE: u32 = u32::MAX;
 
@@ -54,6 +56,8 @@ pub struct Script {
     pub retried: Cell<u64>,
     /// What failed, where the script keeps going.
     pub left: RefCell<Vec<String>>,
+    /// How many those are.
+    failed: Cell<u64>,
     pub captured: RefCell<BTreeMap<String, Value>>,
 }
 
@@ -116,6 +120,7 @@ impl Script {
             requests: Cell::new(0),
             retried: Cell::new(0),
             left: RefCell::default(),
+            failed: Cell::new(0),
             captured: RefCell::default(),
         })
     }
@@ -153,7 +158,7 @@ impl Script {
             }
             Step::Repeat { times, .. } => format!("a step repeated {times} times"),
             Step::ForEach { list, .. } => format!("a step for each of `{list}`"),
-            Step::Think(_) | Step::Choice(_) | Step::Group { .. } => "a step".to_owned(),
+            Step::Think(_) | Step::Choice(_) | Step::Group { .. } | Step::If(_) => "a step".to_owned(),
         };
         let steps: Vec<String> = self.program.steps.iter().skip(self.done.get()).map(words).collect();
         (!steps.is_empty()).then(|| redact(&steps.join(", "), &self.secrets))
@@ -175,6 +180,13 @@ impl Script {
                     }
                     Step::ForEach { list, name, steps } => self.for_each(list, name, steps, place).await?,
                     Step::Group { steps, .. } => self.steps(steps, place).await?,
+                    Step::If(either) => match self.program.way(either, &place.vars) {
+                        Ok(steps) => self.steps(steps, place).await?,
+                        Err(why) if self.keep_going => {
+                            self.left.borrow_mut().push(format!("{}: {why}", either.place))
+                        }
+                        Err(why) => return Err(ScriptError::Unsent(format!("{}: {why}", either.place))),
+                    },
                 }
             }
             Ok(())
@@ -256,7 +268,7 @@ impl Script {
         let line = format!("{} {}", request.method, self.program.path_of(request, &place.vars));
         let line = cut(&redact(&line, &self.secrets), SHOWN);
         if self.keep_going {
-            self.left.borrow_mut().push(format!("{line}: {failed}"));
+            self.leave(format!("{line}: {failed}"));
             return Ok(());
         }
         let sentence = format!("{line}: {failed}");
@@ -265,6 +277,17 @@ impl Script {
         } else {
             ScriptError::NeverAnswered(sentence)
         })
+    }
+
+    /// What could not be done is told, up to a number of requests.
+    fn leave(&self, what: String) {
+        self.failed.set(self.failed.get() + 1);
+        let mut left = self.left.borrow_mut();
+        if left.len() < TOLD {
+            left.push(what);
+        } else if let Some(last) = left.last_mut() {
+            *last = format!("and {} more", grouped(self.failed.get() + 1 - TOLD as u64));
+        }
     }
 
     async fn once(&self, request: &Request, place: &mut Place) -> Result<(), Why> {

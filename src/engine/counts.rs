@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::histogram::Hist;
 use crate::outline::Outline;
 use crate::record::{Done, ErrorSample, Happened, ItemsEvent, ProbeEvent, Record, SlowOperation};
-use crate::sample::{Kind, OpId, Outcome, Sample};
+use crate::sample::{Clean, Kind, OpId, Outcome, Sample};
 use crate::sampling::Sampling;
 use crate::units::Micros;
 
@@ -20,7 +20,7 @@ pub struct Counts {
     due: BTreeMap<(u32, OpId), i64>,
     /// Taken up, and of these too late.
     arrived: BTreeMap<(u32, usize), (u64, u64)>,
-    done: BTreeMap<(u32, OpId, Kind, u16, bool), Done>,
+    done: BTreeMap<(u32, OpId, Kind, u16, Clean), Done>,
     sampling: Sampling,
     slowest: BTreeMap<OpId, Vec<Micros>>,
     items_seen: BTreeMap<OpId, Micros>,
@@ -104,9 +104,8 @@ impl Counts {
         let (cell, deadline) = (self.cell_of(sample.intended), self.deadline(sample.op));
         let (op, kind, status) = (sample.op, sample.outcome.kind, sample.outcome.status);
         let since = since.filter(|&at| self.cell_of(at) < cell);
-        let key = (cell, op, kind, status, sample.left_out);
-        let done =
-            self.done.entry(key).or_insert_with(|| Done::none(cell, op, sample.outcome, sample.left_out));
+        let key = (cell, op, kind, status, sample.clean);
+        let done = self.done.entry(key).or_insert_with(|| Done::none(cell, op, sample.outcome, sample.clean));
         done.n += 1;
         if !kind.counts() {
             return;
@@ -118,7 +117,7 @@ impl Counts {
         done.received += sample.work.received;
         done.since = [done.since, since].into_iter().flatten().min();
         done.response.record(response);
-        if !sample.left_out {
+        if sample.clean != Clean::LeftOut {
             done.clean.record(sample.clean_response(deadline));
         }
         if sample.work.attempts > 0 {

@@ -9,8 +9,8 @@ use crate::experiment::flow::{Flow, Part};
 use crate::experiment::notes::Notes;
 use crate::experiment::place::Guard;
 use crate::experiment::{
-    Experiment, Fault, Foresight, Link, Place, Service, Setup, Shape, Step, Target, Teardown, check, data,
-    fault, judge, shape, smoke, system,
+    Experiment, Foresight, Link, Place, Service, Setup, Shape, Step, Target, Teardown, check, data, fault,
+    judge, rehearsal, shape, smoke, system,
 };
 use crate::objective::{Metric, Names, Objective};
 use crate::outline::{OperationOutline, Outline, ShapeOutline};
@@ -158,7 +158,10 @@ impl Resolver<'_> {
         self.triggers_have_names_of_their_own(&timeline, &load);
         let rules = self.rules(&timeline, &load, place.as_ref().map(|p| &p.place));
         let place = place?;
-        self.virtual_time(&place.place, &timeline, &links, &services);
+        if self.flags.virtual_time {
+            let notes = (&mut self.notes, &mut self.chaos_notes);
+            rehearsal::refuse(notes, self.plan, &place.place, &timeline, (&links, &services));
+        }
 
         let mut secrets = self.profile.secrets.clone();
         secrets.extend(self.chaos.secrets.iter().cloned());
@@ -428,32 +431,6 @@ impl Resolver<'_> {
         keep.sort();
         keep.dedup();
         system::target(&mut self.notes, self.written, place, scope, keep)
-    }
-
-    /// In virtual time there are no processes, programs and networks but the sandbox's own.
-    fn virtual_time(&mut self, place: &Place, timeline: &[Planned], links: &[Link], services: &[Service]) {
-        if !self.flags.virtual_time {
-            return;
-        }
-        let help = "run it without `--virtual`";
-        if matches!(place, Place::Http(_)) {
-            self.notes.flag(
-                "--virtual runs against the sandbox only",
-                "add `--target sandbox`, or leave `--virtual` out",
-            );
-        }
-        let programs = |p: &&Planned| matches!(p.fault, Fault::Exec { .. }) || !p.actions.is_empty();
-        for planned in timeline.iter().filter(programs) {
-            self.chaos_notes.add(planned.span, "programs cannot run in virtual time", help);
-        }
-        let foreign_link = links.iter().any(|l| l.listen.is_some());
-        if let Some((name, _)) = self.plan.links.0.first().filter(|_| foreign_link) {
-            self.chaos_notes.add(name.span, "links to other systems cannot be in virtual time", help);
-        }
-        let foreign_service = services.iter().any(|s| s.command.is_some());
-        if let Some((name, _)) = self.plan.services.0.first().filter(|_| foreign_service) {
-            self.chaos_notes.add(name.span, "other processes cannot run in virtual time", help);
-        }
     }
 
     /// A smoke run need leave no time for anything, as it proves nothing.

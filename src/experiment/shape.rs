@@ -11,8 +11,10 @@ use crate::template::Scope;
 use crate::units::{Micros, grouped, three_digits};
 use crate::yaml::At;
 
-/// Arrivals of one shape that a plan may have: a guard against slips of the pen.
-const MOST_ARRIVALS: f64 = 100e6;
+/// Arrivals of one shape that a plan may have, a day at 20,000/s and more: a guard against slips of the pen.
+const MOST_ARRIVALS: f64 = 2e9;
+/// Cells of a run's clock that a plan may have.
+const MOST_CELLS: u64 = 10_000_000;
 
 /// What shapes are resolved against.
 pub(super) struct Frame<'a> {
@@ -198,13 +200,11 @@ fn planned(
         notes.add(at.span, message, "lower the rate or the duration");
         return Vec::new();
     }
-    let cells = (frame.duration.0.max(0) as u64).div_ceil(frame.cell.0.max(1) as u64);
-    let mut planned = vec![0; cells.min(10_000_000) as usize];
-    for at in arrival.times(frame.seed, index as u32) {
-        let cell = ((start + at).0 / frame.cell.0.max(1)) as usize;
-        if let Some(n) = planned.get_mut(cell) {
-            *n += 1;
-        }
+    let cells = (frame.duration.0.max(0) as u64).div_ceil(frame.cell.0.max(1) as u64).min(MOST_CELLS);
+    let ends = (1..=cells).map(|cell| frame.cell.max(Micros(1)) * cell as i64 - start);
+    let mut planned = arrival.counts_before(frame.seed, index as u32, ends);
+    for cell in (1..planned.len()).rev() {
+        planned[cell] -= planned[cell - 1];
     }
     if written.trigger && expected < 1.0 {
         let message = format!("a trigger of {} flows triggers nothing", three_digits(expected));

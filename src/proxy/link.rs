@@ -51,6 +51,8 @@ struct Connection {
     canary: Option<Rc<Felt>>,
     /// Bytes of it were dropped: it cannot go on after the heal.
     broken: bool,
+    /// Faults that it has met.
+    met: BTreeSet<String>,
 }
 
 /// What the toxics did to one canary, by the proxy's own clock.
@@ -77,7 +79,6 @@ impl Felt {
 #[derive(Default)]
 struct Impact {
     counts: Touched,
-    connections: BTreeSet<u64>,
     /// Delay of the chunks that were delivered while it was in force, and how many those were.
     added: Micros,
     delayed: u64,
@@ -156,7 +157,13 @@ impl Link {
             }
             link.connections.borrow_mut().remove(&id);
         });
-        let connection = Connection { abort: task.abort_handle(), peer, canary: None, broken: false };
+        let connection = Connection {
+            abort: task.abort_handle(),
+            peer,
+            canary: None,
+            broken: false,
+            met: BTreeSet::new(),
+        };
         self.connections.borrow_mut().insert(id, connection);
     }
 
@@ -164,6 +171,9 @@ impl Link {
     pub async fn inject(self: &Rc<Link>, fault: &str, toxic: Toxic) {
         let down = toxic == Toxic::Down;
         self.touched.borrow_mut().insert(fault.to_owned(), Impact { down, ..Impact::default() });
+        self.connections.borrow_mut().values_mut().for_each(|connection| {
+            connection.met.remove(fault);
+        });
         self.toxics.borrow_mut().push((fault.to_owned(), toxic));
         self.ring();
         if down {
@@ -281,7 +291,6 @@ impl Link {
             return None;
         }
         let mut counts = impact.counts.clone();
-        counts.connections = impact.connections.len() as u64;
         counts.added = (impact.delayed > 0).then(|| Micros(impact.added.0 / impact.delayed as i64));
         Some(counts)
     }
@@ -301,7 +310,9 @@ impl Link {
 
     /// Notes that a chunk of connection `id` met the toxics in force.
     pub(super) fn count_chunk(&self, id: u64, bytes: usize, delay: Option<Micros>) {
-        if let Some(connection) = self.connections.borrow_mut().get_mut(&id) {
+        let mut connections = self.connections.borrow_mut();
+        let mut connection = connections.get_mut(&id);
+        if let Some(connection) = &mut connection {
             connection.broken |= delay.is_none();
             if let Some(felt) = self.canary_of(connection) {
                 let dropped = if delay.is_none() { bytes as u64 } else { 0 };
@@ -312,7 +323,12 @@ impl Link {
         let mut touched = self.touched.borrow_mut();
         for (name, _) in toxics.iter() {
             let Some(impact) = touched.get_mut(name) else { continue };
-            impact.connections.insert(id);
+            if let Some(connection) = &mut connection
+                && !connection.met.contains(name)
+            {
+                connection.met.insert(name.clone());
+                impact.counts.connections += 1;
+            }
             match delay {
                 Some(Micros(0)) => {}
                 Some(_) => {

@@ -10,7 +10,7 @@ use crate::record::{
     Done, End, ErrorSample, FaultEvent, FaultStage, Happened, Header, How, ItemsEvent, ProbeEvent, Record,
     ServiceEvent, ServiceStage, SlowOperation, Touched,
 };
-use crate::sample::{Kind, OpId};
+use crate::sample::{Clean, Kind, OpId};
 use crate::timeline::Timeline;
 use crate::units::Micros;
 use crate::verdict::{Judgement, judge};
@@ -147,7 +147,7 @@ fn cell(timeline: &mut Timeline, op: OpId, second: u32, n: u64) {
             received,
             since: None,
             clean: times.clone(),
-            left_out: false,
+            counted: Clean::AsSeen,
             response: times,
             service,
             lag,

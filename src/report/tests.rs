@@ -5,6 +5,7 @@ use std::path::Path;
 use super::chart::label::{Anchor, Area, Spot, area};
 use super::fixture;
 use super::{html, json, markdown, one_line, series, terminal, visible, words};
+use crate::record::AddressCount;
 use crate::timeline::Timeline;
 use crate::units::Micros;
 use crate::verdict::{Exit, JudgedFault, Judgement, OperationPhase, Span, Word};
@@ -18,6 +19,13 @@ fn run() -> (Timeline, Judgement) {
 fn page() -> String {
     let (timeline, judgement) = run();
     html(&timeline, &judgement)
+}
+
+/// For people: with `SQUALL_TEST_PAGES` set to a folder, what was made is left there.
+fn leave(name: &str, text: &str) {
+    if let Ok(folder) = std::env::var("SQUALL_TEST_PAGES") {
+        std::fs::write(Path::new(&folder).join(name), text).expect("the folder is there");
+    }
 }
 
 /// Everything between `<name` and `</name>`, one after the other.
@@ -77,6 +85,7 @@ fn assert_no_label_covers_another(page: &str) {
 #[test]
 fn the_terminal_summary_begins_with_the_verdict_and_fits_a_hundred_columns() {
     let text = terminal(&run().1, "reports/run/report.html", false);
+    leave("terminal.txt", &text);
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     insta::assert_snapshot!(text);
 }
@@ -190,6 +199,7 @@ fn every_element_is_closed_in_order() {
 #[test]
 fn the_page_needs_nothing_from_elsewhere_and_is_small() {
     let page = page();
+    leave("report.html", &page);
     assert!(page.len() < 400 * 1024, "{} bytes", page.len());
     for word in ["http:", "https:", "//cdn", "@import", "url(", " src=", " href=", " style="] {
         assert!(!page.contains(word), "{word}");
@@ -333,11 +343,23 @@ fn short_names_never_break_and_long_ones_may() {
     assert!(page.contains("<b class=\"long\">a-name-that-is-longer-than-any-column</b>"));
 }
 
-/// For people: with `SQUALL_TEST_PAGES` set to a folder, the made-up run's page is left there.
 #[test]
-fn the_page_can_be_looked_at() {
-    let Ok(folder) = std::env::var("SQUALL_TEST_PAGES") else { return };
-    std::fs::write(Path::new(&folder).join("report.html"), page()).expect("the folder is there");
-    let text = terminal(&run().1, "reports/run/report.html", true);
-    std::fs::write(Path::new(&folder).join("terminal.txt"), text).expect("the folder is there");
+fn each_address_of_a_target_that_has_several_has_its_row() {
+    let (timeline, mut judgement) = run();
+    let count = |port: u16, requests, refused| AddressCount {
+        address: ([127, 0, 0, 1], port).into(),
+        connections: 5,
+        requests,
+        refused,
+        connect_timeouts: 2,
+        timeouts: 4,
+    };
+    judgement.addresses = vec![count(7_001, 600, 0)];
+    assert!(!html(&timeline, &judgement).contains("Addresses of the target"), "one says nothing");
+    judgement.addresses.push(count(7_002, 200, 1_200));
+    let expected = ["127.0.0.1:7002", "200", "25.0", "1,200", "2", "4"].map(str::to_owned);
+    assert_eq!(words::addresses(&judgement)[1], expected);
+    for text in [html(&timeline, &judgement), markdown(&judgement), terminal(&judgement, "x", false)] {
+        assert!(text.contains("127.0.0.1:7002") && text.contains("25.0"), "{}", &text[..200]);
+    }
 }

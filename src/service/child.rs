@@ -86,9 +86,9 @@ impl Child {
         }
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let (tell, ended) = watch::channel(None);
+        // It ends with this task, even before its first turn, and so does all that it started.
+        let group = Group::led_by(pid);
         world.spawn(async move {
-            // It ends with this task, and so does all that it started.
-            let group = Group::led_by(pid);
             let how = child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string());
             group.let_go();
             tell.send_replace(Some(how));
@@ -126,9 +126,9 @@ pub fn own_binary() -> Result<std::path::PathBuf, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::patience::wait_until;
     use super::super::process::State;
     use super::*;
-    use crate::units::Micros;
     use crate::world::{Origin, run_real};
 
     /// As when squall panics: the tasks are dropped, and nobody has asked the child to stop.
@@ -141,18 +141,14 @@ mod tests {
             let log = log.clone();
             async move {
                 let child = Child::spawn(&world, &command, "no mark", &log).unwrap();
-                let member = loop {
-                    let said = fs::read_to_string(&log).unwrap();
-                    match said.trim().parse::<i32>() {
-                        Ok(pid) => break ProcessId::of(pid).unwrap(),
-                        Err(_) => world.sleep(Micros::millis(5)).await,
-                    }
-                };
+                let pid = || fs::read_to_string(&log).unwrap().trim().parse::<i32>().ok();
+                wait_until("the pid of its child", || pid().is_some());
+                let member = pid().and_then(ProcessId::of).unwrap();
                 (child.family.leader, member)
             }
         });
         for process in [leader, member] {
-            while process.state() != State::Gone {}
+            wait_until("it to be gone", || process.state() == State::Gone);
         }
         fs::remove_file(log).unwrap();
     }

@@ -110,17 +110,9 @@ mod tests {
     use std::os::unix::process::CommandExt as _;
     use std::process::{Command, Stdio};
 
+    use super::super::patience::wait_until;
     use super::super::process::{MARK, new_mark};
     use super::*;
-
-    fn wait_until(done: impl Fn() -> bool) {
-        let mut looks = 0;
-        while !done() {
-            looks += 1;
-            assert!(looks < 20_000, "it never came");
-            std::thread::yield_now();
-        }
-    }
 
     /// Ends what a failed test would leave: stopped processes end by nothing else.
     struct Ends(Family);
@@ -147,18 +139,18 @@ mod tests {
         let process = ProcessId::of(leader.id() as i32).unwrap();
         let ends = Ends(Family { leader: process.clone(), mark: Some(mark) });
         let family = &ends.0;
-        wait_until(|| family.census() == Census { running: 4, stopped: 0 });
+        wait_until("four to run", || family.census() == Census { running: 4, stopped: 0 });
         family.signal(&[State::Running], Signal::STOP).unwrap();
-        wait_until(|| family.census() == Census { running: 0, stopped: 4 });
+        wait_until("four to be stopped", || family.census() == Census { running: 0, stopped: 4 });
         let other = ProcessId { start: process.start + 1, ..process.clone() };
         let other = Family { leader: other, mark: None };
         assert!(other.census().is_empty(), "the same pid, another process");
         // The system itself ends stopped members of a group that has lost its leader.
         family.signal(&[State::Stopped], Signal::CONT).unwrap();
-        wait_until(|| family.census() == Census { running: 4, stopped: 0 });
+        wait_until("four to run", || family.census() == Census { running: 4, stopped: 0 });
         process.signal(Signal::KILL).unwrap();
         leader.wait().unwrap();
         assert_eq!(family.census().running, 3, "found without their leader");
-        wait_until(|| family.end(&[]));
+        wait_until("all to end", || family.end(&[]));
     }
 }

@@ -7,6 +7,8 @@ mod child;
 pub mod family;
 mod health;
 pub mod listener;
+#[cfg(test)]
+mod patience;
 pub mod process;
 
 use std::cell::{Cell, RefCell};

@@ -163,19 +163,14 @@ fn fields(pid: i32) -> Option<Vec<String>> {
 mod tests {
     use std::process::Command;
 
+    use super::super::patience::wait_until;
     use super::*;
-
-    fn wait_until(done: impl Fn() -> bool) {
-        while !done() {
-            std::thread::yield_now();
-        }
-    }
 
     #[test]
     fn a_process_is_recognised_stopped_continued_and_gone() {
         let mut child = Command::new("sleep").arg("30").spawn().unwrap();
         let process = ProcessId::of(child.id() as i32).unwrap();
-        let wait_for = |state| wait_until(|| process.state() == state);
+        let wait_for = |state| wait_until("its state to change", || process.state() == state);
         process.signal(Signal::STOP).unwrap();
         wait_for(State::Stopped);
         process.signal(Signal::CONT).unwrap();

@@ -11,7 +11,7 @@ use crate::random::{Key, Purpose};
 use crate::record::{
     Done, End, FaultEvent, FaultStage, Happened, Header, How, LoadChange, LoadEvent, Pacing, Record, VERSION,
 };
-use crate::sample::{Kind, OpId, Outcome, Sample, Work};
+use crate::sample::{Clean, Kind, OpId, Outcome, Sample, Work};
 use crate::timeline::Timeline;
 use crate::units::Micros;
 
@@ -142,8 +142,8 @@ impl Plan {
     pub(crate) fn records(&mut self, samples: &[Sample]) -> Vec<Record> {
         self.plan_arrivals(samples);
         let mut records = self.events.clone();
-        records.extend(due(samples));
-        records.extend(arrived(samples));
+        records.extend(due(&self.outline, samples));
+        records.extend(arrived(&self.outline, samples));
         records.extend(done(&self.outline, samples));
         records.extend(happened(&self.outline, samples));
         let last = samples.iter().map(|s| s.done).max().unwrap_or_default();
@@ -159,7 +159,7 @@ impl Plan {
         }
         for sample in samples {
             let shape = &mut self.outline.shapes[usize::from(sample.op.0) / 2];
-            if let Some(n) = shape.planned.get_mut(cell(sample.intended) as usize) {
+            if let Some(n) = shape.planned.get_mut((sample.intended.0 / self.outline.cell.0) as usize) {
                 *n += 1;
             }
         }
@@ -173,8 +173,8 @@ impl Plan {
     }
 }
 
-fn cell(at: Micros) -> u32 {
-    (at.0 / 1_000_000) as u32
+fn cell(outline: &Outline, at: Micros) -> u32 {
+    (at.0 / outline.cell.0) as u32
 }
 
 /// The operation and its flow.
@@ -182,39 +182,44 @@ fn both(sample: &Sample) -> [OpId; 2] {
     [sample.op, OpId(sample.op.0 + 1)]
 }
 
-fn due(samples: &[Sample]) -> Vec<Record> {
+fn due(outline: &Outline, samples: &[Sample]) -> Vec<Record> {
     let mut counts: BTreeMap<(u32, OpId), u64> = BTreeMap::new();
     for sample in samples {
-        both(sample).iter().for_each(|op| *counts.entry((cell(sample.intended), *op)).or_default() += 1);
+        both(sample)
+            .iter()
+            .for_each(|op| *counts.entry((cell(outline, sample.intended), *op)).or_default() += 1);
     }
     counts.into_iter().map(|((cell, op), n)| Record::Due { cell, op, n: n as i64 }).collect()
 }
 
 /// Each sample is an arrival.
-fn arrived(samples: &[Sample]) -> Vec<Record> {
+fn arrived(outline: &Outline, samples: &[Sample]) -> Vec<Record> {
     let mut counts: BTreeMap<(u32, usize), (u64, u64)> = BTreeMap::new();
     for sample in samples {
-        let (n, late) = counts.entry((cell(sample.intended), usize::from(sample.op.0) / 2)).or_default();
+        let (n, late) =
+            counts.entry((cell(outline, sample.intended), usize::from(sample.op.0) / 2)).or_default();
         *n += 1;
-        *late += u64::from(sample.lag() > Micros::millis(500));
+        *late += u64::from(sample.lag() > Micros(outline.cell.0 / 2));
     }
     counts.into_iter().map(|((cell, shape), (n, late))| Record::Arrived { cell, shape, n, late }).collect()
 }
 
 fn done(outline: &Outline, samples: &[Sample]) -> Vec<Record> {
-    let mut dones: BTreeMap<(u32, OpId, Outcome, bool), Done> = BTreeMap::new();
+    let mut dones: BTreeMap<(u32, OpId, Outcome, Clean), Done> = BTreeMap::new();
     // What is `Unfinished` has no record: it is due, and nothing else is known of it.
     for sample in samples.iter().filter(|s| s.outcome.kind != Kind::Unfinished) {
         for op in both(sample) {
             let done = dones
-                .entry((cell(sample.intended), op, sample.outcome, sample.left_out))
-                .or_insert_with(|| Done::none(cell(sample.intended), op, sample.outcome, sample.left_out));
+                .entry((cell(outline, sample.intended), op, sample.outcome, sample.clean))
+                .or_insert_with(|| {
+                    Done::none(cell(outline, sample.intended), op, sample.outcome, sample.clean)
+                });
             done.n += 1;
             if !sample.outcome.kind.counts() {
                 continue;
             }
             let deadline = outline.operations[usize::from(op.0)].deadline;
-            if !sample.left_out {
+            if sample.clean != Clean::LeftOut {
                 done.clean.record(sample.clean_response(deadline));
             }
             done.attempts += u64::from(sample.work.attempts);
@@ -232,14 +237,14 @@ fn done(outline: &Outline, samples: &[Sample]) -> Vec<Record> {
 }
 
 fn happened(outline: &Outline, samples: &[Sample]) -> Vec<Record> {
-    let last = samples.iter().map(|s| cell(s.done)).max().unwrap_or(0);
+    let last = samples.iter().map(|s| cell(outline, s.done)).max().unwrap_or(0);
     let shapes = outline.shapes.len();
     let mut flying = vec![vec![0.0; shapes]; last as usize + 1];
     for sample in samples {
-        for second in cell(sample.dequeued)..=cell(sample.done) {
-            let start = Micros::secs(i64::from(second));
-            let overlap = sample.done.min(start + Micros::SECOND) - sample.dequeued.max(start);
-            flying[second as usize][usize::from(sample.op.0) / 2] += overlap.as_secs_f64();
+        for second in cell(outline, sample.dequeued)..=cell(outline, sample.done) {
+            let start = outline.cell * i64::from(second);
+            let overlap = sample.done.min(start + outline.cell) - sample.dequeued.max(start);
+            flying[second as usize][usize::from(sample.op.0) / 2] += overlap.0 as f64 / outline.cell.0 as f64;
         }
     }
     let happened = |(i, in_flight): (usize, Vec<f64>)| {
@@ -259,7 +264,7 @@ pub(crate) fn sample(op: u16, intended: Micros, response: Micros, kind: Kind) ->
         first_byte: Some(intended),
         done: intended + response,
         work: Work { attempts: 1, tried: 1, sent: 100, received: 100, held: Micros::ZERO },
-        left_out: false,
+        clean: Clean::AsSeen,
     }
 }
 

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::histogram::Hist;
 use crate::outline::Outline;
 use crate::record::{
-    End, ErrorSample, FaultEvent, Happened, Header, How, ItemsEvent, KeeperEvent, LoadEvent, ProbeEvent,
-    Record, RuleEvent, Scrape, ServiceEvent, SetupEvent, SlowOperation,
+    AddressCount, End, ErrorSample, FaultEvent, Happened, Header, How, ItemsEvent, KeeperEvent, LoadEvent,
+    ProbeEvent, Record, RuleEvent, Scrape, ServiceEvent, SetupEvent, SlowOperation,
 };
 use crate::sample::{Kind, OpId, Outcome};
 use crate::units::Micros;
@@ -64,6 +64,8 @@ pub struct Timeline {
     pub loads: Vec<LoadEvent>,
     pub faults: Vec<FaultEvent>,
     pub services: Vec<ServiceEvent>,
+    /// What became of each address of the target.
+    pub addresses: Vec<AddressCount>,
     pub probes: Vec<ProbeEvent>,
     pub items: Vec<ItemsEvent>,
     pub errors: Vec<ErrorSample>,
@@ -95,6 +97,7 @@ impl Timeline {
             loads: Vec::new(),
             faults: Vec::new(),
             services: Vec::new(),
+            addresses: Vec::new(),
             probes: Vec::new(),
             items: Vec::new(),
             errors: Vec::new(),
@@ -150,6 +153,7 @@ impl Timeline {
             Record::Slow(slow) => self.slow.push(slow.clone()),
             Record::Scrape(scrape) => self.scrapes.push(scrape.clone()),
             Record::Setup(event) => self.setup = Some(event.clone()),
+            Record::Address(count) => self.add_address(count),
             Record::Left { what, .. } => self.left.push(what.clone()),
             Record::Refused { from, at, n } => self.refused.push((*from, *at, *n)),
             Record::Keeper(event) => self.keeper.push(*event),
@@ -177,6 +181,14 @@ impl Timeline {
         at_rest.cpu = happened.cpu.or(at_rest.cpu);
     }
 
+    fn add_address(&mut self, count: &AddressCount) {
+        match self.addresses.iter_mut().find(|known| known.address == count.address) {
+            Some(known) => known.add(count),
+            None => self.addresses.push(*count),
+        }
+        self.addresses.sort_by_key(|count| count.address);
+    }
+
     /// Keeps the newest cells of what has happened only.
     pub fn keep(&mut self, cells: u32) {
         let newest = self.happened.last_key_value().map_or(0, |(cell, _)| *cell);
@@ -184,7 +196,6 @@ impl Timeline {
         let least = newest.saturating_sub(cells);
         if self.oldest + cells / 4 < least {
             self.forget(least);
-            self.oldest = least;
         }
     }
 
@@ -192,6 +203,7 @@ impl Timeline {
     /// the file.
     pub fn forget(&mut self, before: u32) {
         let from = self.cell_start(before);
+        self.oldest = self.oldest.max(before);
         let old: Vec<(OpId, u32)> = self.cells.keys().copied().filter(|(_, cell)| *cell < before).collect();
         for key in old {
             let Some(cell) = self.cells.remove(&key) else { continue };
@@ -201,15 +213,32 @@ impl Timeline {
         self.arrived.retain(|(_, cell), _| *cell >= before);
         self.happened.retain(|cell, _| *cell >= before);
         self.scrapes.retain(|scrape| scrape.at >= from);
+        self.services.retain(|event| event.at >= from);
+        self.refused.retain(|(_, at, _)| *at >= from);
+        self.forget_keeper(from);
+        self.notes.clear();
         self.probes.clear();
         self.items.clear();
         self.errors.clear();
         self.slow.clear();
     }
 
-    /// The first cell that has not been let go.
-    pub fn oldest(&self) -> u32 {
-        self.oldest
+    /// A keeper that is gone is so for good, and one that is silent until it answers.
+    fn forget_keeper(&mut self, before: Micros) {
+        let mut over: Vec<Micros> = Vec::new();
+        for event in &self.keeper {
+            match *event {
+                KeeperEvent::Silent { from, to: Some(to) } if to + (to - from) * 2 < before => {
+                    over.push(from)
+                }
+                _ => {}
+            }
+        }
+        self.keeper.retain(|event| match event {
+            KeeperEvent::Beats { at, late, .. } => *at + *late * 2 >= before,
+            KeeperEvent::Silent { from, .. } => !over.contains(from),
+            KeeperEvent::Gone { .. } => true,
+        });
     }
 
     pub fn cell_start(&self, cell: u32) -> Micros {
@@ -243,17 +272,23 @@ impl Timeline {
     }
 
     fn last_due(&self) -> Option<u32> {
-        self.cells.iter().filter(|(_, c)| c.intended() > 0).map(|(&(_, cell), _)| cell).max()
+        self.operations().filter_map(|(op, _)| self.last_intended_of(op)).max()
+    }
+
+    fn last_intended_of(&self, op: OpId) -> Option<u32> {
+        let mut latest = self.cells.range((op, 0)..=(op, u32::MAX)).rev();
+        latest.find(|(_, cell)| cell.intended() > 0).map(|(&(_, at), _)| at)
+    }
+
+    /// The first cell that is kept; those before it were let go while the run goes on.
+    pub fn oldest(&self) -> u32 {
+        self.oldest
     }
 
     /// The last cell in which an operation of a shape was intended.
     pub fn last_intended(&self, shape: usize) -> Option<u32> {
         let steps = self.operations().filter(|(_, o)| o.shape == shape && !o.flow);
-        let last = |op| {
-            let cells = self.cells.range((op, 0)..=(op, u32::MAX)).rev();
-            cells.map(|(&(_, cell), c)| (cell, c.intended())).find(|(_, n)| *n > 0).map(|(cell, _)| cell)
-        };
-        steps.filter_map(|(op, _)| last(op)).max()
+        steps.filter_map(|(op, _)| self.last_intended_of(op)).max()
     }
 
     /// All operations of the outline with their ids.
@@ -323,6 +358,11 @@ impl Timeline {
         let refused = || self.of_shape(shape, Kind::Local, cell) + self.of_shape(shape, Kind::Template, cell);
         let arrived = self.arrived.get(&(shape, cell));
         arrived.map_or((0, 0), |a| (a.n, (a.n - a.late).saturating_sub(refused())))
+    }
+
+    /// The cell after the last one with load.
+    pub fn arrivals_until(&self) -> u32 {
+        self.cell_of(self.load_end()).saturating_add(1)
     }
 
     /// Arrivals of a shape that were planned for a cell and had to come, as far as the load went; none for a

@@ -31,6 +31,8 @@ pub enum Return {
     /// r.
     At(Micros),
     Never,
+    /// What was watched may be the beginning of a recovery, and is too short for one.
+    TooShort,
     /// Nothing was there to tell: no shape has a band.
     Unknown,
 }
@@ -109,7 +111,8 @@ pub fn baseline(timeline: &Timeline, triggers: &[Trigger]) -> Cells {
     inward(timeline, timeline.outline().judge.warmup, to)
 }
 
-/// All phases, in the order in which they are told. `returns` belongs to `triggers`, one for one.
+/// All phases, in the order in which they are told. `returns` belongs to `triggers`, one for one. Of a run that
+/// still goes on only the cells that are kept of it.
 pub fn phases(timeline: &Timeline, triggers: &[Trigger], returns: &[Return]) -> Vec<PhaseCells> {
     let warmup = outward(timeline, Micros::ZERO, timeline.outline().judge.warmup);
     let mut all: Cells = outward(timeline, Micros::ZERO, timeline.load_end());
@@ -145,7 +148,7 @@ fn end_of_during(trigger: &Trigger, back: Return, next: Micros) -> Option<Micros
     match back {
         Return::At(r) => Some(r.max(settled)),
         Return::Unknown => Some(settled.min(next)),
-        Return::Never => None,
+        Return::Never | Return::TooShort => None,
     }
 }
 
@@ -167,12 +170,16 @@ fn planned_names(timeline: &Timeline) -> Vec<String> {
 
 fn outward(timeline: &Timeline, from: Micros, to: Micros) -> Cells {
     let width = timeline.outline().cell.0.max(1);
-    let cell = |at: i64| u32::try_from(at.max(0)).unwrap_or(u32::MAX);
-    (cell(from.0.div_euclid(width))..cell(-(-to.0).div_euclid(width))).collect()
+    cells(timeline, from.0.div_euclid(width), -(-to.0).div_euclid(width))
 }
 
 fn inward(timeline: &Timeline, from: Micros, to: Micros) -> Cells {
     let width = timeline.outline().cell.0.max(1);
+    cells(timeline, -(-from.0).div_euclid(width), to.0.div_euclid(width))
+}
+
+/// Those of [from, to) that the timeline has kept.
+fn cells(timeline: &Timeline, from: i64, to: i64) -> Cells {
     let cell = |at: i64| u32::try_from(at.max(0)).unwrap_or(u32::MAX);
-    (cell(-(-from.0).div_euclid(width))..cell(to.0.div_euclid(width))).collect()
+    (cell(from).max(timeline.oldest())..cell(to)).collect()
 }

@@ -10,7 +10,7 @@ use super::packed::Packed;
 use crate::histogram::Hist;
 use crate::quantity::Quantity;
 use crate::record::Done;
-use crate::sample::{Kind, Outcome};
+use crate::sample::{Clean, Kind, Outcome};
 use crate::units::Micros;
 
 /// Which of the two counts of a history (VERDICTS.md 2, "Whose fault was it?").
@@ -43,6 +43,8 @@ pub(super) struct Cell {
     outcomes: BTreeMap<Outcome, u64>,
     /// Those of them that the clean count leaves out.
     left_out: BTreeMap<Outcome, u64>,
+    /// Those that are in time for it.
+    excused: BTreeMap<Outcome, u64>,
     attempts: u64,
     tried: u64,
     sent: u64,
@@ -61,8 +63,10 @@ impl Cell {
     pub(super) fn add(&mut self, done: &Done) {
         let outcome = Outcome::new(done.kind, done.status);
         *self.outcomes.entry(outcome).or_default() += done.n;
-        if done.left_out {
-            *self.left_out.entry(outcome).or_default() += done.n;
+        match done.counted {
+            Clean::AsSeen => {}
+            Clean::InTime => *self.excused.entry(outcome).or_default() += done.n,
+            Clean::LeftOut => *self.left_out.entry(outcome).or_default() += done.n,
         }
         self.attempts += done.attempts;
         self.tried += done.tried;
@@ -140,6 +144,11 @@ impl Tally {
                 *self.outcomes.entry(outcome).or_default() += n;
                 self.intended += if outcome.kind.counts() { n } else { 0 };
             }
+        }
+        for (&outcome, &n) in cell.excused.iter().filter(|_| count == Count::Clean) {
+            // It was counted above as what it was seen to be.
+            self.outcomes.entry(outcome).and_modify(|seen| *seen -= n);
+            *self.outcomes.entry(Outcome { kind: Kind::Ok, ..outcome }).or_default() += n;
         }
         self.left_out += cell.left_out.values().sum::<u64>();
         self.attempts += cell.attempts;

@@ -105,6 +105,10 @@ fn problem(
             .map(|e| format!("{name} was not proven to be in force{}", because(e)));
         return failed.or_else(|| complete.then(|| format!("{name} was never seen in force")));
     }
+    // Something that belongs to it was not: the upstream that a failover leads to, an action inside of it.
+    if let Some(e) = has(FaultStage::NotEffective) {
+        return Some(format!("{name} was not proven in all that it does{}", because(e)));
+    }
     if has(FaultStage::Verified).is_none() {
         if let Some(e) = has(FaultStage::NotCleared) {
             return Some(format!("{name} was not proven to be removed{}", because(e)));

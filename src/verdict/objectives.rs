@@ -180,7 +180,7 @@ fn of_subject(view: &View, objective: &Objective, subject: Subject, cells: &Cell
 }
 
 /// The word over these cells. What a fault of squall's that could not be undone spoilt proves nothing, nor does
-/// what answered when a service had ended; what broke before that did break.
+/// what answered when a service had ended.
 fn settled(view: &View, objective: &Objective, subject: Subject, cells: &Cells) -> Settled {
     let shapes = subject.shapes(view.timeline);
     let over = |cells: &Cells| {
@@ -189,15 +189,11 @@ fn settled(view: &View, objective: &Objective, subject: Subject, cells: &Cells) 
     };
     let invalid = |because: String| Settled { word: Word::Invalid, because: Some(because), needed: None };
     if let Some((at, fault)) = faults::spoilt_from(view.timeline) {
-        let before: Cells = cells.range(..view.timeline.cell_of(at)).copied().collect();
-        if before.len() < cells.len() {
-            return match over(&before) {
-                broken if !before.is_empty() && broken.word == Word::Fail => broken,
-                _ => invalid(format!(
-                    "{fault} could not be undone at {}, and spoils what comes after",
-                    clock(at)
-                )),
-            };
+        if cells.range(view.timeline.cell_of(at)..).next().is_some() {
+            return invalid(format!(
+                "{fault} could not be undone at {}, and spoils what comes after",
+                clock(at)
+            ));
         }
     }
     let settled = over(cells);

@@ -107,7 +107,7 @@ impl Own {
     }
 
     fn spoil(&mut self, timeline: &Timeline, from: Micros, to: Micros, why: &str) {
-        for cell in timeline.cell_of(from)..=timeline.cell_of(to) {
+        for cell in timeline.cell_of(from).max(timeline.oldest())..=timeline.cell_of(to) {
             self.cells.insert(cell, why.to_owned());
             self.spoilt.insert(cell);
         }
@@ -188,8 +188,9 @@ fn frozen(timeline: &Timeline) -> Micros {
 fn deliveries(timeline: &Timeline) -> BTreeMap<u32, (u64, u64)> {
     let mut cells: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
     for (shape, outline) in timeline.outline().shapes.iter().enumerate() {
-        for cell in (0..outline.planned.len() as u32).filter(|&cell| timeline.planned(shape, cell) > 0) {
-            let planned = timeline.planned(shape, cell);
+        let lived = timeline.oldest()..timeline.arrivals_until().min(outline.planned.len() as u32);
+        for (cell, planned) in lived.map(|cell| (cell, timeline.planned(shape, cell))).filter(|(_, n)| *n > 0)
+        {
             let sum = cells.entry(cell).or_default();
             sum.0 += planned;
             sum.1 += timeline.arrived(shape, cell).1.min(planned);

@@ -70,7 +70,7 @@ fn all_back(each: impl Iterator<Item = Return>) -> Return {
     let worse = |a, b| match (a, b) {
         (Return::Never, _) | (_, Return::Never) => Return::Never,
         (Return::At(a), Return::At(b)) => Return::At(a.max(b)),
-        _ => Return::Unknown,
+        _ => Return::TooShort,
     };
     each.reduce(worse).unwrap_or(Return::Unknown)
 }
@@ -146,7 +146,7 @@ fn of_shape(
     let back = match (r, beginning(&windows[after..], need)) {
         (Some(r), _) => Return::At(r),
         (None, None) if windows.len() > after => Return::Never,
-        (None, _) => Return::Unknown,
+        (None, _) => Return::TooShort,
     };
     // A stretch that begins where this one may have, or at the end of what was seen.
     let begins = beginning(&windows[after..], need).map(|i| start(windows[after + i].0));
@@ -158,7 +158,7 @@ fn of_shape(
         recovery: r.map(|_| recovery),
         outage_so_far: outage,
         recovery_so_far: recovery,
-        needed: (back == Return::Unknown).then_some(whole),
+        needed: (back == Return::TooShort).then_some(whole),
         window: series.band.window,
         quantile: series.band.quantile,
         depth_during: depth(series, &windows[..split]),

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use super::answer::Answer;
 use super::baseline::{Measures, Series};
+use super::faults;
 use super::judgement::Word;
 use super::measure::Measured;
 use super::recovery::{self, Aftermath};
@@ -16,7 +17,8 @@ use super::words;
 use crate::objective::{Metric, Objective, PhaseName};
 use crate::quantity::{Quantity, Unit};
 use crate::timeline::Cells;
-use crate::timeline::phases::{Return, Trigger};
+use crate::timeline::phases::{self, Return, Trigger};
+use crate::units::clock;
 
 /// One shape after one trigger.
 struct Shape<'v, 'a> {
@@ -74,7 +76,7 @@ pub(super) fn never_came(view: &View, trigger: &str) -> Option<(Word, String)> {
     let came = |again: &Aftermath| match again.back {
         Return::Never => Answer::Breaks,
         Return::At(_) => Answer::Holds,
-        Return::Unknown => Answer::Unknown(None),
+        Return::TooShort | Return::Unknown => Answer::Unknown(None),
     };
     let rulings = shapes.map(|s| {
         let settled = s.settled(came);
@@ -89,6 +91,11 @@ fn of_trigger(view: &View, objective: &Objective, t: &Trigger, a: &Aftermath) ->
     let without = |word, reason| vec![Ruling::new(word, Some(judged.name.clone()), reason)];
     if let Some((word, reason)) = problem(view, &judged.trigger) {
         return without(word, reason);
+    }
+    let watched = phases::horizon(view.timeline, &view.triggers, t);
+    if let Some((at, fault)) = faults::spoilt_from(view.timeline).filter(|(at, _)| *at < watched) {
+        let why = format!("{fault} could not be undone at {}, and spoils what comes after", clock(at));
+        return without(Word::Invalid, format!("Nothing is proven: {why}."));
     }
     let shapes = shapes(view, t, a);
     if shapes.is_empty() {
@@ -140,7 +147,7 @@ fn span(objective: &Objective, aftermath: &Aftermath) -> Option<Quantity> {
         if outage { (shape.outage, shape.outage_so_far) } else { (shape.recovery, shape.recovery_so_far) };
     match aftermath.back {
         Return::At(_) => whole.map(Quantity::time),
-        Return::Never | Return::Unknown => Some(Quantity::time(so_far).at_least()),
+        Return::Never | Return::TooShort | Return::Unknown => Some(Quantity::time(so_far).at_least()),
     }
 }
 
@@ -152,7 +159,7 @@ impl Shape<'_, '_> {
         let said = match (settled.word, self.seen.back, value) {
             (Word::Inconclusive, ..) => self.said(),
             // Whatever comes of it, it is too late already.
-            (_, Return::Unknown, Some(v)) => {
+            (_, Return::TooShort, Some(v)) => {
                 let (metric, name) = (&objective.metric, &self.seen.judged.name);
                 format!(
                     "The {metric} of {name} has lasted for at least {} already; {limit}",

@@ -9,6 +9,7 @@ pub mod http;
 pub mod witness;
 
 use std::fs;
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -223,6 +224,13 @@ pub fn wait_for<T>(what: &str, within: Duration, mut look: impl FnMut() -> Optio
         assert!(Instant::now() < deadline, "waited {within:?} for {what}");
         std::thread::sleep(LOOK);
     }
+}
+
+/// Tells of what a test lets pass: a measurement made again, a service that is not there. Past the harness, which
+/// keeps what tests print that do not fail; `make nightly` counts these lines.
+pub fn forgiven(what: &str) {
+    // A test without anybody who reads is no worse a test.
+    let _ = writeln!(std::io::stderr(), "forgiven: {what}");
 }
 
 pub fn secs(n: u64) -> Duration {

@@ -3,10 +3,11 @@
 use super::*;
 use crate::objective::Objective;
 use crate::record::{KeeperEvent, Pacing};
+use crate::sample::Clean;
 
 /// squall stands still in [from, to): what was intended in it leaves late, answers are read late, and it is left
 /// out, with what comes in the burst that follows.
-fn frozen(samples: &[Sample], from: f64, to: f64) -> Vec<Sample> {
+pub(super) fn frozen(samples: &[Sample], from: f64, to: f64) -> Vec<Sample> {
     let (from, to) = (s(from), s(to));
     let until = to + (to - from) * 2;
     let late = |sample: &Sample| {
@@ -18,7 +19,9 @@ fn frozen(samples: &[Sample], from: f64, to: f64) -> Vec<Sample> {
             late.work.held += to - late.done;
             late.done = to;
         }
-        late.left_out = from <= late.intended && late.intended < until;
+        if from <= late.intended && late.intended < until {
+            late.clean = Clean::LeftOut;
+        }
         late
     };
     samples.iter().map(late).collect()
@@ -227,7 +230,8 @@ fn an_abort_rule_that_squall_itself_tripped_is_excused() {
     let swallowed = |at: Micros| if at >= s(50.0) { (s(2.0), Kind::Timeout) } else { fine(at) };
     for spoilt in [true, false] {
         let mut samples = evenly(100, 0, 58, swallowed);
-        samples.iter_mut().for_each(|sample| sample.left_out = spoilt && sample.intended >= s(50.0));
+        let hit = samples.iter_mut().filter(|sample| spoilt && sample.intended >= s(50.0));
+        hit.for_each(|sample| sample.clean = Clean::LeftOut);
         let fired = fired(&rooms(100).timeline(&samples), &mostly_failing(), s(58.0)).expect("it comes true");
         assert_eq!(fired.excuse.is_some(), spoilt, "{fired:?}");
         assert!(fired.measured.contains("of 500 in the last 5 s"), "{}", fired.measured);
@@ -251,14 +255,18 @@ fn an_abort_rule_on_latency_is_read_without_the_generators_delay() {
 #[test]
 fn the_sentence_is_about_what_decided() {
     let swallowed = |at: Micros| if at >= s(30.0) { (s(2.0), Kind::Timeout) } else { fine(at) };
-    let mut plan = rooms(100).objective(expect(Metric::Errors, Comparison::Below, 0.01, RUN));
-    let (at, excuse) = (s(58.0), Some("squall stood still".to_owned()));
-    let (text, measured) = ("errors > 50%".to_owned(), "all of create failed".to_owned());
-    plan.events.push(Record::Rule(RuleEvent { at, text, rule: RuleKind::Abort, measured, excuse }));
-    (plan.how, plan.stopped) = (How::Aborted, Some(at));
-    let judged = verdict(plan, &evenly(100, 0, 58, swallowed));
-    assert_eq!(judged.verdict, Word::Fail);
-    assert!(!judged.summary.verdict.contains("abort rule"), "{}", judged.summary.verdict);
+    let rows =
+        [(0.01, Word::Fail, "% of create failed"), (0.99, Word::Invalid, "The abort rule `errors > 50%`")];
+    for (limit, word, said) in rows {
+        let mut plan = rooms(100).objective(expect(Metric::Errors, Comparison::Below, limit, RUN));
+        let (at, excuse) = (s(58.0), Some("squall stood still".to_owned()));
+        let (text, measured) = ("errors > 50%".to_owned(), "all of create failed".to_owned());
+        plan.events.push(Record::Rule(RuleEvent { at, text, rule: RuleKind::Abort, measured, excuse }));
+        (plan.how, plan.stopped) = (How::Aborted, Some(at));
+        let judged = verdict(plan, &evenly(100, 0, 58, swallowed));
+        assert_eq!(judged.verdict, word, "{}", judged.summary.verdict);
+        assert!(judged.summary.verdict.contains(said), "{}", judged.summary.verdict);
+    }
 }
 
 /// The keeper carries the links: what failed while it was gone or stood still is no failure of the target's.
@@ -266,7 +274,7 @@ fn the_sentence_is_about_what_decided() {
 fn a_keeper_that_was_gone_or_stood_still_is_squalls_own_trouble() {
     let gone = |at: Micros| if at >= s(60.0) { (s(0.001), Kind::Connect) } else { fine(at) };
     let held = |at: Micros| if at >= s(60.0) && at < s(63.0) { (s(2.0), Kind::Timeout) } else { fine(at) };
-    let rows: [(&str, KeeperEvent, fn(Micros) -> (Micros, Kind), Word); 4] = [
+    let rows: [(&str, KeeperEvent, Answers, Word); 4] = [
         ("gone", KeeperEvent::Gone { at: s(60.0) }, gone, Word::Invalid),
         ("silent", KeeperEvent::Silent { from: s(60.0), to: Some(s(63.0)) }, held, Word::Invalid),
         ("late", KeeperEvent::Beats { from: s(60.0), at: s(63.0), late: s(2.9) }, held, Word::Invalid),
@@ -314,7 +322,7 @@ fn hiccups_beside_a_target_that_only_fails_are_no_excuse() {
 #[test]
 fn a_request_that_squall_could_not_make_is_squalls_mistake() {
     let mut samples = evenly(50, 0, 100, fine);
-    (samples[9].outcome.kind, samples[9].left_out) = (Kind::Template, true);
+    (samples[9].outcome.kind, samples[9].clean) = (Kind::Template, Clean::LeftOut);
     let judged = verdict(rooms(100).objective(expect(Metric::Errors, Comparison::Below, 0.5, RUN)), &samples);
     assert_eq!(judged.verdict, Word::Invalid, "{}", judged.summary.verdict);
     assert!(judged.summary.verdict.contains("could not make"), "{}", judged.summary.verdict);

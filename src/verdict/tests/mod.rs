@@ -3,6 +3,7 @@
 mod enough;
 mod generator;
 mod objectives;
+mod properties;
 mod returns;
 mod rules;
 
@@ -16,6 +17,9 @@ use crate::timeline::fake::{Fifo, Plan, evenly, expect, p, poisson, s, sample};
 use crate::units::Micros;
 
 const RUN: PhaseName = PhaseName::Run;
+
+/// What becomes of an operation that is intended at a time: how long it takes, and how it ends.
+type Answers = fn(Micros) -> (Micros, Kind);
 
 fn rooms(seconds: i64) -> Plan {
     Plan::new(seconds).shape("rooms", "create", s(2.0))
@@ -74,12 +78,16 @@ fn a_fault_that_was_not_applied_or_not_removed_is_invalid() {
     let mut quiet = rooms(200).fault("x", 100.0, Some(10.0));
     let Some(Record::Fault(last)) = quiet.events.last_mut() else { panic!() };
     last.touched = Some(Touched::default());
-    let rows = [("no effect", no_effect, 97), ("not removed", stuck, 110), ("no traffic", quiet, 97)];
-    for (name, plan, exit) in rows {
+    let rows = [
+        (no_effect, 97, "x was not proven to be in force"),
+        (stuck, 110, "x was not proven to be removed"),
+        (quiet, 97, "x was in force but touched no traffic"),
+    ];
+    for (plan, exit, name) in rows {
         let judged = measured(plan);
         assert!(judged.objectives.iter().all(|o| o.word == Word::Invalid), "{name}: {:?}", judged.objectives);
         assert_eq!((judged.verdict, judged.exit.code), (Word::Invalid, exit), "{name}");
-        assert!(judged.summary.verdict.contains('x'), "{name}: {}", judged.summary.verdict);
+        assert!(judged.summary.verdict.contains(name), "{name}: {}", judged.summary.verdict);
     }
 }
 

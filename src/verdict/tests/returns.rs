@@ -225,7 +225,7 @@ fn what_one_shape_proves_no_other_shape_hides() {
 #[test]
 fn what_moved_within_the_baseline_breaks_nothing_and_excuses_nothing_else() {
     let creeping = |at: Micros| Micros::millis(5) + Micros(at.0 / 1000);
-    let rows: [(&str, fn(Micros) -> (Micros, Kind), Word); 2] =
+    let rows: [(&str, Answers, Word); 2] =
         [("dead", |_| (s(2.0), Kind::Timeout), Word::Fail), ("slow", |_| (s(1.5), Kind::Ok), Word::Invalid)];
     for (name, then, word) in rows {
         let answer = |at: Micros| if at < s(100.0) { (creeping(at), Kind::Ok) } else { then(at) };
@@ -257,6 +257,18 @@ fn never_needs_evidence_and_a_tail_that_could_be_a_beginning_is_none() {
             "{name}: {}",
             judged.objectives[0].reason
         );
+    }
+}
+
+/// One-shots are over when the service is back: what may be the beginning of that is no time after them.
+#[test]
+fn an_after_that_may_have_begun_is_inconclusive() {
+    let rows = [("too short", 125, Word::Inconclusive), ("long enough", 160, Word::Pass)];
+    for (name, seconds, word) in rows {
+        let plan = rooms(seconds).fault("kill", 100.0, None);
+        let plan = plan.objective(expect(Metric::Errors, Comparison::Below, 0.5, after("kill")));
+        let judged = verdict(plan, &evenly(100, 0, seconds, down(100.0, 105.0)));
+        assert_eq!(judged.objectives[0].word, word, "{name}: {}", judged.objectives[0].reason);
     }
 }
 
@@ -295,23 +307,25 @@ fn a_trigger_that_sent_nothing_supports_no_pass() {
 
 #[test]
 fn a_fault_that_could_not_be_undone_spoils_what_comes_after_it() {
-    let stuck = |limit: f64| {
-        let mut plan = rooms(200).unproven("x", 100.0, Some(10.0));
+    let stuck = |phase: PhaseName| {
+        let mut plan = rooms(200).unproven("x", 100.0, Some(10.0)).fault("y", 150.0, Some(5.0));
         for (at, stage) in
             [(100.1, FaultStage::Effective), (110.0, FaultStage::Clearing), (115.0, FaultStage::NotCleared)]
         {
             plan.event("x", at, stage);
         }
-        plan.objective(expect(Metric::Errors, Comparison::Below, limit, RUN))
+        plan.objective(expect(Metric::Errors, Comparison::Below, 0.2, phase)).objective(recovery_within(10.0))
     };
     let rows = [
-        ("broken by what stayed", stuck(0.2), down(110.0, 200.0), Word::Invalid),
-        ("broken before", stuck(0.2), down(20.0, 60.0), Word::Fail),
-        ("held all the same", stuck(0.2), down(300.0, 301.0), Word::Invalid),
+        ("broken by what stayed", stuck(RUN), down(110.0, 200.0), Word::Invalid),
+        ("held all the same", stuck(RUN), down(300.0, 301.0), Word::Invalid),
+        ("of a later trigger", stuck(after("y")), down(300.0, 301.0), Word::Invalid),
+        ("broken before", stuck(PhaseName::Baseline), down(20.0, 90.0), Word::Fail),
     ];
     for (name, plan, answer, word) in rows {
         let judged = verdict(plan, &evenly(100, 0, 200, answer));
         assert_eq!(judged.objectives[0].word, word, "{name}: {}", judged.objectives[0].reason);
+        assert_eq!(judged.objectives[1].word, Word::Invalid, "{name}: {}", judged.objectives[1].reason);
         assert_eq!(judged.exit.code, 110, "{name}");
     }
 }

@@ -1,5 +1,7 @@
 //! One flow: its steps in order, a sample for every operation and one for the flow as a whole.
 
+mod reading;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -7,15 +9,12 @@ use std::sync::Arc;
 
 use super::shape::ShapeRunner;
 use super::{Over, Shard};
-use crate::client::{Answer, Attempt, Ending, Request, Step, Vars, attempt, read_answer};
+use crate::client::{Attempt, Ending, If, Request, Step, Vars, attempt};
 use crate::experiment::NO_TIMEOUT;
 use crate::random::Purpose;
-use crate::record::{ErrorSample, ItemsEvent, ProbeEvent};
-use crate::sample::{Kind, OpId, Outcome, Sample, Work};
-use crate::units::{Micros, cut};
-
-/// Characters of a request line and of a detail that a sample keeps.
-const SHOWN: usize = 300;
+use crate::record::ProbeEvent;
+use crate::sample::{Clean, Kind, OpId, Outcome, Sample, Work};
+use crate::units::Micros;
 
 /// A running flow.
 pub struct Flow {
@@ -149,6 +148,10 @@ impl Flow {
                 let picked = self.pick(branches);
                 self.first_op(&branches.get(picked)?.1)
             }
+            Step::If(either) => {
+                let way = self.way(either).unwrap_or(&either.then);
+                self.first_op(way)
+            }
         })
     }
 
@@ -162,7 +165,7 @@ impl Flow {
             first_byte: None,
             done: now,
             work: Work::default(),
-            left_out: self.left_out,
+            clean: left_out_if(self.left_out),
         }
     }
 
@@ -175,7 +178,6 @@ impl Flow {
         if outcome.kind == Kind::Ok && self.response > deadline {
             outcome.kind = Kind::Late;
         }
-        let left_out = self.left_out || self.shard.stood_still_at(self.arrival);
         let sample = Sample {
             op,
             outcome,
@@ -185,8 +187,9 @@ impl Flow {
             first_byte: None,
             done: intended + self.response,
             work: self.work,
-            left_out,
+            clean: left_out_if(self.left_out || self.shard.stood_still_at(self.arrival)),
         };
+        let sample = excused(sample, deadline);
         self.finished(sample);
     }
 
@@ -230,8 +233,39 @@ impl Flow {
             }
             Step::ForEach { list, name, steps } => self.for_each(list, name, steps).await?,
             Step::Group { op, steps } => self.group(*op, steps).await?,
+            Step::If(either) => match self.way(either) {
+                Ok(steps) => self.nested(steps).await?,
+                Err(why) => return Err(self.cannot_tell(either, why)),
+            },
         }
         Ok(())
+    }
+
+    /// The way that an `if` takes, by what is known now.
+    pub(super) fn way<'s>(&self, either: &'s If) -> Result<&'s [Step], String> {
+        self.runner.program.way(either, &self.vars)
+    }
+
+    /// Which way an `if` goes cannot be worked out, which is nobody's fault but the profile's: the first operation
+    /// of its first way is taken for it.
+    fn cannot_tell(&mut self, either: &If, why: String) -> Stopped {
+        let outcome = Outcome::new(Kind::Template, 0);
+        let (now, intended) = (self.shard.world.now(), self.next);
+        let op = self.first_op(&either.then).filter(|_| self.group.is_none());
+        if op.is_some() {
+            self.reach(op, intended);
+            let op = op.unwrap_or(self.runner.shape.op);
+            self.settle(
+                Sample { clean: Clean::LeftOut, ..self.unsent(op, intended, now, outcome) },
+                Micros::ZERO,
+            );
+        }
+        let op = op.or(self.group.as_ref().map(|group| group.op)).unwrap_or(self.runner.shape.op);
+        self.left_out = true;
+        self.group.iter_mut().for_each(|group| group.left_out = true);
+        self.note(op, outcome, now, "if".to_owned(), (format!("{}: {why}", either.place), String::new()));
+        self.give_up(Stopped::Failed(outcome), &either.then, 1);
+        Stopped::Failed(outcome)
     }
 
     /// An operation that a failed flow never reached: due all the same, and bad, where the flow ended.
@@ -331,7 +365,7 @@ impl Flow {
             first_byte: group.first_byte,
             done: self.next - group.thought,
             work: group.work,
-            left_out: group.left_out,
+            clean: left_out_if(group.left_out),
         };
         self.settle(sample, group.allowed);
         ended
@@ -365,10 +399,12 @@ impl Flow {
         self.allowed += deadline;
         if sample.outcome.kind == Kind::Ok && sample.response() > deadline {
             sample.outcome.kind = Kind::Late;
-            sample.left_out |= sample.without_own_part() <= deadline;
+            sample = excused(sample, deadline);
         }
-        sample.left_out |= self.shard.stood_still_at(sample.intended);
-        self.left_out |= sample.left_out;
+        if self.shard.stood_still_at(sample.intended) {
+            sample.clean = Clean::LeftOut;
+        }
+        self.left_out |= sample.clean == Clean::LeftOut;
         self.response += sample.judged_response(deadline);
         self.lag += sample.lag();
         self.work += sample.work;
@@ -437,112 +473,15 @@ impl Flow {
         self.shard.counts.borrow_mut().probe(ProbeEvent { done: Some(attempt.done), ..event });
         Ok(attempt)
     }
-
-    /// Reads the answer: outcome, captures, list sizes, samples of errors.
-    async fn judge(&mut self, request: &Request, attempt: &Attempt, count: bool) -> Outcome {
-        let runner = self.runner.clone();
-        let op = request.op.unwrap_or(runner.shape.op);
-        let (outcome, detail, excerpt) = match &attempt.ending {
-            Ending::Failed { kind, detail } => (Outcome::new(*kind, 0), detail.clone(), String::new()),
-            Ending::Answer(answer) => {
-                let (world, vars) = (&self.shard.world, &self.vars);
-                let finding = read_answer(world, &runner.program, request, vars, answer, count).await;
-                self.read_aside(answer, attempt.done);
-                if let Some(items) = finding.items {
-                    let service =
-                        attempt.reading.first_byte.map_or(Micros::ZERO, |first| attempt.done - first);
-                    let bytes = attempt.reading.received;
-                    let event = ItemsEvent { at: attempt.done, op, items, bytes, service };
-                    self.shard.counts.borrow_mut().items(event);
-                }
-                for (name, value) in finding.captured {
-                    Arc::make_mut(&mut self.vars).own.insert(name, value);
-                }
-                let excerpt =
-                    String::from_utf8_lossy(&answer.body[..answer.body.len().min(512)]).into_owned();
-                let status = runner.counted_as(op, answer.status);
-                (Outcome::new(finding.kind, status), finding.detail, excerpt)
-            }
-        };
-        if outcome.kind != Kind::Ok && !self.patient {
-            self.note_error(op, request, attempt, outcome, (detail, excerpt));
-        }
-        outcome
-    }
-
-    /// To read a long answer is the user's own time, as thinking is.
-    fn read_aside(&mut self, answer: &Answer, done: Micros) {
-        if answer.is_long() {
-            let spent = self.shard.world.now() - done;
-            self.next += spent;
-            self.group.iter_mut().for_each(|group| group.thought += spent);
-        }
-    }
-
-    fn note_error(
-        &self,
-        op: OpId,
-        request: &Request,
-        attempt: &Attempt,
-        outcome: Outcome,
-        text: (String, String),
-    ) {
-        let mut counts = self.shard.counts.borrow_mut();
-        if !counts.wants_error(op, outcome, attempt.done, &format!("{} {}", text.0, text.1)) {
-            return;
-        }
-        let line = format!("{} {}", request.method, self.runner.program.path_of(request, &self.vars));
-        let detail = match outcome.kind {
-            Kind::Template => format!("{}: {}", request.place, text.0),
-            _ => text.0,
-        };
-        counts.error(ErrorSample {
-            at: attempt.done,
-            op,
-            kind: outcome.kind,
-            status: outcome.status,
-            request: cut(&self.shard.redact(&line), SHOWN),
-            detail: cut(&self.shard.redact(&detail), SHOWN),
-            body: self.shard.redact(&text.1),
-        });
-    }
-
-    fn count(
-        &mut self,
-        request: &Request,
-        attempt: &Attempt,
-        (intended, dequeued): (Micros, Micros),
-        outcome: Outcome,
-        allowed: Micros,
-    ) {
-        let left_out = outcome.kind.is_own() || timed_out_through_squall(outcome, attempt.work.held, allowed);
-        if let Some(group) = &mut self.group {
-            if group.work.attempts > 0 {
-                group.lag += dequeued - intended;
-            }
-            group.work += attempt.work;
-            group.pool_wait += attempt.pool_wait;
-            group.first_byte = group.first_byte.or(attempt.reading.first_byte);
-            group.left_out |= left_out;
-            return;
-        }
-        let sample = Sample {
-            op: request.op.unwrap_or(self.runner.shape.op),
-            outcome,
-            intended,
-            dequeued,
-            pool_wait: attempt.pool_wait,
-            first_byte: attempt.reading.first_byte,
-            done: attempt.done,
-            work: attempt.work,
-            left_out,
-        };
-        self.settle(sample, Micros::ZERO);
-    }
 }
 
-/// A time-out is squall's own doing where squall held the operation up for a quarter of its time or more. The
-/// microseconds that every wake is late must not excuse a target that hangs.
-fn timed_out_through_squall(outcome: Outcome, held: Micros, allowed: Micros) -> bool {
-    outcome.kind == Kind::Timeout && held * 4 >= allowed
+fn left_out_if(left_out: bool) -> Clean {
+    if left_out { Clean::LeftOut } else { Clean::AsSeen }
+}
+
+/// What is late only through squall is in time for the clean count.
+fn excused(sample: Sample, deadline: Micros) -> Sample {
+    let late = sample.outcome.kind == Kind::Late && sample.clean == Clean::AsSeen;
+    let clean = if late && sample.without_own_part() <= deadline { Clean::InTime } else { sample.clean };
+    Sample { clean, ..sample }
 }

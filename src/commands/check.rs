@@ -32,8 +32,7 @@ pub fn run(args: &cli::Check) -> u8 {
 fn is_plan(text: &str) -> bool {
     let has = |key: &&str| text.lines().any(|line| line.starts_with(key));
     let loads = ["shapes:", "target:", "duration:"].iter().any(&has);
-    ["timeline:", "links:", "services:", "steady:", "abort:"].iter().any(&has)
-        || (has(&"judge:") && !loads)
+    ["timeline:", "links:", "services:", "steady:", "abort:"].iter().any(&has) || (has(&"judge:") && !loads)
 }
 
 /// What is wrong, and what one should know all the same.

@@ -5,7 +5,12 @@ BUILD := $(CARGO) build --release --locked
 SQUALL := $(or $(CARGO_TARGET_DIR),target)/release/squall
 
 .DEFAULT_GOAL := help
-.PHONY: help release demo demo-broken demo-livekit test fmt lint doc check bench nightly
+.PHONY: help release demo demo-broken demo-livekit test test-virtual test-sockets fmt lint doc check bench healthy long nightly
+
+# Whole runs without sockets; all other files of tests are the socket part.
+VIRTUAL := virtual_time shipped tidy
+SOCKETS := $(filter-out $(VIRTUAL),$(patsubst tests/%.rs,%,$(wildcard tests/*.rs)))
+HEALTHY ?= 20
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,8 +27,14 @@ demo-broken: release ## lists come in on a sandbox that has no limit for them; s
 demo-livekit: release ## a real LiveKit server with two nodes and Redis; squall must say FAIL for what lists do to CreateRoom
 	scripts/demo-livekit.sh $(SQUALL)
 
-test: ## run the tests
+test: ## run all tests, about ten minutes with a cold build on two cores
 	$(CARGO) test --locked
+
+test-virtual: ## the library's own tests and whole runs in virtual time: under three minutes
+	$(CARGO) test --locked --lib $(addprefix --test ,$(VIRTUAL))
+
+test-sockets: ## the tests on real processes and sockets
+	$(CARGO) test --locked $(addprefix --test ,$(SOCKETS))
 
 fmt: ## is the code formatted?
 	$(CARGO) fmt --check
@@ -44,7 +55,16 @@ check: ## all that CI checks: formatting, clippy, tests, documentation
 bench: release ## requests per second and client CPU beside wrk, and how late squall sends at 20,000/s
 	benches/run.sh $(SQUALL)
 
-nightly: check ## check, the demos, and the benchmark: what takes too long for every change
+healthy: release ## HEALTHY=20 short demos on a sound sandbox, two cores: none FAIL, none INVALID
+	scripts/healthy.sh $(SQUALL) $(HEALTHY)
+
+long: ## a day in virtual time, minutes at 5,000/s: memory, and what judge and report cost
+	$(CARGO) test --locked --release --test bounds -- --ignored --nocapture
+
+nightly: check ## check, what tests forgave, the demos, long runs and the benchmark: too long for every change
+	scripts/forgiven.sh 3 2 $(MAKE) --no-print-directory test-sockets
+	@$(MAKE) --no-print-directory healthy
+	@$(MAKE) --no-print-directory long
 	@$(MAKE) --no-print-directory demo
 	@$(MAKE) --no-print-directory demo-broken
 	@$(MAKE) --no-print-directory demo-livekit

@@ -17,6 +17,7 @@ pub struct Arrival {
     pub until: Micros,
 }
 
+/// How arrivals lie between each other at a rate of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Spacing {
@@ -24,6 +25,7 @@ pub enum Spacing {
     Poisson,
 }
 
+/// How many arrivals are expected when.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rate {
@@ -35,6 +37,7 @@ pub enum Rate {
     Bursts { size: u64, every: Micros, over: Micros },
 }
 
+/// One piece of a rate that changes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stage {
     pub to: f64,

@@ -1,42 +1,73 @@
 //! squall: load, faults and judgement on one clock. `docs/design.md` has a line per module.
+//!
+//! What others may build on is the way from a history to its report: [`history`] reads the records of a run into a
+//! [`timeline`], [`verdict::judge`] judges it, [`report`] tells it. Everything else is the program's own and may
+//! change at any time; it is public for the program and its tests, and hidden here.
 
 #![deny(unsafe_code)]
 
-pub mod arrival;
-pub mod chaos;
-pub mod chaos_plan;
-pub mod cli;
-pub mod client;
-pub mod commands;
-pub mod conductor;
-pub mod diagnose;
-pub mod engine;
 pub mod exit;
-pub mod experiment;
 pub mod histogram;
 pub mod history;
-pub mod http;
 pub mod objective;
 pub mod outline;
-pub mod profile;
-pub mod progress;
-pub mod proxy;
 pub mod quantity;
-pub mod random;
 pub mod record;
-pub mod recorder;
-pub mod redact;
 pub mod report;
 pub mod sample;
-pub mod sampling;
-pub mod sandbox;
-pub mod service;
-pub mod stats;
-pub mod template;
 pub mod timeline;
-pub mod toxic;
 pub mod units;
 pub mod verdict;
+
+#[doc(hidden)]
+pub mod arrival;
+#[doc(hidden)]
+pub mod chaos;
+#[doc(hidden)]
+pub mod chaos_plan;
+#[doc(hidden)]
+pub mod cli;
+#[doc(hidden)]
+pub mod client;
+#[doc(hidden)]
+pub mod commands;
+#[doc(hidden)]
+pub mod conductor;
+#[doc(hidden)]
+pub mod diagnose;
+#[doc(hidden)]
+pub mod engine;
+#[doc(hidden)]
+pub mod experiment;
+#[doc(hidden)]
+pub mod http;
+#[doc(hidden)]
+pub mod profile;
+#[doc(hidden)]
+pub mod progress;
+#[doc(hidden)]
+pub mod proxy;
+#[doc(hidden)]
+pub mod random;
+#[doc(hidden)]
+pub mod recorder;
+#[doc(hidden)]
+pub mod redact;
+#[doc(hidden)]
+pub mod sampling;
+#[doc(hidden)]
+pub mod sandbox;
+#[doc(hidden)]
+pub mod service;
+#[doc(hidden)]
+pub mod stats;
+#[doc(hidden)]
+pub mod template;
+#[doc(hidden)]
+pub mod toxic;
+#[doc(hidden)]
 pub mod world;
+#[doc(hidden)]
 pub mod written;
+#[doc(hidden)]
 pub mod yaml;

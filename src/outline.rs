@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::objective::Objective;
 use crate::units::Micros;
 
+/// All that a reader needs to judge a history, besides what happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outline {
     /// Profile's name, without folder and ending.
@@ -53,6 +54,7 @@ impl Outline {
     }
 }
 
+/// One shape: when its flows were planned to start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ShapeOutline {
     pub name: String,
@@ -89,6 +91,7 @@ impl ShapeOutline {
     }
 }
 
+/// One operation, or a flow as a whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OperationOutline {
     pub name: String,
@@ -100,6 +103,7 @@ pub struct OperationOutline {
     pub flow: bool,
 }
 
+/// One fault as it was planned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FaultOutline {
     /// `X`, or `X#2` for the second of a repeat.

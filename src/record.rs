@@ -14,6 +14,7 @@ use crate::units::Micros;
 /// Version of the format; a reader refuses one it does not know.
 pub const VERSION: u32 = 2;
 
+/// One line of a history.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "t", rename_all = "snake_case")]
 pub enum Record {
@@ -97,6 +98,7 @@ impl Pacing {
     }
 }
 
+/// The first record: what was run, by whom and on what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Header {
     pub version: u32,
@@ -190,6 +192,7 @@ pub struct Happened {
     pub cpu: Option<f64>,
 }
 
+/// The load was changed while it ran.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoadEvent {
     pub at: Micros,
@@ -204,6 +207,7 @@ pub enum LoadChange {
     Stopped,
 }
 
+/// How far a fault has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultStage {
@@ -225,6 +229,7 @@ pub enum FaultStage {
     Skipped,
 }
 
+/// A fault came to a stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FaultEvent {
     pub at: Micros,
@@ -252,6 +257,7 @@ pub struct Touched {
     pub added: Option<Micros>,
 }
 
+/// Something happened to a service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServiceEvent {
     pub at: Micros,
@@ -261,6 +267,7 @@ pub struct ServiceEvent {
     pub detail: String,
 }
 
+/// What may happen to a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ServiceStage {
@@ -369,6 +376,7 @@ pub struct SlowOperation {
     pub response: Micros,
 }
 
+/// One value of the target's own metrics.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scrape {
     pub at: Micros,
@@ -376,6 +384,7 @@ pub struct Scrape {
     pub value: f64,
 }
 
+/// Setup is done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SetupEvent {
     pub at: Micros,
@@ -397,6 +406,7 @@ pub enum KeeperEvent {
     Gone { at: Micros },
 }
 
+/// A live rule decided.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RuleEvent {
     pub at: Micros,
@@ -410,6 +420,7 @@ pub struct RuleEvent {
     pub excuse: Option<String>,
 }
 
+/// What a live rule is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RuleKind {
@@ -427,6 +438,7 @@ impl RuleKind {
     }
 }
 
+/// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum How {
@@ -441,6 +453,7 @@ pub enum How {
     Failed,
 }
 
+/// The last record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct End {
     pub at: Micros,

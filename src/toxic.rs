@@ -9,6 +9,7 @@ use crate::units::Micros;
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
 )]
+/// Which way bytes go on a link.
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     Downstream,

@@ -26,7 +26,7 @@ const JUDGE: &str = "judge: { warmup: 200ms, baseline: 500ms, windows: 1, stretc
 fn profile(target: &str) -> String {
     format!(
         "target: {target}\nduration: 60s\nshapes:\n  load:\n    arrival: {{ constant: {{ rate: 20/s }} }}\n    \
-         timeout: 500ms\n    probes: false\n    flow: [{{ get: /livez, as: look }}]\nobjectives: []\n"
+         timeout: 500ms\n    probes: false\n    flow: [{{ get: /livez, as: look }}]\nobjectives: [count(look) >= 1]\n"
     )
 }
 

@@ -15,7 +15,7 @@ const JUDGE: &str = "judge: { warmup: 200ms, baseline: 500ms, windows: 1, stretc
 fn start(bench: &Bench, server: &Server, plan: &str) -> Running {
     let profile = format!(
         "target: {}\nduration: 7s\nshapes:\n  load:\n    arrival: {{ constant: {{ rate: 20/s }} }}\n    \
-         timeout: 500ms\n    probes: false\n    flow: [{{ get: /livez, as: look }}]\nobjectives: []\n",
+         timeout: 500ms\n    probes: false\n    flow: [{{ get: /livez, as: look }}]\nobjectives: [count(look) >= 1]\n",
         server.url()
     );
     let profile = bench.file("load.yaml", &profile);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The floors from the lowest up, and on each the modules from left to right: a module imports from
 /// lower floors or from its left.
 const FLOORS: [(&str, &[&str]); 5] = [
-    ("words", &["units", "random", "redact", "sample", "diagnose"]),
+    ("words", &["units", "quantity", "random", "redact", "sample", "diagnose"]),
     (
         "maths",
         &[
@@ -18,6 +18,7 @@ const FLOORS: [(&str, &[&str]); 5] = [
             "objective",
             "exit",
             "outline",
+            "sampling",
             "record",
             "timeline",
             "verdict",
@@ -205,6 +206,27 @@ fn every_file_begins_with_what_it_owns() {
     let all = below("src").into_iter().chain(below("tests"));
     let wrong: Vec<String> = all.filter(|s| !s.text.starts_with("//! ")).map(|s| s.path).collect();
     nothing(&wrong, "begin with `//!`");
+}
+
+/// Words and maths are what others build on; above them a name may speak for itself.
+#[test]
+fn every_public_item_of_words_and_maths_says_what_it_is() {
+    let places = places();
+    let published = |s: &&Source| places.get(s.module.as_str()).is_some_and(|(floor, _)| *floor < 2);
+    let kinds = ["struct ", "enum ", "trait ", "type ", "const ", "fn ", "const fn "];
+    let mut wrong = Vec::new();
+    for source in below("src").iter().filter(published) {
+        let lines: Vec<&str> = shipped(source).lines().collect();
+        for (number, line) in lines.iter().enumerate() {
+            let Some(item) = line.strip_prefix("pub ") else { continue };
+            let before = lines[..number].iter().rev().find(|line| !line.starts_with("#["));
+            let told = before.is_some_and(|line| line.starts_with("///"));
+            if kinds.iter().any(|kind| item.starts_with(kind)) && !told {
+                wrong.push(format!("{}:{}: {line}", source.path, number + 1));
+            }
+        }
+    }
+    nothing(&wrong, "say in a line of `///` what it is");
 }
 
 #[test]

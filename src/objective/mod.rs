@@ -57,6 +57,7 @@ pub enum Aggregate {
     Rate,
 }
 
+/// How a value is held against a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Comparison {

@@ -171,6 +171,7 @@ impl JudgedObjective {
     }
 }
 
+/// A confidence interval of 95 %, in the unit of what it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     pub low: f64,
@@ -376,6 +377,7 @@ pub struct Generator {
     pub shards: u32,
 }
 
+/// A cell in which squall was in trouble, and why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UnsoundCell {
     /// Start of the cell.

@@ -1,5 +1,6 @@
 //! What the judge must say of histories that are known by construction (VERDICTS.md 4 and 5).
 
+mod day;
 mod enough;
 mod generator;
 mod objectives;

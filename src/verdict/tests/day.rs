@@ -1,0 +1,68 @@
+//! What long runs cost: live rules late in a day, the judge over many hours.
+
+use std::time::Duration;
+
+use super::*;
+use crate::objective::Objective;
+
+const DAY: i64 = 86_400;
+
+/// The processor time that something takes: other work on the machine is none of it.
+fn cost<T>(of: impl FnOnce() -> T) -> (T, Duration) {
+    let now = || {
+        let used = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        Duration::new(used.tv_sec as u64, used.tv_nsec as u32)
+    };
+    let began = now();
+    let got = of();
+    (got, now() - began)
+}
+
+fn two_a_second(from: i64, to: i64) -> Vec<Sample> {
+    evenly(2, from, to, fine)
+}
+
+/// The fold of a run that goes on, as the recorder keeps it, at this second of a day.
+fn fold(at: i64) -> Timeline {
+    let mut plan = rooms(DAY);
+    plan.outline.shapes[0].planned = vec![2; DAY as usize];
+    let mut timeline = plan.timeline(&two_a_second(at - 400, at));
+    timeline.end = None;
+    timeline.keep(100);
+    timeline
+}
+
+#[test]
+fn live_rules_cost_the_same_in_the_last_hour_of_a_day_as_in_the_first() {
+    let rule = Objective { window: Some(s(10.0)), ..expect(Metric::Errors, Comparison::Above, 0.5, RUN) };
+    let looks = |at: i64| {
+        let timeline = fold(at);
+        cost(|| (0..50).filter(|_| fired(&timeline, &rule, s(at as f64)).is_some()).count())
+    };
+    let (early, late) = (looks(600), looks(DAY - 600));
+    println!("50 looks: {:?} after ten minutes, {:?} after a day", early.1, late.1);
+    assert_eq!((early.0, late.0), (0, 0));
+    assert!(late.1 < early.1 * 5 + Duration::from_millis(50), "{early:?} {late:?}");
+}
+
+/// Hours with a fault in each, and objectives in windows.
+fn hours(hours: i64) -> Duration {
+    let mut plan = rooms(hours * 3_600);
+    for hour in 0..hours {
+        plan = plan.fault(&format!("x#{hour}"), (hour * 3_600 + 1_800) as f64, Some(60.0));
+    }
+    let steady = Objective { window: Some(s(600.0)), ..expect(Metric::Errors, Comparison::Below, 0.01, RUN) };
+    let plan = plan.objective(steady).objective(p(0.99, s(1.0), RUN)).objective(recovery_within(60.0));
+    let timeline = plan.timeline(&two_a_second(0, hours * 3_600));
+    let (judged, cost) = cost(|| judge(&timeline));
+    assert_eq!(judged.verdict, Word::Pass, "{}", judged.summary.verdict);
+    cost
+}
+
+#[test]
+fn the_judge_takes_as_much_longer_as_a_run_is_longer_and_hardly_more() {
+    let (one, four) = (hours(1), hours(4));
+    println!("the judge: {one:?} for an hour, {four:?} for four");
+    assert!(four < one * 12 + Duration::from_millis(200), "{one:?} {four:?}");
+    assert!(four < Duration::from_secs(10), "{four:?}");
+}

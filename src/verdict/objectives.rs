@@ -188,13 +188,10 @@ fn settled(view: &View, objective: &Objective, subject: Subject, cells: &Cells) 
         settle(view, view.delivered(&shapes, cells), blame, |view| asked(view, objective, subject, cells))
     };
     let invalid = |because: String| Settled { word: Word::Invalid, because: Some(because), needed: None };
-    if let Some((at, fault)) = faults::spoilt_from(view.timeline) {
-        if cells.range(view.timeline.cell_of(at)..).next().is_some() {
-            return invalid(format!(
-                "{fault} could not be undone at {}, and spoils what comes after",
-                clock(at)
-            ));
-        }
+    if let Some((at, fault)) = faults::spoilt_from(view.timeline)
+        && cells.range(view.timeline.cell_of(at)..).next().is_some()
+    {
+        return invalid(format!("{fault} could not be undone at {}, and spoils what comes after", clock(at)));
     }
     let settled = over(cells);
     match ended(view, cells).filter(|_| settled.word == Word::Pass) {

@@ -2,6 +2,8 @@
 //!
 //! Pure data. Writing and reading files is `history`'s; adding up is `timeline`'s.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::histogram::Hist;
@@ -45,6 +47,8 @@ pub enum Record {
     Error(Box<ErrorSample>),
     Slow(SlowOperation),
     Scrape(Scrape),
+    /// Told by each shard when its load is over; counts are added up.
+    Address(AddressCount),
     Setup(SetupEvent),
     /// What teardown could not remove.
     Left {
@@ -330,6 +334,32 @@ pub struct ErrorSample {
     pub detail: String,
     /// First 512 bytes of the answer, secrets as `***`.
     pub body: String,
+}
+
+/// What became of one address of the target, as one shard counted it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressCount {
+    pub address: SocketAddr,
+    pub connections: u64,
+    /// Requests that were given a connection to it.
+    pub requests: u64,
+    /// Connections that did not come about: refused, unreachable, or this machine refused.
+    pub refused: u64,
+    /// Connections that did not come about in time.
+    pub connect_timeouts: u64,
+    /// Requests that had no answer in time.
+    pub timeouts: u64,
+}
+
+impl AddressCount {
+    /// Adds what became of the same address elsewhere.
+    pub fn add(&mut self, more: &AddressCount) {
+        self.connections += more.connections;
+        self.requests += more.requests;
+        self.refused += more.refused;
+        self.connect_timeouts += more.connect_timeouts;
+        self.timeouts += more.timeouts;
+    }
 }
 
 /// One of the slowest operations.

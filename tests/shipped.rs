@@ -1,6 +1,6 @@
 //! Every shipped YAML is read, checked against its schema's copy, and resolved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -69,12 +69,17 @@ fn every_chaos_plan_resolves_with_the_profiles_of_its_target() {
     }
 }
 
-/// The example of a page: its first YAML is a profile, its second a chaos plan.
-fn example(page: &str, duration: Option<Micros>) -> Experiment {
+/// The YAML of a page.
+fn blocks(page: &str) -> Vec<String> {
     let text = std::fs::read_to_string(root().join(page)).unwrap();
-    let yaml: Vec<&str> =
-        text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    let [profile, chaos] = yaml[..] else { panic!("{page}: {} YAML blocks", yaml.len()) };
+    let rest = text.split("```yaml\n").skip(1);
+    rest.filter_map(|rest| rest.split("```").next()).map(str::to_owned).collect()
+}
+
+/// The example of a page: its first YAML is a profile, its second a chaos plan, and so on in pairs.
+fn example(page: &str, nth: usize, duration: Option<Micros>) -> Experiment {
+    let yaml = blocks(page);
+    let [profile, chaos] = &yaml[2 * nth..2 * nth + 2] else { panic!("{page}: {} YAML blocks", yaml.len()) };
     let profile = profile::read(page, profile, &environment());
     let chaos = chaos_plan::read(page, chaos, &environment());
     let flags = Flags { duration, ..Flags::default() };
@@ -84,10 +89,40 @@ fn example(page: &str, duration: Option<Micros>) -> Experiment {
 
 #[test]
 fn the_pages_show_files_that_work() {
-    let tour = example("README.md", None);
+    let tour = example("README.md", 0, None);
     assert!(tour.outline.objectives.len() == 3 && tour.faults.len() == 1);
-    let reference = example("docs/profile.md", Some(Micros::secs(230)));
+    let reference = example("docs/profile.md", 0, Some(Micros::secs(230)));
     assert!(reference.outline.operations.len() == 10 && reference.faults.len() == 6);
+    let recipes = example("docs/profile.md", 1, None);
+    assert!(recipes.outline.operations.len() == 4 && recipes.links.len() == 1);
+    assert_eq!(blocks("docs/profile.md").len(), 4);
+}
+
+/// Names of keys, of variants and of words to choose from.
+fn names_in(schema: &serde_json::Value, found: &mut BTreeSet<String>) {
+    match schema {
+        serde_json::Value::Object(map) => {
+            let keys = map.get("properties").and_then(|p| p.as_object()).into_iter().flat_map(|p| p.keys());
+            found.extend(keys.cloned());
+            let words = map.get("enum").and_then(|words| words.as_array()).into_iter().flatten();
+            found.extend(words.chain(map.get("const")).filter_map(|word| Some(word.as_str()?.to_owned())));
+            map.values().for_each(|inner| names_in(inner, found));
+        }
+        serde_json::Value::Array(all) => all.iter().for_each(|inner| names_in(inner, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_reference_names_everything_that_the_schemas_have() {
+    let page = std::fs::read_to_string(root().join("docs/profile.md")).unwrap();
+    let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    let told: BTreeSet<&str> = page.split(|c| !part(c)).collect();
+    let mut names = BTreeSet::new();
+    [profile::schema(), chaos_plan::schema()].iter().for_each(|schema| names_in(schema, &mut names));
+    assert!(names.len() > 100, "{}", names.len());
+    let missing: Vec<&String> = names.iter().filter(|name| !told.contains(name.as_str())).collect();
+    assert!(missing.is_empty(), "docs/profile.md does not speak of {missing:?}");
 }
 
 #[test]

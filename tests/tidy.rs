@@ -275,6 +275,22 @@ fn every_module_has_its_line_in_the_design() {
 }
 
 #[test]
+fn every_record_of_a_history_has_its_line_in_the_docs() {
+    let (code, docs) = ("src/record.rs", "docs/history.md");
+    let [code, docs] = [code, docs].map(|path| fs::read_to_string(root().join(path)).unwrap());
+    let body = code.split("pub enum Record {").nth(1).unwrap().split("\n}\n").next().unwrap();
+    let variant = |line: &str| -> Option<String> {
+        let name: String =
+            line.strip_prefix("    ")?.chars().take_while(char::is_ascii_alphanumeric).collect();
+        (!name.is_empty()).then(|| name.to_lowercase())
+    };
+    let names: Vec<String> = body.lines().filter_map(variant).collect();
+    assert!(names.len() > 15, "{names:?}");
+    let missing = names.into_iter().filter(|name| !docs.contains(&format!("| `{name}` |")));
+    nothing(&missing.collect::<Vec<_>>(), "docs/history.md has no line for");
+}
+
+#[test]
 fn no_foreign_tls_or_crypto_is_linked() {
     let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
     let unwanted = ["openssl-sys", "native-tls", "aws-lc-sys"];

@@ -29,6 +29,17 @@ pub enum Step {
     Choice(Vec<(f64, Vec<Step>)>),
     ForEach { list: String, name: String, steps: Vec<Step> },
     Group { op: OpId, steps: Vec<Step> },
+    If(Box<If>),
+}
+
+/// One of two ways.
+pub struct If {
+    /// Where it was written.
+    pub place: String,
+    /// The template that says something if it is true.
+    condition: String,
+    pub then: Vec<Step>,
+    pub otherwise: Vec<Step>,
 }
 
 /// Something fixed, or the name of the template that makes it.
@@ -135,6 +146,15 @@ impl Program {
         }
     }
 
+    /// The way that an `if` takes.
+    ///
+    /// # Errors
+    /// In words: a variable is missing, or the expression cannot be worked out.
+    pub fn way<'s>(&self, either: &'s If, vars: &Arc<Vars>) -> Result<&'s [Step], String> {
+        let said = self.text(&either.condition, &Value::from_dyn_object(vars.clone()))?;
+        Ok(if said.is_empty() { &either.otherwise } else { &either.then })
+    }
+
     /// Renders a request's body alone.
     pub(super) fn render_body(&self, request: &Request, vars: &Arc<Vars>) -> Result<String, String> {
         match &request.body {
@@ -187,6 +207,12 @@ impl Compiler<'_> {
             Written::ForEach { list, name, steps } => {
                 Step::ForEach { list: list.clone(), name: name.clone(), steps: self.steps(steps)? }
             }
+            Written::If(either) => Step::If(Box::new(If {
+                place: either.place.clone(),
+                condition: self.add("", format!("{{% if ({}) %}}yes{{% endif %}}", either.condition))?,
+                then: self.steps(&either.then)?,
+                otherwise: self.steps(&either.otherwise)?,
+            })),
             Written::Group { op, steps } => Step::Group { op: *op, steps: self.steps(steps)? },
         })
     }

@@ -18,7 +18,7 @@ mod vars;
 
 pub use answer::{Answer, Finding, read_answer};
 pub use attempt::{Attempt, Ending, attempt};
-pub use compile::{Common, Program, Request, Step};
+pub use compile::{Common, If, Program, Request, Step};
 pub use place::AddressCount;
 pub use pool::Pool;
 pub use room::Budget;

@@ -5,32 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::pool::Connection;
-
-/// What became of one address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AddressCount {
-    pub address: SocketAddr,
-    pub connections: u64,
-    /// Requests that were given a connection to it.
-    pub requests: u64,
-    /// Connections that did not come about: refused, unreachable, or this machine refused.
-    pub refused: u64,
-    /// Connections that did not come about in time.
-    pub connect_timeouts: u64,
-    /// Requests that had no answer in time.
-    pub timeouts: u64,
-}
-
-impl AddressCount {
-    /// Adds what became of the same address elsewhere.
-    pub fn add(&mut self, more: &AddressCount) {
-        self.connections += more.connections;
-        self.requests += more.requests;
-        self.refused += more.refused;
-        self.connect_timeouts += more.connect_timeouts;
-        self.timeouts += more.timeouts;
-    }
-}
+pub use crate::record::AddressCount;
 
 /// One place; it may have an address of each family, and the one that answers is asked first.
 pub(super) struct Place {

@@ -82,7 +82,6 @@ fn measure(args: &cli::BenchClient) -> Result<serde_json::Value, String> {
     while let Ok(batch) = told.try_recv() {
         let records = match batch {
             Batch::Records(records) => records,
-            Batch::Addresses(_) => continue,
             Batch::Failed(why) => return Err(format!("error: {why}")),
             Batch::Ended => break,
         };

@@ -3,7 +3,6 @@
 //! Load, faults and rules go side by side on one clock; everything that happens goes to the recorder.
 //! What is shown meanwhile and what is judged afterwards is not its business.
 
-mod addresses;
 mod exchange;
 mod rules;
 mod scrape;
@@ -32,7 +31,6 @@ use crate::recorder::Recorder;
 use crate::timeline::Timeline;
 use crate::units::{Micros, grouped};
 use crate::world::{Origin, World};
-use addresses::Addresses;
 use rules::Rules;
 use script::{Script, ScriptError};
 
@@ -329,7 +327,6 @@ impl Run {
         let cell = self.experiment.outline.cell;
         let mut tick = cell;
         let mut shards = self.setting.shards;
-        let mut addresses = Addresses::default();
         loop {
             tokio::select! {
                 biased;
@@ -349,7 +346,6 @@ impl Run {
                         break;
                     }
                     Some(Batch::Records(batch)) => self.recorder.write(batch),
-                    Some(Batch::Addresses(of_shard)) => addresses.add(&of_shard),
                     Some(Batch::Ended) => {
                         shards -= 1;
                         if shards == 0 {
@@ -376,9 +372,6 @@ impl Run {
                     }
                 }
             }
-        }
-        if let Some(text) = addresses.told() {
-            self.recorder.note(Record::Note { at: world.now(), text });
         }
         ended
     }

@@ -158,7 +158,7 @@ impl Script {
             }
             Step::Repeat { times, .. } => format!("a step repeated {times} times"),
             Step::ForEach { list, .. } => format!("a step for each of `{list}`"),
-            Step::Think(_) | Step::Choice(_) | Step::Group { .. } => "a step".to_owned(),
+            Step::Think(_) | Step::Choice(_) | Step::Group { .. } | Step::If(_) => "a step".to_owned(),
         };
         let steps: Vec<String> = self.program.steps.iter().skip(self.done.get()).map(words).collect();
         (!steps.is_empty()).then(|| redact(&steps.join(", "), &self.secrets))
@@ -180,6 +180,13 @@ impl Script {
                     }
                     Step::ForEach { list, name, steps } => self.for_each(list, name, steps, place).await?,
                     Step::Group { steps, .. } => self.steps(steps, place).await?,
+                    Step::If(either) => match self.program.way(either, &place.vars) {
+                        Ok(steps) => self.steps(steps, place).await?,
+                        Err(why) if self.keep_going => {
+                            self.left.borrow_mut().push(format!("{}: {why}", either.place))
+                        }
+                        Err(why) => return Err(ScriptError::Unsent(format!("{}: {why}", either.place))),
+                    },
                 }
             }
             Ok(())

@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, watch};
 pub use alarms::Alarms;
 pub use shape::{Share, common};
 
-use crate::client::{AddressCount, Budget, RunFacts};
+use crate::client::{Budget, RunFacts};
 use crate::experiment::{Experiment, HttpTarget, Start};
 use crate::random::{Key, Purpose};
 use crate::record::Record;
@@ -61,8 +61,6 @@ pub const PANICKED: &str = "a part of squall panicked: please report it with wha
 pub enum Batch {
     /// Once a second.
     Records(Vec<Record>),
-    /// What became of each address of the target, once before the end.
-    Addresses(Vec<AddressCount>),
     /// Why it could not begin or go on, in words.
     Failed(String),
     /// The last of all: whatever is still open stays unfinished.
@@ -156,9 +154,9 @@ async fn run_shard(world: World, load: Load) -> Result<(), String> {
     beating.abort();
     flushing.abort();
     shard.flush(world.now(), None);
-    let addresses = shard.runners.iter().flat_map(|runner| runner.addresses()).collect();
+    let addresses = shard.runners.iter().flat_map(|runner| runner.addresses());
     // The reader has gone only when the run is over.
-    let _ = shard.load.records.send(Batch::Addresses(addresses));
+    let _ = shard.load.records.send(Batch::Records(addresses.map(Record::Address).collect()));
     Ok(())
 }
 

@@ -343,13 +343,14 @@ impl Watch<'_> {
         let shape = self.shapes.get(operation.shape)?;
         let share = if shape.probes { COUNTED } else { 1.0 };
         let op = OpId(op as u16);
-        let in_a_list = |step: &Step| match step {
+        let untold = |step: &Step| match step {
             Step::ForEach { steps, .. } => of_operation(steps, op) > 0.0,
+            Step::If(either) => of_operation(&either.then, op) + of_operation(&either.otherwise, op) > 0.0,
             _ => false,
         };
         match operation.flow {
             true => Some(share),
-            false if expected(&shape.flow, &in_a_list) > 0.0 => None,
+            false if expected(&shape.flow, &untold) > 0.0 => None,
             false => Some(share * of_operation(&shape.flow, op)),
         }
     }

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use crate::diagnose::{Span, one_of, suggest};
 use crate::experiment::notes::{Notes, is_name};
-use crate::experiment::{Step, Think};
+use crate::experiment::{If, Step, Think};
 use crate::outline::OperationOutline;
 use crate::profile;
 use crate::sample::OpId;
-use crate::template::Scope;
+use crate::template::{self, Scope};
 use crate::units::Micros;
 use crate::yaml::{At, Entries};
 
@@ -16,9 +16,9 @@ use crate::yaml::{At, Entries};
 pub const NO_TIMEOUT: Micros = Micros::secs(30);
 
 pub(super) const METHODS: [&str; 7] = ["get", "post", "put", "patch", "delete", "head", "options"];
-const KINDS: [&str; 13] = [
+const KINDS: [&str; 14] = [
     "get", "post", "put", "patch", "delete", "head", "options", "method", "think", "repeat", "choice",
-    "for_each", "group",
+    "for_each", "group", "if",
 ];
 /// Names that templates have without any capture.
 const TAKEN: [&str; 6] = ["user", "i", "run", "data", "setup", "hex"];
@@ -90,6 +90,9 @@ impl Flow<'_> {
         if let Some(for_each) = &step.for_each {
             return Some(self.for_each(for_each));
         }
+        if let Some(condition) = &step.condition {
+            return Some(self.either(step, condition));
+        }
         match &step.group {
             Some(group) => self.group(group),
             None => self.request(step),
@@ -98,6 +101,13 @@ impl Flow<'_> {
 
     /// Keys of requests on a step that is none, and `path` without `method`.
     fn stray_keys(&mut self, step: &profile::Step, kind: &str) {
+        let ways = [("then", &step.then), ("else", &step.otherwise)];
+        for (key, at) in ways.into_iter().filter_map(|(key, at)| Some((key, at.as_ref()?))) {
+            if kind != "if" {
+                let message = format!("`{key}` goes with `if`, this step is `{kind}`");
+                self.notes.add(at.span, message, "move it to a step with `if: \"{{ ... }}\"`");
+            }
+        }
         let request = METHODS.contains(&kind) || kind == "method";
         for (key, span) in request_keys(step) {
             if !request {
@@ -154,6 +164,30 @@ impl Flow<'_> {
         }
         always.unwrap_or_default().into_iter().for_each(|name| self.learn(name));
         (Step::Choice(out), longest)
+    }
+
+    /// What only one of the two ways captures is not always there.
+    fn either(&mut self, step: &At<profile::Step>, condition: &At<String>) -> (Step, Micros) {
+        let expression = template::lone_expression(condition).map(str::to_owned);
+        self.notes.template(condition.span, condition, &self.scope);
+        if expression.is_none() {
+            let help = "write it like `if: \"{{ size | int > 10 }}\"`";
+            self.notes.add(condition.span, "`if` takes one expression in `{{ }}`", help);
+        }
+        if step.then.as_ref().is_none_or(|steps| steps.is_empty()) && self.whole {
+            self.notes.add(condition.span, "an `if` without steps does nothing", "add `then: [...]`");
+        }
+        let before = self.known();
+        let mut way = |steps: &Option<At<Vec<At<profile::Step>>>>| {
+            let steps = self.steps(steps.as_ref().map_or(&[], |at| &at.value));
+            (steps, self.forget(&before, "in one way of an `if`"))
+        };
+        let ((then, long), captured) = way(&step.then);
+        let ((otherwise, longer), also) = way(&step.otherwise);
+        captured.intersection(&also).for_each(|name| self.learn(name.clone()));
+        let place = self.notes.line_of(step.span);
+        let condition = template::source(&expression.unwrap_or_default());
+        (Step::If(Box::new(If { place, condition, then, otherwise })), long.max(longer))
     }
 
     fn for_each(&mut self, each: &At<profile::ForEach>) -> (Step, Micros) {
@@ -273,6 +307,7 @@ fn kinds(step: &profile::Step) -> Vec<(&'static str, Span)> {
     found.extend(step.choice.as_ref().map(|at| ("choice", at.span)));
     found.extend(step.for_each.as_ref().map(|at| ("for_each", at.span)));
     found.extend(step.group.as_ref().map(|at| ("group", at.span)));
+    found.extend(step.condition.as_ref().map(|at| ("if", at.span)));
     found
 }
 

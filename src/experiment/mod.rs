@@ -11,6 +11,7 @@ mod foresee;
 mod judge;
 mod notes;
 mod place;
+mod rehearsal;
 mod request;
 mod resolve;
 mod shape;
@@ -222,6 +223,18 @@ pub enum Step {
         op: OpId,
         steps: Vec<Step>,
     },
+    If(Box<If>),
+}
+
+/// One of two ways, by what is known when it is reached.
+#[derive(Clone, Debug, Serialize)]
+pub struct If {
+    /// Where it was written: `profile.yaml:12`.
+    pub place: String,
+    /// An expression, without its braces.
+    pub condition: String,
+    pub then: Vec<Step>,
+    pub otherwise: Vec<Step>,
 }
 
 /// Uniform between the two.

@@ -386,3 +386,21 @@ fn a_smoke_run_shortens_the_plans_clock_and_nothing_that_requests_take() {
         with_flags(&profile, Some(&brief), &flags).unwrap_or_else(|p| panic!("{}", render(&p, false)));
     assert_eq!(experiment.outline.faults[0].length, Some(Micros::millis(500)), "no fault gets shorter");
 }
+
+#[test]
+fn an_if_takes_one_expression_and_what_only_one_way_captures_is_not_sure() {
+    let flow = |steps: &str| CALM.replace("[{get: /rooms, as: list}]", steps);
+    let good = "[{get: /a, as: a, capture: {n: $.n}}, {if: \"{{ n | int > 3 }}\", then: [{get: /b, as: b, capture: {x: $.x}}], else: [{get: /c, as: c, timeout: 5s, capture: {x: $.x}}]}, {get: \"/{{ x }}\", as: d}]";
+    let experiment = resolved(&flow(good), None);
+    let deadline =
+        |name: &str| experiment.outline.operations.iter().find(|o| o.name == name).map(|o| o.deadline);
+    assert_eq!(deadline("mix"), Some(Micros::secs(2 + 5 + 2)), "the longer way");
+    assert!((requests(&experiment.shapes[0].flow) - 3.0).abs() < 1e-9);
+    let ahead = |name: &str| {
+        let text = format!("{}objectives: [p50({name}) < 1s]\n", flow(good));
+        resolved(&text, None).foresight.objectives[0].clone().map(|o| o.operation)
+    };
+    assert_eq!((ahead("a"), ahead("b")), (Some("a".to_owned()), None), "nobody can tell how many go there");
+    let bad = "[{get: /a, then: [{get: /x}]}, {if: \"n > 3\", then: [{get: /b}]}, {if: \"{{ m }}\"}, {if: \"{{ i }}\", as: z, then: [{get: /b, capture: {x: $.x}}]}, {get: \"/{{ x }}\"}]";
+    insta::assert_snapshot!(refused(&flow(bad), None));
+}

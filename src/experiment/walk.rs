@@ -4,12 +4,13 @@ use super::{Request, Step};
 use crate::sample::OpId;
 
 /// How often steps that `counts` come to pass when `steps` are taken once, as expected: a choice is worth
-/// the mean of its branches, and a list that is captured counts as one item.
+/// the mean of its branches, an `if` as the way that comes to more, and a list that is captured as one item.
 pub fn expected(steps: &[Step], counts: &dyn Fn(&Step) -> bool) -> f64 {
     let inside = |step: &Step| match step {
         Step::Request(_) | Step::Think(_) => 0.0,
         Step::Repeat { times, steps, .. } => *times as f64 * expected(steps, counts),
         Step::ForEach { steps, .. } | Step::Group { steps, .. } => expected(steps, counts),
+        Step::If(either) => expected(&either.then, counts).max(expected(&either.otherwise, counts)),
         Step::Choice(branches) => {
             let all: f64 = branches.iter().map(|(weight, _)| weight).sum();
             let parts = branches.iter().map(|(weight, steps)| weight * expected(steps, counts));
@@ -41,6 +42,10 @@ pub fn each_request<'s>(steps: &'s [Step], visit: &mut dyn FnMut(&'s Request)) {
             Step::Think(_) => {}
             Step::Repeat { steps, .. } | Step::ForEach { steps, .. } | Step::Group { steps, .. } => {
                 each_request(steps, visit);
+            }
+            Step::If(either) => {
+                each_request(&either.then, visit);
+                each_request(&either.otherwise, visit);
             }
             Step::Choice(branches) => branches.iter().for_each(|(_, steps)| each_request(steps, visit)),
         }

@@ -149,7 +149,7 @@ fn inside<'p, 'k>(path: &'p [&'k str]) -> &'p [&'k str] {
 fn is_sent(path: &[&str]) -> bool {
     let parts = [
         "get", "post", "put", "patch", "delete", "head", "options", "path", "query", "headers", "json",
-        "form", "body", "bearer", "claims",
+        "form", "body", "bearer", "claims", "if",
     ];
     let compared = ["contains", "equals", "above", "at_least", "below", "at_most"];
     match path.iter().find(|key| **key == "expect" || parts.contains(key)) {

@@ -13,7 +13,8 @@ use crate::written::{Duration, Range, Statuses};
 use crate::yaml::{At, Entries};
 
 /// One step: exactly one of `get`, `post`, `put`, `patch`, `delete`, `head`, `options`, `method`,
-/// `think`, `repeat`, `choice`, `for_each` and `group`; the other keys belong to requests.
+/// `think`, `repeat`, `choice`, `for_each`, `group` and `if`; the other keys belong to requests, `then` and
+/// `else` to `if`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, expecting = "a step such as `get: /rooms` or `think: 1s`")]
 pub struct Step {
@@ -66,6 +67,15 @@ pub struct Step {
     pub for_each: Option<At<ForEach>>,
     /// Several steps that are one operation.
     pub group: Option<At<Group>>,
+    /// One expression, such as `"{{ size | int > 10 }}"`: the steps after `then` if it is true, else those after
+    /// `else`.
+    #[serde(rename = "if")]
+    pub condition: Option<At<String>>,
+    /// Steps, beside `if`.
+    pub then: Option<At<Vec<At<Step>>>>,
+    /// Steps, beside `if`; none if not given.
+    #[serde(rename = "else")]
+    pub otherwise: Option<At<Vec<At<Step>>>>,
 }
 
 /// What counts as success.

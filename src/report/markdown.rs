@@ -26,6 +26,7 @@ pub fn markdown(judgement: &Judgement) -> String {
     objectives(&mut out, judgement);
     operations(&mut out, judgement);
     errors(&mut out, judgement);
+    addresses(&mut out, judgement);
     faults(&mut out, judgement);
     for left in &judgement.left {
         out.push_str(&format!("\nLeft behind: {}\n", text(left)));
@@ -99,6 +100,14 @@ fn errors(out: &mut String, judgement: &Judgement) {
         let (what, when) = (words::outcome(e.kind, e.status), words::from_to(e.first, e.last));
         row(out, &[&e.operation, &what, &when, &words::by_phase(e), &sample, &grouped(e.count)]);
     }
+}
+
+fn addresses(out: &mut String, judgement: &Judgement) {
+    let rows = words::addresses(judgement);
+    if !rows.is_empty() {
+        section(out, "Addresses of the target", &words::ADDRESSES, 1);
+    }
+    rows.iter().for_each(|cells| row(out, cells));
 }
 
 fn faults(out: &mut String, judgement: &Judgement) {

@@ -20,6 +20,7 @@ pub fn terminal(judgement: &Judgement, page: &str, colour: bool) -> String {
     out.objectives(judgement);
     out.operations(judgement);
     out.errors(judgement);
+    out.addresses(judgement);
     out.faults(judgement);
     out.tail(judgement, page);
     out.text
@@ -178,6 +179,17 @@ impl Summary {
                 self.wrapped("             ", &text);
             }
         }
+    }
+
+    fn addresses(&mut self, judgement: &Judgement) {
+        let rows = words::addresses(judgement);
+        if rows.is_empty() {
+            return;
+        }
+        self.heading("ADDRESSES", "of the target");
+        let mut table = table(&words::ADDRESSES, &[1, 2, 3, 4, 5]);
+        table.add_rows(rows);
+        self.table(&table);
     }
 
     fn faults(&mut self, judgement: &Judgement) {

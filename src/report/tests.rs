@@ -5,6 +5,7 @@ use std::path::Path;
 use super::chart::label::{Anchor, Area, Spot, area};
 use super::fixture;
 use super::{html, json, markdown, one_line, series, terminal, visible, words};
+use crate::record::AddressCount;
 use crate::timeline::Timeline;
 use crate::units::Micros;
 use crate::verdict::{Exit, JudgedFault, Judgement, OperationPhase, Span, Word};
@@ -340,4 +341,25 @@ fn short_names_never_break_and_long_ones_may() {
     let page = html(&timeline, &judgement);
     assert!(page.contains("<b class=\"short\">store_failover</b>"));
     assert!(page.contains("<b class=\"long\">a-name-that-is-longer-than-any-column</b>"));
+}
+
+#[test]
+fn each_address_of_a_target_that_has_several_has_its_row() {
+    let (timeline, mut judgement) = run();
+    let count = |port: u16, requests, refused| AddressCount {
+        address: ([127, 0, 0, 1], port).into(),
+        connections: 5,
+        requests,
+        refused,
+        connect_timeouts: 2,
+        timeouts: 4,
+    };
+    judgement.addresses = vec![count(7_001, 600, 0)];
+    assert!(!html(&timeline, &judgement).contains("Addresses of the target"), "one says nothing");
+    judgement.addresses.push(count(7_002, 200, 1_200));
+    let expected = ["127.0.0.1:7002", "200", "25.0", "1,200", "2", "4"].map(str::to_owned);
+    assert_eq!(words::addresses(&judgement)[1], expected);
+    for text in [html(&timeline, &judgement), markdown(&judgement), terminal(&judgement, "x", false)] {
+        assert!(text.contains("127.0.0.1:7002") && text.contains("25.0"), "{}", &text[..200]);
+    }
 }

@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 
 use crate::quantity::Quantity;
 pub(super) use crate::quantity::plain;
-use crate::record::Touched;
+use crate::record::{AddressCount, Touched};
 use crate::sample::Kind;
 use crate::stats::n_min;
 use crate::timeline::Timeline;
@@ -147,6 +147,22 @@ pub(super) fn guesses(judgement: &Judgement) -> Option<String> {
     few.then(|| {
         format!("~ a guess: to bound it takes {p50} operations for p50, {p90} for p90, {p99} for p99, {p999} for p99.9")
     })
+}
+
+/// The head of the table of addresses; all but the first are numbers.
+pub(super) const ADDRESSES: [&str; 6] =
+    ["address", "requests", "share %", "connections refused", "connect time-outs", "time-outs"];
+
+/// What became of each address of a target that has several; nothing of one that has one.
+pub(super) fn addresses(judgement: &Judgement) -> Vec<[String; 6]> {
+    let all = Some(&judgement.addresses).filter(|all| all.len() > 1).into_iter().flatten();
+    let requests: u64 = all.clone().map(|a| a.requests).sum();
+    let row = |a: &AddressCount| {
+        let share = percent(a.requests as f64 / requests.max(1) as f64);
+        let [refused, connect, timeouts] = [a.refused, a.connect_timeouts, a.timeouts].map(grouped);
+        [a.address.to_string(), grouped(a.requests), share, refused, connect, timeouts]
+    };
+    all.map(row).collect()
 }
 
 /// A share for a column of percentages: `0`, `< 0.01`, `0.40`, `38.2`.

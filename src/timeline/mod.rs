@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::histogram::Hist;
 use crate::outline::Outline;
 use crate::record::{
-    End, ErrorSample, FaultEvent, Happened, Header, How, ItemsEvent, KeeperEvent, LoadEvent, ProbeEvent,
-    Record, RuleEvent, Scrape, ServiceEvent, SetupEvent, SlowOperation,
+    AddressCount, End, ErrorSample, FaultEvent, Happened, Header, How, ItemsEvent, KeeperEvent, LoadEvent,
+    ProbeEvent, Record, RuleEvent, Scrape, ServiceEvent, SetupEvent, SlowOperation,
 };
 use crate::sample::{Kind, OpId, Outcome};
 use crate::units::Micros;
@@ -64,6 +64,8 @@ pub struct Timeline {
     pub loads: Vec<LoadEvent>,
     pub faults: Vec<FaultEvent>,
     pub services: Vec<ServiceEvent>,
+    /// What became of each address of the target.
+    pub addresses: Vec<AddressCount>,
     pub probes: Vec<ProbeEvent>,
     pub items: Vec<ItemsEvent>,
     pub errors: Vec<ErrorSample>,
@@ -97,6 +99,7 @@ impl Timeline {
             loads: Vec::new(),
             faults: Vec::new(),
             services: Vec::new(),
+            addresses: Vec::new(),
             probes: Vec::new(),
             items: Vec::new(),
             errors: Vec::new(),
@@ -156,6 +159,7 @@ impl Timeline {
             Record::Slow(slow) => self.slow.push(slow.clone()),
             Record::Scrape(scrape) => self.scrapes.push(scrape.clone()),
             Record::Setup(event) => self.setup = Some(event.clone()),
+            Record::Address(count) => self.add_address(count),
             Record::Left { what, .. } => self.left.push(what.clone()),
             Record::Refused { from, at, n } => self.refused.push((*from, *at, *n)),
             Record::Keeper(event) => self.keeper.push(*event),
@@ -181,6 +185,14 @@ impl Timeline {
         add_up(&mut at_rest.in_flight, &happened.in_flight);
         at_rest.heartbeat.add(&happened.heartbeat);
         at_rest.cpu = happened.cpu.or(at_rest.cpu);
+    }
+
+    fn add_address(&mut self, count: &AddressCount) {
+        match self.addresses.iter_mut().find(|known| known.address == count.address) {
+            Some(known) => known.add(count),
+            None => self.addresses.push(*count),
+        }
+        self.addresses.sort_by_key(|count| count.address);
     }
 
     /// Keeps the newest cells of what has happened only.

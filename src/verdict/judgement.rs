@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::exit::Word;
 use crate::objective::{Comparison, PhaseName};
 use crate::quantity::Quantity;
-use crate::record::{ErrorSample, How, RuleEvent, Touched};
+use crate::record::{AddressCount, ErrorSample, How, RuleEvent, Touched};
 use crate::sample::Kind;
 use crate::units::Micros;
 
@@ -33,6 +33,9 @@ pub struct Judgement {
     pub faults: Vec<JudgedFault>,
     pub operations: Vec<OperationTable>,
     pub errors: Vec<ErrorGroup>,
+    /// What became of each address of the target.
+    #[serde(default)]
+    pub addresses: Vec<AddressCount>,
     pub generator: Generator,
     /// One per shape.
     pub baseline: Vec<ShapeBand>,

@@ -4,6 +4,7 @@
 //! verdict is the worst of them, its headline that one's sentence. Findings (metastable, contagion, growth, ...)
 //! are not part of it yet.
 
+mod addresses;
 mod answer;
 mod band;
 mod baseline;
@@ -63,6 +64,7 @@ pub fn judge(timeline: &Timeline) -> Judgement {
         phases: tables::phases(&view),
         operations: tables::operations(&view),
         errors: tables::errors(&view),
+        addresses: timeline.addresses.clone(),
         baseline: view.series.iter().map(|s| s.band.clone()).collect(),
         rule: conduct::decisive_rule(timeline).cloned(),
         ended: Ended {

@@ -1,5 +1,6 @@
 //! What a reader must know beside the verdict: early ends, lax settings, shapes that were left out.
 
+use super::addresses;
 use super::faults::complete;
 use super::judgement::JudgedTrigger;
 use super::recovery::Aftermath;
@@ -29,6 +30,7 @@ pub(super) fn notes(view: &View) -> Vec<String> {
     if !view.triggers.is_empty() {
         notes.extend(settings_note(&timeline.outline().judge));
     }
+    notes.extend(addresses::told(&timeline.addresses));
     notes.extend(baseline_note(view));
     notes.extend(view.aftermaths.iter().filter_map(left_out_note));
     notes.extend(view.aftermaths.iter().filter_map(|a| flapping_note(&a.judged)));

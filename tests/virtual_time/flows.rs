@@ -390,3 +390,49 @@ fn a_closed_user_whose_step_fails_thinks_the_rest_of_its_flow_before_the_next() 
     let driven = answered(&text, |_| Some((MS, reply(503, &json!({})))));
     assert_eq!(outcomes(&driven.timeline, "a"), only(Kind::Status, 503, 20), "one in two seconds and a bit");
 }
+
+const EITHER: &str = "arrival: { constant: { rate: 10/s } }\ntimeout: 1s\nprobes: false\nflow:\n\
+    \x20 - { get: \"/first/{{ i }}\", as: first, capture: { id: $.id } }\n\
+    \x20 - if: \"{{ id > 49 }}\"\n\
+    \x20   then: [{ get: \"/big/{{ id }}\", as: big }]\n\
+    \x20   else: [{ get: \"/small/{{ id }}\", as: small }]\n\
+    \x20 - { get: /last, as: last }\n";
+
+/// `/first/N` captures N; where `broken` says so it fails.
+fn captured(broken: fn(u64) -> bool) -> Driven {
+    let number = |path: &str| path.rsplit('/').next().and_then(|n| n.parse::<u64>().ok());
+    answered(&one_shape("10s", EITHER), move |seen| {
+        let id = number(&seen.path).filter(|_| seen.path.starts_with("/first/"));
+        let status = if id.is_some_and(broken) { 500 } else { 200 };
+        Some((MS, reply(status, &json!({ "id": id }))))
+    })
+}
+
+#[test]
+fn each_user_goes_the_way_that_its_captured_value_says() {
+    let driven = captured(|_| false);
+    let paths = |start: &str| driven.seen.iter().filter(|s| s.path.starts_with(start)).count();
+    assert_eq!((paths("/small/"), paths("/big/"), paths("/last")), (50, 50, 100));
+    assert!(driven.seen.iter().all(|s| s.path != "/big/49" && s.path != "/small/50"));
+    for (name, n) in [("small", 50), ("big", 50), ("last", 100)] {
+        assert_eq!(outcomes(&driven.timeline, name), only(Kind::Ok, 200, n), "{name}");
+    }
+}
+
+#[test]
+fn a_flow_that_failed_before_it_could_know_its_way_never_reached_the_first_one() {
+    let driven = captured(|id| id < 50);
+    assert_eq!(outcomes(&driven.timeline, "small"), BTreeMap::new());
+    let big = BTreeMap::from([((Kind::Ok, 200), 50), ((Kind::Unreached, 0), 50)]);
+    assert_eq!(outcomes(&driven.timeline, "big"), big);
+}
+
+#[test]
+fn a_way_that_cannot_be_worked_out_is_the_profiles_fault_and_invalid() {
+    let text = EITHER.replace("{{ id > 49 }}", "{{ id.name.first > 49 }}");
+    let driven = answered(&one_shape("10s", &text), ok);
+    assert_eq!(outcomes(&driven.timeline, "big"), only(Kind::Template, 0, 100));
+    assert_eq!(outcomes(&driven.timeline, "small"), BTreeMap::new());
+    let judged = judge(&driven.timeline);
+    assert!(judged.summary.verdict.contains("profile.yaml:"), "{}", judged.summary.verdict);
+}

@@ -120,7 +120,6 @@ async fn load(
     while ended < shards {
         match told.recv().await.expect("a shard ends with `Ended`") {
             Batch::Records(batch) => records.extend(batch),
-            Batch::Addresses(_) => {}
             Batch::Failed(why) => panic!("{why}"),
             Batch::Ended => ended += 1,
         }

@@ -70,6 +70,8 @@ fn a_smoke_run_takes_seconds_proves_its_faults_and_passes_nothing() {
     proven(&ran, "smoke");
     assert!(ran.judgement.run.duration <= Micros::secs(12), "{}", ran.judgement.run.duration);
     assert_eq!(ran.exit(), 98, "{}", ran.story());
+    let addresses = &ran.judgement.addresses;
+    assert!(addresses.len() == 2 && addresses.iter().all(|a| a.requests > 100), "{addresses:?}");
     assert!(ran.judgement.summary.verdict.contains("smoke run"), "{}", ran.judgement.summary.verdict);
     let broken = Flags { flaws: vec!["unbounded_list".to_owned()], ..flags };
     let ran = ran_with_errors(&broken);

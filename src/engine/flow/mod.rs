@@ -1,5 +1,6 @@
 //! One flow: its steps in order, a sample for every operation and one for the flow as a whole.
 
+mod reading;
 mod request;
 mod untaken;
 
@@ -10,7 +11,7 @@ use std::sync::Arc;
 
 use super::shape::ShapeRunner;
 use super::{Over, Shard};
-use crate::client::{Step, Vars};
+use crate::client::{If, Step, Vars};
 use crate::random::Purpose;
 use crate::sample::{Clean, Kind, OpId, Outcome, Sample, Work};
 use crate::units::Micros;
@@ -147,6 +148,10 @@ impl Flow {
                 let picked = self.pick(branches);
                 self.first_op(&branches.get(picked)?.1)
             }
+            Step::If(either) => {
+                let way = self.way(either).unwrap_or(&either.then);
+                self.first_op(way)
+            }
         })
     }
 
@@ -228,8 +233,39 @@ impl Flow {
             }
             Step::ForEach { list, name, steps } => self.for_each(list, name, steps).await?,
             Step::Group { op, steps } => self.group(*op, steps).await?,
+            Step::If(either) => match self.way(either) {
+                Ok(steps) => self.nested(steps).await?,
+                Err(why) => return Err(self.cannot_tell(either, why)),
+            },
         }
         Ok(())
+    }
+
+    /// The way that an `if` takes, by what is known now.
+    pub(super) fn way<'s>(&self, either: &'s If) -> Result<&'s [Step], String> {
+        self.runner.program.way(either, &self.vars)
+    }
+
+    /// Which way an `if` goes cannot be worked out, which is nobody's fault but the profile's: the first operation
+    /// of its first way is taken for it.
+    fn cannot_tell(&mut self, either: &If, why: String) -> Stopped {
+        let outcome = Outcome::new(Kind::Template, 0);
+        let (now, intended) = (self.shard.world.now(), self.next);
+        let op = self.first_op(&either.then).filter(|_| self.group.is_none());
+        if op.is_some() {
+            self.reach(op, intended);
+            let op = op.unwrap_or(self.runner.shape.op);
+            self.settle(
+                Sample { clean: Clean::LeftOut, ..self.unsent(op, intended, now, outcome) },
+                Micros::ZERO,
+            );
+        }
+        let op = op.or(self.group.as_ref().map(|group| group.op)).unwrap_or(self.runner.shape.op);
+        self.left_out = true;
+        self.group.iter_mut().for_each(|group| group.left_out = true);
+        self.note(op, outcome, now, "if".to_owned(), (format!("{}: {why}", either.place), String::new()));
+        self.give_up(Stopped::Failed(outcome), &either.then, 1);
+        Stopped::Failed(outcome)
     }
 
     /// An operation that a failed flow never reached: due all the same, and bad, where the flow ended.

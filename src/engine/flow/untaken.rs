@@ -26,6 +26,11 @@ impl Flow {
                     branches.get(picked).map_or(Micros::ZERO, |(_, steps)| self.leave_out(steps))
                 }
                 Step::ForEach { list, steps, .. } => self.leave_out_each(list, steps),
+                Step::If(either) => {
+                    // What it turns on may never have been captured: then its first way counts.
+                    let way = self.way(either).unwrap_or(&either.then);
+                    self.leave_out(way)
+                }
                 Step::Group { op, steps } => {
                     self.miss(Some(*op));
                     self.leave_out(steps)

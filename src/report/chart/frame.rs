@@ -254,8 +254,8 @@ impl Frame {
     pub(super) fn draw_health(&self, svg: &mut Svg, top: f64) {
         for (i, health) in self.health.iter().enumerate() {
             let y = top + i as f64 * HEALTH;
-            let name = label::fitted(&health.service, self.left - 8.0, SMALL, false);
-            svg.caption(end(self.left - 6.0, y + 11.0), FACE, name.as_deref().unwrap_or("…"));
+            let name = label::fitted(&health.service, self.left - 5.0, SMALL, false);
+            svg.caption(end(self.left - 4.0, y + 11.0), FACE, name.as_deref().unwrap_or("…"));
             svg.line((self.left, y + 7.0), (self.right, y + 7.0), svg::GREEN, 2.0, "");
             for (from, to) in &health.bad {
                 let title =

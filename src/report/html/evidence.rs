@@ -23,6 +23,7 @@ const EVENTS: usize = 40;
 const UNSOUND: usize = 20;
 
 pub(super) fn sections(page: &mut Markup, timeline: &Timeline, judgement: &Judgement) {
+    addresses(page, judgement);
     lists(page, timeline);
     probes(page, timeline);
     generator(page, &judgement.generator);
@@ -36,6 +37,17 @@ fn section(page: &mut Markup, title: &str, beside: &str, inside: impl FnOnce(&mu
     page.el("section", &[], |page| {
         heading(page, title, beside);
         inside(page);
+    });
+}
+
+fn addresses(page: &mut Markup, judgement: &Judgement) {
+    let rows = words::addresses(judgement);
+    if rows.is_empty() {
+        return;
+    }
+    section(page, "Addresses of the target", "each loaded in its turn", |page| {
+        let columns = words::ADDRESSES.map(|name| (name, name != words::ADDRESSES[0]));
+        plain(page, &columns, &rows, |row, cells| cells.iter().for_each(|cell| row.text(cell)));
     });
 }
 

@@ -35,6 +35,9 @@ pub enum Record {
         /// Those of them that were taken up later than half a cell after their time.
         #[serde(default, skip_serializing_if = "is_zero")]
         late: u64,
+        /// Those of them that went out as patient probes, which are counted apart.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        probes: u64,
     },
     Done(Box<Done>),
     Happened(Box<Happened>),

@@ -18,8 +18,8 @@ pub struct Counts {
     cell: Micros,
     deadlines: Vec<Micros>,
     due: BTreeMap<(u32, OpId), i64>,
-    /// Taken up, and of these too late.
-    arrived: BTreeMap<(u32, usize), (u64, u64)>,
+    /// Taken up, of these too late, and of these as patient probes.
+    arrived: BTreeMap<(u32, usize), (u64, u64, u64)>,
     done: BTreeMap<(u32, OpId, Kind, u16, Clean), Done>,
     sampling: Sampling,
     slowest: BTreeMap<OpId, Vec<Micros>>,
@@ -78,11 +78,12 @@ impl Counts {
     }
 
     /// A planned arrival is taken up, whatever becomes of it.
-    pub fn arrived(&mut self, shape: usize, intended: Micros, now: Micros) {
+    pub fn arrived(&mut self, shape: usize, intended: Micros, now: Micros, probe: bool) {
         let late = now - intended > Micros(self.cell.0 / 2);
-        let (n, too_late) = self.arrived.entry((self.cell_of(intended), shape)).or_default();
+        let (n, too_late, probes) = self.arrived.entry((self.cell_of(intended), shape)).or_default();
         *n += 1;
         *too_late += u64::from(late);
+        *probes += u64::from(probe);
     }
 
     /// An operation is due.
@@ -216,7 +217,13 @@ impl Counts {
         let due = std::mem::take(&mut self.due).into_iter().filter(|(_, n)| *n != 0);
         records.extend(due.map(|((cell, op), n)| Record::Due { cell, op, n }));
         let arrived = std::mem::take(&mut self.arrived).into_iter();
-        records.extend(arrived.map(|((cell, shape), (n, late))| Record::Arrived { cell, shape, n, late }));
+        records.extend(arrived.map(|((cell, shape), (n, late, probes))| Record::Arrived {
+            cell,
+            shape,
+            n,
+            late,
+            probes,
+        }));
         records.extend(std::mem::take(&mut self.done).into_values().map(|done| Record::Done(Box::new(done))));
         records.append(&mut self.ready);
         let length = (at - self.flushed).0.max(1) as f64;

@@ -241,8 +241,9 @@ impl Shard {
 
     fn issue(self: &Rc<Shard>, shape: usize, index: u64, intended: Micros) {
         let runner = self.runners[shape].clone();
-        self.counts.borrow_mut().arrived(shape, intended, self.world.now());
-        if self.is_probe(&runner, index) {
+        let probe = self.is_probe(&runner, index);
+        self.counts.borrow_mut().arrived(shape, intended, self.world.now(), probe);
+        if probe {
             runner.probes.set(runner.probes.get() + 1);
             let flow = Flow::new(self.clone(), runner.clone(), index, intended, true);
             self.spawn(async move {

@@ -174,7 +174,7 @@ pub(crate) fn timeline() -> Timeline {
             cell(&mut timeline, op, second, n + u64::from(second * 7 % 5) - 2);
         }
         for (shape, n) in [(0, 40), (1, 10)] {
-            timeline.apply(&Record::Arrived { cell: second, shape, n, late: 0 });
+            timeline.apply(&Record::Arrived { cell: second, shape, n, late: 0, probes: 0 });
         }
         let mut heartbeat = Hist::default();
         heartbeat.record_n(Micros(80), 100);

@@ -201,7 +201,10 @@ fn arrived(outline: &Outline, samples: &[Sample]) -> Vec<Record> {
         *n += 1;
         *late += u64::from(sample.lag() > Micros(outline.cell.0 / 2));
     }
-    counts.into_iter().map(|((cell, shape), (n, late))| Record::Arrived { cell, shape, n, late }).collect()
+    counts
+        .into_iter()
+        .map(|((cell, shape), (n, late))| Record::Arrived { cell, shape, n, late, probes: 0 })
+        .collect()
 }
 
 fn done(outline: &Outline, samples: &[Sample]) -> Vec<Record> {

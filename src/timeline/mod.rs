@@ -41,6 +41,8 @@ struct Arrived {
     n: u64,
     /// Later than half a cell after their time.
     late: u64,
+    /// As patient probes.
+    probes: u64,
 }
 
 /// Operations due, finished and good.
@@ -131,10 +133,11 @@ impl Timeline {
                 *due = due.saturating_add_signed(*n);
                 self.saw(self.cell_start(*cell));
             }
-            Record::Arrived { cell, shape, n, late } => {
+            Record::Arrived { cell, shape, n, late, probes } => {
                 let arrived = self.arrived.entry((*shape, *cell)).or_default();
                 arrived.n += n;
                 arrived.late += late;
+                arrived.probes += probes;
             }
             Record::Done(done) => {
                 self.own_failures |= matches!(done.kind, Kind::Local | Kind::Template);
@@ -372,6 +375,13 @@ impl Timeline {
     /// The cell after the last one with load.
     pub fn arrivals_until(&self) -> u32 {
         self.cell_of(self.load_end()).saturating_add(1)
+    }
+
+    /// How many arrivals each of those stands for that were no patient probes: those are counted apart.
+    pub fn weight(&self, shape: usize, cells: &Cells) -> f64 {
+        let all = cells.iter().filter_map(|&cell| self.arrived.get(&(shape, cell)));
+        let (n, probes) = all.fold((0, 0), |(n, probes), a| (n + a.n, probes + a.probes));
+        if n > probes { n as f64 / (n - probes) as f64 } else { 1.0 }
     }
 
     /// Arrivals of a shape that were planned for a cell and had to come, as far as the load went; none for a

@@ -189,7 +189,9 @@ fn is_one_failure(rule: &Objective, m: &Measured) -> bool {
 /// A rate that satisfies the rule even where everything succeeds: too little was planned by then.
 fn is_the_plans(view: &View, rule: &Objective, subject: Subject, cells: &Cells, m: &Measured) -> bool {
     let length = view.length(cells).as_secs_f64();
+    let shapes = subject.shapes(view.timeline);
+    let weight = shapes.iter().map(|&shape| view.timeline.weight(shape, cells)).fold(1.0, f64::max);
     rule.metric == Metric::Rate
         && !subject.closed(view.timeline)
-        && rule.comparison.holds(m.n as f64 / length, rule.value)
+        && rule.comparison.holds(m.n as f64 * weight / length, rule.value)
 }

@@ -32,14 +32,22 @@ impl Default for Measured {
 }
 
 /// The same, decided by its point alone: one window of several.
-pub(super) fn point(objective: &Objective, tally: &Tally, length: Micros) -> Measured {
-    let measured = measure(objective, tally, length);
+pub(super) fn point(objective: &Objective, tally: &Tally, exposure: Exposure) -> Measured {
+    let measured = measure(objective, tally, exposure);
     let answer = answer::by_point(objective, measured.value, tally);
     Measured { answer, ..measured }
 }
 
-/// Measures operations over a stretch of `length` in time.
-pub(super) fn measure(objective: &Objective, tally: &Tally, length: Micros) -> Measured {
+/// Over which stretch of time operations were, and for how many each of them stands.
+#[derive(Clone, Copy)]
+pub(super) struct Exposure {
+    pub(super) length: Micros,
+    /// More than 1 where patient probes, which are counted apart, were among the arrivals.
+    pub(super) weight: f64,
+}
+
+/// Measures operations.
+pub(super) fn measure(objective: &Objective, tally: &Tally, exposure: Exposure) -> Measured {
     let bad = tally.bad_share();
     let exact = |hist: Option<Micros>| hist.map(Quantity::time);
     let (value, successes) = match &objective.metric {
@@ -48,8 +56,11 @@ pub(super) fn measure(objective: &Objective, tally: &Tally, length: Micros) -> M
         Metric::Max => (tally.quantile(1.0), exact(tally.successes.max())),
         Metric::Errors => (bad.map(Quantity::share), None),
         Metric::Goodput => (bad.map(|b| Quantity::share(1.0 - b)), None),
-        Metric::Rate => (per_second(tally, length), None),
-        Metric::Count => (Some(Quantity::new(Unit::Number, tally.intended as f64)), None),
+        Metric::Rate => (per_second(tally, exposure), None),
+        Metric::Count => {
+            let all = (tally.intended as f64 * exposure.weight).round();
+            (Some(Quantity::new(Unit::Number, all)), None)
+        }
         Metric::Amplification => (tally.amplification().map(|a| Quantity::new(Unit::Number, a)), None),
         Metric::Outage | Metric::Recovery | Metric::Target { .. } => (None, None),
     };
@@ -64,8 +75,8 @@ pub(super) fn measure(objective: &Objective, tally: &Tally, length: Micros) -> M
 }
 
 /// Good operations per second.
-fn per_second(tally: &Tally, length: Micros) -> Option<Quantity> {
-    let rate = tally.good() as f64 / length.as_secs_f64();
+fn per_second(tally: &Tally, Exposure { length, weight }: Exposure) -> Option<Quantity> {
+    let rate = tally.good() as f64 * weight / length.as_secs_f64();
     (length > Micros::ZERO).then(|| Quantity::new(Unit::Rate, rate))
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::answer::{Answer, of_value};
-use super::measure::{Measured, measure, point};
+use super::measure::{Exposure, Measured, measure, point};
 use super::view::View;
 use crate::objective::{Aggregate, Metric, Objective};
 use crate::quantity::{Quantity, Unit};
@@ -159,11 +159,13 @@ fn of_operation(
     cells: &Cells,
 ) -> (Measured, Vec<Window>) {
     let timeline = view.timeline;
-    let over = |cells: &Cells, how: fn(&Objective, &Tally, Micros) -> Measured| {
+    let shape = timeline.outline().operations[usize::from(op.0)].shape;
+    let over = |cells: &Cells, how: fn(&Objective, &Tally, Exposure) -> Measured| {
         let (loaded, length) = view.loaded(cells);
         let cells = if objective.metric == Metric::Rate { &loaded } else { cells };
         let tally = view.tally(op, cells);
-        how(objective, &tally, view.exposed(length, &tally))
+        let weight = timeline.weight(shape, cells);
+        how(objective, &tally, Exposure { length: view.exposed(length, &tally), weight })
     };
     let whole = over(cells, measure);
     let Some(long) = objective.window.map(|long| in_cells(timeline, long)) else {

@@ -87,7 +87,7 @@ fn few_can_prove_a_breach_and_never_that_a_limit_holds() {
 fn where_arrivals_were_planned_and_nothing_came_of_them_rate_and_count_are_zero() {
     let mut plan = rooms(20).shape("lists", "list", s(2.0));
     plan.outline.shapes[1].planned = vec![10; 20];
-    plan.events.extend((0..20).map(|cell| Record::Arrived { cell, shape: 1, n: 10, late: 0 }));
+    plan.events.extend((0..20).map(|cell| Record::Arrived { cell, shape: 1, n: 10, late: 0, probes: 0 }));
     let of_list = |objective: crate::objective::Objective| crate::objective::Objective {
         selector: Some("list".to_owned()),
         ..objective

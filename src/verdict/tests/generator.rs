@@ -167,7 +167,7 @@ fn undelivered_arrivals_do_not_hide_behind_flows_of_many_operations() {
         match record {
             Record::Due { cell, op, .. } if op.0 == 1 => timeline.apply(&Record::Due { cell, op, n: 10 }),
             Record::Arrived { cell, shape, .. } => {
-                timeline.apply(&Record::Arrived { cell, shape, n: 10, late: 0 })
+                timeline.apply(&Record::Arrived { cell, shape, n: 10, late: 0, probes: 0 })
             }
             Record::Done(done) if done.op.0 == 1 => {}
             other => timeline.apply(&other),

@@ -3,6 +3,7 @@
 mod day;
 mod enough;
 mod generator;
+mod looks;
 mod objectives;
 mod properties;
 mod returns;

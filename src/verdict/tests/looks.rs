@@ -1,0 +1,175 @@
+//! What fresh eyes found: histories that the judge once called by a wrong name.
+
+use super::*;
+use crate::objective::Objective;
+
+/// Users of a closed loop who ask every ten seconds, three at a time, each answered as `answer` says.
+fn thinkers(answer: impl Fn(Micros) -> (Micros, Kind)) -> (Plan, Vec<Sample>) {
+    let mut plan = rooms(200).fault("x", 100.0, Some(5.0)).objective(recovery_within(5.0));
+    plan.outline.shapes[0].closed = true;
+    plan.outline.judge.windows = 5;
+    let samples = (0..20).flat_map(|n| evenly(3, n * 10, n * 10 + 1, &answer)).collect();
+    (plan, samples)
+}
+
+#[test]
+fn users_who_think_leave_no_bad_windows_and_no_normal_of_nothing() {
+    let (plan, samples) = thinkers(fine);
+    let judged = verdict(plan, &samples);
+    assert_ne!(judged.objectives[0].word, Word::Fail, "{}", judged.objectives[0].reason);
+    let dead = |at: Micros| if at >= s(100.0) { (Micros::millis(1), Kind::Connect) } else { fine(at) };
+    let (plan, samples) = thinkers(dead);
+    let judged = verdict(plan, &samples);
+    assert_ne!(judged.objectives[0].word, Word::Pass, "{}", judged.objectives[0].reason);
+}
+
+#[test]
+fn users_who_wait_make_every_window_bad_until_they_are_answered() {
+    let mut plan = rooms(200).fault("x", 100.0, Some(5.0)).objective(recovery_within(30.0));
+    plan.outline.shapes[0].closed = true;
+    let mut samples = evenly(20, 0, 100, fine);
+    samples.extend(evenly(20, 100, 101, |_| (s(15.0), Kind::Timeout)));
+    samples.extend(evenly(20, 115, 200, fine));
+    let judged = verdict(plan, &samples);
+    assert_eq!(judged.objectives[0].word, Word::Pass, "{}", judged.objectives[0].reason);
+    let outage = judged.triggers[0].outage.unwrap();
+    assert!(outage >= s(13.0) && outage <= s(18.0), "{outage}");
+}
+
+#[test]
+fn windows_with_holes_are_no_windows_on_end() {
+    // All fails until 100 s, and from there on two cells of three; the next trigger comes at 130 s, and an operation
+    // may take 30 s.
+    let answer = |at: Micros| {
+        let cell = at.0 / 1_000_000;
+        let bad = (65..100).contains(&cell) || ((100..130).contains(&cell) && cell % 3 != 0);
+        if bad { (Micros::millis(1), Kind::Status) } else { fine(at) }
+    };
+    let mut plan = Plan::new(190).shape("rooms", "create", s(30.0));
+    plan = plan.fault("a", 65.0, Some(5.0)).fault("b", 130.0, Some(5.0));
+    plan.outline.judge.windows = 20;
+    let objective = Objective { selector: Some("a".to_owned()), ..recovery_within(40.0) };
+    let judged = verdict(plan.objective(objective), &evenly(50, 0, 190, answer));
+    assert_ne!(judged.objectives[0].word, Word::Pass, "{}", judged.objectives[0].reason);
+}
+
+#[test]
+fn a_mean_with_failures_in_it_fires_only_where_it_is_beyond_the_limit_for_sure() {
+    let twentieth = |at: Micros| if at.0 / 10_000 % 20 == 0 { (s(0.001), Kind::Status) } else { fine(at) };
+    let samples = evenly(100, 0, 60, twentieth);
+    for (limit, comes_true) in [(1.0, false), (0.05, true)] {
+        let rule = Objective {
+            window: Some(s(5.0)),
+            ..expect(Metric::Mean, Comparison::Above, s(limit).0 as f64, RUN)
+        };
+        let hit = fired(&rooms(60).timeline(&samples), &rule, s(60.0));
+        assert_eq!(hit.is_some(), comes_true, "{limit} s: {hit:?}");
+    }
+}
+
+#[test]
+fn a_rate_that_falls_is_seen_whatever_single_draws_are() {
+    let arrivals = poisson(100.0, 60, 3);
+    let dead = |at: f64| if at >= 20.0 { (s(0.001), Kind::Connect) } else { (s(0.005), Kind::Ok) };
+    let each = arrivals.iter().map(|&at| (at, dead(at)));
+    let samples: Vec<Sample> = each.map(|(at, (took, kind))| sample(0, s(at), took, kind)).collect();
+    let rule = Objective { window: Some(s(30.0)), ..expect(Metric::Rate, Comparison::Below, 85.0, RUN) };
+    assert!(fired(&rooms(60).timeline(&samples), &rule, s(55.0)).is_some());
+}
+
+#[test]
+fn a_trigger_that_was_hardly_sent_supports_no_pass() {
+    let mut plan = rooms(200).shape("storm", "list", s(2.0)).objective(recovery_within(10.0));
+    let storm = &mut plan.outline.shapes[1];
+    (storm.trigger, storm.start, storm.end, storm.first) = (true, s(100.0), s(110.0), Some(s(100.0)));
+    plan = plan.objective(expect(Metric::Errors, Comparison::Below, 0.01, during("storm")));
+    let samples = [evenly(100, 0, 200, fine), of_lists(evenly(50, 100, 101, fine))].concat();
+    let mut timeline_plan = plan.clone();
+    let records = timeline_plan.records(&samples);
+    timeline_plan.outline.shapes[1].planned =
+        (0..200).map(|c| if (100..110).contains(&c) { 50 } else { 0 }).collect();
+    let mut timeline = Timeline::new(timeline_plan.header());
+    records.iter().for_each(|record| timeline.apply(record));
+    let judged = judge(&timeline);
+    let words: Vec<Word> = judged.objectives.iter().map(|o| o.word).collect();
+    assert_eq!(words, [Word::Invalid, Word::Invalid], "{}", judged.summary.verdict);
+}
+
+#[test]
+fn never_takes_as_long_as_the_limit_unless_the_load_ends() {
+    let out = |to: f64| {
+        move |at: Micros| {
+            if at >= s(80.0) && at < s(to) { (Micros::millis(1), Kind::Connect) } else { fine(at) }
+        }
+    };
+    let mut plan = rooms(200).fault("a", 80.0, Some(4.0)).fault("b", 90.0, Some(4.0));
+    plan.outline.judge.stretch = s(10.0);
+    let objective = Objective { selector: Some("a".to_owned()), ..recovery_within(30.0) };
+    let judged = verdict(plan.objective(objective), &evenly(100, 0, 200, out(94.0)));
+    assert_eq!(judged.objectives[0].word, Word::Inconclusive, "{}", judged.objectives[0].reason);
+}
+
+#[test]
+fn a_blip_is_no_while_for_a_quantile_either() {
+    let blip = |at: Micros| if at >= s(30.0) && at < s(31.0) { (s(1.5), Kind::Ok) } else { fine(at) };
+    let objective = Objective { window: Some(s(10.0)), ..p(0.99, s(0.9), RUN) };
+    let samples = evenly(50, 0, 60, blip);
+    let judged = verdict(rooms(60).objective(objective), &samples);
+    assert_eq!(judged.objectives[0].word, Word::Pass, "{}", judged.objectives[0].reason);
+    let rule = Objective {
+        window: Some(s(10.0)),
+        ..expect(Metric::Quantile(0.99), Comparison::Above, s(0.9).0 as f64, RUN)
+    };
+    assert!((11..60).all(|now| fired(&rooms(60).timeline(&samples), &rule, s(now as f64)).is_none()));
+}
+
+#[test]
+fn for_a_while_holds_no_more_of_few_than_without_it() {
+    let objective =
+        Objective { window: Some(s(10.0)), ..expect(Metric::Errors, Comparison::Below, 0.001, RUN) };
+    let judged = verdict(rooms(30).objective(objective), &evenly(1, 0, 30, fine));
+    assert_eq!(judged.objectives[0].word, Word::Inconclusive, "{}", judged.objectives[0].reason);
+}
+
+#[test]
+fn one_failure_of_two_ends_no_run() {
+    let sparse: Vec<Sample> = (0..12)
+        .map(|i| {
+            let kind = if i == 4 { Kind::Status } else { Kind::Ok };
+            sample(0, s(f64::from(i) * 5.0), Micros::millis(5), kind)
+        })
+        .collect();
+    let rule = expect(Metric::Errors, Comparison::Above, 0.01, RUN);
+    assert!((10..60).all(|now| fired(&rooms(60).timeline(&sparse), &rule, s(f64::from(now))).is_none()));
+}
+
+#[test]
+fn one_trigger_is_not_charged_with_anothers_outage() {
+    let plan = rooms(200).fault("a", 100.0, Some(5.0)).fault("b", 102.0, Some(20.0));
+    let objective = Objective { selector: Some("a".to_owned()), ..recovery_within(5.0) };
+    let out = |at: Micros| {
+        if at >= s(102.0) && at < s(122.0) { (Micros::millis(1), Kind::Connect) } else { fine(at) }
+    };
+    let judged = verdict(plan.objective(objective), &evenly(100, 0, 200, out));
+    assert_eq!(judged.objectives[0].word, Word::Inconclusive, "{}", judged.objectives[0].reason);
+}
+
+#[test]
+fn a_rate_is_no_broken_normal_before_its_load_begins() {
+    let mut plan = rooms(200).fault("a", 100.0, Some(5.0));
+    plan.outline.shapes[0].start = s(50.0);
+    plan =
+        plan.objective(recovery_within(5.0)).objective(expect(Metric::Rate, Comparison::AtLeast, 85.0, RUN));
+    plan.outline.judge.windows = 5;
+    let judged = verdict(plan, &evenly(100, 50, 200, fine));
+    assert_eq!(judged.objectives[0].word, Word::Pass, "{}", judged.objectives[0].reason);
+}
+
+#[test]
+fn patient_probes_are_none_that_a_rate_or_a_count_misses() {
+    let mut plan = rooms(100).objective(expect(Metric::Count, Comparison::AtLeast, 1_000.0, RUN));
+    plan = plan.objective(expect(Metric::Rate, Comparison::AtLeast, 9.9, RUN));
+    plan.events.extend((0..100).map(|cell| Record::Arrived { cell, shape: 0, n: 1, late: 0, probes: 1 }));
+    let judged = verdict(plan, &evenly(9, 0, 100, fine));
+    assert_eq!(judged.verdict, Word::Pass, "{}", judged.summary.verdict);
+}

@@ -35,7 +35,7 @@ fn outcome(mut command: Command) -> (i32, String) {
 fn measured(verdict: &Value, beginning: &str) -> f64 {
     let objectives = verdict["objectives"].as_array().unwrap();
     let found = objectives.iter().find(|o| o["text"].as_str().unwrap().starts_with(beginning));
-    found.unwrap_or_else(|| panic!("no objective {beginning}"))["measured"].as_f64().unwrap() / 1e6
+    found.unwrap_or_else(|| panic!("no objective {beginning}"))["measured"]["value"].as_f64().unwrap() / 1e6
 }
 
 /// Two hundred requests per second, whatever becomes of them.

@@ -21,6 +21,7 @@ const FLOORS: [(&str, &[&str]); 5] = [
             "sampling",
             "record",
             "timeline",
+            "sampling",
             "verdict",
         ],
     ),

@@ -9,7 +9,6 @@ mod counts;
 mod flow;
 mod frozen;
 mod shape;
-mod untaken;
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;

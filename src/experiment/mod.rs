@@ -11,7 +11,6 @@ mod foresee;
 mod judge;
 mod notes;
 mod place;
-mod rehearsal;
 mod request;
 mod resolve;
 mod shape;

@@ -1,6 +1,7 @@
 //! One flow: its steps in order, a sample for every operation and one for the flow as a whole.
 
-mod reading;
+mod request;
+mod untaken;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,10 +10,8 @@ use std::sync::Arc;
 
 use super::shape::ShapeRunner;
 use super::{Over, Shard};
-use crate::client::{Attempt, Ending, If, Request, Step, Vars, attempt};
-use crate::experiment::NO_TIMEOUT;
+use crate::client::{If, Step, Vars};
 use crate::random::Purpose;
-use crate::record::ProbeEvent;
 use crate::sample::{Clean, Kind, OpId, Outcome, Sample, Work};
 use crate::units::Micros;
 
@@ -263,7 +262,7 @@ impl Flow {
         let op = op.or(self.group.as_ref().map(|group| group.op)).unwrap_or(self.runner.shape.op);
         self.left_out = true;
         self.group.iter_mut().for_each(|group| group.left_out = true);
-        self.note(op, outcome, now, "if".to_owned(), (format!("{}: {why}", either.place), String::new()));
+        self.note(op, outcome, now, || "if".to_owned(), (format!("{}: {why}", either.place), String::new()));
         self.give_up(Stopped::Failed(outcome), &either.then, 1);
         Stopped::Failed(outcome)
     }
@@ -420,58 +419,6 @@ impl Flow {
             Some(Over::Stopped) => true,
         };
         if over { Err(Stopped::Cut) } else { Ok(()) }
-    }
-
-    async fn request(&mut self, request: &Request) -> Result<(), Stopped> {
-        self.may_go_on()?;
-        let allowed = request.timeout.or(self.runner.shape.timeout).unwrap_or(NO_TIMEOUT);
-        if let Some(group) = &mut self.group {
-            group.allowed += allowed;
-            self.shard.decided_by(self.next + allowed);
-        }
-        let (intended, dequeued) = (self.next, self.shard.world.now());
-        if self.group.is_none() {
-            self.reach(request.op, intended);
-        }
-        let count = self.counts(request, dequeued);
-        let mut attempt = match self.send(request, dequeued, count).await {
-            Ok(attempt) => attempt,
-            Err(detail) => Attempt::unsent(detail, dequeued, self.shard.world.now()),
-        };
-        self.next = attempt.done;
-        let stood_still = self.shard.stood_still(dequeued, attempt.done);
-        attempt.work.held = attempt.work.held.max(stood_still);
-        if !self.patient && matches!(attempt.ending, Ending::Answer(_)) {
-            self.shard.counts.borrow_mut().answered(self.runner.index);
-        }
-        let outcome = self.judge(request, &attempt, count).await;
-        self.count(request, &attempt, (intended, dequeued), outcome, allowed);
-        if outcome.kind.is_success() { Ok(()) } else { Err(Stopped::Failed(outcome)) }
-    }
-
-    /// The length of its list is wanted.
-    fn counts(&self, request: &Request, now: Micros) -> bool {
-        let op = request.op.unwrap_or(self.runner.shape.op);
-        request.asked.items.is_some() && self.shard.counts.borrow_mut().wants_items(op, now)
-    }
-
-    async fn send(&mut self, request: &Request, dequeued: Micros, count: bool) -> Result<Attempt, String> {
-        let runner = self.runner.clone();
-        let auth = runner.tokens.header(&self.vars, self.shard.world.wall())?;
-        let rendered = runner.program.render(request, &self.vars, auth.as_ref())?;
-        let timeout = request.timeout.or(runner.shape.timeout).unwrap_or(NO_TIMEOUT);
-        let whole = count || request.needs_body();
-        let world = &self.shard.world;
-        if !self.patient {
-            self.shard.counts.borrow_mut().attempted(runner.index);
-            return Ok(attempt(world, &runner.pool, rendered, dequeued, Some(timeout), whole).await);
-        }
-        let op = request.op.unwrap_or(runner.shape.op);
-        let event = ProbeEvent { op, index: self.vars.index, intended: self.next, done: None };
-        self.shard.counts.borrow_mut().probe(event.clone());
-        let attempt = attempt(world, &runner.probe_pool, rendered, dequeued, None, whole).await;
-        self.shard.counts.borrow_mut().probe(ProbeEvent { done: Some(attempt.done), ..event });
-        Ok(attempt)
     }
 }
 

@@ -1,10 +1,11 @@
-//! What becomes of an attempt: its answer read, its captures kept, its sample counted.
+//! One request of a flow: sent, read, judged by its step, and counted.
 
 use std::sync::Arc;
 
-use super::{Flow, left_out_if};
-use crate::client::{Answer, Attempt, Ending, Request, read_answer};
-use crate::record::{ErrorSample, ItemsEvent};
+use super::{Flow, Stopped, left_out_if};
+use crate::client::{Answer, Attempt, Ending, Request, attempt, read_answer};
+use crate::experiment::NO_TIMEOUT;
+use crate::record::{ErrorSample, ItemsEvent, ProbeEvent};
 use crate::sample::{Kind, OpId, Outcome, Sample};
 use crate::units::{Micros, cut};
 
@@ -12,8 +13,60 @@ use crate::units::{Micros, cut};
 const SHOWN: usize = 300;
 
 impl Flow {
+    pub(super) async fn request(&mut self, request: &Request) -> Result<(), Stopped> {
+        self.may_go_on()?;
+        let allowed = request.timeout.or(self.runner.shape.timeout).unwrap_or(NO_TIMEOUT);
+        if let Some(group) = &mut self.group {
+            group.allowed += allowed;
+            self.shard.decided_by(self.next + allowed);
+        }
+        let (intended, dequeued) = (self.next, self.shard.world.now());
+        if self.group.is_none() {
+            self.reach(request.op, intended);
+        }
+        let count = self.counts(request, dequeued);
+        let mut attempt = match self.send(request, dequeued, count).await {
+            Ok(attempt) => attempt,
+            Err(detail) => Attempt::unsent(detail, dequeued, self.shard.world.now()),
+        };
+        self.next = attempt.done;
+        let stood_still = self.shard.stood_still(dequeued, attempt.done);
+        attempt.work.held = attempt.work.held.max(stood_still);
+        if !self.patient && matches!(attempt.ending, Ending::Answer(_)) {
+            self.shard.counts.borrow_mut().answered(self.runner.index);
+        }
+        let outcome = self.judge(request, &attempt, count).await;
+        self.count(request, &attempt, (intended, dequeued), outcome, allowed);
+        if outcome.kind.is_success() { Ok(()) } else { Err(Stopped::Failed(outcome)) }
+    }
+
+    /// The length of its list is wanted.
+    fn counts(&self, request: &Request, now: Micros) -> bool {
+        let op = request.op.unwrap_or(self.runner.shape.op);
+        request.asked.items.is_some() && self.shard.counts.borrow_mut().wants_items(op, now)
+    }
+
+    async fn send(&mut self, request: &Request, dequeued: Micros, count: bool) -> Result<Attempt, String> {
+        let runner = self.runner.clone();
+        let auth = runner.tokens.header(&self.vars, self.shard.world.wall())?;
+        let rendered = runner.program.render(request, &self.vars, auth.as_ref())?;
+        let timeout = request.timeout.or(runner.shape.timeout).unwrap_or(NO_TIMEOUT);
+        let whole = count || request.needs_body();
+        let world = &self.shard.world;
+        if !self.patient {
+            self.shard.counts.borrow_mut().attempted(runner.index);
+            return Ok(attempt(world, &runner.pool, rendered, dequeued, Some(timeout), whole).await);
+        }
+        let op = request.op.unwrap_or(runner.shape.op);
+        let event = ProbeEvent { op, index: self.vars.index, intended: self.next, done: None };
+        self.shard.counts.borrow_mut().probe(event.clone());
+        let attempt = attempt(world, &runner.probe_pool, rendered, dequeued, None, whole).await;
+        self.shard.counts.borrow_mut().probe(ProbeEvent { done: Some(attempt.done), ..event });
+        Ok(attempt)
+    }
+
     /// Reads the answer: outcome, captures, list sizes, samples of errors.
-    pub(super) async fn judge(&mut self, request: &Request, attempt: &Attempt, count: bool) -> Outcome {
+    async fn judge(&mut self, request: &Request, attempt: &Attempt, count: bool) -> Outcome {
         let runner = self.runner.clone();
         let op = request.op.unwrap_or(runner.shape.op);
         let (outcome, detail, excerpt) = match &attempt.ending {
@@ -61,7 +114,7 @@ impl Flow {
         outcome: Outcome,
         text: (String, String),
     ) {
-        let line = format!("{} {}", request.method, self.runner.program.path_of(request, &self.vars));
+        let line = || format!("{} {}", request.method, self.runner.program.path_of(request, &self.vars));
         let detail = match outcome.kind {
             Kind::Template => format!("{}: {}", request.place, text.0),
             _ => text.0,
@@ -75,7 +128,7 @@ impl Flow {
         op: OpId,
         outcome: Outcome,
         at: Micros,
-        line: String,
+        line: impl FnOnce() -> String,
         (detail, body): (String, String),
     ) {
         let mut counts = self.shard.counts.borrow_mut();
@@ -87,13 +140,13 @@ impl Flow {
             op,
             kind: outcome.kind,
             status: outcome.status,
-            request: cut(&self.shard.redact(&line), SHOWN),
+            request: cut(&self.shard.redact(&line()), SHOWN),
             detail: cut(&self.shard.redact(&detail), SHOWN),
             body: self.shard.redact(&body),
         });
     }
 
-    pub(super) fn count(
+    fn count(
         &mut self,
         request: &Request,
         attempt: &Attempt,

@@ -2,7 +2,7 @@
 
 use minijinja::Value;
 
-use super::flow::Flow;
+use super::Flow;
 use crate::client::Step;
 use crate::experiment::Think;
 use crate::random::Purpose;

@@ -1,5 +1,7 @@
 //! Profile + chaos plan + flags to an experiment, with everything that is wrong in one list.
 
+mod virtual_time;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::chaos_plan::ChaosPlan;
@@ -9,8 +11,8 @@ use crate::experiment::flow::{Flow, Part};
 use crate::experiment::notes::Notes;
 use crate::experiment::place::Guard;
 use crate::experiment::{
-    Experiment, Foresight, Link, Place, Service, Setup, Shape, Step, Target, Teardown, check, data, fault,
-    judge, rehearsal, shape, smoke, system,
+    Experiment, Fault, Foresight, Link, Place, Service, Setup, Shape, Step, Target, Teardown, check, data,
+    fault, judge, shape, smoke, system,
 };
 use crate::objective::{Metric, Names, Objective};
 use crate::outline::{OperationOutline, Outline, ShapeOutline};
@@ -158,10 +160,7 @@ impl Resolver<'_> {
         self.triggers_have_names_of_their_own(&timeline, &load);
         let rules = self.rules(&timeline, &load, place.as_ref().map(|p| &p.place));
         let place = place?;
-        if self.flags.virtual_time {
-            let notes = (&mut self.notes, &mut self.chaos_notes);
-            rehearsal::refuse(notes, self.plan, &place.place, &timeline, (&links, &services));
-        }
+        self.virtual_time(&place.place, &timeline, &links, &services);
 
         let mut secrets = self.profile.secrets.clone();
         secrets.extend(self.chaos.secrets.iter().cloned());

@@ -8,9 +8,9 @@ use crate::timeline::Timeline;
 use crate::units::Micros;
 use crate::verdict::{Fired, fired, unsteady};
 
-/// A look that comes later than this comes after a freeze: what was answered meanwhile may not be in the fold
-/// yet.
-const FROZEN: Micros = Micros::millis(100);
+/// A look that is later than this part of a cell comes after a freeze: what was answered meanwhile may not be in
+/// the fold yet.
+const FROZEN: i64 = 10;
 
 pub struct Rules {
     abort: Vec<Objective>,
@@ -30,7 +30,7 @@ impl Rules {
             abort: outline.abort.clone(),
             steady: outline.steady.clone(),
             is_steady: outline.steady.is_empty(),
-            first_fault: outline.faults.iter().map(|fault| fault.at).min(),
+            first_fault: first_trigger(outline),
             warmup: outline.judge.warmup,
             passed_over: false,
         }
@@ -43,7 +43,8 @@ impl Rules {
 
     /// What a rule decides now, `late` after its time, if any does.
     pub fn look(&mut self, timeline: &Timeline, now: Micros, late: Micros) -> Option<(RuleEvent, How)> {
-        self.passed_over = late > FROZEN && !self.passed_over;
+        let frozen = Micros(timeline.outline().cell.0 / FROZEN);
+        self.passed_over = late > frozen && !self.passed_over;
         let event = |rule, text: &str, measured, excuse| RuleEvent {
             at: now,
             text: text.to_owned(),
@@ -69,6 +70,12 @@ impl Rules {
         }
         None
     }
+}
+
+/// When the first fault, or the first shape that is a trigger, is to begin.
+fn first_trigger(outline: &Outline) -> Option<Micros> {
+    let shapes = outline.shapes.iter().filter(|shape| shape.trigger).filter_map(|shape| shape.first);
+    outline.faults.iter().map(|fault| fault.at).chain(shapes).min()
 }
 
 #[cfg(test)]

@@ -50,6 +50,8 @@ fn parse(text: &str) -> BTreeMap<String, f64> {
         let after_labels = line.rfind('}').map_or(name_end, |end| end + 1);
         let value =
             line.get(after_labels..).and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
+        // An idle summary is `NaN`: no number, and no JSON either.
+        let value = value.filter(|value| value.is_finite());
         if let (Some(value), false) = (value, name_end == 0) {
             *values.entry(line[..name_end].to_owned()).or_insert(0.0) += value;
         }
@@ -63,7 +65,7 @@ mod tests {
 
     #[test]
     fn label_sets_add_up_and_comments_and_timestamps_are_passed_over() {
-        let text = "# TYPE a counter\na_total{m=\"GET\",p=\"/x y\"} 2\na_total{m=\"PUT\"} 3 1700000000\nb 0.5\n\n# EOF\n";
+        let text = "# TYPE a counter\na_total{m=\"GET\",p=\"/x y\"} 2\na_total{m=\"PUT\"} 3 1700000000\nidle{quantile=\"0.5\"} NaN\nb 0.5\n\n# EOF\n";
         let values = parse(text);
         assert_eq!(values.get("a_total"), Some(&5.0));
         assert_eq!(values.get("b"), Some(&0.5));

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use crate::units::Micros;
 
 /// Spans that are remembered: an operation meets those that lie within its own time.
-const REMEMBERED: usize = 256;
+const REMEMBERED: usize = 2_048;
 
 /// One standstill.
 #[derive(Clone, Copy, Debug, PartialEq)]

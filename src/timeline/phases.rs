@@ -97,11 +97,18 @@ pub fn first(events: &[FaultEvent], fault: &str, stage: FaultStage) -> Option<Mi
     events.iter().find(|e| e.fault == fault && e.stage == stage).map(|e| e.at)
 }
 
-/// When the next trigger after this one begins, or the load ends.
+/// When the next trigger after this one begins, or the load ends; at once where another one that began later is
+/// still in force when this one is over.
 pub fn horizon(timeline: &Timeline, triggers: &[Trigger], of: &Trigger) -> Micros {
     let over = of.t_clear.or(of.t_effective).unwrap_or(of.t_inject);
-    let later = triggers.iter().map(|t| t.t_inject).filter(|&at| at > of.t_inject && at >= over);
-    later.min().unwrap_or(Micros::MAX).min(timeline.load_end())
+    let later = || triggers.iter().filter(|t| t.t_inject > of.t_inject);
+    let in_force =
+        |t: &Trigger| t.t_inject < over && !t.one_shot && t.t_clear.is_none_or(|clear| clear > over);
+    if later().any(in_force) {
+        return over.min(timeline.load_end());
+    }
+    let next = later().map(|t| t.t_inject).filter(|&at| at >= over).min();
+    next.unwrap_or(Micros::MAX).min(timeline.load_end())
 }
 
 /// The cells of the baseline: [end of warm-up, first t_inject - D).

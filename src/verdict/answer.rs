@@ -42,10 +42,19 @@ pub(super) fn answer(objective: &Objective, value: Option<Quantity>, tally: &Tal
     match objective.metric {
         Metric::Quantile(q) => quantile(objective, value, tally, q),
         Metric::Max => of_latency(objective, value, || Answer::Breaks),
-        Metric::Mean => of_latency(objective, value, || mean_below(tally)),
+        Metric::Mean => mean(objective, value, tally),
         Metric::Errors => share(objective, value, tally, wants_less),
         Metric::Goodput => share(objective, value, tally, !wants_less),
         _ => of_value(objective, value),
+    }
+}
+
+/// The same by the value alone, however few operations it is of: one window of several.
+pub(super) fn by_point(objective: &Objective, value: Option<Quantity>, tally: &Tally) -> Answer {
+    match objective.metric {
+        Metric::Quantile(_) => of_latency(objective, value, || Answer::Breaks),
+        Metric::Errors | Metric::Goodput => of_value(objective, value),
+        _ => answer(objective, value, tally),
     }
 }
 
@@ -84,10 +93,20 @@ fn of_latency(objective: &Objective, value: Option<Quantity>, below: impl Fn() -
     }
 }
 
-/// A mean with operations in it that did not succeed can break, and it cannot hold; where most of them did
-/// not, there is no telling of a mean at all.
-fn mean_below(tally: &Tally) -> Answer {
-    if tally.censored() * 2 > tally.intended { Answer::Breaks } else { Answer::Unknown(None) }
+/// A mean with operations in it that did not succeed is a lower bound: where it lies beyond the limit so does the
+/// mean, and below it nothing is known; where most of them did not, the mean has no upper end.
+fn mean(objective: &Objective, value: Option<Quantity>, tally: &Tally) -> Answer {
+    let (comparison, limit) = (objective.comparison, objective.value);
+    let Some(bound) = value.filter(Quantity::is_bound) else {
+        return of_latency(objective, value, || Answer::Breaks);
+    };
+    let endless = tally.censored() * 2 > tally.intended;
+    match comparison.holds(bound.value, limit) {
+        true if comparison.wants_more() => Answer::Holds,
+        false if !comparison.wants_more() => Answer::Breaks,
+        _ if endless => Answer::of(comparison.wants_more()),
+        _ => Answer::Unknown(None),
+    }
 }
 
 /// The share of bad operations against its limit; `less` asks for at most so many.

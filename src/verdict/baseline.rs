@@ -120,6 +120,9 @@ fn broken(view: &View, shape: usize, cells: &Cells) -> Option<String> {
             "only {had} of {name} succeeded before the first trigger; below {wanted} there is no normal to come back to"
         ));
     }
+    // A rate is none of the time in which nothing was to come.
+    let loaded: Cells =
+        cells.iter().copied().filter(|&cell| view.was_planned(shape, &[cell].into())).collect();
     let speaks = |o: &&Objective| {
         let other = [Metric::Outage, Metric::Recovery, Metric::Count];
         let other = other.contains(&o.metric) || matches!(o.metric, Metric::Target { .. });
@@ -128,7 +131,7 @@ fn broken(view: &View, shape: usize, cells: &Cells) -> Option<String> {
     outline.objectives.iter().filter(speaks).find_map(|objective| {
         let named = |o: &str, flow: bool| objective.selector.as_deref().map_or(!flow, |s| s == o);
         let mut ops = view.timeline.operations().filter(|(_, o)| o.shape == shape && named(&o.name, o.flow));
-        let breaks = |op| value(view, objective, Subject::Operation(op), cells).answer == Answer::Breaks;
+        let breaks = |op| value(view, objective, Subject::Operation(op), &loaded).answer == Answer::Breaks;
         ops.any(|(op, _)| breaks(op)).then(|| {
             format!(
                 "`{}` was broken before the first trigger; that is no normal to come back to",
@@ -181,7 +184,31 @@ fn windows(view: &View, shape: usize, (origin, width): (u32, u32), quantile: f64
         .map(|i| origin + i * width)
         .take_while(|&from| timeline.cell_start(from + width) <= timeline.load_end());
     let planned = starts.filter(|&from| has_arrivals(timeline, shape, from, width));
-    planned.filter_map(|from| window(view, shape, from..from + width, quantile)).collect()
+    let closed = timeline.outline().shapes[shape].closed;
+    let mut waiting = Micros::ZERO;
+    let mut kept = Vec::new();
+    for from in planned {
+        let Some(window) = window(view, shape, from..from + width, quantile) else { continue };
+        // Users of a closed loop who think ask nothing: a window says something if they asked, or waited all
+        // the time for what they had asked before.
+        if window.intended > 0 {
+            waiting = waiting.max(waits_until(view, shape, from..from + width));
+        } else if closed && timeline.cell_start(from + width) > waiting {
+            continue;
+        }
+        kept.push(window);
+    }
+    kept
+}
+
+/// Until when the users of a shape waited for what they asked in these cells, at the latest.
+fn waits_until(view: &View, shape: usize, cells: std::ops::Range<u32>) -> Micros {
+    let each = cells.map(|cell| {
+        let tally = view.shape_tally(shape, &[cell].into());
+        let longest = tally.others.max().max(tally.successes.max()).unwrap_or_default();
+        view.timeline.cell_start(cell) + longest
+    });
+    each.max().unwrap_or_default()
 }
 
 /// None where squall spoilt all of it, and that is left out.

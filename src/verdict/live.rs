@@ -5,7 +5,7 @@
 use super::answer::Answer;
 use super::measure::Measured;
 use super::view::View;
-use super::windows::{Subject, badness, in_cells, measured, over, stretches, together, value};
+use super::windows::{Subject, Window, badness, in_cells, measured, over, together, value};
 use super::words;
 use crate::objective::{Metric, Objective, PhaseName};
 use crate::timeline::{Cells, Timeline};
@@ -157,25 +157,38 @@ fn recent(view: &View, on_end: &Objective, subject: Subject, now: Micros) -> Opt
 
 /// Every window over the whole of the cells satisfies the rule, and together they are enough to tell.
 fn comes_true(view: &View, on_end: &Objective, subject: Subject, cells: &Cells) -> bool {
-    let long = cells.len() as u32;
     let (_, windows) = measured(view, on_end, subject, cells);
-    let least = if let Subject::Target(..) = subject { long.saturating_sub(1).max(1) } else { long };
-    stretches(&windows, least, cells).into_iter().any(|stretch| {
-        together(stretch, Answer::Holds) == Answer::Holds
-            && !stretch.iter().any(|(range, m)| planned_so(view, on_end, subject, range, m))
-            && over(view, on_end, subject, stretch, cells).answer == Answer::Holds
-    })
+    if windows.is_empty() || together(&windows, Answer::Holds) != Answer::Holds {
+        return false;
+    }
+    let whole = over(view, on_end, subject, &windows, cells);
+    reaches_over(&windows, cells, whole.n)
+        && whole.answer == Answer::Holds
+        && !is_one_failure(on_end, &whole)
+        && !is_the_plans(view, on_end, subject, cells, &whole)
+}
+
+/// There are windows from one end to the other: what is left at the ends is no longer than a load of so many
+/// operations is silent by itself.
+fn reaches_over(windows: &[Window], cells: &Cells, n: u64) -> bool {
+    let long = cells.len() as u32;
+    let silent = (2 * long).div_ceil(u32::try_from(n).unwrap_or(u32::MAX).max(1));
+    let (from, to) = (cells.first().copied().unwrap_or(0), cells.last().map_or(0, |&last| last + 1));
+    let ends = windows.iter().map(|(range, _)| range.end).max().unwrap_or(from);
+    let begins = windows.first().map_or(to, |(range, _)| range.start);
+    begins < from + silent && ends + silent > to
+}
+
+/// One failure ends no run, unless any at all was to: a share above nothing.
+fn is_one_failure(rule: &Objective, m: &Measured) -> bool {
+    let share = matches!(rule.metric, Metric::Errors | Metric::Goodput);
+    let bad = (m.bad * m.n as f64).round() as u64;
+    share && bad < 2 && m.n < rule.least()
 }
 
 /// A rate that satisfies the rule even where everything succeeds: too little was planned by then.
-fn planned_so(
-    view: &View,
-    rule: &Objective,
-    subject: Subject,
-    range: &std::ops::Range<u32>,
-    m: &Measured,
-) -> bool {
-    let length = view.length(&range.clone().collect()).as_secs_f64();
+fn is_the_plans(view: &View, rule: &Objective, subject: Subject, cells: &Cells, m: &Measured) -> bool {
+    let length = view.length(cells).as_secs_f64();
     rule.metric == Metric::Rate
         && !subject.closed(view.timeline)
         && rule.comparison.holds(m.n as f64 / length, rule.value)

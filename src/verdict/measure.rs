@@ -2,7 +2,7 @@
 //!
 //! Owns the numbers: point estimate, interval, sample size; what they say of a limit is `answer`'s.
 
-use super::answer::{Answer, answer, of_value};
+use super::answer::{self, Answer, answer};
 use super::judgement::Interval;
 use crate::objective::{Metric, Objective};
 use crate::quantity::{Quantity, Unit};
@@ -34,12 +34,8 @@ impl Default for Measured {
 /// The same, decided by its point alone: one window of several.
 pub(super) fn point(objective: &Objective, tally: &Tally, length: Micros) -> Measured {
     let measured = measure(objective, tally, length);
-    match objective.metric {
-        Metric::Errors | Metric::Goodput => {
-            Measured { answer: of_value(objective, measured.value), ..measured }
-        }
-        _ => measured,
-    }
+    let answer = answer::by_point(objective, measured.value, tally);
+    Measured { answer, ..measured }
 }
 
 /// Measures operations over a stretch of `length` in time.

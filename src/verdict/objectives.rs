@@ -185,7 +185,8 @@ fn settled(view: &View, objective: &Objective, subject: Subject, cells: &Cells) 
     let shapes = subject.shapes(view.timeline);
     let over = |cells: &Cells| {
         let blame = || view.blame(cells);
-        settle(view, view.delivered(&shapes, cells), blame, |view| asked(view, objective, subject, cells))
+        let delivered = view.delivered_in(&shapes, &objective.phase, cells);
+        settle(view, delivered, blame, |view| asked(view, objective, subject, cells))
     };
     let invalid = |because: String| Settled { word: Word::Invalid, because: Some(because), needed: None };
     if let Some((at, fault)) = faults::spoilt_from(view.timeline)
@@ -220,7 +221,11 @@ fn asked(view: &View, objective: &Objective, subject: Subject, cells: &Cells) ->
     let volume = matches!(objective.metric, Metric::Rate | Metric::Count);
     let shapes = subject.shapes(view.timeline);
     let delivered = view.delivered(&shapes, cells);
-    match volume && view.is_clean() && delivered.is_some_and(|share| share < super::whose::DELIVERED) {
+    // Users of a closed loop ask nothing while squall stands still.
+    let stood_still = subject.closed(view.timeline)
+        && cells.iter().filter(|cell| view.own.cells.contains_key(cell)).count() * 20 > cells.len();
+    let short = stood_still || delivered.is_some_and(|share| share < super::whose::DELIVERED);
+    match volume && view.is_clean() && short {
         true => Answer::Unknown(None),
         false if m.n == 0 && !volume => Answer::Unknown(None),
         false => m.answer,

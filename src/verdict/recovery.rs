@@ -17,6 +17,8 @@ use crate::units::Micros;
 pub(super) struct Aftermath {
     pub(super) judged: JudgedTrigger,
     pub(super) back: Return,
+    /// It was watched until the load ended, and for so long after it was over.
+    pub(super) watched: (bool, Micros),
     /// Shapes with a band, but without load after the trigger: they cannot tell of a return.
     pub(super) left_out: Vec<String>,
 }
@@ -62,7 +64,8 @@ pub(super) fn against(view: &View, series: &[Series], trigger: &Trigger, measure
     let back = all_back(seen.iter().map(|(_, back)| *back));
     let shapes = seen.into_iter().map(|(s, _)| s).collect();
     let left_out: Vec<String> = ended.iter().map(|s| s.band.shape.clone()).collect();
-    Aftermath { judged: judged(trigger, shapes, back, until, &left_out), back, left_out }
+    let watched = (last, until - trigger.t_clear.unwrap_or(until));
+    Aftermath { judged: judged(trigger, shapes, back, until, &left_out), back, watched, left_out }
 }
 
 /// All shapes are back when the last one is; one that never was outweighs one that was not seen to be.
@@ -116,12 +119,13 @@ fn of_shape(
 ) -> (ShapeTrigger, Return) {
     let start = |w: &Window| timeline.cell_start(w.from);
     let end = |w: &Window| timeline.cell_start(w.to);
+    // What is out so near to the next trigger may be that one's doing: from there on nothing is known.
     let windows: Vec<(&Window, bool)> = series
         .windows
         .iter()
         .filter(|w| end(w) > watch.effective && end(w) <= watch.until)
         .map(|w| (w, series.out(w, measures)))
-        .filter(|(w, out)| !out || end(w) <= watch.doubtful)
+        .take_while(|(w, out)| !out || end(w) <= watch.doubtful)
         .collect();
     let after = windows.partition_point(|(w, _)| start(w) < watch.clear);
     let need = stretch(timeline, series.band.window);

@@ -127,6 +127,10 @@ fn answer(objective: &Objective, aftermath: &Aftermath) -> Answer {
     match (aftermath.back, span(objective, aftermath)) {
         (Return::At(_), Some(v)) if holds(v.value) => Answer::Holds,
         (Return::At(_), Some(_)) => Answer::Breaks,
+        // The next trigger came too soon to tell.
+        (Return::Never, Some(v)) if cut_short(objective, aftermath) && holds(v.value) => {
+            Answer::Unknown(None)
+        }
         (Return::Never, _) => {
             if holds(f64::INFINITY) {
                 Answer::Holds
@@ -137,6 +141,12 @@ fn answer(objective: &Objective, aftermath: &Aftermath) -> Answer {
         (_, Some(v)) if !holds(v.value) && !holds(f64::INFINITY) => Answer::Breaks,
         _ => Answer::Unknown(None),
     }
+}
+
+/// It was watched for less than the limit, as another trigger came.
+fn cut_short(objective: &Objective, aftermath: &Aftermath) -> bool {
+    let (to_the_end, watched) = aftermath.watched;
+    !to_the_end && (watched.0 as f64) < objective.value
 }
 
 /// The outage or recovery: exact once the service is back, a lower bound before.
@@ -201,7 +211,8 @@ impl Shape<'_, '_> {
         let shapes: BTreeSet<usize> = (0..self.view.timeline.outline().shapes.len())
             .filter(|&i| self.view.timeline.outline().shapes[i].name == self.series.band.shape)
             .collect();
-        let delivered = self.view.delivered(&shapes, &self.cells());
+        let during = PhaseName::During(self.trigger.trigger.clone());
+        let delivered = self.view.delivered_in(&shapes, &during, &self.cells());
         let with = |measures: Measures| {
             let again =
                 |view: &View| match view.series.iter().find(|s| s.band.shape == self.series.band.shape) {

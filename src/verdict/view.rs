@@ -171,6 +171,25 @@ impl<'a> View<'a> {
         (planned > 0 && (told || self.own.counts_arrivals)).then(|| in_time as f64 / planned as f64)
     }
 
+    /// The same for a phase of a trigger, where the load of a trigger that is a shape belongs to it.
+    pub(super) fn delivered_in(
+        &self,
+        shapes: &BTreeSet<usize>,
+        phase: &PhaseName,
+        cells: &Cells,
+    ) -> Option<f64> {
+        let (PhaseName::During(name) | PhaseName::After(name)) = phase else {
+            return self.delivered(shapes, cells);
+        };
+        let outline = self.timeline.outline();
+        let trigger = outline.shapes.iter().position(|s| s.trigger && s.name == *name);
+        let of_trigger = trigger.and_then(|shape| {
+            let until = self.timeline.cell_of(self.timeline.load_end()) + 1;
+            self.delivered(&[shape].into(), &(0..until).collect())
+        });
+        [self.delivered(shapes, cells), of_trigger].into_iter().flatten().reduce(f64::min)
+    }
+
     /// Whether any arrival of a shape was planned for these cells; a closed loop's users are there all the
     /// time of its window.
     pub(super) fn was_planned(&self, shape: usize, cells: &Cells) -> bool {

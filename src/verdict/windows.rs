@@ -12,7 +12,6 @@ use super::view::View;
 use crate::objective::{Aggregate, Metric, Objective};
 use crate::quantity::{Quantity, Unit};
 use crate::sample::OpId;
-use crate::stats;
 use crate::timeline::{Cells, Tally, Timeline};
 use crate::units::Micros;
 
@@ -57,7 +56,7 @@ pub(super) type Window = (Range<u32>, Measured);
 pub(super) fn value(view: &View, objective: &Objective, subject: Subject, cells: &Cells) -> Measured {
     let (whole, windows) = measured(view, objective, subject, cells);
     let Some(long) = objective.window.map(|long| in_cells(view.timeline, long)) else { return whole };
-    let least = stretches(&windows, long, cells).into_iter().map(|stretch| {
+    let worst_of_each = stretches(&windows, long, cells).into_iter().map(|stretch| {
         let best = |a: &&Measured, b: &&Measured| badness(objective, a).total_cmp(&badness(objective, b));
         let answer = match together(stretch, Answer::Breaks) {
             Answer::Breaks => over(view, objective, subject, stretch, cells).answer,
@@ -70,13 +69,17 @@ pub(super) fn value(view: &View, objective: &Objective, subject: Subject, cells:
         Answer::Unknown(_) => 1,
         Answer::Breaks => 2,
     };
-    let worst = least.max_by(|(a, m), (b, n)| {
+    let worst = worst_of_each.max_by(|(a, m), (b, n)| {
         let bad = |m: &Option<&Measured>| m.map_or(f64::MIN, |m| badness(objective, m));
         severity(a).cmp(&severity(b)).then(bad(m).total_cmp(&bad(n)))
     });
     let Some((answer, Some(worst))) = worst else {
         return Measured { n: whole.n, bad: whole.bad, ..Measured::default() };
     };
+    // That no stretch breaks proves nothing where all of it is too little to tell.
+    let enough = objective.least();
+    let answer =
+        if answer == Answer::Holds && whole.n < enough { Answer::Unknown(Some(enough)) } else { answer };
     Measured { answer, interval: None, n: whole.n, bad: whole.bad, ..worst.clone() }
 }
 
@@ -166,9 +169,7 @@ fn of_operation(
     let Some(long) = objective.window.map(|long| in_cells(timeline, long)) else {
         return (whole, Vec::new());
     };
-    let width = window_width(timeline, op, objective, whole.n as f64 / cells.len().max(1) as f64, long);
-    // In what is just as long as D all of it must be seen.
-    let width = if cells.len() as u32 == long && long % width != 0 { long } else { width };
+    let width = window_width(timeline, op, whole.n as f64 / cells.len().max(1) as f64, long);
     let windows = windows_of(cells, width).into_iter().filter_map(|(range, cells)| {
         let m = over(&cells, point);
         // A closed loop's users ask nothing while they wait: what they wait for speaks for that time.
@@ -188,19 +189,17 @@ fn longest(view: &View, op: OpId, cells: &Cells) -> Micros {
 
 /// Operations that a window should hold on average: with fewer, too many windows of a sparse load are empty.
 const FEW: f64 = 3.0;
+/// A while is made of so many windows at least.
+const PARTS: u32 = 3;
 
-/// The smallest window of the operation's shape that holds enough operations for a quantile, at most D.
-fn window_width(timeline: &Timeline, op: OpId, objective: &Objective, per_cell: f64, long: u32) -> u32 {
-    let enough = match objective.metric {
-        Metric::Quantile(q) if q >= 0.99 => 1000.0,
-        Metric::Quantile(q) if q >= 0.95 => 200.0,
-        Metric::Quantile(q) => 2.0 * stats::n_min(q) as f64,
-        _ => FEW,
-    };
+/// The smallest window of the operation's shape that holds operations enough to speak of, at most a third of D,
+/// and never less than a whole period of bursts.
+fn window_width(timeline: &Timeline, op: OpId, per_cell: f64, long: u32) -> u32 {
     let outline = timeline.outline();
     let widths = outline.shapes[outline.operations[usize::from(op.0)].shape].window_widths(outline.cell);
-    let fits = widths.iter().copied().find(|w| per_cell * f64::from(*w) >= enough);
-    fits.unwrap_or(long).min(long)
+    let fits = widths.iter().copied().find(|w| per_cell * f64::from(*w) >= FEW);
+    let least = widths.first().copied().unwrap_or(1);
+    fits.unwrap_or(long).min((long / PARTS).max(least)).min(long)
 }
 
 /// Whole windows of cells that follow each other without a gap.

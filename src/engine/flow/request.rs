@@ -142,7 +142,8 @@ impl Flow {
         outcome: Outcome,
         allowed: Micros,
     ) {
-        let left_out = outcome.kind.is_own() || timed_out_through_squall(outcome, attempt.work.held, allowed);
+        let left_out = outcome.kind.is_own()
+            || timed_out_through_squall(outcome, attempt.done - dequeued, attempt.work.held, allowed);
         if let Some(group) = &mut self.group {
             if group.work.attempts > 0 {
                 group.lag += dequeued - intended;
@@ -170,6 +171,8 @@ impl Flow {
 
 /// A time-out is squall's own doing where squall held the operation up for a quarter of its time or more. The
 /// microseconds that every wake is late must not excuse a target that hangs.
-fn timed_out_through_squall(outcome: Outcome, held: Micros, allowed: Micros) -> bool {
-    outcome.kind == Kind::Timeout && held * 4 >= allowed
+fn timed_out_through_squall(outcome: Outcome, took: Micros, held: Micros, allowed: Micros) -> bool {
+    // A connection that did not come about in time, and none that was refused.
+    let timed_out = outcome.kind == Kind::Timeout || (outcome.kind == Kind::Connect && took >= allowed);
+    timed_out && held * 4 >= allowed
 }

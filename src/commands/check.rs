@@ -31,9 +31,8 @@ pub fn run(args: &cli::Check) -> u8 {
 /// A chaos plan has a timeline, links, services, rules to watch, or a judge and no load; a profile has none of these.
 fn is_plan(text: &str) -> bool {
     let has = |key: &&str| text.lines().any(|line| line.starts_with(key));
-    let loads = ["shapes:", "target:", "duration:"].iter().any(|key| has(key));
-    ["timeline:", "links:", "services:", "steady:", "abort:"].iter().any(|key| has(key))
-        || (has(&"judge:") && !loads)
+    let loads = ["shapes:", "target:", "duration:"].iter().any(has);
+    ["timeline:", "links:", "services:", "steady:", "abort:"].iter().any(has) || (has(&"judge:") && !loads)
 }
 
 /// What is wrong, and what one should know all the same.

@@ -37,14 +37,14 @@ fn virtual_run(bench: &Bench, duration: &str, fault: &str) -> Command {
 fn status(pid: i32, name: &str) -> Option<f64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-    line.split_whitespace().nth(1)?.parse::<f64>().ok().map(|kb| kb / 1_024.0)
+    line.split_whitespace().next()?.parse::<f64>().ok().map(|kb| kb / 1_024.0)
 }
 
 /// The exit code, how long it took, and the most memory that it had in MB.
 fn cost(mut running: Running, within: Duration) -> (Option<i32>, Duration, f64) {
     let (began, mut most) = (Instant::now(), 0.0_f64);
     wait_for("its end", within, || {
-        most = most.max(status(running.pid(), "VmHWM").unwrap_or(0.0));
+        most = most.max(status(running.pid(), "VmHWM:").unwrap_or(0.0));
         running.ended().then_some(())
     });
     (running.end(secs(1)).code(), began.elapsed(), most)

@@ -40,7 +40,7 @@ fn told(bench: &Bench, what: &str, times: &[&str]) -> Vec<Vec<Option<f64>>> {
 fn a_keeper_that_stood_still_is_told_with_its_late_beat_and_its_silence() {
     let (bench, server) = (Bench::new("frozen"), Server::fine());
     let mut squall = start(&bench, &server);
-    bench.wait_for_history(&["\"cell\":1,"]);
+    bench.wait_for_history(&["\"t\":\"happened\",\"cell\":1,"]);
     signal(bench.keeper(), Signal::STOP);
     std::thread::sleep(secs(3));
     signal(bench.keeper(), Signal::CONT);
@@ -61,7 +61,7 @@ fn a_keeper_that_was_killed_is_told_at_once_and_a_healthy_one_is_not() {
     for killed in [true, false] {
         let (bench, server) = (Bench::new("pulse"), Server::fine());
         let mut squall = start(&bench, &server);
-        bench.wait_for_history(&["\"cell\":1,"]);
+        bench.wait_for_history(&["\"t\":\"happened\",\"cell\":1,"]);
         if killed {
             signal(bench.keeper(), Signal::KILL);
         }

@@ -405,7 +405,7 @@ fn walkers(bench: &Bench, server: &Server, duration: &str, plan: &str) -> suppor
     let profile = format!(
         "target: {}\nduration: {duration}\nshapes:\n  walkers:\n    arrival: {{ closed: {{ users: 10 }} }}\n    timeout: 1s\n    \
          flow: [{{ repeat: {{ times: 600, steps: [{{ get: /walk, as: walk }}, {{ think: 500ms }}] }} }}]\n  \
-         sick:\n    arrival: {{ constant: {{ rate: 20/s }} }}\n    timeout: 1s\n    probes: false\n    \
+         refused:\n    arrival: {{ constant: {{ rate: 20/s }} }}\n    timeout: 1s\n    probes: false\n    \
          flow: [{{ get: /sick, as: sick }}]\nobjectives: []\n",
         server.url()
     );

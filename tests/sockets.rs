@@ -169,7 +169,7 @@ fn frozen(length: Duration) {
     let (bench, server) = (Bench::new("frozen"), Server::fine());
     let profile = light_load(&bench, &server, "250ms");
     let mut squall = bench.start(bench.run(&profile, None));
-    bench.wait_for_history(&["\"cell\":12,"]);
+    bench.wait_for_history(&["\"t\":\"happened\",\"cell\":12,"]);
     squall.signal(Signal::STOP);
     // Not a wait for anything: this is how long squall is frozen.
     std::thread::sleep(length);

@@ -4,6 +4,7 @@
 
 mod packed;
 pub mod phases;
+mod ring;
 mod tally;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -196,58 +197,6 @@ impl Timeline {
             None => self.addresses.push(*count),
         }
         self.addresses.sort_by_key(|count| count.address);
-    }
-
-    /// Keeps the newest cells of what has happened only.
-    pub fn keep(&mut self, cells: u32) {
-        let newest = self.happened.last_key_value().map_or(0, |(cell, _)| *cell);
-        // Not at each cell: to let go of some costs a look at all.
-        let least = newest.saturating_sub(cells);
-        if self.oldest + cells / 4 < least {
-            self.forget(least);
-        }
-    }
-
-    /// Lets go of what lies before a cell, while the run goes on: only sums are kept of it. The judge reads
-    /// the file.
-    pub fn forget(&mut self, before: u32) {
-        let from = self.cell_start(before);
-        self.oldest = self.oldest.max(before);
-        let old: Vec<(OpId, u32)> = self.cells.keys().copied().filter(|(_, cell)| *cell < before).collect();
-        for key in old {
-            let Some(cell) = self.cells.remove(&key) else { continue };
-            let sum = self.forgotten.entry(key.0).or_default();
-            sum.add(&cell);
-        }
-        self.arrived.retain(|(_, cell), _| *cell >= before);
-        self.happened.retain(|cell, _| *cell >= before);
-        self.scrapes.retain(|scrape| scrape.at >= from);
-        self.services.retain(|event| event.at >= from);
-        self.refused.retain(|(_, at, _)| *at >= from);
-        self.forget_keeper(from);
-        self.notes.clear();
-        self.probes.clear();
-        self.items.clear();
-        self.errors.clear();
-        self.slow.clear();
-    }
-
-    /// A keeper that is gone is so for good, and one that is silent until it answers.
-    fn forget_keeper(&mut self, before: Micros) {
-        let mut over: Vec<Micros> = Vec::new();
-        for event in &self.keeper {
-            match *event {
-                KeeperEvent::Silent { from, to: Some(to) } if to + (to - from) * 2 < before => {
-                    over.push(from)
-                }
-                _ => {}
-            }
-        }
-        self.keeper.retain(|event| match event {
-            KeeperEvent::Beats { at, late, .. } => *at + *late * 2 >= before,
-            KeeperEvent::Silent { from, .. } => !over.contains(from),
-            KeeperEvent::Gone { .. } => true,
-        });
     }
 
     pub fn cell_start(&self, cell: u32) -> Micros {

@@ -1,0 +1,60 @@
+//! The fold of a run that goes on: it keeps the newest cells, and sums of what it lets go.
+
+use super::Timeline;
+use crate::record::KeeperEvent;
+use crate::sample::OpId;
+use crate::units::Micros;
+
+impl Timeline {
+    /// Keeps the newest cells of what has happened only.
+    pub fn keep(&mut self, cells: u32) {
+        let newest = self.happened.last_key_value().map_or(0, |(cell, _)| *cell);
+        // Not at each cell: to let go of some costs a look at all.
+        let least = newest.saturating_sub(cells);
+        if self.oldest + cells / 4 < least {
+            self.forget(least);
+        }
+    }
+
+    /// Lets go of what lies before a cell, while the run goes on: only sums are kept of it. The judge reads
+    /// the file.
+    pub fn forget(&mut self, before: u32) {
+        let from = self.cell_start(before);
+        self.oldest = self.oldest.max(before);
+        let old: Vec<(OpId, u32)> = self.cells.keys().copied().filter(|(_, cell)| *cell < before).collect();
+        for key in old {
+            let Some(cell) = self.cells.remove(&key) else { continue };
+            let sum = self.forgotten.entry(key.0).or_default();
+            sum.add(&cell);
+        }
+        self.arrived.retain(|(_, cell), _| *cell >= before);
+        self.happened.retain(|cell, _| *cell >= before);
+        self.scrapes.retain(|scrape| scrape.at >= from);
+        self.services.retain(|event| event.at >= from);
+        self.refused.retain(|(_, at, _)| *at >= from);
+        self.forget_keeper(from);
+        self.notes.clear();
+        self.probes.clear();
+        self.items.clear();
+        self.errors.clear();
+        self.slow.clear();
+    }
+
+    /// A keeper that is gone is so for good, and one that is silent until it answers.
+    fn forget_keeper(&mut self, before: Micros) {
+        let mut over: Vec<Micros> = Vec::new();
+        for event in &self.keeper {
+            match *event {
+                KeeperEvent::Silent { from, to: Some(to) } if to + (to - from) * 2 < before => {
+                    over.push(from)
+                }
+                _ => {}
+            }
+        }
+        self.keeper.retain(|event| match event {
+            KeeperEvent::Beats { at, late, .. } => *at + *late * 2 >= before,
+            KeeperEvent::Silent { from, .. } => !over.contains(from),
+            KeeperEvent::Gone { .. } => true,
+        });
+    }
+}

@@ -183,9 +183,10 @@ fn real_livekit_nodes_run_under_load_and_every_fault_is_proven_and_removed() {
     assert!(slow["touched"]["bytes"].as_u64().unwrap() > 0, "real traffic was delayed: {slow}");
     let errors = verdict["errors"].as_array().unwrap();
     assert!(!errors.is_empty(), "a paused Redis and a dead node are felt: {said}");
-    for error in errors {
+    // What was never reached has none.
+    for error in errors.iter().filter(|error| error["kind"] != "unreached") {
         let samples = error["samples"].as_array().unwrap();
-        assert!((1..=3).contains(&samples.len()), "{error}");
+        assert!((1..=6).contains(&samples.len()), "{error}");
     }
     let history = std::fs::read_to_string(bench.run_folder().join("history.jsonl")).unwrap();
     assert!(history.contains("\"complete\""), "it ran to its end: {said}");

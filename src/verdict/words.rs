@@ -91,7 +91,7 @@ pub(super) fn aftermath(trigger: &JudgedTrigger, back: Return, until: Micros, le
             )
         }
         (Return::Never, ..) => format!(
-            "The service did not recover from {name} in the {} watched after it {over} at {}.",
+            "The service did not recover from {name}: {} after it {over} at {}, where what was watched ends, it was still out of its normal band.",
             until - end,
             clock(end)
         ),

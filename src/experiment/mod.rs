@@ -1,7 +1,7 @@
 //! The experiment: profile + chaos plan + flags, resolved and checked. What will happen, never
 //! edited afterwards; `squall plan` prints it.
 //!
-//! Owns the resolved form and, in [`resolve`], the way there with everything that is checked on it.
+//! Owns the resolved form and, in `resolve`, the way there with everything that is checked on it.
 
 mod check;
 mod data;

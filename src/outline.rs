@@ -52,6 +52,12 @@ impl Outline {
         let deadlines = self.operations.iter().filter(|o| !o.flow).map(|o| o.deadline);
         deadlines.max().unwrap_or(Micros::ZERO)
     }
+
+    /// When the first fault, or the first planned arrival of a shape that is a trigger, is to come.
+    pub fn first_trigger(&self) -> Option<Micros> {
+        let shapes = self.shapes.iter().filter(|shape| shape.trigger).filter_map(|shape| shape.first);
+        self.faults.iter().map(|fault| fault.at).chain(shapes).min()
+    }
 }
 
 /// One shape: when its flows were planned to start.

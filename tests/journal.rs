@@ -53,15 +53,8 @@ fn what_is_written_after_a_torn_line_of_the_journal_counts() {
     );
     let (first, second) =
         (second.replace("40s", "1s").replace("broken", "torn"), second.replace("4s,", "8s,"));
-    let mut squall = {
-        let profile = "target: { sandbox: { start_time: 10ms } }\nduration: 60s\nshapes:\n  load:\n    \
-                       arrival: { constant: { rate: 20/s } }\n    timeout: 500ms\n    probes: false\n    \
-                       flow: [{ get: /livez, as: look }]\nobjectives: []\n";
-        let judge = "judge: { warmup: 200ms, baseline: 500ms, windows: 1, stretch: 1s, stretch_windows: 1 }";
-        let profile = bench.file("load.yaml", profile);
-        let plan = bench.file("plan.yaml", &format!("{judge}\ntimeline:\n{first}{second}"));
-        bench.start(bench.run(&profile, Some(&plan)))
-    };
+    let plan = format!("timeline:\n{first}{second}");
+    let mut squall = bench.start(bench.light_run("{ sandbox: { start_time: 10ms } }", "60s", &plan));
     bench.wait_for_history(&["\"header\""]);
     let journal = bench.run_folder().join("journal.jsonl");
     let limit = |bytes: u64| {

@@ -14,21 +14,15 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use support::http::{Connection, Server};
-use support::{Bench, Running, code_and_text, free_address, is_gone, secs, serve, signal, state, wait_for};
+use support::{
+    Bench, JUDGE, Running, code_and_text, free_address, is_gone, light_load, secs, serve, signal, state,
+    wait_for,
+};
 
 /// Every fault must be healed this long after squall is gone.
 const HEALED_WITHIN: Duration = Duration::from_secs(5);
 /// Far below the latency that the tests inject.
 const FAST: Duration = Duration::from_millis(800);
-
-const JUDGE: &str = "judge: { warmup: 200ms, baseline: 500ms, windows: 1, stretch: 1s, stretch_windows: 1 }";
-
-fn profile(target: &str) -> String {
-    format!(
-        "target: {target}\nduration: 60s\nshapes:\n  load:\n    arrival: {{ constant: {{ rate: 20/s }} }}\n    \
-         timeout: 500ms\n    probes: false\n    flow: [{{ get: /livez, as: look }}]\nobjectives: [count(look) >= 1]\n"
-    )
-}
 
 /// A run against the test's own server through a link, with the fault in force.
 struct Broken {
@@ -42,7 +36,7 @@ struct Broken {
 
 fn run_until_in_force(fault: &str) -> Broken {
     let (bench, server, link) = (Bench::new("keeper"), Server::fine(), free_address());
-    let profile = bench.file("load.yaml", &profile(&format!("http://{link}")));
+    let profile = bench.file("load.yaml", &light_load(&format!("http://{link}"), "60s"));
     let upstream = server.address;
     let plan = format!(
         "{JUDGE}\nlinks:\n  wire: {{ listen: \"{link}\", upstream: \"{upstream}\", canary: {{ http: /canary }} }}\n\
@@ -110,7 +104,7 @@ fn after_sigkill_while_a_link_is_down_new_connections_pass_three_times() {
 
 /// A run on the sandbox with one fault in force.
 fn sandbox_until_in_force(bench: &Bench, plan: &str) -> Running {
-    let profile = bench.file("load.yaml", &profile("{ sandbox: { start_time: 10ms } }"));
+    let profile = bench.file("load.yaml", &light_load("{ sandbox: { start_time: 10ms } }", "60s"));
     let plan = bench.file("plan.yaml", plan);
     let mut run = bench.run(&profile, Some(&plan));
     // Hooks name their files from there, wherever they are undone.
@@ -292,7 +286,7 @@ fn without_a_journal_nothing_is_injected() {
     let bench = Bench::new("full");
     let (flag, plan) = hook(&bench, "rm, -f, flag");
     let plan = plan.replace("for: 40s", "for: 1s").replace("at: 2s", "at: 4s");
-    let profile = bench.file("load.yaml", &profile("sandbox").replace("60s", "8s"));
+    let profile = bench.file("load.yaml", &light_load("sandbox", "8s"));
     let plan = bench.file("plan.yaml", &plan);
     let mut run = bench.run(&profile, Some(&plan));
     run.current_dir(&bench.folder);
@@ -317,7 +311,7 @@ fn without_a_journal_nothing_is_injected() {
 #[test]
 fn a_run_that_ends_well_leaves_no_process_and_no_taken_port() {
     let (bench, server, link) = (Bench::new("well"), Server::fine(), free_address());
-    let profile = bench.file("load.yaml", &profile(&format!("http://{link}")).replace("60s", "3s"));
+    let profile = bench.file("load.yaml", &light_load(&format!("http://{link}"), "3s"));
     let plan = format!(
         "{JUDGE}\nlinks:\n  wire: {{ listen: \"{link}\", upstream: \"{}\", canary: {{ http: /canary }} }}\n",
         server.address
@@ -332,7 +326,7 @@ fn a_run_that_ends_well_leaves_no_process_and_no_taken_port() {
 
 /// A run whose link has gone over from the first server to the second.
 fn failed_over(bench: &Bench, link: SocketAddr, [first, second]: [&Server; 2], stay: bool) -> Running {
-    let profile = bench.file("load.yaml", &profile(&format!("http://{link}")));
+    let profile = bench.file("load.yaml", &light_load(&format!("http://{link}"), "60s"));
     let plan = format!(
         "{JUDGE}\nlinks:\n  wire: {{ listen: \"{link}\", upstream: \"{}\", canary: {{ http: /canary }} }}\n\
          timeline:\n  - name: over\n    at: 2s\n    settle: 1s\n    \
@@ -425,7 +419,7 @@ fn heal_lets_a_keeper_go_only_when_nobody_uses_its_links() {
 /// The next run with the same link, for some seconds; its exit code and what it said.
 fn next_run(broken: &Broken) -> (i32, String) {
     let bench = &broken.bench;
-    let profile = bench.file("next.yaml", &profile(&format!("http://{}", broken.link)).replace("60s", "3s"));
+    let profile = bench.file("next.yaml", &light_load(&format!("http://{}", broken.link), "3s"));
     let plan = std::fs::read_to_string(bench.folder.join("plan.yaml")).unwrap();
     let plan = bench.file("next-plan.yaml", plan.split_once("timeline:").unwrap().0);
     let mut run = bench.squall(["run"]);
@@ -460,7 +454,7 @@ fn a_port_of_a_run_that_goes_on_is_not_taken_and_the_run_is_named() {
 fn a_port_of_a_foreign_program_is_named_with_its_pid() {
     let (bench, server) = (Bench::new("foreign"), Server::fine());
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
-    let profile = bench.file("load.yaml", &profile(&server.url()));
+    let profile = bench.file("load.yaml", &light_load(&server.url(), "60s"));
     let link = format!("{{ listen: \"{}\", upstream: \"{}\" }}", other.local_addr().unwrap(), server.address);
     let plan = bench.file("plan.yaml", &format!("links:\n  wire: {link}\n"));
     let (code, said) = code_and_text(&bench.run(&profile, Some(&plan)).output().unwrap());

@@ -14,23 +14,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use support::http::Server;
-use support::{Bench, Running, code_and_text, free_address, is_gone, secs, serve, wait_for};
-
-const JUDGE: &str = "judge: { warmup: 200ms, baseline: 500ms, windows: 1, stretch: 1s, stretch_windows: 1 }";
-
-fn profile(target: &str, duration: &str) -> String {
-    format!(
-        "target: {target}\nduration: {duration}\nshapes:\n  load:\n    arrival: {{ constant: {{ rate: 20/s }} }}\n    \
-         timeout: 500ms\n    probes: false\n    flow: [{{ get: /livez, as: look }}]\nobjectives: [count(look) >= 1]\n"
-    )
-}
-
-/// A run against a server of the test's own, with this plan below the judge's line.
-fn start(bench: &Bench, server: &Server, duration: &str, plan: &str) -> Running {
-    let profile = bench.file("load.yaml", &profile(&server.url(), duration));
-    let plan = bench.file("plan.yaml", &format!("{JUDGE}\n{plan}"));
-    bench.start(bench.run(&profile, Some(&plan)))
-}
+use support::{Bench, JUDGE, code_and_text, free_address, is_gone, light_load, secs, serve, wait_for};
 
 fn only_the_keeper_is_left(bench: &Bench) {
     let keeper = bench.keeper();
@@ -50,7 +34,7 @@ fn after_sigkill_a_service_is_gone_with_all_that_it_started_also_what_left_its_g
     let plan = format!(
         "services:\n  family: {{ start: [sh, -c, \"{family}\"], ready: {{ tcp: \"{address}\" }} }}\n"
     );
-    let mut squall = start(&bench, &server, "60s", &plan);
+    let mut squall = bench.start(bench.light_run(&server.url(), "60s", &plan));
     bench.wait_for_history(&["\"header\""]);
     wait_for("squall, keeper and family", secs(10), || (bench.processes().len() == 5).then_some(()));
     squall.kill();
@@ -65,7 +49,7 @@ fn ctrl_c_while_a_service_starts_ends_all_that_it_started() {
             "services:\n  family: {{ start: [sh, -c, \"{FAMILY}\"], ready: {{ tcp: \"{}\" }}, within: 60s }}\n",
             free_address()
         );
-        let mut squall = start(&bench, &server, "60s", &plan);
+        let mut squall = bench.start(bench.light_run(&server.url(), "60s", &plan));
         wait_for("squall, keeper and family", secs(10), || (bench.processes().len() == 5).then_some(()));
         squall.signal(signal);
         squall.end(secs(10));
@@ -103,7 +87,7 @@ fn a_service_that_crashed_while_it_was_paused_needs_no_undo() {
         "services:\n  other: {{ start: [sh, -c, \"exec {serve}\"], ready: {{ tcp: \"{address}\" }} }}\n\
          timeline:\n  - {{ name: broken, at: 2s, for: 6s, settle: 1s, pause: {{ service: other }} }}\n"
     );
-    let mut squall = start(&bench, &server, "10s", &plan);
+    let mut squall = bench.start(bench.light_run(&server.url(), "10s", &plan));
     bench.wait_for_history(&["\"broken\"", "\"effective\""]);
     let stopped = bench.processes().into_iter().find(|pid| support::state(*pid) == Some('T')).unwrap();
     support::signal(stopped, Signal::KILL);
@@ -133,7 +117,7 @@ fn a_hook_that_is_still_running_is_ended_before_it_is_undone() {
     for signal in [Signal::KILL, Signal::INT] {
         let (bench, server) = (Bench::new("slow"), Server::fine());
         let (began, flag, plan) = slow_hook(&bench, 4);
-        let mut squall = start(&bench, &server, "60s", &plan);
+        let mut squall = bench.start(bench.light_run(&server.url(), "60s", &plan));
         wait_for("the hook to begin", secs(20), || began.exists().then_some(()));
         squall.signal(signal);
         squall.end(Duration::from_millis(3_000));
@@ -148,7 +132,7 @@ fn a_hook_that_is_still_running_is_ended_before_it_is_undone() {
 fn a_hook_that_takes_too_long_is_ended_with_all_that_it_started() {
     let (bench, server) = (Bench::new("late"), Server::fine());
     let (began, flag, plan) = slow_hook(&bench, 13);
-    let mut squall = start(&bench, &server, "60s", &plan);
+    let mut squall = bench.start(bench.light_run(&server.url(), "60s", &plan));
     wait_for("the hook to begin", secs(20), || began.exists().then_some(()));
     bench.wait_for_history(&["\"broken\"", "\"not_effective\""]);
     std::thread::sleep(secs(5));
@@ -167,7 +151,7 @@ fn a_second_ctrl_c_waits_for_no_service_that_starts_again() {
         "services:\n  other: {{ start: [sh, -c, \"{script}\"], ready: {{ tcp: \"{address}\" }}, within: 60s }}\n\
          timeline:\n  - {{ name: broken, at: 3s, settle: 1s, restart: {{ service: other }} }}\n"
     );
-    let mut squall = start(&bench, &server, "60s", &plan);
+    let mut squall = bench.start(bench.light_run(&server.url(), "60s", &plan));
     bench.wait_for_history(&["\"broken\"", "\"effective\""]);
     squall.signal(Signal::INT);
     std::thread::sleep(secs(1));
@@ -188,7 +172,7 @@ fn file_limits(pid: i32) -> (String, String) {
 #[test]
 fn squall_and_its_keeper_may_open_as_many_files_as_the_system_lets_them() {
     let (bench, server, link) = (Bench::new("files"), Server::fine(), free_address());
-    let profile = bench.file("load.yaml", &profile(&format!("http://{link}"), "60s"));
+    let profile = bench.file("load.yaml", &light_load(&format!("http://{link}"), "60s"));
     let plan =
         format!("{JUDGE}\nlinks:\n  wire: {{ listen: \"{link}\", upstream: \"{}\" }}\n", server.address);
     let plan = bench.file("plan.yaml", &plan);
@@ -222,7 +206,8 @@ fn one_answer_each() -> std::net::SocketAddr {
 #[test]
 fn a_keeper_without_files_is_squalls_own_fault_and_not_the_targets() {
     let (bench, upstream, link) = (Bench::new("starved"), one_answer_each(), free_address());
-    let text = profile(&format!("http://{link}"), "14s").replace("[count(look) >= 1]", "[\"errors < 1%\"]");
+    let text =
+        light_load(&format!("http://{link}"), "14s").replace("[count(look) >= 1]", "[\"errors < 1%\"]");
     let profile = bench.file("load.yaml", &text);
     let plan = format!("{JUDGE}\nlinks:\n  wire: {{ listen: \"{link}\", upstream: \"{upstream}\" }}\n");
     let plan = bench.file("plan.yaml", &plan);
@@ -258,7 +243,8 @@ fn an_undo_that_hangs_delays_no_other() {
         };
         let timeline = hook(&flags[0]) + &hook(&flags[1]);
         let server = Server::fine();
-        let mut squall = start(&bench, &server, "60s", &format!("timeline:\n{timeline}"));
+        let mut squall =
+            bench.start(bench.light_run(&server.url(), "60s", &format!("timeline:\n{timeline}")));
         bench.wait_for_history(&["\"one\"", "\"effective\""]);
         bench.wait_for_history(&["\"two\"", "\"effective\""]);
         if !keeper_lives {

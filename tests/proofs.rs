@@ -9,18 +9,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use support::http::Server;
 use support::{Bench, Running, free_address, secs, serve, wait_for};
 
-const JUDGE: &str = "judge: { warmup: 200ms, baseline: 500ms, windows: 1, stretch: 1s, stretch_windows: 1 }";
-
 /// A run of some seconds against a server of the test's own, with this plan below the judge's line.
 fn start(bench: &Bench, server: &Server, plan: &str) -> Running {
-    let profile = format!(
-        "target: {}\nduration: 7s\nshapes:\n  load:\n    arrival: {{ constant: {{ rate: 20/s }} }}\n    \
-         timeout: 500ms\n    probes: false\n    flow: [{{ get: /livez, as: look }}]\nobjectives: [count(look) >= 1]\n",
-        server.url()
-    );
-    let profile = bench.file("load.yaml", &profile);
-    let plan = bench.file("plan.yaml", &format!("{JUDGE}\n{plan}"));
-    let mut run = bench.run(&profile, Some(&plan));
+    let mut run = bench.light_run(&server.url(), "7s", plan);
     run.current_dir(&bench.folder);
     bench.start(run)
 }

@@ -14,17 +14,8 @@ use support::{Bench, Running, free_address, secs, signal};
 /// Seven seconds through a link, no fault planned.
 fn start(bench: &Bench, server: &Server) -> Running {
     let link = free_address();
-    let profile = format!(
-        "target: http://{link}\nduration: 7s\nshapes:\n  load:\n    arrival: {{ constant: {{ rate: 20/s }} }}\n    \
-         timeout: 500ms\n    probes: false\n    flow: [{{ get: /livez, as: look }}]\nobjectives: [count(look) >= 1]\n"
-    );
-    let profile = bench.file("load.yaml", &profile);
-    let plan = format!(
-        "judge: {{ warmup: 1s }}\nlinks:\n  wire: {{ listen: \"{link}\", upstream: \"{}\" }}\n",
-        server.address
-    );
-    let plan = bench.file("plan.yaml", &plan);
-    bench.start(bench.run(&profile, Some(&plan)))
+    let plan = format!("links:\n  wire: {{ listen: \"{link}\", upstream: \"{}\" }}\n", server.address);
+    bench.start(bench.light_run(&format!("http://{link}"), "7s", &plan))
 }
 
 /// What the history says of the keeper in this way, in seconds.

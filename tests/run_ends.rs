@@ -12,9 +12,7 @@ use std::sync::atomic::Ordering;
 use rustix::process::Signal;
 
 use support::http::Server;
-use support::{Bench, code_and_text, free_address, root, secs, wait_for};
-
-const JUDGE: &str = "judge: { warmup: 200ms, baseline: 500ms, windows: 1, stretch: 1s, stretch_windows: 1 }";
+use support::{Bench, JUDGE, code_and_text, free_address, root, secs, wait_for};
 
 /// 50 requests a second; `more` holds further keys.
 fn profile(target: &str, duration: &str, objective: &str, more: &str) -> String {

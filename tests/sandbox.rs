@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use support::http::{Connection, Message, ask};
-use support::{Bench, Running, forgiven, secs, wait_for};
+use support::{Bench, JUDGE, Running, forgiven, secs, wait_for};
 
 /// Starts `squall sandbox` and waits for the addresses that it prints.
 fn start(bench: &Bench, words: &[&str], addresses: usize) -> (Running, Vec<SocketAddr>) {
@@ -186,7 +186,7 @@ fn run(bench: &Bench, sandbox: &str, plan: &str) -> (Running, Vec<SocketAddr>) {
     );
     let profile = bench.file("load.yaml", &profile);
     let plan = format!(
-        "judge: {{ warmup: 200ms, baseline: 500ms, windows: 1, stretch: 1s, stretch_windows: 1 }}\n\
+        "{JUDGE}\n\
          links: {{}}\n{plan}\n"
     );
     let plan = bench.file("plan.yaml", &plan);

@@ -7,7 +7,7 @@ mod support;
 use std::path::Path;
 
 use support::http::{Message, Server};
-use support::{Bench, code_and_text};
+use support::{Bench, JUDGE, code_and_text};
 
 const HEADER: &str = "header-s3cr3t-8c1f";
 const BEARER: &str = "bearer-s3cr3t-77aa";
@@ -184,7 +184,7 @@ fn hooks(bench: &Bench, undo: &str) -> std::path::PathBuf {
     let good = exec(&format!("touch {flag}"), undo.replace("FLAG", &flag).as_str());
     let bad = exec("exit 3", &format!("rm -f {flag}"));
     let plan = format!(
-        "judge: {{ warmup: 200ms, baseline: 500ms, windows: 1, stretch: 1s, stretch_windows: 1 }}\ntimeline:\n  \
+        "{JUDGE}\ntimeline:\n  \
          - {{ name: bad, at: 2s, for: 1s, {bad} }}\n  - {{ name: good, at: 4s, for: 2s, {good} }}\n"
     );
     bench.file("plan.yaml", &plan)

@@ -11,19 +11,10 @@ use rustix::process::Signal;
 use support::http::{Connection, Server};
 use support::{Bench, code_and_text, free_address, secs, serve, state, wait_for};
 
-const JUDGE: &str = "judge: { warmup: 200ms, baseline: 500ms, windows: 1, stretch: 1s, stretch_windows: 1 }";
-
-fn profile(target: &str, duration: &str) -> String {
-    format!(
-        "target: {target}\nduration: {duration}\nshapes:\n  load:\n    arrival: {{ constant: {{ rate: 20/s }} }}\n    \
-         timeout: 500ms\n    probes: false\n    flow: [{{ get: /livez, as: look }}]\nobjectives: [count(look) >= 1]\n"
-    )
-}
-
 /// A plan with the service `other`, a script that listens on `ready`, and a timeline.
 fn plan(ready: SocketAddr, script: &str, timeline: &str) -> String {
     format!(
-        "{JUDGE}\nservices:\n  other:\n    start: [sh, -c, \"{script}\"]\n    within: 3s\n    \
+        "services:\n  other:\n    start: [sh, -c, \"{script}\"]\n    within: 3s\n    \
          ready: {{ http: \"http://{ready}/\" }}\n{timeline}"
     )
 }
@@ -39,27 +30,28 @@ fn supervised(address: SocketAddr) -> String {
 }
 
 #[test]
-fn a_pause_stops_all_of_a_service_and_its_end_continues_all() {
-    let (bench, server, address) = (Bench::new("stall"), Server::fine(), free_address());
-    let timeline = "timeline:\n  - { name: broken, at: 2s, for: 2s, pause: { service: other } }\n";
-    let profile = bench.file("load.yaml", &profile(&server.url(), "6s"));
-    let plan = bench.file("plan.yaml", &plan(address, &supervised(address), timeline));
-    let mut squall = bench.start(bench.run(&profile, Some(&plan)));
-    bench.wait_for_history(&["\"broken\"", "\"effective\""]);
-    assert!(!answers(address), "proven, and it does not answer");
-    bench.wait_for_history(&["\"broken\"", "\"verified\""]);
-    assert!(answers(address), "continued");
-    squall.end(secs(20));
-    assert_eq!(bench.verdict()["faults"][0]["problem"].as_str(), None, "{}", squall.said());
+fn a_pause_and_a_kill_hit_all_of_a_service_and_their_end_brings_it_back() {
+    for what in ["pause", "kill"] {
+        let (bench, server, address) = (Bench::new(what), Server::fine(), free_address());
+        let timeline =
+            format!("timeline:\n  - {{ name: broken, at: 2s, for: 2s, {what}: {{ service: other }} }}\n");
+        let plan = plan(address, &supervised(address), &timeline);
+        let mut squall = bench.start(bench.light_run(&server.url(), "6s", &plan));
+        bench.wait_for_history(&["\"broken\"", "\"effective\""]);
+        assert!(!answers(address), "{what}: proven, and it does not answer");
+        bench.wait_for_history(&["\"broken\"", "\"verified\""]);
+        assert!(answers(address), "{what}: back");
+        squall.end(secs(20));
+        assert_eq!(bench.verdict()["faults"][0]["problem"].as_str(), None, "{}", squall.said());
+    }
 }
 
 #[test]
 fn after_sigkill_all_of_a_paused_service_is_gone() {
     let (bench, server, address) = (Bench::new("stalled"), Server::fine(), free_address());
     let timeline = "timeline:\n  - { name: broken, at: 2s, for: 40s, pause: { service: other } }\n";
-    let profile = bench.file("load.yaml", &profile(&server.url(), "60s"));
-    let plan = bench.file("plan.yaml", &plan(address, &supervised(address), timeline));
-    let mut squall = bench.start(bench.run(&profile, Some(&plan)));
+    let plan = plan(address, &supervised(address), timeline);
+    let mut squall = bench.start(bench.light_run(&server.url(), "60s", &plan));
     bench.wait_for_history(&["\"broken\"", "\"effective\""]);
     let stopped = bench.processes().into_iter().filter(|pid| state(*pid) == Some('T')).count();
     assert!(stopped >= 2, "the one that waits and the one that serves: {stopped}");
@@ -70,21 +62,6 @@ fn after_sigkill_all_of_a_paused_service_is_gone() {
     });
 }
 
-#[test]
-fn a_kill_ends_all_of_a_service() {
-    let (bench, server, address) = (Bench::new("dead"), Server::fine(), free_address());
-    let timeline = "timeline:\n  - { name: broken, at: 2s, for: 2s, kill: { service: other } }\n";
-    let profile = bench.file("load.yaml", &profile(&server.url(), "6s"));
-    let plan = bench.file("plan.yaml", &plan(address, &supervised(address), timeline));
-    let mut squall = bench.start(bench.run(&profile, Some(&plan)));
-    bench.wait_for_history(&["\"broken\"", "\"effective\""]);
-    assert!(!answers(address), "proven, and it does not answer");
-    bench.wait_for_history(&["\"broken\"", "\"verified\""]);
-    assert!(answers(address), "started again");
-    squall.end(secs(20));
-    assert_eq!(bench.verdict()["faults"][0]["problem"].as_str(), None, "{}", squall.said());
-}
-
 /// As with a container that a client started: what serves was not started by the service's process.
 #[test]
 fn a_kill_is_not_proven_while_the_health_check_is_answered() {
@@ -92,9 +69,8 @@ fn a_kill_is_not_proven_while_the_health_check_is_answered() {
     // The mark does not reach it, and its parent is gone.
     let script = format!("(setsid env -u SQUALL_MARK {} &); exec sleep 100", serve(address));
     let timeline = "timeline:\n  - { name: broken, at: 2s, settle: 1s, kill: { service: other } }\n";
-    let profile = bench.file("load.yaml", &profile(&server.url(), "9s"));
-    let plan = bench.file("plan.yaml", &plan(address, &script, timeline));
-    let mut squall = bench.start(bench.run(&profile, Some(&plan)));
+    let plan = plan(address, &script, timeline);
+    let mut squall = bench.start(bench.light_run(&server.url(), "9s", &plan));
     assert_eq!(squall.end(secs(30)).code(), Some(97), "{}", squall.said());
     let problem = bench.verdict()["faults"][0]["problem"].to_string();
     assert!(problem.contains("the health check is still answered"), "{problem}");
@@ -103,10 +79,9 @@ fn a_kill_is_not_proven_while_the_health_check_is_answered() {
 #[test]
 fn a_service_that_ends_before_it_is_ready_leaves_nothing_but_its_log() {
     let (bench, server, address) = (Bench::new("early"), Server::fine(), free_address());
-    let profile = bench.file("load.yaml", &profile(&server.url(), "4s"));
-    let plan = bench.file("plan.yaml", &plan(address, "setsid sleep 100 & sleep 0.2; exit 3", ""));
+    let plan = plan(address, "setsid sleep 100 & sleep 0.2; exit 3", "");
     for run in 1..=3 {
-        let (code, said) = code_and_text(&bench.run(&profile, Some(&plan)).output().unwrap());
+        let (code, said) = code_and_text(&bench.light_run(&server.url(), "4s", &plan).output().unwrap());
         assert_eq!(code, 104, "{said}");
         assert!(said.contains("ended before it was ready (exit status: 3)"), "{said}");
         wait_for("everything to be gone", secs(2), || bench.processes().is_empty().then_some(()));
@@ -118,10 +93,9 @@ fn a_service_that_ends_before_it_is_ready_leaves_nothing_but_its_log() {
 #[test]
 fn what_an_early_end_left_is_found_by_heal_when_squall_and_keeper_are_gone() {
     let (bench, server, address) = (Bench::new("orphan"), Server::fine(), free_address());
-    let profile = bench.file("load.yaml", &profile(&server.url(), "4s"));
     let script = "setsid sleep 100 & exec sleep 100";
-    let plan = bench.file("plan.yaml", &plan(address, script, "").replace("within: 3s", "within: 60s"));
-    let mut squall = bench.start(bench.run(&profile, Some(&plan)));
+    let plan = plan(address, script, "").replace("within: 3s", "within: 60s");
+    let mut squall = bench.start(bench.light_run(&server.url(), "4s", &plan));
     wait_for("squall, keeper and the service", secs(10), || (bench.processes().len() == 4).then_some(()));
     support::signal(bench.keeper(), Signal::KILL);
     squall.kill();
@@ -137,10 +111,9 @@ fn what_an_early_end_left_is_found_by_heal_when_squall_and_keeper_are_gone() {
 fn a_stranger_on_a_services_port_is_refused_before_the_load_and_named() {
     let (bench, target, stranger) =
         (Bench::new("stranger"), Server::fine(), Server::start(|_| (503, String::new())));
-    let profile = bench.file("load.yaml", &profile(&target.url(), "4s"));
     // It would listen there, and cannot.
-    let plan = bench.file("plan.yaml", &plan(stranger.address, "sleep 1; exit 1", ""));
-    let (code, said) = code_and_text(&bench.run(&profile, Some(&plan)).output().unwrap());
+    let plan = plan(stranger.address, "sleep 1; exit 1", "");
+    let (code, said) = code_and_text(&bench.light_run(&target.url(), "4s", &plan).output().unwrap());
     assert_eq!(code, 104, "{said}");
     assert!(said.contains("answers before the service is started"), "{said}");
     assert!(said.contains(&format!("pid {}", std::process::id())), "{said}");
@@ -150,11 +123,10 @@ fn a_stranger_on_a_services_port_is_refused_before_the_load_and_named() {
 #[test]
 fn a_service_that_ended_is_told_at_once_and_never_healthy_again_whatever_answers() {
     let (bench, server, address) = (Bench::new("ended"), Server::fine(), free_address());
-    let profile = bench.file("load.yaml", &profile(&server.url(), "5s"));
     // What answers afterwards was started by it, but is not it.
     let script = format!("setsid {} & sleep 2.4; exit 7", serve(address));
-    let plan = bench.file("plan.yaml", &plan(address, &script, ""));
-    let mut squall = bench.start(bench.run(&profile, Some(&plan)));
+    let plan = plan(address, &script, "");
+    let mut squall = bench.start(bench.light_run(&server.url(), "5s", &plan));
     bench.wait_for_history(&["\"ended\"", "exit status: 7"]);
     assert!(answers(address));
     squall.end(secs(20));

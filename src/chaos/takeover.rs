@@ -25,7 +25,7 @@ const LOOK: Micros = Micros::millis(20);
 /// # Errors
 /// In words, with the next step: who has it.
 pub async fn take_over(world: &World, listen: SocketAddr, all: &[SocketAddr]) -> Result<(), String> {
-    let Some(holder) = Holder::of(listen) else { return Ok(()) };
+    let Some(holder) = holder(world, listen).await else { return Ok(()) };
     let port = listen.port();
     let keeper = &holder.process;
     let Some(journal) = journal_of(keeper) else {
@@ -44,7 +44,7 @@ pub async fn take_over(world: &World, listen: SocketAddr, all: &[SocketAddr]) ->
     }
     // One that has gone meanwhile needs no signal.
     let _ = keeper.signal(Signal::TERM);
-    if gone(world, keeper).await {
+    if gone(world, keeper, listen).await {
         return Ok(());
     }
     if listens_on(keeper).iter().any(|address| !all.contains(address)) {
@@ -55,7 +55,7 @@ pub async fn take_over(world: &World, listen: SocketAddr, all: &[SocketAddr]) ->
         ));
     }
     let _ = keeper.signal(Signal::KILL);
-    match gone(world, keeper).await {
+    match gone(world, keeper, listen).await {
         true => Ok(()),
         false => Err(format!("port {port} is in use: the keeper of {run} (pid {}) does not end", keeper.pid)),
     }
@@ -91,10 +91,31 @@ async fn healed(world: &World, journal: &Path) -> Result<bool, String> {
     }
 }
 
-async fn gone(world: &World, process: &ProcessId) -> bool {
+/// Who has an address; none if it can be had, or for as long as nobody can be seen. The system's table may lack a
+/// row while it changes, so that it is looked at again.
+async fn holder(world: &World, listen: SocketAddr) -> Option<Holder> {
     let deadline = world.now() + LEAVING;
-    while process.state() != State::Gone && world.now() < deadline {
+    while !is_free(world, listen).await && world.now() < deadline {
+        if let Some(holder) = Holder::of(listen) {
+            return Some(holder);
+        }
         world.sleep(LOOK).await;
     }
-    process.state() == State::Gone
+    None
+}
+
+/// The process is gone, and with the last of its threads its sockets.
+async fn gone(world: &World, process: &ProcessId, listen: SocketAddr) -> bool {
+    let deadline = world.now() + LEAVING;
+    loop {
+        let gone = process.state() == State::Gone && is_free(world, listen).await;
+        if gone || world.now() >= deadline {
+            return gone;
+        }
+        world.sleep(LOOK).await;
+    }
+}
+
+async fn is_free(world: &World, listen: SocketAddr) -> bool {
+    world.listen(listen).await.is_ok()
 }

@@ -30,7 +30,7 @@ impl Rules {
             abort: outline.abort.clone(),
             steady: outline.steady.clone(),
             is_steady: outline.steady.is_empty(),
-            first_fault: first_trigger(outline),
+            first_fault: outline.first_trigger(),
             warmup: outline.judge.warmup,
             passed_over: false,
         }
@@ -70,12 +70,6 @@ impl Rules {
         }
         None
     }
-}
-
-/// When the first fault, or the first shape that is a trigger, is to begin.
-fn first_trigger(outline: &Outline) -> Option<Micros> {
-    let shapes = outline.shapes.iter().filter(|shape| shape.trigger).filter_map(|shape| shape.first);
-    outline.faults.iter().map(|fault| fault.at).chain(shapes).min()
 }
 
 #[cfg(test)]

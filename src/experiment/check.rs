@@ -211,19 +211,13 @@ pub(super) fn triggers_of<'p>(outline: &'p Outline, timeline: &'p [Planned]) -> 
             settle: planned.outline.settle,
         }
     });
-    let shapes = outline.shapes.iter().filter(|s| s.trigger).map(|s| Trigger {
-        name: &s.name,
-        first: s.start,
-        clear: s.end,
-        one_shot: false,
-        settle: Micros::ZERO,
+    let shapes = outline.shapes.iter().filter(|s| s.trigger).filter_map(|s| {
+        let first = s.first?;
+        Some(Trigger { name: &s.name, first, clear: s.end, one_shot: false, settle: Micros::ZERO })
     });
-    faults.chain(shapes).collect()
-}
-
-/// The first injection of all.
-pub(super) fn first_trigger(outline: &Outline, timeline: &[Planned]) -> Option<Micros> {
-    triggers_of(outline, timeline).iter().map(|t| t.first).min()
+    let mut all: Vec<Trigger> = faults.chain(shapes).collect();
+    all.sort_by_key(|t| t.first);
+    all
 }
 
 /// Refuses an objective that the run leaves no time to judge.

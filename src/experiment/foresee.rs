@@ -2,10 +2,11 @@
 //! shapes will have a band, and what a reader should know before anything is sent.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use serde::Serialize;
 
-use crate::experiment::check::{Watch, first_trigger, triggers_of};
+use crate::experiment::check::{Trigger, Watch, triggers_of};
 use crate::experiment::flow::NO_TIMEOUT;
 use crate::experiment::{Shape, each_request};
 use crate::objective::{Metric, Objective, PhaseName};
@@ -16,12 +17,24 @@ use crate::verdict::planned_band;
 /// What is known before the run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Foresight {
+    /// Warm-up, baseline, `during` and `after` of each trigger, run; in that order.
+    pub phases: Vec<PhaseAhead>,
     /// In the order of the outline's objectives; none of those that count no operations.
     pub objectives: Vec<Option<Expectation>>,
     /// Of each shape; empty where no trigger needs one.
     pub bands: Vec<BandAhead>,
     /// Sentences for whoever plans.
     pub remarks: Vec<String>,
+}
+
+/// A phase as planned, with a span for each time that its trigger comes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PhaseAhead {
+    pub name: PhaseName,
+    pub spans: Vec<Range<Micros>>,
+    /// Of a one-shot: `during` lasts longer than this, and `after` begins later, where the target takes longer to
+    /// recover.
+    pub one_shot: bool,
 }
 
 /// How many operations an objective will have to be judged by.
@@ -44,7 +57,9 @@ pub struct BandAhead {
 
 impl Watch<'_> {
     pub(super) fn foresight(&self) -> Foresight {
-        let objectives: Vec<_> = self.outline.objectives.iter().map(|o| self.expectation(o)).collect();
+        let phases = self.phases();
+        let objectives: Vec<_> =
+            self.outline.objectives.iter().map(|o| self.expectation(&phases, o)).collect();
         let of_objectives = self.outline.objectives.iter().zip(&objectives);
         let mut remarks: Vec<String> =
             of_objectives.filter_map(|(o, ahead)| too_few(o, ahead.as_ref()?)).collect();
@@ -54,16 +69,16 @@ impl Watch<'_> {
             nothing.then(|| format!("{} never starts a flow: nothing of it is proven", shape.name))
         }));
         remarks.extend(self.short_baseline());
-        Foresight { objectives, bands: self.bands(), remarks }
+        Foresight { phases, objectives, bands: self.bands(), remarks }
     }
 
     /// The fewest operations that one of those which the objective speaks of will have.
-    fn expectation(&self, objective: &Objective) -> Option<Expectation> {
+    fn expectation(&self, phases: &[PhaseAhead], objective: &Objective) -> Option<Expectation> {
         let counted = !matches!(objective.metric, Metric::Outage | Metric::Recovery | Metric::Target { .. });
         let named = |name: &str, flow: bool| objective.selector.as_deref().map_or(!flow, |s| s == name);
         let all =
             self.outline.operations.iter().enumerate().filter(|(_, o)| counted && named(&o.name, o.flow));
-        let cells = self.planned_cells(&objective.phase);
+        let cells = self.planned_cells(phases, &objective.phase);
         let each = all.filter_map(|(op, o)| {
             let planned = &self.outline.shapes.get(o.shape).filter(|shape| !shape.closed)?.planned;
             let arrivals: u64 = cells.iter().filter_map(|&cell| planned.get(cell)).sum();
@@ -73,30 +88,37 @@ impl Watch<'_> {
         each.min_by_key(|ahead| ahead.n)
     }
 
-    /// The cells that a phase will have at least; a one-shot's `during` may last longer.
-    fn planned_cells(&self, phase: &PhaseName) -> BTreeSet<usize> {
+    /// The cells that a phase will have at least.
+    fn planned_cells(&self, phases: &[PhaseAhead], phase: &PhaseName) -> BTreeSet<usize> {
+        let outward = matches!(phase, PhaseName::Warmup | PhaseName::During(_));
+        let spans = phases.iter().filter(|ahead| ahead.name == *phase).flat_map(|ahead| &ahead.spans);
+        spans.flat_map(|span| self.range(span.start, span.end, outward)).collect()
+    }
+
+    /// All phases, in the order in which the judge tells them.
+    fn phases(&self) -> Vec<PhaseAhead> {
         let (outline, triggers) = (self.outline, triggers_of(self.outline, self.timeline));
         let (warmup, end) = (outline.judge.warmup, outline.duration);
-        let (outward, inward) =
-            (|from, to| self.range(from, to, true), |from, to| self.range(from, to, false));
-        let named = |name: &str| triggers.iter().filter(move |t| t.name == name).collect::<Vec<_>>();
-        let over = |t: &super::check::Trigger<'_>| if t.one_shot { t.clear + t.settle } else { t.clear };
-        match phase {
-            PhaseName::Warmup => outward(Micros::ZERO, warmup).collect(),
-            PhaseName::Run => inward(warmup, end).collect(),
-            PhaseName::Baseline => {
-                let first = first_trigger(outline, self.timeline);
-                inward(warmup, first.map_or(end, |first| first - outline.largest_deadline())).collect()
+        let first = outline.first_trigger().map_or(end, |first| first - outline.largest_deadline());
+        let fixed = |name, from, to| PhaseAhead { name, spans: vec![from..to], one_shot: false };
+        let mut all =
+            vec![fixed(PhaseName::Warmup, Micros::ZERO, warmup), fixed(PhaseName::Baseline, warmup, first)];
+        let mut told: Vec<&str> = Vec::new();
+        for Trigger { name, one_shot, .. } in &triggers {
+            if told.contains(name) {
+                continue;
             }
-            PhaseName::During(name) => named(name).iter().flat_map(|t| outward(t.first, over(t))).collect(),
-            PhaseName::After(name) => named(name)
-                .iter()
-                .flat_map(|t| {
-                    let next = triggers.iter().map(|n| n.first).filter(|&at| at > t.first && at >= t.clear);
-                    inward(over(t), next.min().unwrap_or(end).min(end))
-                })
-                .collect(),
+            told.push(name);
+            let named = || triggers.iter().filter(|t| t.name == *name);
+            let over = |t: &Trigger<'_>| if t.one_shot { t.clear + t.settle } else { t.clear };
+            let during = named().map(|t| t.first..over(t)).collect();
+            let after = named().map(|t| over(t)..horizon(&triggers, t, end)).collect();
+            let phase = |name, spans| PhaseAhead { name, spans, one_shot: *one_shot };
+            all.push(phase(PhaseName::During((*name).to_owned()), during));
+            all.push(phase(PhaseName::After((*name).to_owned()), after));
         }
+        all.push(fixed(PhaseName::Run, warmup, end));
+        all
     }
 
     fn range(&self, from: Micros, to: Micros, outward: bool) -> std::ops::Range<usize> {
@@ -107,7 +129,7 @@ impl Watch<'_> {
     }
 
     fn bands(&self) -> Vec<BandAhead> {
-        let Some(first) = first_trigger(self.outline, self.timeline) else { return Vec::new() };
+        let Some(first) = self.outline.first_trigger() else { return Vec::new() };
         let baseline = self.outline.judge.warmup..first - self.outline.largest_deadline();
         let each = |shape: usize| {
             let ops = self.outline.operations.iter().enumerate().filter(|(_, o)| o.shape == shape && !o.flow);
@@ -125,7 +147,7 @@ impl Watch<'_> {
     /// A baseline that is shorter than was asked for, where the longest deadline takes a part of it.
     fn short_baseline(&self) -> Option<String> {
         let (outline, judge) = (self.outline, &self.outline.judge);
-        let first = first_trigger(outline, self.timeline)?;
+        let first = outline.first_trigger()?;
         let deadline = outline.largest_deadline();
         let end = (first - deadline).max(judge.warmup);
         let length = end - judge.warmup;
@@ -140,6 +162,16 @@ impl Watch<'_> {
             )
         })
     }
+}
+
+/// When the next trigger comes, or the load ends; at once where another one that comes later is still in force
+/// when this one is over: as the judge sees it.
+fn horizon(triggers: &[Trigger<'_>], of: &Trigger<'_>, end: Micros) -> Micros {
+    let later = || triggers.iter().filter(|t| t.first > of.first);
+    if later().any(|t| t.first < of.clear && !t.one_shot && t.clear > of.clear) {
+        return of.clear.min(end);
+    }
+    later().map(|t| t.first).filter(|&at| at >= of.clear).min().unwrap_or(end).min(end)
 }
 
 /// Says so where there will be too few operations to tell that an objective holds.

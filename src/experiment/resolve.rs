@@ -462,16 +462,14 @@ impl Resolver<'_> {
         for (objective, span) in &rules.on_faults {
             check::judgeable(&mut self.chaos_notes, outline, timeline, objective, *span);
         }
-        let Some(first) = check::first_trigger(outline, timeline) else { return };
+        let Some(first) = outline.first_trigger() else { return };
         let by_fault = timeline.iter().find(|p| p.outline.at == first).map(|p| p.span);
         match by_fault {
             Some(span) => check::baseline(&mut self.chaos_notes, outline, Some((first, span))),
             None => {
-                let shapes = self.written.shapes.iter();
-                let of = |s: &&(At<String>, At<profile::Shape>)| {
-                    s.1.trigger && s.1.start.as_ref().map_or(Micros::ZERO, |t| t.value.0) == first
-                };
-                let span = shapes.clone().find(of).map(|(name, _)| name.span);
+                let shape = outline.shapes.iter().find(|s| s.trigger && s.first == Some(first));
+                let named = |name: &&At<String>| shape.is_some_and(|s| s.name == name.value);
+                let span = self.written.shapes.iter().map(|(name, _)| name).find(named).map(|name| name.span);
                 check::baseline(&mut self.notes, outline, span.map(|s| (first, s)));
             }
         }

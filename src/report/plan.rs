@@ -1,6 +1,7 @@
 //! The texts of `squall plan` and `squall check`: what would happen, and what is wrong. Sends nothing.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use comfy_table::{CellAlignment, Table};
 
@@ -8,7 +9,7 @@ use crate::experiment::{
     BandAhead, Data, Expectation, Experiment, Fault, Foresight, Shape, Start, Upstream, of_operation,
     requests,
 };
-use crate::objective::Metric;
+use crate::objective::{Metric, PhaseName};
 use crate::outline::{Outline, ShapeOutline};
 use crate::redact::redact;
 use crate::sample::OpId;
@@ -40,7 +41,7 @@ pub fn plan(experiment: &Experiment, limits: Limits) -> String {
     section(&mut out, "shapes", &shapes(experiment));
     section(&mut out, "system", &system(experiment));
     section(&mut out, "faults", &faults(experiment));
-    section(&mut out, "phases", &phases(outline));
+    section(&mut out, "phases", &phases(experiment));
     section(&mut out, "bands", &bands(&experiment.foresight));
     section(&mut out, "must hold", &rules(outline, &experiment.foresight));
     section(&mut out, "to know", &experiment.foresight.remarks.join("\n"));
@@ -160,42 +161,20 @@ fn faults(experiment: &Experiment) -> String {
     table(rows.collect(), &[])
 }
 
-/// The phases as planned; those of one-shots end when the target has recovered, repeats are merged.
-fn phases(outline: &Outline) -> String {
-    let judge = &outline.judge;
-    let mut rows = vec![vec!["warmup".to_owned(), stretch(Micros::ZERO, judge.warmup)]];
-    let mut triggers: Vec<(&str, Micros, Option<Micros>)> =
-        outline.faults.iter().map(|f| (f.trigger.as_str(), f.at, f.length.map(|l| f.at + l))).collect();
-    let shapes = outline.shapes.iter().filter(|s| s.trigger);
-    triggers.extend(shapes.map(|s| (s.name.as_str(), s.start, Some(s.end))));
-    triggers.sort_by_key(|t| t.1);
-    let end = triggers.first().map_or(outline.duration, |t| t.1 - outline.largest_deadline());
-    rows.push(vec!["baseline".to_owned(), stretch(judge.warmup, end)]);
-    let mut told: Vec<&str> = Vec::new();
-    for (name, _, _) in &triggers {
-        if told.contains(name) {
-            continue;
-        }
-        told.push(name);
-        let (mut during, mut after) = (Vec::new(), Vec::new());
-        for (_, at, end) in triggers.iter().filter(|t| t.0 == *name) {
-            let next = triggers.iter().map(|t| t.1).find(|next| next > at).unwrap_or(outline.duration);
-            match end {
-                Some(end) => {
-                    during.push(stretch(*at, *end));
-                    after.push(stretch(*end, next.max(*end)));
-                }
-                None => {
-                    during.push(format!("{} until it has recovered", clock(*at)));
-                    after.push(format!("from then until {}", clock(next)));
-                }
+/// The phases as planned, repeats merged.
+fn phases(experiment: &Experiment) -> String {
+    let judge = &experiment.outline.judge;
+    let rows = experiment.foresight.phases.iter().map(|ahead| {
+        let span = |span: &Range<Micros>| match &ahead.name {
+            PhaseName::During(_) if ahead.one_shot => {
+                format!("{} until it has recovered", clock(span.start))
             }
-        }
-        rows.push(vec![format!("during {name}"), during.join(", ")]);
-        rows.push(vec![format!("after {name}"), after.join(", ")]);
-    }
-    rows.push(vec!["run".to_owned(), stretch(judge.warmup, outline.duration)]);
-    table(rows, &[])
+            PhaseName::After(_) if ahead.one_shot => format!("from then until {}", clock(span.end)),
+            _ => stretch(span.start, span.end.max(span.start)),
+        };
+        vec![ahead.name.to_string(), ahead.spans.iter().map(span).collect::<Vec<_>>().join(", ")]
+    });
+    table(rows.collect(), &[])
         + &format!(
             "\njudged with {} windows in the baseline, and {} in {} windows to call it recovered\n",
             judge.windows, judge.stretch, judge.stretch_windows

@@ -20,6 +20,18 @@ use rustix::process::{Pid, Signal, kill_process};
 
 const MARK: &str = "SQUALL_TEST_MARK";
 
+/// How runs of seconds are judged.
+pub const JUDGE: &str =
+    "judge: { warmup: 200ms, baseline: 500ms, windows: 1, stretch: 1s, stretch_windows: 1 }";
+
+/// The profile of a light load: twenty requests a second, for so long.
+pub fn light_load(target: &str, duration: &str) -> String {
+    format!(
+        "target: {target}\nduration: {duration}\nshapes:\n  load:\n    arrival: {{ constant: {{ rate: 20/s }} }}\n    \
+         timeout: 500ms\n    probes: false\n    flow: [{{ get: /livez, as: look }}]\nobjectives: [count(look) >= 1]\n"
+    )
+}
+
 /// A folder of one test and everything that was started in it; both go when it is dropped.
 pub struct Bench {
     pub folder: PathBuf,
@@ -79,6 +91,13 @@ impl Bench {
             command.arg("--chaos").arg(chaos);
         }
         command
+    }
+
+    /// squall with a light load, and this plan below the judge's line.
+    pub fn light_run(&self, target: &str, duration: &str, plan: &str) -> Command {
+        let profile = self.file("load.yaml", &light_load(target, duration));
+        let plan = self.file("plan.yaml", &format!("{JUDGE}\n{plan}"));
+        self.run(&profile, Some(&plan))
     }
 
     /// Starts a command; what it says goes to files in the folder.

@@ -141,6 +141,9 @@ fn draw_latency(
     for (_, _, runs) in &lines {
         runs.iter().for_each(|run| placer.avoid(run));
     }
+    for x in beside.moments.iter().map(|moment| frame.at(moment.at)) {
+        placer.avoid(&[(x, top), (x, bottom)]);
+    }
     for limit in limits.iter().filter(|limit| limit.is_latency()) {
         draw_limit(svg, frame, axis, limit, &mut placer);
     }
@@ -171,8 +174,9 @@ fn draw_limit(svg: &mut Svg, frame: &Frame, axis: &Scale, limit: &Limit, placer:
         let (from, to) = (frame.at(span.from), frame.at(span.to).min(frame.right));
         svg.line((from, y), (to, y), ink, 1.4, dash);
         let (above, below) = (y - 5.0, y + 13.0);
-        spots.extend([end(to, above), start(from + 4.0, above), end(to, below), start(from + 4.0, below)]);
-        spots.extend([start(to + 4.0, y + 4.0), end(from - 4.0, y + 4.0)]);
+        let (from, to) = (from + 4.0, to - 4.0);
+        spots.extend([end(to, above), start(from, above), end(to, below), start(from, below)]);
+        spots.extend([start(to + 8.0, y + 4.0), end(from - 8.0, y + 4.0)]);
     }
     let face = Face { size: SMALL, bold: false, ink };
     if let Some(spot) = placer.place(&limit.text, SMALL, false, &spots) {

@@ -1,18 +1,25 @@
 //! The places that a pool's connections lead to, each loaded in its turn, and what became of each address.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::pool::Connection;
 pub use crate::record::AddressCount;
+use crate::units::Micros;
 
 /// One place; it may have an address of each family, and the one that answers is asked first.
 pub(super) struct Place {
     counts: RefCell<Vec<AddressCount>>,
     preferred: Cell<usize>,
-    pub idle: RefCell<Vec<Connection>>,
+    /// With the time since when; the one that was used last is at the end, and is taken first.
+    idle: RefCell<VecDeque<(Micros, Connection)>>,
 }
+
+/// A connection that nobody has needed for so long is closed, as other clients do: what a surge opened does not
+/// stay for the rest of a day.
+const IDLE: Micros = Micros::secs(90);
 
 /// The places that these addresses are. `localhost` is one with two addresses, of which often one answers.
 pub(super) fn places(addresses: &[SocketAddr]) -> Vec<Rc<Place>> {
@@ -75,13 +82,27 @@ impl Place {
     }
 
     /// An idle connection that can take a request; those that cannot are closed.
-    pub fn take_idle(&self) -> Option<Connection> {
+    pub fn take_idle(&self, now: Micros) -> Option<Connection> {
         loop {
-            let connection = self.idle.borrow_mut().pop()?;
-            if connection.sender.is_ready() {
+            let (since, connection) = self.idle.borrow_mut().pop_back()?;
+            if connection.sender.is_ready() && now - since <= IDLE {
                 return Some(connection);
             }
         }
+    }
+
+    /// Nobody needs it now.
+    pub fn keep_idle(&self, connection: Connection, now: Micros) {
+        let mut idle = self.idle.borrow_mut();
+        idle.push_back((now, connection));
+        while idle.front().is_some_and(|(since, _)| now - *since > IDLE) {
+            idle.pop_front();
+        }
+    }
+
+    /// Closes the one that has been idle for longest; false if there is none.
+    pub fn close_one(&self) -> bool {
+        self.idle.borrow_mut().pop_front().is_some()
     }
 }
 

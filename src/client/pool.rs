@@ -24,8 +24,8 @@ use super::room::{Budget, Idle, Room, Seat};
 use crate::units::Micros;
 use crate::world::World;
 
-/// Headers that the head of an answer may have.
-pub(super) const MOST_HEADERS: usize = 256;
+/// Headers that the head of an answer may have: hyper's own limit, as room for more costs every answer time.
+pub(super) const MOST_HEADERS: usize = 100;
 /// Connections that one pool opens at once.
 const DIALS: usize = 64;
 /// One that takes longer than this waits for the target, not for us, and no longer counts: a target that
@@ -78,7 +78,7 @@ struct Inner {
 
 impl Idle for Inner {
     fn close_one(&self) -> bool {
-        self.places.iter().any(|place| place.idle.borrow_mut().pop().is_some())
+        self.places.iter().any(|place| place.close_one())
     }
 }
 
@@ -160,7 +160,7 @@ impl Inner {
     fn idle(&self, turn: usize) -> Option<Connection> {
         let others = if self.room.is_full() { self.places.len() } else { 1 };
         let in_turn = (0..others).map(|n| &self.places[(turn + n) % self.places.len()]);
-        in_turn.filter(|_| !self.places.is_empty()).find_map(|place| place.take_idle())
+        in_turn.filter(|_| !self.places.is_empty()).find_map(|place| place.take_idle(self.world.now()))
     }
 
     fn hand_on(&self, mut connection: Connection) {
@@ -174,7 +174,7 @@ impl Inner {
             }
         }
         let place = connection.place.clone();
-        place.idle.borrow_mut().push(connection);
+        place.keep_idle(connection, self.world.now());
     }
 
     async fn wait_or_dial(&self, turn: usize, stage: &RefCell<Stage>) -> io::Result<Connection> {
@@ -241,7 +241,7 @@ impl Inner {
     ) -> io::Result<Connection> {
         let meter = Rc::<Meter>::default();
         let io = TokioIo::new(Metered::new(stream, meter.clone(), self.world.clone()));
-        let handshake = Builder::new().max_headers(MOST_HEADERS).handshake(io).await;
+        let handshake = Builder::new().handshake(io).await;
         let (mut sender, connection) = handshake.map_err(io::Error::other)?;
         let task = self.world.spawn(async move {
             let _seat = seat;

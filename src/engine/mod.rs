@@ -313,9 +313,11 @@ impl Shard {
     async fn drain(&self) {
         self.over.set(Some(if self.stopped() { Over::Stopped } else { Over::Planned }));
         self.alarms.ring_early();
-        // Flows that are cut off now need a moment to say so.
-        let limit = self.world.now() + HEARTBEAT;
-        while self.counts.borrow().all_in_flight() > 0 && self.world.now() < self.decided.get().max(limit) {
+        // Flows that are cut off now, or time out at the very end, need a moment to say so.
+        let over = self.world.now();
+        while self.counts.borrow().all_in_flight() > 0
+            && self.world.now() < self.decided.get().max(over) + HEARTBEAT
+        {
             self.alarms.until(self.world.now() + HEARTBEAT).await;
             if self.stopped() && self.over.replace(Some(Over::Stopped)) != Some(Over::Stopped) {
                 self.alarms.ring_early();

@@ -63,3 +63,19 @@ fn who_waits_for_a_connection_and_gets_none_is_told_so_and_the_wait_counts() {
     });
     assert!(waited, "one connection, and ten requests at a time");
 }
+
+#[test]
+fn a_connection_that_nobody_needed_for_long_is_closed() {
+    for (every, opened) in [("80s", 20), ("100s", 60)] {
+        let profile = format!(
+            "target: sandbox\nduration: 210s\nshapes:\n  s:\n    arrival: {{ bursts: {{ size: 20, every: {every} }} }}\n    \
+             timeout: 1s\n    probes: false\n    flow: [{{ get: /, as: a }}]\n"
+        );
+        let driven = drive(experiment(&profile, None, &flags()), 1, |_| Some((MS, reply(200, &json!({})))));
+        let connects = driven.records.iter().map(|record| match record {
+            Record::Happened(happened) => happened.connects.iter().sum(),
+            _ => 0,
+        });
+        assert_eq!((kinds(&driven), connects.sum::<u64>()), ([(Kind::Ok, 60)].into(), opened), "{every}");
+    }
+}

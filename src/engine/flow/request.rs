@@ -10,11 +10,14 @@ impl Flow {
     pub(super) async fn request(&mut self, request: &Request) -> Result<(), Stopped> {
         self.may_go_on()?;
         let allowed = request.timeout.or(self.runner.shape.timeout).unwrap_or(NO_TIMEOUT);
+        let (intended, dequeued) = (self.next, self.shard.world.now());
+        if !self.patient {
+            // Its timeout runs from when it leaves.
+            self.shard.decided_by(dequeued + allowed);
+        }
         if let Some(group) = &mut self.group {
             group.allowed += allowed;
-            self.shard.decided_by(self.next + allowed);
         }
-        let (intended, dequeued) = (self.next, self.shard.world.now());
         if self.group.is_none() {
             self.reach(request.op, intended);
         }

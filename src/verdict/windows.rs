@@ -56,31 +56,46 @@ pub(super) type Window = (Range<u32>, Measured);
 pub(super) fn value(view: &View, objective: &Objective, subject: Subject, cells: &Cells) -> Measured {
     let (whole, windows) = measured(view, objective, subject, cells);
     let Some(long) = objective.window.map(|long| in_cells(view.timeline, long)) else { return whole };
-    let worst_of_each = stretches(&windows, long, cells).into_iter().map(|stretch| {
-        let best = |a: &&Measured, b: &&Measured| badness(objective, a).total_cmp(&badness(objective, b));
+    let best =
+        |stretch: &[Window]| stretch.iter().map(|(_, m)| badness(objective, m)).fold(f64::MAX, f64::min);
+    let mut stretches: Vec<(f64, &[Window])> =
+        stretches(&windows, long, cells).into_iter().map(|stretch| (best(stretch), stretch)).collect();
+    // The worst first: once one breaks, which may be thousands that overlap, no other matters.
+    stretches.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut worst: Option<(Answer, &[Window])> = None;
+    for (_, stretch) in stretches {
         let answer = match together(stretch, Answer::Breaks) {
             Answer::Breaks => over(view, objective, subject, stretch, cells).answer,
             other => other,
         };
-        (answer, stretch.iter().map(|(_, m)| m).min_by(best))
-    });
-    let severity = |answer: &Answer| match answer {
-        Answer::Holds => 0,
-        Answer::Unknown(_) => 1,
-        Answer::Breaks => 2,
+        if worst.is_none_or(|(known, _)| severity(answer) > severity(known)) {
+            worst = Some((answer, stretch));
+        }
+        if answer == Answer::Breaks {
+            break;
+        }
+    }
+    let bettered = |stretch: &[Window]| {
+        let all = stretch.iter().map(|(_, m)| m.clone());
+        all.min_by(|a, b| badness(objective, a).total_cmp(&badness(objective, b)))
     };
-    let worst = worst_of_each.max_by(|(a, m), (b, n)| {
-        let bad = |m: &Option<&Measured>| m.map_or(f64::MIN, |m| badness(objective, m));
-        severity(a).cmp(&severity(b)).then(bad(m).total_cmp(&bad(n)))
-    });
-    let Some((answer, Some(worst))) = worst else {
+    let found = worst.and_then(|(answer, stretch)| Some((answer, bettered(stretch)?)));
+    let Some((answer, worst)) = found else {
         return Measured { n: whole.n, bad: whole.bad, ..Measured::default() };
     };
     // That no stretch breaks proves nothing where all of it is too little to tell.
     let enough = objective.least();
     let answer =
         if answer == Answer::Holds && whole.n < enough { Answer::Unknown(Some(enough)) } else { answer };
-    Measured { answer, interval: None, n: whole.n, bad: whole.bad, ..worst.clone() }
+    Measured { answer, interval: None, n: whole.n, bad: whole.bad, ..worst }
+}
+
+fn severity(answer: Answer) -> u8 {
+    match answer {
+        Answer::Holds => 0,
+        Answer::Unknown(_) => 1,
+        Answer::Breaks => 2,
+    }
 }
 
 /// A stretch as a whole.

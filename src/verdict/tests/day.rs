@@ -66,3 +66,21 @@ fn the_judge_takes_as_much_longer_as_a_run_is_longer_and_hardly_more() {
     assert!(four < one * 12 + Duration::from_millis(200), "{one:?} {four:?}");
     assert!(four < Duration::from_secs(10), "{four:?}");
 }
+
+#[test]
+fn an_objective_on_end_that_breaks_for_hours_costs_no_more_than_one_that_holds() {
+    let judged = |kind: Kind| {
+        let on_end =
+            Objective { window: Some(s(1_200.0)), ..expect(Metric::Errors, Comparison::Below, 0.01, RUN) };
+        let samples: Vec<Sample> = two_a_second(0, 4 * 3_600)
+            .into_iter()
+            .map(|sample| Sample { outcome: crate::sample::Outcome::new(kind, 0), ..sample })
+            .collect();
+        let timeline = rooms(4 * 3_600).objective(on_end).timeline(&samples);
+        cost(|| judge(&timeline))
+    };
+    let ((holds, little), (breaks, much)) = (judged(Kind::Ok), judged(Kind::Timeout));
+    println!("on end for four hours: {little:?} where it holds, {much:?} where it breaks");
+    assert_eq!((holds.verdict, breaks.verdict), (Word::Pass, Word::Fail));
+    assert!(much < little * 4 + Duration::from_millis(200), "{little:?} {much:?}");
+}

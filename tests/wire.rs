@@ -284,3 +284,48 @@ fn a_hung_target_does_not_take_squalls_files() {
     let most = most.load(Relaxed);
     assert!((20..=60).contains(&most), "120 files leave 56 connections, and {most} were open at once");
 }
+
+/// A listener whose queue is full, as that of a program that stands still: further connections hang.
+fn full_queue() -> (SocketAddr, TcpListener, Vec<TcpStream>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let listener = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        socket.listen(0).unwrap().into_std().unwrap()
+    });
+    let address = listener.local_addr().unwrap();
+    let patience = Duration::from_millis(200);
+    let fill = || TcpStream::connect_timeout(&address, patience).ok();
+    (address, listener, std::iter::from_fn(fill).collect())
+}
+
+/// Every address of the target with a figure of it, all shards together.
+fn by_address(bench: &Bench, figure: &str) -> BTreeMap<String, u64> {
+    let history = std::fs::read_to_string(bench.run_folder().join("history.jsonl")).unwrap();
+    let records = history.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let mut all = BTreeMap::new();
+    for record in records.filter(|record| record["t"] == "address") {
+        let address = record["address"].as_str().unwrap().to_owned();
+        *all.entry(address).or_default() += record[figure].as_u64().unwrap();
+    }
+    all
+}
+
+#[test]
+fn a_connection_that_does_not_come_about_in_time_is_told_as_such_and_of_its_address() {
+    let (bench, (full, _listener, _held)) = (Bench::new("full"), full_queue());
+    let fine = raw(|mut stream, _| {
+        let _ = write!(stream, "HTTP/1.1 200 X\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
+    });
+    let told = errors(&bench, &[fine, full], "", "{ get: /x, as: x }");
+    let kinds: Vec<(&str, u64)> = told.iter().map(|((kind, _), n)| (kind.as_str(), *n)).collect();
+    assert!(matches!(kinds[..], [("connect", 18..=22)]), "every second one: {kinds:?}");
+    let of = |figure: &str| {
+        let all = by_address(&bench, figure);
+        [fine, full].map(|address| all[&address.to_string()])
+    };
+    assert!(matches!(of("requests"), [18..=22, 0]), "{:?}", of("requests"));
+    assert!(matches!(of("connect_timeouts"), [0, 18..=22]), "{:?}", of("connect_timeouts"));
+    let summary = bench.verdict().to_string();
+    assert!(summary.contains("connections did not come about in time"), "{summary}");
+}

@@ -11,7 +11,9 @@ pub use crate::record::AddressCount;
 pub(super) struct Place {
     counts: RefCell<Vec<AddressCount>>,
     preferred: Cell<usize>,
-    pub idle: RefCell<Vec<Connection>>,
+    idle: RefCell<Vec<Connection>>,
+    /// The fewest that were idle since `close_unused` last looked: so many nobody needed.
+    least: Cell<usize>,
 }
 
 /// The places that these addresses are. `localhost` is one with two addresses, of which often one answers.
@@ -41,7 +43,7 @@ impl Place {
             timeouts: 0,
         };
         let counts = RefCell::new(addresses.iter().map(none).collect());
-        Place { counts, preferred: Cell::new(0), idle: RefCell::default() }
+        Place { counts, preferred: Cell::new(0), idle: RefCell::default(), least: Cell::new(0) }
     }
 
     /// What became of its addresses; one that never answered is none of the place's where another did.
@@ -77,11 +79,35 @@ impl Place {
     /// An idle connection that can take a request; those that cannot are closed.
     pub fn take_idle(&self) -> Option<Connection> {
         loop {
-            let connection = self.idle.borrow_mut().pop()?;
+            let connection = self.pop()?;
             if connection.sender.is_ready() {
                 return Some(connection);
             }
         }
+    }
+
+    /// The one that was used last: what nobody needs stays at the bottom.
+    fn pop(&self) -> Option<Connection> {
+        let mut idle = self.idle.borrow_mut();
+        let last = idle.pop();
+        self.least.set(self.least.get().min(idle.len()));
+        last
+    }
+
+    pub fn keep(&self, connection: Connection) {
+        self.idle.borrow_mut().push(connection);
+    }
+
+    /// Closes one that is idle; false if there is none.
+    pub fn close_one(&self) -> bool {
+        self.pop().is_some()
+    }
+
+    /// Closes the idle ones that nobody has needed since the last look.
+    pub fn close_unused(&self) {
+        let mut idle = self.idle.borrow_mut();
+        idle.drain(..self.least.get());
+        self.least.set(idle.len());
     }
 }
 

@@ -329,3 +329,30 @@ fn a_connection_that_does_not_come_about_in_time_is_told_as_such_and_of_its_addr
     let summary = bench.verdict().to_string();
     assert!(summary.contains("connections did not come about in time"), "{summary}");
 }
+
+#[test]
+fn who_accepts_only_to_close_is_told_as_that_whenever_the_close_comes() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || listener.incoming().for_each(drop));
+    let told = errors(&Bench::new("closes"), &[address], "", "{ get: /x, as: x }");
+    assert_eq!(told.keys().collect::<Vec<_>>(), [&("reset".to_owned(), 0)], "{told:?}");
+}
+
+/// Every connection carries one request, and none is opened for nothing.
+#[test]
+fn an_answer_that_closes_its_connection_wastes_nobodys_dial() {
+    let (bench, dials) = (Bench::new("close"), Arc::new(AtomicUsize::new(0)));
+    let (counted, unused) = (dials.clone(), Arc::new(AtomicUsize::new(0)));
+    let idle = unused.clone();
+    let address = raw(move |mut stream, head| {
+        counted.fetch_add(1, Relaxed);
+        idle.fetch_add(usize::from(head.is_empty()), Relaxed);
+        std::thread::sleep(Duration::from_millis(350));
+        let _ = write!(stream, "HTTP/1.1 200 X\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
+    });
+    let told = errors(&bench, &[address], "", "{ get: /x, as: x }");
+    // One is opened before the load, to see whether anybody is there.
+    let (dials, unused) = (dials.load(Relaxed), unused.load(Relaxed));
+    assert!(dials > 30 && unused == 1, "{unused} of {dials} dials carried nothing: {told:?}");
+}

@@ -164,8 +164,13 @@ async fn read(
     Ending::Answer(Box::new(Answer { status, headers, body, length, short, taken: Arc::new(taken) }))
 }
 
+/// No connection came about, or only to be closed at once.
 fn connect_failed(error: &io::Error) -> Ending {
-    let kind = if is_local(error) { Kind::Local } else { Kind::Connect };
+    let kind = match error.kind() {
+        _ if is_local(error) => Kind::Local,
+        io::ErrorKind::ConnectionAborted => Kind::Reset,
+        _ => Kind::Connect,
+    };
     Ending::Failed { kind, detail: plain(error) }
 }
 
@@ -193,6 +198,7 @@ fn plain(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
         io::ErrorKind::ConnectionReset => "connection reset by peer".to_owned(),
+        io::ErrorKind::ConnectionAborted => "connection closed before anything was sent".to_owned(),
         io::ErrorKind::BrokenPipe => "connection closed while sending".to_owned(),
         _ => {
             let text = error.to_string();

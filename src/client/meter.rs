@@ -148,3 +148,33 @@ impl AsyncWrite for Metered {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::run_virtual;
+    use std::future::poll_fn;
+    use tokio::io::AsyncWriteExt;
+
+    #[test]
+    fn a_peer_that_always_has_more_to_say_leaves_others_their_turn() {
+        run_virtual(|world| async move {
+            let mut listener = world.listen(([127, 0, 0, 1], 0).into()).await.unwrap();
+            let stream = world.connect(listener.local_addr().unwrap()).await.unwrap();
+            let (mut peer, _) = listener.accept().await.unwrap();
+            let mut metered = Metered::new(stream, Rc::default(), world.clone());
+            let (mut turns, mut bytes) = (0, [0; 16 * 1024]);
+            for _ in 0..40 {
+                peer.write_all(&[b'x'; 16 * 1024]).await.unwrap();
+                let mut buf = ReadBuf::new(&mut bytes);
+                let read = poll_fn(|cx| Poll::Ready(Pin::new(&mut metered).poll_read(cx, &mut buf))).await;
+                if read.is_pending() {
+                    turns += 1;
+                    poll_fn(|cx| Pin::new(&mut metered).poll_read(cx, &mut buf)).await.unwrap();
+                }
+                assert_eq!(buf.filled().len(), 16 * 1024);
+            }
+            assert_eq!(turns, 40 * 16 * 1024 / TURN - 1, "one in each {TURN} bytes");
+        });
+    }
+}

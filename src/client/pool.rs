@@ -270,7 +270,8 @@ impl Inner {
             // Its error reaches the flow through the sender.
             let _ = connection.await;
         });
-        sender.ready().await.map_err(io::Error::other)?;
+        // The peer took the connection and closed it, or spoke before it was spoken to.
+        sender.ready().await.map_err(|_| io::Error::from(io::ErrorKind::ConnectionAborted))?;
         Ok(Connection { sender, meter, reused: false, place, task })
     }
 }

@@ -4,9 +4,10 @@
 mod support;
 
 use std::fs;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 
 use rustix::process::Signal;
@@ -450,4 +451,19 @@ fn the_planned_end_of_the_load_is_its_end() {
     squall.end(secs(20));
     let asked = server.count("GET /walk");
     assert!((30..=90).contains(&asked), "ten users, twice a second, for four seconds: {asked}");
+}
+
+/// Whoever watches may have pressed Ctrl-S, or lost the connection: what is shown is not worth a fault that stays.
+#[test]
+fn a_terminal_that_takes_nothing_holds_up_neither_the_load_nor_a_stop() {
+    let (bench, server) = (Bench::new("stuck"), Server::fine());
+    let (_nobody_reads, mut full) = std::io::pipe().unwrap();
+    full.write_all(&[b'x'; 65_536]).unwrap();
+    let profile = profile(&server.url(), "60s", "errors < 50%", "setup: { steps: [{ post: /setup }] }\n");
+    let mut command = bench.run(&bench.file("load.yaml", &profile), None);
+    let mut squall = command.stdout(Stdio::null()).stderr(full).spawn().unwrap();
+    wait_for("load", secs(10), || (server.count("GET") > 20).then_some(()));
+    support::signal(squall.id() as i32, Signal::INT);
+    let ended = wait_for("its end", secs(10), || squall.try_wait().unwrap());
+    assert_eq!(ended.code(), Some(105));
 }

@@ -285,3 +285,75 @@ fn a_hung_target_does_not_take_squalls_files() {
     // The server may see the end of some only after the beginning of others.
     assert!((20..=90).contains(&most), "120 files leave 56 connections, and {most} were open at once");
 }
+
+/// A listener whose queue is full, as that of a program that stands still: further connections hang.
+fn full_queue() -> (SocketAddr, TcpListener, Vec<TcpStream>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let listener = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        socket.listen(0).unwrap().into_std().unwrap()
+    });
+    let address = listener.local_addr().unwrap();
+    let patience = Duration::from_millis(200);
+    let fill = || TcpStream::connect_timeout(&address, patience).ok();
+    (address, listener, std::iter::from_fn(fill).collect())
+}
+
+/// Every address of the target with a figure of it, all shards together.
+fn by_address(bench: &Bench, figure: &str) -> BTreeMap<String, u64> {
+    let history = std::fs::read_to_string(bench.run_folder().join("history.jsonl")).unwrap();
+    let records = history.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let mut all = BTreeMap::new();
+    for record in records.filter(|record| record["t"] == "address") {
+        let address = record["address"].as_str().unwrap().to_owned();
+        *all.entry(address).or_default() += record[figure].as_u64().unwrap();
+    }
+    all
+}
+
+#[test]
+fn a_connection_that_does_not_come_about_in_time_is_told_as_such_and_of_its_address() {
+    let (bench, (full, _listener, _held)) = (Bench::new("full"), full_queue());
+    let fine = raw(|mut stream, _| {
+        let _ = write!(stream, "HTTP/1.1 200 X\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
+    });
+    let told = errors(&bench, &[fine, full], "", "{ get: /x, as: x }");
+    let kinds: Vec<(&str, u64)> = told.iter().map(|((kind, _), n)| (kind.as_str(), *n)).collect();
+    assert!(matches!(kinds[..], [("connect", 18..=22)]), "every second one: {kinds:?}");
+    let of = |figure: &str| {
+        let all = by_address(&bench, figure);
+        [fine, full].map(|address| all[&address.to_string()])
+    };
+    assert!(matches!(of("requests"), [18..=22, 0]), "{:?}", of("requests"));
+    assert!(matches!(of("connect_timeouts"), [0, 18..=22]), "{:?}", of("connect_timeouts"));
+    let summary = bench.verdict().to_string();
+    assert!(summary.contains("connections did not come about in time"), "{summary}");
+}
+
+#[test]
+fn who_accepts_only_to_close_is_told_as_that_whenever_the_close_comes() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || listener.incoming().for_each(drop));
+    let told = errors(&Bench::new("closes"), &[address], "", "{ get: /x, as: x }");
+    assert_eq!(told.keys().collect::<Vec<_>>(), [&("reset".to_owned(), 0)], "{told:?}");
+}
+
+/// Every connection carries one request, and none is opened for nothing.
+#[test]
+fn an_answer_that_closes_its_connection_wastes_nobodys_dial() {
+    let (bench, dials) = (Bench::new("close"), Arc::new(AtomicUsize::new(0)));
+    let (counted, unused) = (dials.clone(), Arc::new(AtomicUsize::new(0)));
+    let idle = unused.clone();
+    let address = raw(move |mut stream, head| {
+        counted.fetch_add(1, Relaxed);
+        idle.fetch_add(usize::from(head.is_empty()), Relaxed);
+        std::thread::sleep(Duration::from_millis(350));
+        let _ = write!(stream, "HTTP/1.1 200 X\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
+    });
+    let told = errors(&bench, &[address], "", "{ get: /x, as: x }");
+    // One is opened before the load, to see whether anybody is there.
+    let (dials, unused) = (dials.load(Relaxed), unused.load(Relaxed));
+    assert!(dials > 30 && unused == 1, "{unused} of {dials} dials carried nothing: {told:?}");
+}

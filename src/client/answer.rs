@@ -9,10 +9,11 @@ use minijinja::Value;
 use super::check::Failed;
 use super::compile::{Asked, Program, Request};
 use super::json;
+use super::kept::{ROOM, Taken};
 use super::vars::Vars;
 use crate::experiment::CaptureFrom;
 use crate::sample::Kind;
-use crate::units::grouped;
+use crate::units::{Micros, grouped};
 use crate::world::World;
 
 /// What reading an answer found.
@@ -33,6 +34,8 @@ impl Finding {
     }
 }
 
+/// How long an answer that came may wait to be read aside.
+pub const READING: Micros = Micros::secs(10);
 /// Bodies above this size are read aside.
 const ASIDE: usize = 64 << 10;
 /// Bodies above this size are not taken apart: a value takes many times the room of its text.
@@ -46,6 +49,10 @@ pub struct Answer {
     pub body: Bytes,
     /// Bytes of the whole.
     pub length: u64,
+    /// It was needed whole, and there was no room for it.
+    pub short: bool,
+    /// Its room, until it is read.
+    pub(super) taken: Arc<Taken>,
 }
 
 impl From<Failed> for Finding {
@@ -82,15 +89,27 @@ pub async fn read_answer(
     if !answer.is_long() {
         return look(&request.asked, &expected, answer, count);
     }
-    let (asked, status, length) = (request.asked.clone(), answer.status, answer.length);
-    let answer = Answer { status, headers: answer.headers.clone(), body: answer.body.clone(), length };
-    let found = world.aside(move || look(&asked, &expected, &answer, count)).await;
-    found.unwrap_or_else(|_| Finding::bad(Kind::Local, "squall failed to read the answer".to_owned()))
+    let asked = request.asked.clone();
+    let Answer { status, length, short, .. } = *answer;
+    let (headers, body) = (answer.headers.clone(), answer.body.clone());
+    let taken = answer.taken.clone();
+    let answer = Answer { status, headers, body, length, short, taken };
+    let found = world.timeout(READING, world.aside(move || look(&asked, &expected, &answer, count))).await;
+    let own = |why: String| Finding::bad(Kind::Local, why);
+    match found {
+        Ok(found) => found.unwrap_or_else(|_| own("squall failed to read the answer".to_owned())),
+        Err(_) => own(format!("squall did not come to read the answer within {READING}")),
+    }
 }
 
 fn look(asked: &Asked, expected: &[String], answer: &Answer, count: bool) -> Finding {
     if !accepts(&asked.status, answer.status) {
         return Finding::bad(Kind::Status, format!("status {} was not expected", answer.status));
+    }
+    if answer.short && asked.needs_body() {
+        let room = ROOM >> 20;
+        let detail = format!("squall keeps {room} MiB of answers at a time, and had no room for this one");
+        return Finding::bad(Kind::Local, detail);
     }
     let mut parsed = Lazy { body: &answer.body, length: answer.length, json: None };
     for (check, expected) in asked.checks.iter().zip(expected) {
@@ -105,7 +124,7 @@ fn look(asked: &Asked, expected: &[String], answer: &Answer, count: bool) -> Fin
             Err(detail) => return Finding::bad(Kind::Check, format!("capture `{}`: {detail}", capture.name)),
         }
     }
-    let items = asked.items.as_ref().filter(|_| count);
+    let items = asked.items.as_ref().filter(|_| count && !answer.short);
     let items = items.and_then(|path| json::count(&answer.body, path).or_else(|| matches(&mut parsed, path)));
     Finding { kind: Kind::Ok, detail: String::new(), captured, items }
 }

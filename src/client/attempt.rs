@@ -3,21 +3,18 @@
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 
 use super::answer::Answer;
+use super::kept::Kept;
 use super::meter::{Meter, Reading};
 use super::pool::{Connection, MOST_HEADERS, Pool, Stage};
 use crate::sample::{Kind, Work};
 use crate::units::Micros;
 use crate::world::{World, is_local};
-
-/// Bytes of an answer that are kept when nobody needs the whole.
-const EXCERPT: usize = 512;
-/// A body that is needed whole may be this long.
-const BODY_LIMIT: usize = 64 << 20;
 
 /// Bytes that hyper takes for a head.
 const MOST_HEAD: usize = 8_192 + 4_096 * 100;
@@ -149,54 +146,31 @@ async fn read(
     whole: bool,
 ) -> Ending {
     let (parts, mut body) = response.into_parts();
-    let limit = if whole { BODY_LIMIT } else { EXCERPT };
-    let mut kept = Kept::default();
+    let mut kept = Kept::new(pool.shelf(), whole);
     while let Some(frame) = body.frame().await {
         match frame {
             Ok(frame) => {
                 if let Ok(data) = frame.into_data() {
-                    kept.push(data, limit);
+                    kept.push(data);
                 }
             }
             Err(error) => return broken(&error, &connection.meter),
         }
     }
     pool.give_back(connection);
-    let (status, headers, length) = (parts.status.as_u16(), parts.headers, kept.length);
-    Ending::Answer(Box::new(Answer { status, headers, body: kept.into_bytes(), length }))
+    let (status, headers) = (parts.status.as_u16(), parts.headers);
+    let (length, short) = (kept.length, kept.short);
+    let (body, taken) = kept.into_bytes();
+    Ending::Answer(Box::new(Answer { status, headers, body, length, short, taken: Arc::new(taken) }))
 }
 
-/// The beginning of a body; one chunk is kept as it came, without a copy.
-#[derive(Default)]
-struct Kept {
-    first: Bytes,
-    more: BytesMut,
-    /// Bytes that came, kept or not.
-    length: u64,
-}
-
-impl Kept {
-    fn push(&mut self, mut data: Bytes, limit: usize) {
-        self.length += data.len() as u64;
-        let room = limit.saturating_sub(self.first.len().max(self.more.len()));
-        data.truncate(room);
-        if self.first.is_empty() && self.more.is_empty() {
-            self.first = data;
-        } else if !data.is_empty() {
-            if self.more.is_empty() {
-                self.more.extend_from_slice(&self.first);
-            }
-            self.more.extend_from_slice(&data);
-        }
-    }
-
-    fn into_bytes(self) -> Bytes {
-        if self.more.is_empty() { self.first } else { self.more.freeze() }
-    }
-}
-
+/// No connection came about, or only to be closed at once.
 fn connect_failed(error: &io::Error) -> Ending {
-    let kind = if is_local(error) { Kind::Local } else { Kind::Connect };
+    let kind = match error.kind() {
+        _ if is_local(error) => Kind::Local,
+        io::ErrorKind::ConnectionAborted => Kind::Reset,
+        _ => Kind::Connect,
+    };
     Ending::Failed { kind, detail: plain(error) }
 }
 
@@ -224,6 +198,7 @@ fn plain(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
         io::ErrorKind::ConnectionReset => "connection reset by peer".to_owned(),
+        io::ErrorKind::ConnectionAborted => "connection closed before anything was sent".to_owned(),
         io::ErrorKind::BrokenPipe => "connection closed while sending".to_owned(),
         _ => {
             let text = error.to_string();

@@ -75,11 +75,11 @@ pub struct Asked {
     pub items: Option<String>,
 }
 
-impl Request {
+impl Asked {
     /// The whole body is needed to check or capture.
     pub fn needs_body(&self) -> bool {
         let of_body = |c: &Capture| !matches!(c.from, crate::experiment::CaptureFrom::Header(_));
-        !self.asked.checks.is_empty() || self.asked.captures.iter().any(of_body)
+        !self.checks.is_empty() || self.captures.iter().any(of_body)
     }
 }
 

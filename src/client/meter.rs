@@ -14,6 +14,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::units::Micros;
 use crate::world::{Stream, World};
 
+/// Bytes that one connection reads on end before it is all others' turn: one that never stops talking (interim
+/// answers without end) would hold up its whole shard, every time-out included.
+const TURN: usize = 64 * 1024;
+
 /// Stamps and counters of one connection, shared between its I/O and whoever uses it.
 #[derive(Debug, Default)]
 pub struct Meter {
@@ -53,11 +57,13 @@ pub struct Metered {
     stream: Stream,
     meter: Rc<Meter>,
     world: World,
+    /// Bytes read on end.
+    turn: usize,
 }
 
 impl Metered {
     pub fn new(stream: Stream, meter: Rc<Meter>, world: World) -> Metered {
-        Metered { stream, meter, world }
+        Metered { stream, meter, world, turn: 0 }
     }
 
     /// What was written, or where the peer takes no more: as if it were, and nothing is counted.
@@ -90,10 +96,20 @@ impl AsyncRead for Metered {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.turn >= TURN {
+            self.turn = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        let n = (buf.filled().len() - before) as u64;
-        self.meter.received.set(self.meter.received.get() + n);
+        let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buf) else {
+            self.turn = 0;
+            return Poll::Pending;
+        };
+        read?;
+        let n = buf.filled().len() - before;
+        self.turn += n;
+        self.meter.received.set(self.meter.received.get() + n as u64);
         Poll::Ready(Ok(()))
     }
 }
@@ -130,5 +146,35 @@ impl AsyncWrite for Metered {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::run_virtual;
+    use std::future::poll_fn;
+    use tokio::io::AsyncWriteExt;
+
+    #[test]
+    fn a_peer_that_always_has_more_to_say_leaves_others_their_turn() {
+        run_virtual(|world| async move {
+            let mut listener = world.listen(([127, 0, 0, 1], 0).into()).await.unwrap();
+            let stream = world.connect(listener.local_addr().unwrap()).await.unwrap();
+            let (mut peer, _) = listener.accept().await.unwrap();
+            let mut metered = Metered::new(stream, Rc::default(), world.clone());
+            let (mut turns, mut bytes) = (0, [0; 16 * 1024]);
+            for _ in 0..40 {
+                peer.write_all(&[b'x'; 16 * 1024]).await.unwrap();
+                let mut buf = ReadBuf::new(&mut bytes);
+                let read = poll_fn(|cx| Poll::Ready(Pin::new(&mut metered).poll_read(cx, &mut buf))).await;
+                if read.is_pending() {
+                    turns += 1;
+                    poll_fn(|cx| Pin::new(&mut metered).poll_read(cx, &mut buf)).await.unwrap();
+                }
+                assert_eq!(buf.filled().len(), 16 * 1024);
+            }
+            assert_eq!(turns, 40 * 16 * 1024 / TURN - 1, "one in each {TURN} bytes");
+        });
     }
 }

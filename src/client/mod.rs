@@ -8,6 +8,7 @@ mod attempt;
 mod check;
 mod compile;
 mod json;
+mod kept;
 mod meter;
 mod place;
 mod pool;
@@ -16,7 +17,7 @@ mod spelling;
 mod token;
 mod vars;
 
-pub use answer::{Answer, Finding, read_answer};
+pub use answer::{Answer, Finding, READING, read_answer};
 pub use attempt::{Attempt, Ending, attempt};
 pub use compile::{Common, If, Program, Request, Step};
 pub use place::AddressCount;

@@ -1,25 +1,20 @@
 //! The places that a pool's connections lead to, each loaded in its turn, and what became of each address.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::pool::Connection;
 pub use crate::record::AddressCount;
-use crate::units::Micros;
 
 /// One place; it may have an address of each family, and the one that answers is asked first.
 pub(super) struct Place {
     counts: RefCell<Vec<AddressCount>>,
     preferred: Cell<usize>,
-    /// With the time since when; the one that was used last is at the end, and is taken first.
-    idle: RefCell<VecDeque<(Micros, Connection)>>,
+    idle: RefCell<Vec<Connection>>,
+    /// The fewest that were idle since `close_unused` last looked: so many nobody needed.
+    least: Cell<usize>,
 }
-
-/// A connection that nobody has needed for so long is closed, as other clients do: what a surge opened does not
-/// stay for the rest of a day.
-const IDLE: Micros = Micros::secs(90);
 
 /// The places that these addresses are. `localhost` is one with two addresses, of which often one answers.
 pub(super) fn places(addresses: &[SocketAddr]) -> Vec<Rc<Place>> {
@@ -48,7 +43,7 @@ impl Place {
             timeouts: 0,
         };
         let counts = RefCell::new(addresses.iter().map(none).collect());
-        Place { counts, preferred: Cell::new(0), idle: RefCell::default() }
+        Place { counts, preferred: Cell::new(0), idle: RefCell::default(), least: Cell::new(0) }
     }
 
     /// What became of its addresses; one that never answered is none of the place's where another did.
@@ -82,27 +77,37 @@ impl Place {
     }
 
     /// An idle connection that can take a request; those that cannot are closed.
-    pub fn take_idle(&self, now: Micros) -> Option<Connection> {
+    pub fn take_idle(&self) -> Option<Connection> {
         loop {
-            let (since, connection) = self.idle.borrow_mut().pop_back()?;
-            if connection.sender.is_ready() && now - since <= IDLE {
+            let connection = self.pop()?;
+            if connection.sender.is_ready() {
                 return Some(connection);
             }
         }
     }
 
-    /// Nobody needs it now.
-    pub fn keep_idle(&self, connection: Connection, now: Micros) {
+    /// The one that was used last: what nobody needs stays at the bottom.
+    fn pop(&self) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
-        idle.push_back((now, connection));
-        while idle.front().is_some_and(|(since, _)| now - *since > IDLE) {
-            idle.pop_front();
-        }
+        let last = idle.pop();
+        self.least.set(self.least.get().min(idle.len()));
+        last
     }
 
-    /// Closes the one that has been idle for longest; false if there is none.
+    pub fn keep(&self, connection: Connection) {
+        self.idle.borrow_mut().push(connection);
+    }
+
+    /// Closes one that is idle; false if there is none.
     pub fn close_one(&self) -> bool {
-        self.idle.borrow_mut().pop_front().is_some()
+        self.pop().is_some()
+    }
+
+    /// Closes the idle ones that nobody has needed since the last look.
+    pub fn close_unused(&self) {
+        let mut idle = self.idle.borrow_mut();
+        idle.drain(..self.least.get());
+        self.least.set(idle.len());
     }
 }
 

@@ -18,6 +18,7 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
+use super::kept::Shelf;
 use super::meter::{Meter, Metered};
 use super::place::{AddressCount, Place, places};
 use super::room::{Budget, Idle, Room, Seat};
@@ -31,6 +32,9 @@ const DIALS: usize = 64;
 /// One that takes longer than this waits for the target, not for us, and no longer counts: a target that
 /// does not answer is dialled by everybody, as in life.
 const OWN_TIME: Micros = Micros::millis(5);
+/// A connection that nobody has needed for so long, or twice as long, is closed, as clients do: a target that stood
+/// still for a moment does not have the connections of that moment until the run ends.
+const UNUSED: Micros = Micros::secs(60);
 /// How often a connection is looked at that was given back and is not ready yet, before it is closed: one whose
 /// request is not sent to its end when the answer is there would keep the next one waiting.
 const LOOKS: usize = 8;
@@ -74,6 +78,8 @@ struct Inner {
     waiting: RefCell<VecDeque<oneshot::Sender<Connection>>>,
     dials: Semaphore,
     room: Room,
+    /// When unused connections were looked for.
+    looked: Cell<Micros>,
 }
 
 impl Idle for Inner {
@@ -84,6 +90,7 @@ impl Idle for Inner {
 
 impl Pool {
     pub fn new(world: World, addresses: &[SocketAddr], limit: Option<u32>, budget: &Budget) -> Pool {
+        let now = world.now();
         let inner = Rc::new(Inner {
             world,
             places: places(addresses),
@@ -91,10 +98,25 @@ impl Pool {
             waiting: RefCell::default(),
             dials: Semaphore::new(DIALS),
             room: Room::new(budget, limit),
+            looked: Cell::new(now),
         });
         let idle: Weak<dyn Idle> = Rc::downgrade(&(inner.clone() as Rc<dyn Idle>));
         budget.knows(&idle);
         Pool(inner)
+    }
+
+    /// Room for answers that are needed whole.
+    pub(super) fn shelf(&self) -> &Shelf {
+        self.0.room.shelf()
+    }
+
+    /// Closes what nobody has needed for a while; to be called now and then.
+    pub fn close_unused(&self) {
+        let now = self.0.world.now();
+        if now - self.0.looked.get() >= UNUSED {
+            self.0.looked.set(now);
+            self.0.places.iter().for_each(|place| place.close_unused());
+        }
     }
 
     /// What became of each address so far.
@@ -160,7 +182,7 @@ impl Inner {
     fn idle(&self, turn: usize) -> Option<Connection> {
         let others = if self.room.is_full() { self.places.len() } else { 1 };
         let in_turn = (0..others).map(|n| &self.places[(turn + n) % self.places.len()]);
-        in_turn.filter(|_| !self.places.is_empty()).find_map(|place| place.take_idle(self.world.now()))
+        in_turn.filter(|_| !self.places.is_empty()).find_map(|place| place.take_idle())
     }
 
     fn hand_on(&self, mut connection: Connection) {
@@ -174,7 +196,7 @@ impl Inner {
             }
         }
         let place = connection.place.clone();
-        place.keep_idle(connection, self.world.now());
+        place.keep(connection);
     }
 
     async fn wait_or_dial(&self, turn: usize, stage: &RefCell<Stage>) -> io::Result<Connection> {
@@ -248,7 +270,54 @@ impl Inner {
             // Its error reaches the flow through the sender.
             let _ = connection.await;
         });
-        sender.ready().await.map_err(io::Error::other)?;
+        // The peer took the connection and closed it, or spoke before it was spoken to.
+        sender.ready().await.map_err(|_| io::Error::from(io::ErrorKind::ConnectionAborted))?;
         Ok(Connection { sender, meter, reused: false, place, task })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::run_virtual;
+    use tokio::io::AsyncReadExt;
+
+    /// A server that accepts, and how many connections it has.
+    async fn server(world: &World) -> (SocketAddr, Rc<Cell<usize>>) {
+        let mut listener = world.listen(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let (address, open) = (listener.local_addr().unwrap(), Rc::<Cell<usize>>::default());
+        let (tasks, counted) = (world.clone(), open.clone());
+        world.spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let open = counted.clone();
+                tasks.spawn(async move {
+                    open.set(open.get() + 1);
+                    while stream.read(&mut [0; 64]).await.is_ok_and(|n| n > 0) {}
+                    open.set(open.get() - 1);
+                });
+            }
+        });
+        (address, open)
+    }
+
+    #[test]
+    fn connections_that_nobody_needs_any_more_are_closed_and_those_in_use_are_not() {
+        run_virtual(|world| async move {
+            let (address, open) = server(&world).await;
+            let pool = Pool::new(world.clone(), &[address], None, &Budget::of_shard(&world, 1));
+            let (stage, mut burst) = (RefCell::default(), Vec::new());
+            for _ in 0..10 {
+                burst.push(pool.acquire(&stage).await.unwrap());
+            }
+            burst.into_iter().for_each(|connection| pool.give_back(connection));
+            for seconds in 1..=130 {
+                world.sleep(Micros::SECOND).await;
+                let (first, second) = (pool.acquire(&stage).await, pool.acquire(&stage).await);
+                [first, second].into_iter().for_each(|connection| pool.give_back(connection.unwrap()));
+                pool.close_unused();
+                assert!(seconds > 50 || open.get() == 10, "{seconds} s: {}", open.get());
+            }
+            assert_eq!((open.get(), pool.addresses()[0].connections), (2, 10), "two at a time are in use");
+        });
     }
 }

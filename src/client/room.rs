@@ -6,6 +6,7 @@ use std::rc::{Rc, Weak};
 
 use tokio::sync::Notify;
 
+use super::kept::Shelf;
 use crate::world::{World, open_files};
 
 /// Files that squall needs beside its connections.
@@ -27,6 +28,7 @@ pub struct Budget(Rc<Shared>);
 
 struct Shared {
     seats: Rc<Seats>,
+    shelf: Shelf,
     idle: RefCell<Vec<Weak<dyn Idle>>>,
 }
 
@@ -53,16 +55,18 @@ impl Budget {
         let files = if world.is_virtual() { None } else { open_files() };
         let share =
             files.map(|files| (files.saturating_sub(OWN_FILES) / u64::from(shards.max(1))).max(LEAST));
-        Budget::new(share.map_or(u32::MAX, |share| share.min(u64::from(u32::MAX)) as u32))
+        let most = share.map_or(u32::MAX, |share| share.min(u64::from(u32::MAX)) as u32);
+        Budget::new(most, Shelf::of_shard(shards))
     }
 
-    pub fn new(most: u32) -> Budget {
-        Budget(Rc::new(Shared { seats: Seats::new(most), idle: RefCell::default() }))
+    fn new(most: u32, shelf: Shelf) -> Budget {
+        Budget(Rc::new(Shared { seats: Seats::new(most), shelf, idle: RefCell::default() }))
     }
 
-    /// How many connections patient probes may have: they never give one up, and must leave room for the load.
-    pub fn of_probes(&self) -> u32 {
-        (self.0.seats.most / PROBES).max(1)
+    /// How many connections the patient probes of one of so many shapes may have: they never give one up, and must
+    /// leave room for the load.
+    pub fn of_probes(&self, shapes: usize) -> u32 {
+        (self.0.seats.most / PROBES / shapes.max(1) as u32).max(1)
     }
 
     pub(super) fn knows(&self, idle: &Weak<dyn Idle>) {
@@ -88,6 +92,10 @@ pub(super) struct Seat([Rc<Seats>; 2]);
 impl Room {
     pub fn new(budget: &Budget, limit: Option<u32>) -> Room {
         Room { own: Seats::new(limit.unwrap_or(u32::MAX)), budget: budget.clone() }
+    }
+
+    pub fn shelf(&self) -> &Shelf {
+        &self.budget.0.shelf
     }
 
     /// A further connection would have to wait.
@@ -118,6 +126,30 @@ impl Drop for Seat {
         for seats in &self.0 {
             seats.taken.set(seats.taken.get() - 1);
             seats.freed.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::run_virtual;
+
+    #[test]
+    fn patient_probes_of_any_number_of_shapes_leave_room_for_the_load() {
+        for shapes in [1, 2, 4, 7, 20] {
+            run_virtual(move |_| async move {
+                let budget = Budget::new(100, Shelf::new(0));
+                let mut seats = Vec::new();
+                for _ in 0..shapes {
+                    let probes = Room::new(&budget, Some(budget.of_probes(shapes)));
+                    while !probes.is_full() {
+                        seats.push(probes.seat().await);
+                    }
+                }
+                assert!((shapes..=25).contains(&seats.len()), "{shapes} shapes: {}", seats.len());
+                assert!(!Room::new(&budget, None).is_full());
+            });
         }
     }
 }

@@ -144,7 +144,9 @@ async fn pass_on(mut signals: Signals, asked: watch::Sender<u32>, quiet: bool) {
         signals.next().await;
         asked.send_modify(|n| *n += 1);
         if *asked.borrow() == 1 && !quiet {
-            error("stopping: healing faults, then teardown; once more to heal and leave at once");
+            // A terminal that takes nothing must not keep squall from stopping.
+            let text = "stopping: healing faults, then teardown; once more to heal and leave at once";
+            let _ = std::thread::Builder::new().spawn(move || error(text));
         }
     }
 }

@@ -299,7 +299,7 @@ impl Script {
         let now = self.world.now();
         let timeout =
             request.timeout.unwrap_or(self.timeout).min((self.deadline - now).max(Micros::MILLISECOND));
-        let whole = request.needs_body() || self.show.is_some();
+        let whole = request.asked.needs_body() || self.show.is_some();
         if let Some(show) = &self.show {
             show(&exchange::sent(&rendered, &self.secrets).await);
         }

@@ -22,7 +22,8 @@ pub struct Counts {
     arrived: BTreeMap<(u32, usize), (u64, u64, u64)>,
     done: BTreeMap<(u32, OpId, Kind, u16, Clean), Done>,
     sampling: Sampling,
-    slowest: BTreeMap<OpId, Vec<Micros>>,
+    /// The slowest so far, the least slow first, and whether they have been told.
+    slowest: BTreeMap<OpId, Vec<(SlowOperation, bool)>>,
     items_seen: BTreeMap<OpId, Micros>,
     ready: Vec<Record>,
     answers: Vec<u64>,
@@ -135,15 +136,14 @@ impl Counts {
     fn note_slow(&mut self, index: u64, sample: &Sample, response: Micros) {
         let slowest = self.slowest.entry(sample.op).or_default();
         let full = slowest.len() >= SLOWEST;
-        if sample.work.attempts == 0 || (full && slowest.first().is_some_and(|&least| response <= least)) {
+        let among_them = !full || slowest.first().is_some_and(|(least, _)| response > least.response);
+        if sample.work.attempts == 0 || !among_them {
             return;
         }
         if full {
             slowest.remove(0);
         }
-        let place = slowest.partition_point(|&other| other < response);
-        slowest.insert(place, response);
-        self.ready.push(Record::Slow(SlowOperation {
+        let slow = SlowOperation {
             op: sample.op,
             index,
             kind: sample.outcome.kind,
@@ -153,7 +153,18 @@ impl Counts {
             wait: sample.pool_wait,
             service: sample.service(),
             response,
-        }));
+        };
+        let place = slowest.partition_point(|(other, _)| other.response < response);
+        slowest.insert(place, (slow, false));
+    }
+
+    /// Those of the slowest that have not been told: where each operation is slower than all before, not each is.
+    fn tell_slow(&mut self) {
+        for (slow, told) in self.slowest.values_mut().flatten() {
+            if !std::mem::replace(told, true) {
+                self.ready.push(Record::Slow(slow.clone()));
+            }
+        }
     }
 
     /// Whether one more sample of this error is wanted.
@@ -213,6 +224,7 @@ impl Counts {
     /// Everything counted since the last flush, as records; what happened since then is put down to the
     /// cell that ends at `at`, however long it took. `connects` were opened, per shape.
     pub fn flush(&mut self, at: Micros, connects: Vec<u64>, cpu: Option<f64>) -> Vec<Record> {
+        self.tell_slow();
         let mut records = Vec::with_capacity(self.due.len() + self.done.len() + self.ready.len() + 1);
         let due = std::mem::take(&mut self.due).into_iter().filter(|(_, n)| *n != 0);
         records.extend(due.map(|((cell, op), n)| Record::Due { cell, op, n }));

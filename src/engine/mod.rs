@@ -356,6 +356,7 @@ impl Shard {
     }
 
     fn flush(&self, at: Micros, cpu: Option<f64>) {
+        self.runners.iter().for_each(|runner| runner.close_unused());
         let connects = self.runners.iter().map(|runner| runner.take_opened()).collect();
         let records = self.counts.borrow_mut().flush(at, connects, cpu);
         // The reader has gone only when the run is over.

@@ -46,7 +46,12 @@ impl ShapeRunner {
             index,
             program: Program::compile(&common, &shape.flow)?,
             pool: Pool::new(world.clone(), &target.addresses, shape.connections, budget),
-            probe_pool: Pool::new(world.clone(), &target.addresses, Some(budget.of_probes()), budget),
+            probe_pool: Pool::new(
+                world.clone(),
+                &target.addresses,
+                Some(budget.of_probes(experiment.shapes.len())),
+                budget,
+            ),
             tokens: Tokens::new(experiment.target.auth.as_ref(), shape.users.is_some())?,
             facts: facts.clone(),
             probes: Cell::new(0),
@@ -65,6 +70,12 @@ impl ShapeRunner {
             known.insert(status);
         }
         if known.contains(&status) { status } else { 0 }
+    }
+
+    /// Closes connections that nobody has needed for a while.
+    pub fn close_unused(&self) {
+        self.pool.close_unused();
+        self.probe_pool.close_unused();
     }
 
     /// Connections that were opened since this was last asked.

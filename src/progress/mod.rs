@@ -1,8 +1,9 @@
 //! Live progress: a bar with lines on a terminal, plain lines elsewhere, nothing with `-q`.
 //!
 //! Owns drawing on standard error. It owns no clock: whoever runs the experiment lets it look once a
-//! second. What is told lies in `view`.
+//! second. What is told lies in `view`; it is drawn by a `pen` of its own, so that nobody waits for a terminal.
 
+mod pen;
 mod view;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -13,6 +14,7 @@ use crate::conductor::Watch;
 use crate::outline::Outline;
 use crate::timeline::Timeline;
 use crate::units::Micros;
+use pen::Pen;
 use view::{Latch, View};
 
 /// Plain lines come this far apart.
@@ -33,6 +35,7 @@ pub enum Kind {
 #[derive(Debug)]
 pub struct Progress {
     shown: Shown,
+    pen: Pen,
     lost: Latch,
 }
 
@@ -51,7 +54,7 @@ impl Progress {
             Kind::Plain => Shown::Lines(PLAIN_EVERY),
             Kind::Quiet => Shown::Nothing,
         };
-        Progress { shown, lost: Latch::new(outline) }
+        Progress { shown, pen: Pen::new(), lost: Latch::new(outline) }
     }
 
     /// The kind that suits this process: a bar only if both outputs are terminals.
@@ -65,11 +68,15 @@ impl Progress {
         Progress::new(kind, outline)
     }
 
+    /// Writes to standard error; a closed pipe means that nobody reads any more.
+    fn say(&self, text: String) {
+        self.pen.show(move || drop(std::io::stderr().write_all(text.as_bytes())));
+    }
+
     /// Takes the bar away.
     pub fn finish(&mut self) {
-        if let Shown::Bar(bar) = &self.shown {
-            bar.finish_and_clear();
-        }
+        let bar = if let Shown::Bar(bar) = &self.shown { Some(bar.clone()) } else { None };
+        self.pen.last(move || bar.iter().for_each(ProgressBar::finish_and_clear));
     }
 }
 
@@ -77,10 +84,13 @@ impl Watch for Progress {
     fn stage(&mut self, what: &str) {
         match &self.shown {
             Shown::Bar(bar) => {
-                bar.set_message(what.to_owned());
-                bar.tick();
+                let (bar, what) = (bar.clone(), what.to_owned());
+                self.pen.show(move || {
+                    bar.set_message(what);
+                    bar.tick();
+                });
             }
-            Shown::Lines(_) => say(&format!("{what}\n")),
+            Shown::Lines(_) => self.say(format!("{what}\n")),
             Shown::Nothing => {}
         }
     }
@@ -89,14 +99,19 @@ impl Watch for Progress {
         match &mut self.shown {
             Shown::Bar(bar) => {
                 self.lost.look(timeline, now);
-                bar.set_position(now.0.max(0) as u64);
-                bar.set_message(View::of(timeline, now).with_lost(&self.lost).below_the_bar());
-                bar.tick();
+                let text = View::of(timeline, now).with_lost(&self.lost).below_the_bar();
+                let bar = bar.clone();
+                self.pen.show(move || {
+                    bar.set_position(now.0.max(0) as u64);
+                    bar.set_message(text);
+                    bar.tick();
+                });
             }
             Shown::Lines(due) if now >= *due => {
                 *due = Micros((now.0 / PLAIN_EVERY.0 + 1) * PLAIN_EVERY.0);
                 self.lost.look(timeline, now);
-                say(&View::of(timeline, now).with_lost(&self.lost).lines());
+                let text = View::of(timeline, now).with_lost(&self.lost).lines();
+                self.say(text);
             }
             Shown::Lines(_) | Shown::Nothing => {}
         }
@@ -108,9 +123,4 @@ fn bar(duration: Micros) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(duration.0.max(1) as u64), ProgressDrawTarget::stderr());
     bar.set_style(style.progress_chars("━╸─"));
     bar
-}
-
-/// Writes to standard error; a closed pipe means that nobody reads any more.
-fn say(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
 }

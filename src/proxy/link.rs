@@ -151,9 +151,9 @@ impl Link {
         let id = self.next.replace(self.next.get() + 1);
         let link = self.clone();
         let task = self.world.spawn(async move {
-            match link.world.connect(link.upstream.get()).await {
-                Ok(server) => pump::both_ways(&link, id, client, server).await,
-                Err(error) => link.note_refusal(&error),
+            let dialling = link.world.connect(link.upstream.get());
+            if let Err(error) = pump::carry(&link, id, client, dialling).await {
+                link.note_refusal(&error);
             }
             link.connections.borrow_mut().remove(&id);
         });

@@ -168,8 +168,12 @@ mod tests {
     }
 
     async fn open(world: &World) -> (Rc<Links>, SocketAddr) {
-        let links = Rc::new(Links::new(world.clone()));
         let upstream = echo(world).await;
+        open_to(world, upstream).await
+    }
+
+    async fn open_to(world: &World, upstream: SocketAddr) -> (Rc<Links>, SocketAddr) {
+        let links = Rc::new(Links::new(world.clone()));
         let canary = Some(Canary::Bytes { send: "hi".into(), expect: "hi".into() });
         let ask = Ask::Open { link: "l".into(), listen: ANY.into(), upstream, canary };
         let Reply::Opened { listen } = links.handle(ask).await else { panic!("not opened") };
@@ -266,6 +270,76 @@ mod tests {
             world.sleep(Micros::millis(10)).await;
             assert_eq!(links.connections(), 1);
             assert_eq!(touched(&links).await.unwrap().dropped_bytes, 84, "they were there all the same");
+        });
+    }
+
+    #[test]
+    fn an_upstream_that_hangs_holds_nobody_whose_client_gave_up() {
+        for queue_is_full in [false, true] {
+            run_virtual(move |world| async move {
+                let upstream = world.listen(ANY.into()).await.unwrap();
+                let address = upstream.local_addr().unwrap();
+                let mut queue = Vec::new();
+                while queue_is_full && queue.len() < 4_096 {
+                    queue.push(world.connect(address).await.unwrap());
+                }
+                let (links, link) = open_to(&world, address).await;
+                let mut waits = world.connect(link).await.unwrap();
+                waits.write_all(b"ping").await.unwrap();
+                for _ in 0..20 {
+                    let mut gives_up = world.connect(link).await.unwrap();
+                    gives_up.write_all(b"ping").await.unwrap();
+                    gives_up.shutdown().await.unwrap();
+                }
+                world.sleep(Micros::secs(20)).await;
+                assert_eq!(links.connections(), 21, "an answer may still come");
+                world.sleep(Micros::secs(11)).await;
+                assert_eq!(links.connections(), 1, "queue full: {queue_is_full}");
+            });
+        }
+    }
+
+    #[test]
+    fn who_has_said_all_gets_a_late_answer_and_a_delay_is_no_silence() {
+        run_virtual(|world| async move {
+            let (links, address) = open(&world).await;
+            let (latency, jitter) = (Micros::secs(70), Micros::ZERO);
+            inject(&links, Toxic::Latency { latency, jitter, direction: Direction::Both }).await;
+            let mut stream = world.connect(address).await.unwrap();
+            stream.write_all(b"last words").await.unwrap();
+            stream.shutdown().await.unwrap();
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).await.unwrap();
+            assert_eq!((answer, world.now()), (b"last words".to_vec(), latency * 2));
+        });
+    }
+
+    #[test]
+    fn what_a_client_says_before_its_upstream_is_reached_comes_first() {
+        run_virtual(|world| async move {
+            let mut upstream = world.listen(ANY.into()).await.unwrap();
+            let address = upstream.local_addr().unwrap();
+            let mut queue = Vec::new();
+            while queue.len() < 4_096 {
+                queue.push(world.connect(address).await.unwrap());
+            }
+            let (_links, link) = open_to(&world, address).await;
+            let mut stream = world.connect(link).await.unwrap();
+            let sent: Vec<u8> = (0..200_000).map(|n| (n % 251) as u8).collect();
+            let text = sent.clone();
+            world.spawn(async move {
+                stream.write_all(&text).await.unwrap();
+                stream.shutdown().await.unwrap();
+                std::future::pending::<()>().await;
+            });
+            world.sleep(Micros::secs(5)).await;
+            for _ in 0..4_096 {
+                upstream.accept().await.unwrap();
+            }
+            let (mut reached, _) = upstream.accept().await.unwrap();
+            let mut got = Vec::new();
+            reached.read_to_end(&mut got).await.unwrap();
+            assert!(got == sent, "{} of {} bytes", got.len(), sent.len());
         });
     }
 

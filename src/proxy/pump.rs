@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
+use tokio::sync::Notify;
 
 use super::link::Link;
 use crate::random::{Key, Purpose, Stream as Draws};
@@ -16,16 +17,93 @@ use crate::world::Stream;
 const CHUNK: usize = 16 * 1024;
 /// Bytes held back by a delay before reading stops: the sender then feels back-pressure.
 const HELD: usize = 4 << 20;
+/// Bytes that a client may send before its upstream is reached; what it sends then waits with it.
+const EARLY: usize = 64 * 1024;
 
-/// Forwards until both directions have ended, or one broke.
-pub async fn both_ways(link: &Link, id: u64, client: Stream, server: Stream) {
+/// A client that has ended its side and gets nothing for so long has given up: one that only says that it has said
+/// all gets its answer sooner. Without this an upstream that hangs would hold two descriptors for each of those.
+const GIVEN_UP: Micros = Micros::secs(30);
+
+/// Dials the upstream and forwards until both directions have ended, or one broke.
+///
+/// # Errors
+/// The upstream could not be reached.
+pub async fn carry(
+    link: &Link,
+    id: u64,
+    mut client: Stream,
+    dialling: impl Future<Output = io::Result<Stream>>,
+) -> io::Result<()> {
+    let mut early = Vec::new();
+    let dialled = async {
+        tokio::select! {
+            biased;
+            server = dialling => server.map(Some),
+            () = given_up(link, &mut client, &mut early) => Ok(None),
+        }
+    };
+    if let Some(server) = dialled.await? {
+        both_ways(link, id, (&early, client), server).await;
+    }
+    Ok(())
+}
+
+/// Returns when the client has gone, or ended its side some time ago; what it has sent by then is in `early`.
+async fn given_up(link: &Link, client: &mut Stream, early: &mut Vec<u8>) {
+    while early.len() < EARLY {
+        match client.read_buf(early).await {
+            Ok(1..) => {}
+            Ok(0) => return link.world.sleep(GIVEN_UP).await,
+            Err(_) => return,
+        }
+    }
+    std::future::pending().await
+}
+
+/// Forwards what came `early` from the client and then all else.
+async fn both_ways(link: &Link, id: u64, (early, client): (&[u8], Stream), server: Stream) {
     let (client_reader, client_writer) = split(client);
     let (server_reader, server_writer) = split(server);
-    let client_ended = Cell::new(false);
-    let up = Pump::new(link, id, Direction::Upstream, &client_ended).run(client_reader, server_writer);
-    let down = Pump::new(link, id, Direction::Downstream, &client_ended).run(server_reader, client_writer);
-    // A broken direction ends both: the connection is gone.
-    let _ = tokio::try_join!(biased; up, down);
+    let both = Both::default();
+    let up = Pump::new(link, id, Direction::Upstream, &both).run(early.chain(client_reader), server_writer);
+    let down = Pump::new(link, id, Direction::Downstream, &both).run(server_reader, client_writer);
+    tokio::select! {
+        biased;
+        // A broken direction ends both: the connection is gone.
+        _ = async { tokio::try_join!(biased; up, down) } => {}
+        () = both.given_up(link) => {}
+    }
+}
+
+/// What both directions of a connection know of each other.
+#[derive(Default)]
+struct Both {
+    /// The client sends nothing any more: most often it has given up.
+    client_ended: Cell<bool>,
+    /// Rings at its end.
+    end: Notify,
+    /// When something moved last, and how many bytes are held back.
+    moved: Cell<Micros>,
+    held: Cell<usize>,
+}
+
+impl Both {
+    fn client_ends(&self) {
+        self.client_ended.set(true);
+        self.end.notify_one();
+    }
+
+    /// Returns when the client has ended its side and nothing has moved, or was held back, for a while.
+    async fn given_up(&self, link: &Link) {
+        self.end.notified().await;
+        loop {
+            let since = link.world.now();
+            link.world.sleep(GIVEN_UP).await;
+            if self.moved.get() <= since && self.held.get() == 0 {
+                return;
+            }
+        }
+    }
 }
 
 /// A chunk that is held back.
@@ -44,14 +122,13 @@ struct Pump<'a> {
     held_bytes: usize,
     previous: Micros,
     ended: bool,
-    /// The client sends nothing any more: most often it has given up.
-    client_ended: &'a Cell<bool>,
+    both: &'a Both,
     /// How many changes of the link's toxics this pump has seen.
     seen: u64,
 }
 
 impl<'a> Pump<'a> {
-    fn new(link: &'a Link, id: u64, way: Direction, client_ended: &'a Cell<bool>) -> Pump<'a> {
+    fn new(link: &'a Link, id: u64, way: Direction, both: &'a Both) -> Pump<'a> {
         let key = Key { seed: 0, shape: way as u32, index: id, attempt: 0, purpose: Purpose::Jitter };
         Pump {
             link,
@@ -62,7 +139,7 @@ impl<'a> Pump<'a> {
             held_bytes: 0,
             previous: Micros::ZERO,
             ended: false,
-            client_ended,
+            both,
             seen: link.changes.get(),
         }
     }
@@ -79,7 +156,7 @@ impl<'a> Pump<'a> {
                 self.release();
             }
             let next = self.held.front().map(|held| held.until);
-            if self.ended && self.blackholed() && self.client_ended.get() {
+            if self.ended && self.blackholed() && self.both.client_ended.get() {
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
             if self.ended && next.is_none() && !self.blackholed() {
@@ -91,14 +168,21 @@ impl<'a> Pump<'a> {
                 () = self.due(next), if next.is_some() => self.deliver(&mut to).await?,
                 read = from.read(&mut buffer), if !self.ended && self.held_bytes < HELD => {
                     let n = read?;
+                    self.both.moved.set(self.link.world.now());
                     if n == 0 {
-                        self.ended = true;
-                        self.client_ended.set(self.client_ended.get() || self.way == Direction::Upstream);
+                        self.ends();
                     } else if let Some(chunk) = self.take(&buffer[..n]) {
                         to.write_all(chunk).await?;
                     }
                 }
             }
+        }
+    }
+
+    fn ends(&mut self) {
+        self.ended = true;
+        if self.way == Direction::Upstream {
+            self.both.client_ends();
         }
     }
 
@@ -131,6 +215,7 @@ impl<'a> Pump<'a> {
                     return Some(chunk);
                 }
                 self.held_bytes += chunk.len();
+                self.both.held.set(self.both.held.get() + chunk.len());
                 self.held.push_back(Held { until: at, since: now, bytes: chunk.to_vec() });
                 None
             }
@@ -140,6 +225,7 @@ impl<'a> Pump<'a> {
     async fn deliver(&mut self, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
         if let Some(Held { since, bytes, .. }) = self.held.pop_front() {
             self.held_bytes -= bytes.len();
+            self.both.held.set(self.both.held.get() - bytes.len());
             self.link.note_held(self.id, self.way, self.link.world.now() - since);
             to.write_all(&bytes).await?;
         }

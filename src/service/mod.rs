@@ -12,9 +12,10 @@ mod patience;
 pub mod process;
 
 use std::cell::{Cell, RefCell};
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use rustix::process::Signal;
@@ -172,9 +173,8 @@ impl Service {
 
     /// What it wrote to its log after the first `said` bytes, at its end: `; its last words: ...`.
     fn last_words(&self, said: u64) -> String {
-        let log = fs::read(&self.log).unwrap_or_default();
-        let from = (log.len() as u64).saturating_sub(LAST_WORDS).max(said) as usize;
-        let words = String::from_utf8_lossy(log.get(from..).unwrap_or_default()).trim().replace('\n', " | ");
+        let last = last_bytes(&self.log, said).unwrap_or_default();
+        let words = String::from_utf8_lossy(&last).trim().replace('\n', " | ");
         if words.is_empty() { String::new() } else { format!("; its last words: {words}") }
     }
 
@@ -355,9 +355,37 @@ impl Service {
     }
 }
 
+/// The end of a log, however long that is, and nothing of its first `said` bytes.
+fn last_bytes(log: &Path, said: u64) -> io::Result<Vec<u8>> {
+    let mut log = File::open(log)?;
+    let from = log.metadata()?.len().saturating_sub(LAST_WORDS).max(said);
+    log.seek(SeekFrom::Start(from))?;
+    let mut last = Vec::new();
+    log.take(LAST_WORDS).read_to_end(&mut last)?;
+    Ok(last)
+}
+
 fn members(family: &Family) -> Vec<ProcessId> {
     family.members().into_iter().map(|(process, _)| process).collect()
 }
 
 /// Resolves when a sandbox process serves.
 type Told = tokio::sync::oneshot::Receiver<()>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_words_of_a_log_that_no_memory_holds_are_its_end() {
+        let path = std::env::temp_dir().join(format!("squall-long-{}.log", std::process::id()));
+        let mut log = File::create(&path).unwrap();
+        log.set_len(1 << 40).unwrap();
+        log.seek(SeekFrom::End(0)).unwrap();
+        io::Write::write_all(&mut log, b"out of memory\n").unwrap();
+        let last = last_bytes(&path, 0).unwrap();
+        assert!(last.len() == 400 && last.ends_with(b"out of memory\n"));
+        assert_eq!(last_bytes(&path, (1 << 40) + 7).unwrap(), b"memory\n", "not what was said before");
+        fs::remove_file(path).unwrap();
+    }
+}

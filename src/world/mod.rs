@@ -14,8 +14,10 @@ mod wakes;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use group::TaskGroup;
@@ -159,7 +161,7 @@ impl World {
     }
 
     /// Work that would hold this thread up: done on another one, behind everything that measures. In virtual time,
-    /// which stands still meanwhile, it is done at once.
+    /// which stands still meanwhile, it is done at once. What nobody waits for any more is not begun.
     ///
     /// # Errors
     /// The work panicked.
@@ -175,7 +177,7 @@ impl World {
                     let _ = rustix::process::setpriority_process(None, NICE);
                     work()
                 };
-                tokio::task::spawn_blocking(behind).await
+                Begun(tokio::task::spawn_blocking(behind)).await
             }
         }
     }
@@ -228,6 +230,23 @@ impl World {
             }
         }
         Err(last)
+    }
+}
+
+/// Work that is given up when this is dropped, if it has not begun.
+struct Begun<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Future for Begun<T> {
+    type Output = Result<T, tokio::task::JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx)
+    }
+}
+
+impl<T> Drop for Begun<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Flow, left_out_if};
-use crate::client::{Answer, Attempt, Ending, Request, read_answer};
+use crate::client::{Answer, Attempt, Ending, READING, Request, read_answer};
 use crate::record::{ErrorSample, ItemsEvent};
 use crate::sample::{Kind, OpId, Outcome, Sample};
 use crate::units::{Micros, cut};
@@ -19,6 +19,10 @@ impl Flow {
         let (outcome, detail, excerpt) = match &attempt.ending {
             Ending::Failed { kind, detail } => (Outcome::new(*kind, 0), detail.clone(), String::new()),
             Ending::Answer(answer) => {
+                if answer.is_long() {
+                    // It has come: the end of the load must not cut it off unread.
+                    self.shard.decided_by(self.shard.world.now() + READING);
+                }
                 let (world, vars) = (&self.shard.world, &self.vars);
                 let finding = read_answer(world, &runner.program, request, vars, answer, count).await;
                 self.read_aside(answer, attempt.done);

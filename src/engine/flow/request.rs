@@ -48,7 +48,7 @@ impl Flow {
         let auth = runner.tokens.header(&self.vars, self.shard.world.wall())?;
         let rendered = runner.program.render(request, &self.vars, auth.as_ref())?;
         let timeout = request.timeout.or(runner.shape.timeout).unwrap_or(NO_TIMEOUT);
-        let whole = count || request.needs_body();
+        let whole = count || request.asked.needs_body();
         let world = &self.shard.world;
         if !self.patient {
             self.shard.counts.borrow_mut().attempted(runner.index);

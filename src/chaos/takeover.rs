@@ -44,7 +44,7 @@ pub async fn take_over(world: &World, listen: SocketAddr, all: &[SocketAddr]) ->
     }
     // One that has gone meanwhile needs no signal.
     let _ = keeper.signal(Signal::TERM);
-    if gone(world, keeper).await {
+    if gone(world, keeper, listen).await {
         return Ok(());
     }
     if listens_on(keeper).iter().any(|address| !all.contains(address)) {
@@ -55,7 +55,7 @@ pub async fn take_over(world: &World, listen: SocketAddr, all: &[SocketAddr]) ->
         ));
     }
     let _ = keeper.signal(Signal::KILL);
-    match gone(world, keeper).await {
+    match gone(world, keeper, listen).await {
         true => Ok(()),
         false => Err(format!("port {port} is in use: the keeper of {run} (pid {}) does not end", keeper.pid)),
     }
@@ -91,10 +91,17 @@ async fn healed(world: &World, journal: &Path) -> Result<bool, String> {
     }
 }
 
-async fn gone(world: &World, process: &ProcessId) -> bool {
+/// Whether it has ended, and `listen` is free: what has ended by the word of the system may have a thread left that
+/// has not closed its sockets yet.
+async fn gone(world: &World, process: &ProcessId, listen: SocketAddr) -> bool {
     let deadline = world.now() + LEAVING;
-    while process.state() != State::Gone && world.now() < deadline {
+    loop {
+        if process.state() == State::Gone && world.listen(listen).await.is_ok() {
+            return true;
+        }
+        if world.now() >= deadline {
+            return false;
+        }
         world.sleep(LOOK).await;
     }
-    process.state() == State::Gone
 }

@@ -245,7 +245,7 @@ fn endless_metrics_are_cut_off_and_told() {
 #[test]
 fn a_long_list_is_counted_and_read_without_holding_up_the_rest() {
     let bench = Bench::new("list");
-    let list = format!("{{\"rooms\": [{}1]}}", "{\"name\": \"room\", \"n\": 1.5},".repeat(200_000));
+    let list = format!("{{\"rooms\": [{}1]}}", "{\"name\": \"room\", \"n\": 1.5},".repeat(100_000));
     let server = Server::start(move |message| match message.first_line.contains("/list") {
         true => (200, list.clone()),
         false => (200, "{}".to_owned()),
@@ -255,7 +255,7 @@ fn a_long_list_is_counted_and_read_without_holding_up_the_rest() {
     let told = errors(&bench, &[server.address], "", flow);
     assert!(told.is_empty(), "{told:?}");
     let history = std::fs::read_to_string(bench.run_folder().join("history.jsonl")).unwrap();
-    assert!(history.contains("\"items\":200001"), "counted to the last");
+    assert!(history.contains("\"items\":100001"), "counted to the last");
 }
 
 /// The connections of all pools stay below what the process may open.
@@ -329,6 +329,19 @@ fn a_connection_that_does_not_come_about_in_time_is_told_as_such_and_of_its_addr
     assert!(matches!(of("connect_timeouts"), [0, 18..=22]), "{:?}", of("connect_timeouts"));
     let summary = bench.verdict().to_string();
     assert!(summary.contains("connections did not come about in time"), "{summary}");
+}
+
+#[test]
+fn an_address_that_takes_no_connections_is_not_served_by_the_others() {
+    let (bench, (full, _listener, _held)) = (Bench::new("hidden"), full_queue());
+    let slow = Server::start(|_| {
+        std::thread::sleep(Duration::from_millis(120));
+        (200, "{}".to_owned())
+    });
+    let told = errors(&bench, &[slow.address, full], "", "{ get: /x, as: x }");
+    let failed = told.get(&("connect".to_owned(), 0)).copied().unwrap_or_default();
+    assert!((18..=22).contains(&failed), "every second one was to go there: {told:?}");
+    assert_eq!(by_address(&bench, "connect_timeouts")[&full.to_string()], failed);
 }
 
 #[test]

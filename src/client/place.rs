@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use super::pool::Connection;
+use super::pool::{Connection, Waiting};
 pub use crate::record::AddressCount;
 
 /// One place; it may have an address of each family, and the one that answers is asked first.
@@ -12,6 +12,8 @@ pub(super) struct Place {
     counts: RefCell<Vec<AddressCount>>,
     preferred: Cell<usize>,
     idle: RefCell<Vec<Connection>>,
+    /// Who waits for a connection to this place.
+    pub waiting: Waiting,
     /// The fewest that were idle since `close_unused` last looked: so many nobody needed.
     least: Cell<usize>,
 }
@@ -43,7 +45,13 @@ impl Place {
             timeouts: 0,
         };
         let counts = RefCell::new(addresses.iter().map(none).collect());
-        Place { counts, preferred: Cell::new(0), idle: RefCell::default(), least: Cell::new(0) }
+        Place {
+            counts,
+            preferred: Cell::new(0),
+            idle: RefCell::default(),
+            waiting: Waiting::default(),
+            least: Cell::new(0),
+        }
     }
 
     /// What became of its addresses; one that never answered is none of the place's where another did.

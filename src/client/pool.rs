@@ -3,7 +3,7 @@
 //! A flow that finds no idle connection takes the first that is given back or opened, whichever comes
 //! first: after a hiccup of the generator's own, flows then do not open a connection each, which would
 //! cost more than the hiccup. With a limit it waits its turn, and that wait is part of the response time.
-//! Several addresses are loaded in turn. Only a connection that can take the next request at once is kept.
+//! Several addresses are loaded in turn, and who waits for one takes no other's connection. Only a connection that can take the next request at once is kept.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -55,6 +55,9 @@ impl Drop for Connection {
     }
 }
 
+/// Flows without a connection, the longest waiting first.
+pub(super) type Waiting = RefCell<VecDeque<oneshot::Sender<Connection>>>;
+
 /// How far a flow has come on its way to a connection.
 #[derive(Clone, Default)]
 pub enum Stage {
@@ -74,8 +77,8 @@ struct Inner {
     places: Vec<Rc<Place>>,
     /// Whose turn it is.
     next: Cell<usize>,
-    /// Flows without a connection, the longest waiting first.
-    waiting: RefCell<VecDeque<oneshot::Sender<Connection>>>,
+    /// Flows without room for a connection.
+    waiting: Waiting,
     dials: Semaphore,
     room: Room,
     /// When unused connections were looked for.
@@ -185,43 +188,61 @@ impl Inner {
         in_turn.filter(|_| !self.places.is_empty()).find_map(|place| place.take_idle())
     }
 
+    /// To whom waits for this place, else to whom waits for room to go anywhere.
     fn hand_on(&self, mut connection: Connection) {
-        loop {
-            let next = self.waiting.borrow_mut().pop_front();
-            let Some(next) = next else { break };
-            match next.send(connection) {
-                Ok(()) => return,
-                // That flow has one by now, or has given up.
-                Err(back) => connection = back,
+        let place = connection.place.clone();
+        for waiting in [&place.waiting, &self.waiting] {
+            loop {
+                let next = waiting.borrow_mut().pop_front();
+                let Some(next) = next else { break };
+                match next.send(connection) {
+                    Ok(()) => return,
+                    // That flow has one by now, or has given up.
+                    Err(back) => connection = back,
+                }
             }
         }
-        let place = connection.place.clone();
         place.keep(connection);
     }
 
+    /// A flow that has room waits for its own place alone: one that takes no connections would seem to serve, if its
+    /// flows went elsewhere.
     async fn wait_or_dial(&self, turn: usize, stage: &RefCell<Stage>) -> io::Result<Connection> {
+        let seat = match self.room.is_full() {
+            false => self.room.seat().await,
+            true => match self.or_handed(&self.waiting, self.room.seat()).await {
+                Ok(seat) => seat,
+                Err(connection) => return Ok(connection),
+            },
+        };
+        let Some(place) = self.places.get(turn) else { return self.connect(turn, seat, stage).await };
+        let dialled = self.or_handed(&place.waiting, self.dial(turn, seat, stage)).await;
+        dialled.unwrap_or_else(Ok)
+    }
+
+    /// What comes of `own`, unless a connection is handed on meanwhile.
+    async fn or_handed<T>(&self, waiting: &Waiting, own: impl Future<Output = T>) -> Result<T, Connection> {
         let (hand, mut handed) = oneshot::channel();
         {
-            let mut waiting = self.waiting.borrow_mut();
+            let mut waiting = waiting.borrow_mut();
             while waiting.front().is_some_and(oneshot::Sender::is_closed) {
                 waiting.pop_front();
             }
             waiting.push_back(hand);
         }
-        let dialled = tokio::select! {
+        let own = tokio::select! {
             biased;
-            Ok(connection) = &mut handed => return Ok(connection),
-            dialled = self.dial(turn, stage) => dialled,
+            Ok(connection) = &mut handed => return Err(connection),
+            own = own => own,
         };
         handed.close();
         if let Ok(connection) = handed.try_recv() {
             self.hand_on(connection);
         }
-        dialled
+        Ok(own)
     }
 
-    async fn dial(&self, turn: usize, stage: &RefCell<Stage>) -> io::Result<Connection> {
-        let seat = self.room.seat().await;
+    async fn dial(&self, turn: usize, seat: Seat, stage: &RefCell<Stage>) -> io::Result<Connection> {
         let slot = self.dials.acquire().await.expect("the semaphore is never closed");
         let mut connecting = std::pin::pin!(self.connect(turn, seat, stage));
         match self.world.timeout(OWN_TIME, &mut connecting).await {

@@ -204,20 +204,16 @@ fn window_width(timeline: &Timeline, op: OpId, per_cell: f64, long: u32) -> u32 
     fits.unwrap_or(long).min((long / PARTS).max(least)).min(long)
 }
 
-/// Whole windows of cells that follow each other without a gap.
+/// Windows of cells that follow each other without a gap; what is left at the end of them belongs to the last.
 fn windows_of(cells: &Cells, width: u32) -> Vec<(Range<u32>, Cells)> {
-    let mut windows = Vec::new();
-    let mut window = Cells::new();
-    for &cell in cells {
-        if window.last().is_some_and(|&last| last + 1 != cell) {
-            window.clear();
-        }
-        window.insert(cell);
-        if window.len() as u32 == width {
-            windows.push((cell + 1 - width..cell + 1, std::mem::take(&mut window)));
-        }
-    }
-    windows
+    let cells: Vec<u32> = cells.iter().copied().collect();
+    let runs = cells.chunk_by(|a, b| a + 1 == *b);
+    let of_run = |run: &[u32]| {
+        let (first, n) = (run[0], run.len() as u32);
+        let end = |i: u32| if i + 1 == n / width { first + n } else { first + (i + 1) * width };
+        (0..n / width).map(|i| first + i * width..end(i)).collect::<Vec<_>>()
+    };
+    runs.flat_map(of_run).map(|range| (range.clone(), range.collect())).collect()
 }
 
 /// Seconds and value of one scrape.

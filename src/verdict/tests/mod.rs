@@ -8,6 +8,7 @@ mod objectives;
 mod properties;
 mod returns;
 mod rules;
+mod second;
 
 use super::*;
 use crate::objective::{Aggregate, Comparison, Metric, PhaseName};

@@ -1,0 +1,43 @@
+//! What a second look found: histories that the judge once called by a wrong name.
+
+use super::*;
+use crate::objective::Objective;
+
+fn down(from: f64, to: f64) -> impl Fn(Micros) -> (Micros, Kind) {
+    move |at| if at >= s(from) && at < s(to) { (Micros::millis(1), Kind::Connect) } else { fine(at) }
+}
+
+#[test]
+fn a_service_is_steady_for_ten_seconds_and_not_in_one_of_them() {
+    let samples = evenly(50, 0, 30, down(20.0, 28.0));
+    for window in [None, Some(s(10.0))] {
+        let rule = Objective { window, ..expect(Metric::Errors, Comparison::Below, 0.01, RUN) };
+        assert!(unsteady(&rooms(60).timeline(&samples), &rule, s(30.0)).is_some(), "{window:?}");
+        assert_eq!(unsteady(&rooms(60).timeline(&samples), &rule, s(20.0)), None);
+    }
+}
+
+#[test]
+fn an_abort_rule_sees_all_of_its_time_whatever_windows_it_is_made_of() {
+    let loads = [(1, 1), (2, 1), (5, 1), (50, 1), (20, 3), (20, 4), (20, 7)];
+    for (n, period) in loads {
+        let mut plan = rooms(120);
+        plan.outline.shapes[0].period = (period > 1).then(|| Micros::secs(period));
+        let each = |answer: Answers| {
+            let bursts = (0..120).step_by(period as usize);
+            plan.clone().timeline(&bursts.flat_map(|at| evenly(n, at, at + 1, answer)).collect::<Vec<_>>())
+        };
+        let (dead, well) = (each(|_| (Micros::millis(1), Kind::Connect)), each(fine));
+        for long in (2 * period).max(4)..40 {
+            let rule = Objective {
+                window: Some(Micros::secs(long)),
+                ..expect(Metric::Errors, Comparison::Above, 0.5, RUN)
+            };
+            for now in 60..70 {
+                let name = format!("{n} every {period} s for {long} s at {now}");
+                assert!(fired(&dead, &rule, Micros::secs(now)).is_some(), "{name}");
+                assert!(fired(&well, &rule, Micros::secs(now)).is_none(), "{name}");
+            }
+        }
+    }
+}

@@ -7,6 +7,43 @@ fn down(from: f64, to: f64) -> impl Fn(Micros) -> (Micros, Kind) {
     move |at| if at >= s(from) && at < s(to) { (Micros::millis(1), Kind::Connect) } else { fine(at) }
 }
 
+/// So many of a thousand fail.
+fn bad_of_a_thousand(bad: i64) -> impl Fn(Micros) -> (Micros, Kind) {
+    move |at| {
+        if at.0 / 10_000 % 1_000 * 7 % 1_000 < bad { (Micros::millis(1), Kind::Status) } else { fine(at) }
+    }
+}
+
+#[test]
+fn a_share_that_lies_at_its_limit_is_neither_more_nor_less() {
+    let names = crate::objective::Names::default();
+    let read = |text: String| crate::objective::parse(&text, &names).unwrap();
+    let mut wrong = Vec::new();
+    for bad in 1..1_000 {
+        let timeline = rooms(10).timeline(&evenly(100, 0, 10, bad_of_a_thousand(bad)));
+        let tally = timeline.tally(crate::sample::OpId(0), &timeline.all_cells());
+        assert_eq!((tally.intended, tally.bad()), (1_000, bad as u64));
+        let percent = |n: i64| format!("{}.{}%", n / 10, n % 10);
+        let (errors, goodput) = (percent(bad), percent(1_000 - bad));
+        let exposure = measure::Exposure { length: s(10.0), weight: 1.0 };
+        let rows = [
+            (format!("errors <= {errors}"), true),
+            (format!("errors < {errors}"), false),
+            (format!("errors >= {errors}"), true),
+            (format!("goodput >= {goodput}"), true),
+            (format!("goodput > {goodput}"), false),
+            (format!("goodput = {goodput}"), true),
+        ];
+        for (text, holds) in rows {
+            let got = measure::measure(&read(text.clone()), &tally, exposure).answer;
+            if (got == answer::Answer::Holds) != holds {
+                wrong.push(text);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong: {:?}", wrong.len(), &wrong[..wrong.len().min(10)]);
+}
+
 #[test]
 fn a_service_is_steady_for_ten_seconds_and_not_in_one_of_them() {
     let samples = evenly(50, 0, 30, down(20.0, 28.0));

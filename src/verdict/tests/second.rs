@@ -45,6 +45,15 @@ fn a_share_that_lies_at_its_limit_is_neither_more_nor_less() {
 }
 
 #[test]
+fn a_hiccup_of_squalls_in_the_baseline_excuses_no_dead_service() {
+    let samples = generator::frozen(&evenly(100, 0, 300, down(100.0, 300.0)), 40.0, 40.15);
+    let plan = rooms(300).fault("x", 100.0, Some(5.0)).objective(recovery_within(10.0));
+    let slowest = expect(Metric::Max, Comparison::Below, s(0.1).0 as f64, PhaseName::Baseline);
+    let judged = verdict(plan.objective(slowest), &samples);
+    assert_eq!(judged.objectives[0].word, Word::Fail, "{}", judged.objectives[0].reason);
+}
+
+#[test]
 fn a_service_is_steady_for_ten_seconds_and_not_in_one_of_them() {
     let samples = evenly(50, 0, 30, down(20.0, 28.0));
     for window in [None, Some(s(10.0))] {

@@ -44,6 +44,86 @@ fn a_share_that_lies_at_its_limit_is_neither_more_nor_less() {
     assert!(wrong.is_empty(), "{} wrong: {:?}", wrong.len(), &wrong[..wrong.len().min(10)]);
 }
 
+/// Stopped by its user at this second.
+fn stopped(plan: Plan, at: i64, answer: impl Fn(Micros) -> (Micros, Kind)) -> JudgedObjective {
+    let plan = Plan { how: How::Interrupted, stopped: Some(Micros::secs(at)), ..plan };
+    verdict(plan, &evenly(1_000, 0, at, answer)).objectives.remove(0)
+}
+
+#[test]
+fn a_run_that_was_stopped_proves_nothing_of_what_takes_longer() {
+    let brief = || Plan::new(300).shape("rooms", "create", s(0.1));
+    let away = Objective { metric: Metric::Outage, ..recovery_within(30.0) };
+    let after_kill = expect(Metric::Errors, Comparison::Below, 0.5, after("kill"));
+    let many = |phase: PhaseName| expect(Metric::Count, Comparison::AtLeast, 2e5, phase);
+    let rows = [
+        (
+            "recovery",
+            brief().fault("x", 100.0, Some(5.0)).objective(recovery_within(30.0)),
+            107,
+            Word::Inconclusive,
+        ),
+        (
+            "recovery, watched for long enough",
+            brief().fault("x", 100.0, Some(5.0)).objective(recovery_within(30.0)),
+            140,
+            Word::Fail,
+        ),
+        ("outage", brief().fault("x", 100.0, Some(5.0)).objective(away), 107, Word::Inconclusive),
+        (
+            "stopped within the fault",
+            brief().fault("x", 100.0, Some(5.0)).objective(recovery_within(30.0)),
+            103,
+            Word::Inconclusive,
+        ),
+        (
+            "after a one-shot",
+            brief().fault("kill", 100.0, None).objective(after_kill.clone()),
+            103,
+            Word::Inconclusive,
+        ),
+        ("long after a one-shot", brief().fault("kill", 100.0, None).objective(after_kill), 160, Word::Fail),
+        ("a count", brief().objective(many(RUN)), 107, Word::Inconclusive),
+        (
+            "a count of what was over",
+            brief().fault("x", 50.0, Some(5.0)).objective(many(during("x"))),
+            107,
+            Word::Fail,
+        ),
+    ];
+    for (name, plan, at, word) in rows {
+        let judged = stopped(plan, at, down(100.0, 200.0));
+        assert_eq!(judged.word, word, "{name}: {}", judged.reason);
+        assert!(!judged.reason.contains("The -"), "{name}: {}", judged.reason);
+    }
+}
+
+#[test]
+fn a_trigger_that_left_a_one_shot_no_time_does_not_make_its_after_fail() {
+    let brief = Plan::new(300).shape("rooms", "create", s(0.1));
+    let plan = brief.fault("kill", 100.0, None).fault("b", 104.0, Some(3.0));
+    let plan = plan.objective(expect(Metric::Errors, Comparison::Below, 0.5, after("kill")));
+    let judged = verdict(plan, &evenly(1_000, 0, 300, down(100.0, 107.0)));
+    assert_eq!(judged.objectives[0].word, Word::Inconclusive, "{}", judged.objectives[0].reason);
+}
+
+/// What is out while both are in force, or the other alone, may be the other's doing; what is well is well.
+#[test]
+fn a_trigger_is_not_charged_with_one_that_began_before_and_goes_on() {
+    let rows = [
+        ("before", 80.0, 160.0, Word::Inconclusive),
+        ("at the same time", 100.0, 160.0, Word::Inconclusive),
+        ("before, and well beside it", 80.0, 105.0, Word::Pass),
+        ("at the same time, and well beside it", 100.0, 105.0, Word::Pass),
+    ];
+    for (name, first, until, word) in rows {
+        let plan = rooms(300).fault("a", first, Some(160.0 - first)).fault("b", 100.0, Some(5.0));
+        let objective = Objective { selector: Some("b".to_owned()), ..recovery_within(10.0) };
+        let judged = verdict(plan.objective(objective), &evenly(100, 0, 300, down(100.0, until)));
+        assert_eq!(judged.objectives[0].word, word, "{name}: {}", judged.objectives[0].reason);
+    }
+}
+
 #[test]
 fn a_hiccup_of_squalls_in_the_baseline_excuses_no_dead_service() {
     let samples = generator::frozen(&evenly(100, 0, 300, down(100.0, 300.0)), 40.0, 40.15);

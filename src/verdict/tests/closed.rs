@@ -13,8 +13,11 @@ const DEADLINE: i64 = 2;
 /// What the nth request of a user meets at a time.
 type Answer<'a> = &'a dyn Fn(usize, Micros) -> (Micros, Kind);
 
+/// From when to when squall stands still.
+type Frozen<'a> = &'a [(f64, f64)];
+
 /// So many users for so long, while squall stands still in these times, and holds up each answer for so long.
-fn users(n: usize, seconds: i64, answer: Answer, frozen: &[(f64, f64)], held: Micros) -> Vec<Sample> {
+fn users(n: usize, seconds: i64, answer: Answer, frozen: Frozen, held: Micros) -> Vec<Sample> {
     let still: Vec<(Micros, Micros)> = frozen.iter().map(|(from, to)| (s(*from), s(*to))).collect();
     let awake =
         |at: Micros| still.iter().find(|(from, to)| *from <= at && at < *to).map_or(at, |(_, to)| *to);
@@ -47,7 +50,7 @@ fn users(n: usize, seconds: i64, answer: Answer, frozen: &[(f64, f64)], held: Mi
     samples
 }
 
-fn closed(seconds: i64, frozen: &[(f64, f64)]) -> Plan {
+fn closed(seconds: i64, frozen: Frozen) -> Plan {
     let mut plan = Plan::new(seconds).shape("rooms", "create", s(DEADLINE as f64));
     plan.outline.shapes[0].closed = true;
     for (from, to) in frozen {
@@ -59,7 +62,7 @@ fn closed(seconds: i64, frozen: &[(f64, f64)]) -> Plan {
 }
 
 /// A fault at half-time.
-fn disturbed(objective: Objective, frozen: &[(f64, f64)]) -> Plan {
+fn disturbed(objective: Objective, frozen: Frozen) -> Plan {
     let mut plan = closed(LENGTH, frozen).fault("x", 25.0, Some(5.0)).objective(objective);
     plan.outline.judge = JudgeSettings {
         warmup: s(2.0),
@@ -210,7 +213,7 @@ fn a_frozen_squall_beside_users_who_wait_is_told_from_a_target_that_is_away() {
     let hung =
         |nth: usize, at: Micros| if away(at) { (s(2.0), Kind::Timeout) } else { (well(nth), Kind::Ok) };
     let freeze = [(100.0, 106.0)];
-    let rows: [(&str, Answer, &[(f64, f64)], Word); 6] = [
+    let rows: [(&str, Answer, Frozen, Word); 6] = [
         ("well", &up, &[], Word::Pass),
         ("well, squall frozen all through the fault", &up, &freeze, Word::Invalid),
         ("down", &down, &[], Word::Fail),

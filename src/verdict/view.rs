@@ -156,10 +156,10 @@ impl<'a> View<'a> {
         }
     }
 
-    /// How often what is counted fits into all that there was in these cells; endless where nothing is left.
-    pub(super) fn whole(&self, cells: &Cells, tally: &Tally) -> f64 {
-        let left = self.exposed(self.length(&self.counted(cells)), tally);
-        self.length(cells).0 as f64 / left.0 as f64
+    /// How often what is counted of some cells fits into all that there was; endless where nothing is left.
+    pub(super) fn whole(&self, (all, some): (&Cells, &Cells), tally: &Tally) -> f64 {
+        let left = self.exposed(self.length(&self.counted(some)), tally);
+        self.length(all).0 as f64 / left.0 as f64
     }
 
     /// The time that cells cover.

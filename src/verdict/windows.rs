@@ -161,13 +161,17 @@ fn of_operation(
     let timeline = view.timeline;
     let shape = timeline.outline().operations[usize::from(op.0)].shape;
     let over = |cells: &Cells, how: fn(&Objective, &Tally, Exposure) -> Measured| {
-        let (loaded, length) = view.loaded(cells);
-        let cells = if objective.metric == Metric::Rate { &loaded } else { cells };
+        // Of a rate or a count of users nothing is known of a time that squall slept through.
+        let volume = matches!(objective.metric, Metric::Rate | Metric::Count);
+        let slept = volume && view.is_clean() && timeline.outline().shapes[shape].closed;
+        let (all, cells) = (cells, if slept { cells - &view.own.still } else { cells.clone() });
+        let (loaded, length) = view.loaded(&cells);
+        let cells = if objective.metric == Metric::Rate { &loaded } else { &cells };
         let tally = view.tally(op, cells);
         let weight = timeline.weight(shape, cells) * view.stands_for(shape, cells);
         // What is left out of a count was asked all the same.
-        let is_count = objective.metric == Metric::Count && !cells.is_empty();
-        let whole = if is_count { view.whole(cells, &tally) } else { 1.0 };
+        let is_count = objective.metric == Metric::Count && !all.is_empty();
+        let whole = if is_count { view.whole((all, cells), &tally) } else { 1.0 };
         how(objective, &tally, Exposure { length: view.exposed(length, &tally), weight: weight * whole })
     };
     let whole = over(cells, measure);

@@ -114,10 +114,14 @@ fn objectives() -> impl Strategy<Value = Objective> {
     )
 }
 
-/// A tenth less is asked of what depends on how often users came to ask.
+/// A little less is asked: users who are held up ask less often, and so other things at another time.
 fn eased(objective: &Objective) -> Objective {
-    let volume = matches!(objective.metric, Metric::Rate | Metric::Count);
-    Objective { value: objective.value * if volume { 0.9 } else { 1.0 }, ..objective.clone() }
+    let ease = match objective.metric.unit() {
+        Unit::Duration => 1.25,
+        Unit::Share => 1.0,
+        Unit::Rate | Unit::Number => 0.9,
+    };
+    Objective { value: objective.value * ease, ..objective.clone() }
 }
 
 proptest! {
@@ -146,7 +150,7 @@ proptest! {
     fn more_delay_of_squalls_own_never_makes_a_fail(
         table in table(), objective in objectives(), held in 0i64..300, from in 3.0f64..50.0, long in 0.0f64..8.0,
     ) {
-        let answer = |nth: usize, _: Micros| of_table(&table, nth);
+        let answer = |nth: usize, _: Micros| (of_table(&table, nth).0, Kind::Ok);
         let frozen = if long > 0.1 { vec![(from, from + long)] } else { Vec::new() };
         let before = users(8, LENGTH, &answer, &[], Micros::ZERO);
         let after = users(8, LENGTH, &answer, &frozen, Micros::millis(held));

@@ -238,7 +238,9 @@ pub fn parse_share(text: &str) -> Result<f64, String> {
     let wrong = || format!("`{text}` is not a share: write it like `1%` or `0.5%`");
     let number = text.trim().strip_suffix('%').ok_or_else(wrong)?;
     let value: f64 = number.trim().parse().map_err(|_| wrong())?;
-    if value.is_finite() { Ok(value / 100.0) } else { Err(wrong()) }
+    // Read as hundredths, and not divided: 0.7 / 100 lies below 7 of 1,000.
+    let exact = format!("{}e-2", number.trim()).parse().unwrap_or(value / 100.0);
+    if value.is_finite() { Ok(exact) } else { Err(wrong()) }
 }
 
 /// The text, or so many characters of it and how many there are.

@@ -153,21 +153,21 @@ fn a_closed_loop_shows_the_service_time_and_squall_says_why() {
     assert!(said.contains("closed loop") || verdict.to_string().contains("closed loop"), "{said}");
 }
 
-/// Twenty seconds of a load that any target bears, and what its p99 must stay below.
-fn light_load(bench: &Bench, server: &Server, p99: &str) -> PathBuf {
+/// Twenty seconds of a load that any target bears, what its p99 must stay below, and how many may be in flight.
+fn light_load(bench: &Bench, server: &Server, (p99, cap): (&str, &str)) -> PathBuf {
     let profile = format!(
         "target: {}\nduration: 20s\nshapes:\n  load:\n    arrival: {{ constant: {{ rate: 100/s }} }}\n    timeout: 1s\n    \
-         flow: [{{ get: /look, as: look }}]\nobjectives: [\"p99(look) < {p99}\", \"errors < 0.5%\"]\n",
+         in_flight: {cap}\n    flow: [{{ get: /look, as: look }}]\nobjectives: [\"p99(look) < {p99}\", \"errors < 0.5%\"]\n",
         server.url()
     );
     bench.file("load.yaml", &profile)
 }
 
 /// A target that answers at once, whatever happens to squall.
-fn frozen(length: Duration) {
+fn frozen(length: Duration, cap: &str) {
     let _beside_others = beside();
     let (bench, server) = (Bench::new("frozen"), Server::fine());
-    let profile = light_load(&bench, &server, "250ms");
+    let profile = light_load(&bench, &server, ("250ms", cap));
     let mut squall = bench.start(bench.run(&profile, None));
     bench.wait_for_history(&["\"t\":\"happened\",\"cell\":12,"]);
     squall.signal(Signal::STOP);
@@ -185,12 +185,17 @@ fn frozen(length: Duration) {
 
 #[test]
 fn a_healthy_target_is_not_blamed_when_squall_is_frozen_for_half_a_second() {
-    frozen(Duration::from_millis(500));
+    frozen(Duration::from_millis(500), "1000");
 }
 
 #[test]
 fn a_healthy_target_is_not_blamed_when_squall_is_frozen_for_five_seconds() {
-    frozen(secs(5));
+    frozen(secs(5), "1000");
+}
+
+#[test]
+fn a_healthy_target_is_not_blamed_for_what_the_cap_sheds_of_the_burst_after_a_freeze() {
+    frozen(secs(2), "10");
 }
 
 /// Processes that keep one core busy until they are dropped, or a minute has passed.
@@ -232,7 +237,7 @@ fn a_healthy_target_is_not_blamed_when_squall_shares_its_core_with_busy_loops() 
     let core = first_core();
     for attempt in 1..=3 {
         let (bench, server) = (Bench::new("busy"), Server::fine());
-        let profile = light_load(&bench, &server, "2ms");
+        let profile = light_load(&bench, &server, ("2ms", "1000"));
         let run = bench.run(&profile, None);
         let mut pinned = bench.command("taskset");
         pinned.args(["-c", &core]).arg(run.get_program()).args(run.get_args());

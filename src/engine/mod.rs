@@ -185,7 +185,9 @@ impl Shard {
 
     /// Whether this shard stood still then, or made up for it.
     fn stood_still_at(&self, at: Micros) -> bool {
-        self.frozen.borrow().hit(at)
+        let mut frozen = self.frozen.borrow_mut();
+        frozen.notice(self.world.now());
+        frozen.hit(at)
     }
 
     /// For how long this shard stood still between two times, as far as is known now.

@@ -275,16 +275,26 @@ impl Watch<'_> {
         self.refuse(notes, (rule, span), room, &|_, planned, long| most(planned, long));
     }
 
-    /// Refuses a steady state that can never be found, for the same reason, where it is looked for: a
-    /// second before the first fault.
+    /// Refuses a steady state that can never be found where it is looked for, a cell before the first trigger: as no
+    /// time is left for it after the warm-up, or for the same reason.
     pub fn steady(&self, notes: &mut Notes, rule: &Objective, span: Span) {
-        let Some(first) = self.timeline.iter().map(|p| p.outline.at).min() else { return };
-        let room = first - self.outline.judge.warmup;
+        let Some(first) = first_trigger(self.outline, self.timeline) else { return };
+        let (cell, warmup) = (self.outline.cell, self.outline.judge.warmup);
+        let (room, long) = (first - warmup, rule.window.unwrap_or(cell * 10));
+        if room < long + cell {
+            let message = format!(
+                "this steady state can never be found: it looks at {long}, a cell ({cell}) before the first trigger ({first}), and the warm-up ({warmup}) is no part of that"
+            );
+            let at = as_written(warmup + long + cell);
+            let help = format!("let the first trigger begin at {at} or later, or look at less with `for`");
+            notes.add(span, message, help);
+            return;
+        }
         self.refuse(notes, (rule, span), room, &|operation, planned, long| {
             let long = self.outline.cell * long as i64;
             let late = (operation.deadline - Micros(long.0 / 2)).max(Micros::ZERO);
-            let until = first - Micros::SECOND - late;
-            self.cells(planned, (until - long).max(self.outline.judge.warmup), until).iter().sum()
+            let until = first - cell - late;
+            self.cells(planned, (until - long).max(warmup), until).iter().sum()
         });
     }
 

@@ -185,6 +185,26 @@ fn a_watched_quantile_that_never_has_operations_enough_is_refused() {
 }
 
 #[test]
+fn a_steady_state_that_there_is_no_time_to_look_for_is_refused() {
+    let storm = "  storm:\n    trigger: true\n    start: 12s\n    for: 5s\n    arrival: {constant: {rate: 5/s}}\n    timeout: 2s\n    flow: [{get: /rooms, as: again}]\n";
+    let cut = |at: &str, rule: &str| {
+        format!(
+            "{QUICK}steady: [{rule}]\ntimeline: [{{name: cut, at: {at}, for: 5s, down: {{link: api-store}}}}]\n"
+        )
+    };
+    let (early, stormy) = (cut("12s", "errors < 1%"), format!("{CALM}{storm}"));
+    let told = refused(CALM, Some(&early));
+    assert!(
+        told.contains("this steady state can never be found") && told.contains("at 16s or later"),
+        "{told}"
+    );
+    let told = refused(&stormy, Some(&cut("60s", "errors < 1%")));
+    assert!(told.contains("before the first trigger (12 s)"), "{told}");
+    resolved(CALM, Some(&cut("12s", "errors < 1% for 5s")));
+    resolved(&stormy.replace("start: 12s", "start: 16s"), Some(&cut("60s", "errors < 1%")));
+}
+
+#[test]
 fn a_baseline_without_room_is_refused() {
     let chaos = format!("{QUICK}timeline:\n  - {{name: cut, at: 6s, for: 5s, down: {{link: api-store}}}}\n");
     insta::assert_snapshot!(refused(CALM, Some(&chaos)));

@@ -244,9 +244,12 @@ fn happened(outline: &Outline, samples: &[Sample]) -> Vec<Record> {
     let shapes = outline.shapes.len();
     let mut flying = vec![vec![0.0; shapes]; last as usize + 1];
     for sample in samples {
-        for second in cell(outline, sample.dequeued)..=cell(outline, sample.done) {
+        // A user of a closed loop is one all the time.
+        let closed = outline.shapes[usize::from(sample.op.0) / 2].closed;
+        let from = if closed { sample.intended } else { sample.dequeued };
+        for second in cell(outline, from)..=cell(outline, sample.done) {
             let start = outline.cell * i64::from(second);
-            let overlap = sample.done.min(start + outline.cell) - sample.dequeued.max(start);
+            let overlap = sample.done.min(start + outline.cell) - from.max(start);
             flying[second as usize][usize::from(sample.op.0) / 2] += overlap.0 as f64 / outline.cell.0 as f64;
         }
     }

@@ -218,14 +218,19 @@ impl Timeline {
         self.loads.iter().map(|event| event.at).min()
     }
 
-    /// End of the load: as planned, or when it was stopped; where the history breaks off, after the last
-    /// cell with operations.
+    /// End of the load: as planned, or when it was stopped; where the history breaks off, or goes on,
+    /// after the last cell that it tells of.
     pub fn load_end(&self) -> Micros {
         let planned = self.outline().duration;
         match (self.stopped_at(), &self.end) {
             (Some(at), _) => planned.min(at),
             (None, Some(end)) if end.how == How::Complete => planned,
-            _ => planned.min(self.last_due().map_or(Micros::ZERO, |cell| self.cell_start(cell + 1))),
+            _ => {
+                // Users who wait ask nothing, and are there all the same.
+                let alive = self.happened.last_key_value().map(|(&cell, _)| cell);
+                let last = self.last_due().max(alive);
+                planned.min(last.map_or(Micros::ZERO, |cell| self.cell_start(cell + 1)))
+            }
         }
     }
 

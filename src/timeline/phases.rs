@@ -111,6 +111,14 @@ pub fn horizon(timeline: &Timeline, triggers: &[Trigger], of: &Trigger) -> Micro
     next.unwrap_or(Micros::MAX).min(timeline.load_end())
 }
 
+/// Whether another trigger, which began no later, is still in force when this one is over: from then on what is out
+/// of order may be that one's doing.
+pub fn is_outlasted(triggers: &[Trigger], of: &Trigger) -> bool {
+    let over = of.t_clear.or(of.t_effective).unwrap_or(of.t_inject);
+    let lasts = |t: &&Trigger| !t.one_shot && t.t_clear.is_none_or(|clear| clear > over);
+    triggers.iter().filter(lasts).any(|t| t.t_inject <= of.t_inject && t.name != of.name)
+}
+
 /// The cells of the baseline: [end of warm-up, first t_inject - D).
 pub fn baseline(timeline: &Timeline, triggers: &[Trigger]) -> Cells {
     let first = triggers.iter().map(|t| t.t_inject - timeline.outline().largest_deadline()).min();
@@ -150,13 +158,18 @@ fn end_of_during(trigger: &Trigger, back: Return, next: Micros) -> Option<Micros
     if !trigger.one_shot {
         return trigger.t_clear;
     }
-    let settled = trigger.t_effective.unwrap_or(trigger.t_inject) + trigger.settle;
-    let settled = settled.max(trigger.t_clear.unwrap_or(settled));
+    let settled = settled(trigger);
     match back {
         Return::At(r) => Some(r.max(settled)),
         Return::Unknown => Some(settled.min(next)),
         Return::Never | Return::TooShort => None,
     }
+}
+
+/// When `after` a one-shot begins at the earliest.
+pub fn settled(trigger: &Trigger) -> Micros {
+    let settled = trigger.t_effective.unwrap_or(trigger.t_inject) + trigger.settle;
+    settled.max(trigger.t_clear.unwrap_or(settled))
 }
 
 /// Names of all planned triggers, each once, by planned time.

@@ -220,6 +220,12 @@ impl Tally {
         (self.intended > 0).then(|| self.bad() as f64 / self.intended as f64)
     }
 
+    /// good / intended; none without operations. Not 1 - bad / intended, which is rounded twice: 1 - 0.07 lies below
+    /// 0.93.
+    pub fn good_share(&self) -> Option<f64> {
+        (self.intended > 0).then(|| self.good() as f64 / self.intended as f64)
+    }
+
     /// The response time that the share `q` of all operations does not exceed (nearest rank); what did not
     /// succeed lies above all that did, where only a lower bound is known of it.
     pub fn quantile(&self, q: f64) -> Option<Quantity> {

@@ -109,12 +109,14 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
     }
 }
 
-/// Why a baseline is no normal: too much of it failed, or an objective of the run already breaks in it.
+/// Why a baseline is no normal: too much of it failed, or an objective of the run already breaks in it, and not
+/// through squall.
 fn broken(view: &View, shape: usize, cells: &Cells) -> Option<String> {
-    let outline = view.timeline.outline();
+    let (outline, clean) = (view.timeline.outline(), view.bare_clean());
     let name = &outline.shapes[shape].name;
-    let goodput = 1.0 - view.shape_tally(shape, cells).bad_share()?;
-    if goodput < outline.judge.goodput {
+    let goodput = view.shape_tally(shape, cells).good_share()?;
+    let is_low = |goodput: f64| goodput < outline.judge.goodput;
+    if is_low(goodput) && clean.shape_tally(shape, cells).good_share().is_none_or(is_low) {
         let (had, wanted) = (Quantity::share(goodput), Quantity::share(outline.judge.goodput));
         return Some(format!(
             "only {had} of {name} succeeded before the first trigger; below {wanted} there is no normal to come back to"
@@ -131,7 +133,8 @@ fn broken(view: &View, shape: usize, cells: &Cells) -> Option<String> {
     outline.objectives.iter().filter(speaks).find_map(|objective| {
         let named = |o: &str, flow: bool| objective.selector.as_deref().map_or(!flow, |s| s == o);
         let mut ops = view.timeline.operations().filter(|(_, o)| o.shape == shape && named(&o.name, o.flow));
-        let breaks = |op| value(view, objective, Subject::Operation(op), &loaded).answer == Answer::Breaks;
+        let asked = |view: &View, op| value(view, objective, Subject::Operation(op), &loaded).answer;
+        let breaks = |op| asked(view, op) == Answer::Breaks && asked(&clean, op) != Answer::Holds;
         ops.any(|(op, _)| breaks(op)).then(|| {
             format!(
                 "`{}` was broken before the first trigger; that is no normal to come back to",
@@ -192,23 +195,13 @@ fn windows(view: &View, shape: usize, (origin, width): (u32, u32), quantile: f64
         // Users of a closed loop who think ask nothing: a window says something if they asked, or waited all
         // the time for what they had asked before.
         if window.intended > 0 {
-            waiting = waiting.max(waits_until(view, shape, from..from + width));
+            waiting = waiting.max(view.waits_until(shape, from..from + width));
         } else if closed && timeline.cell_start(from + width) > waiting {
             continue;
         }
         kept.push(window);
     }
     kept
-}
-
-/// Until when the users of a shape waited for what they asked in these cells, at the latest.
-fn waits_until(view: &View, shape: usize, cells: std::ops::Range<u32>) -> Micros {
-    let each = cells.map(|cell| {
-        let tally = view.shape_tally(shape, &[cell].into());
-        let longest = tally.others.max().max(tally.successes.max()).unwrap_or_default();
-        view.timeline.cell_start(cell) + longest
-    });
-    each.max().unwrap_or_default()
 }
 
 /// None where squall spoilt all of it, and that is left out.

@@ -47,6 +47,8 @@ pub fn unsteady(timeline: &Timeline, rule: &Objective, now: Micros) -> Option<St
     let view = View::live(timeline);
     let long = rule.window.unwrap_or(timeline.outline().cell * 10);
     let on_end = Objective { window: Some(long), ..rule.clone() };
+    // A good second of ten makes no steady state of the rest.
+    let whole = Objective { window: None, ..rule.clone() };
     let looked_at = subjects(&view, rule).into_iter().map(|s| (s, recent(&view, &on_end, s, now)));
     // What was not to be there yet says nothing of the service.
     let due = |subject: &Subject, cells: &Option<Cells>| {
@@ -61,7 +63,7 @@ pub fn unsteady(timeline: &Timeline, rule: &Objective, now: Micros) -> Option<St
         let Some(cells) = cells else {
             return Some(format!("too little was seen of {}", subject.name(timeline)));
         };
-        let m = value(&view, rule, subject, &cells);
+        let m = value(&view, &whole, subject, &cells);
         match m.answer {
             Answer::Holds => None,
             Answer::Breaks => Some(said(timeline, rule, subject, &m, long)),

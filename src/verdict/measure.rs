@@ -55,7 +55,7 @@ pub(super) fn measure(objective: &Objective, tally: &Tally, exposure: Exposure) 
         Metric::Mean => (tally.mean(), exact(tally.successes.mean())),
         Metric::Max => (tally.quantile(1.0), exact(tally.successes.max())),
         Metric::Errors => (bad.map(Quantity::share), None),
-        Metric::Goodput => (bad.map(|b| Quantity::share(1.0 - b)), None),
+        Metric::Goodput => (tally.good_share().map(Quantity::share), None),
         Metric::Rate => (per_second(tally, exposure), None),
         Metric::Count => {
             let all = (tally.intended as f64 * exposure.weight).round();

@@ -220,14 +220,27 @@ fn asked(view: &View, objective: &Objective, subject: Subject, cells: &Cells) ->
     let m = value(view, objective, subject, cells);
     let volume = matches!(objective.metric, Metric::Rate | Metric::Count);
     let shapes = subject.shapes(view.timeline);
-    let delivered = view.delivered(&shapes, cells);
-    // Users of a closed loop ask nothing while squall stands still.
-    let stood_still = subject.closed(view.timeline)
-        && cells.iter().filter(|cell| view.own.cells.contains_key(cell)).count() * 20 > cells.len();
-    let short = stood_still || delivered.is_some_and(|share| share < super::whose::DELIVERED);
-    match volume && view.is_clean() && short {
+    let short = !subject.closed(view.timeline)
+        && view.delivered(&shapes, cells).is_some_and(|share| share < super::whose::DELIVERED);
+    let nothing_left = m.value.is_none_or(|v| !v.value.is_finite());
+    match volume && view.is_clean() && (short || nothing_left) {
         true => Answer::Unknown(None),
         false if m.n == 0 && !volume => Answer::Unknown(None),
+        false if m.answer == Answer::Breaks && grows(objective) && is_cut(view, cells) => {
+            Answer::Unknown(None)
+        }
         false => m.answer,
     }
+}
+
+/// More of the load may yet satisfy it.
+fn grows(objective: &Objective) -> bool {
+    objective.metric == Metric::Count && !objective.comparison.wants_less()
+}
+
+/// The load was stopped before its planned end, and with it these cells.
+fn is_cut(view: &View, cells: &Cells) -> bool {
+    let (timeline, end) = (view.timeline, view.timeline.load_end());
+    let reached = cells.last().is_some_and(|&last| timeline.cell_start(last + 1) >= end);
+    end < timeline.outline().duration && reached
 }

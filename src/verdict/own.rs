@@ -17,6 +17,8 @@ use crate::units::{Micros, grouped};
 pub(super) struct Own {
     /// By cell, in words.
     pub(super) cells: BTreeMap<u32, String>,
+    /// Cells in which squall stood still from one end to the other: users of a closed loop asked nothing.
+    pub(super) still: Cells,
     /// Cells in which the keeper stood still, was gone, or was refused something by its machine: what went
     /// through its links then is no part of the clean count.
     pub(super) spoilt: Cells,
@@ -42,6 +44,8 @@ impl Own {
             for cell in from..=cell {
                 self.cells.insert(cell, format!("squall stood still for {late}"));
             }
+            let whole = u32::try_from(late.0 / timeline.outline().cell.0.max(1)).unwrap_or(u32::MAX);
+            self.still.extend(cell.saturating_sub(whole).max(timeline.oldest())..cell);
         }
     }
 

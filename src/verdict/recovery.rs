@@ -17,7 +17,7 @@ use crate::units::Micros;
 pub(super) struct Aftermath {
     pub(super) judged: JudgedTrigger,
     pub(super) back: Return,
-    /// It was watched until the load ended, and for so long after it was over.
+    /// It was watched until the planned end of the load, and for so long after it was over.
     pub(super) watched: (bool, Micros),
     /// Shapes with a band, but without load after the trigger: they cannot tell of a return.
     pub(super) left_out: Vec<String>,
@@ -30,7 +30,7 @@ struct Watch {
     clear: Micros,
     /// The next trigger, or the end of the load.
     until: Micros,
-    /// From here on an operation may have been harmed by the next trigger.
+    /// From here on an operation may have been harmed by another trigger.
     doubtful: Micros,
 }
 
@@ -44,12 +44,14 @@ pub(super) fn against(view: &View, series: &[Series], trigger: &Trigger, measure
     let timeline = view.timeline;
     let until = phases::horizon(timeline, &view.triggers, trigger);
     let last = until >= timeline.load_end();
-    let doubtful = if last { until } else { until - timeline.outline().largest_deadline() };
-    let watch = trigger.t_effective.zip(trigger.t_clear).map(|(effective, clear)| Watch {
-        effective,
-        clear,
-        until,
-        doubtful,
+    let outlasted = phases::is_outlasted(&view.triggers, trigger);
+    let watch = trigger.t_effective.zip(trigger.t_clear).map(|(effective, clear)| {
+        let doubtful = match last {
+            _ if outlasted => clear,
+            true => until,
+            false => until - timeline.outline().largest_deadline(),
+        };
+        Watch { effective, clear, until, doubtful }
     });
     let banded = series.iter().filter(|s| s.band.none.is_none());
     let has_load_after = |s: &&Series, w: Watch| {
@@ -64,7 +66,8 @@ pub(super) fn against(view: &View, series: &[Series], trigger: &Trigger, measure
     let back = all_back(seen.iter().map(|(_, back)| *back));
     let shapes = seen.into_iter().map(|(s, _)| s).collect();
     let left_out: Vec<String> = ended.iter().map(|s| s.band.shape.clone()).collect();
-    let watched = (last, until - trigger.t_clear.unwrap_or(until));
+    let to_the_end = until >= timeline.outline().duration;
+    let watched = (to_the_end, until - trigger.t_clear.unwrap_or(until));
     Aftermath { judged: judged(trigger, shapes, back, until, &left_out), back, watched, left_out }
 }
 
@@ -119,13 +122,14 @@ fn of_shape(
 ) -> (ShapeTrigger, Return) {
     let start = |w: &Window| timeline.cell_start(w.from);
     let end = |w: &Window| timeline.cell_start(w.to);
-    // What is out so near to the next trigger may be that one's doing: from there on nothing is known.
+    // What is out beside another trigger, or so near to the next, may be that one's doing: from there on nothing is
+    // known.
     let windows: Vec<(&Window, bool)> = series
         .windows
         .iter()
         .filter(|w| end(w) > watch.effective && end(w) <= watch.until)
         .map(|w| (w, series.out(w, measures)))
-        .take_while(|(w, out)| !out || end(w) <= watch.doubtful)
+        .take_while(|(w, out)| !out || end(w) <= watch.doubtful || start(w) < watch.clear)
         .collect();
     let after = windows.partition_point(|(w, _)| start(w) < watch.clear);
     let need = stretch(timeline, series.band.window);

@@ -73,13 +73,19 @@ pub(super) fn never_came(view: &View, trigger: &str) -> Option<(Word, String)> {
     let all = view.triggers.iter().zip(&view.aftermaths);
     let of_it = all.filter(|(t, a)| t.trigger == *trigger && t.one_shot && a.back == Return::Never);
     let shapes = of_it.flat_map(|(t, a)| shapes(view, t, a)).filter(|s| s.seen.back == Return::Never);
-    let came = |again: &Aftermath| match again.back {
+    let came = |s: &Shape, again: &Aftermath| match again.back {
+        // Another trigger, or whoever stopped the load, left it no time to come.
+        Return::Never
+            if phases::horizon(view.timeline, &view.triggers, s.trigger) < phases::settled(s.trigger) =>
+        {
+            Answer::Unknown(None)
+        }
         Return::Never => Answer::Breaks,
         Return::At(_) => Answer::Holds,
         Return::TooShort | Return::Unknown => Answer::Unknown(None),
     };
     let rulings = shapes.map(|s| {
-        let settled = s.settled(came);
+        let settled = s.settled(|again| came(&s, again));
         let but = settled.because.map_or(String::new(), |why| format!(", but {why}"));
         (settled.word, format!("{}{but}.", s.said()))
     });
@@ -127,7 +133,7 @@ fn answer(objective: &Objective, aftermath: &Aftermath) -> Answer {
     match (aftermath.back, span(objective, aftermath)) {
         (Return::At(_), Some(v)) if holds(v.value) => Answer::Holds,
         (Return::At(_), Some(_)) => Answer::Breaks,
-        // The next trigger came too soon to tell.
+        // The next trigger, or whoever stopped the load, came too soon to tell.
         (Return::Never, Some(v)) if cut_short(objective, aftermath) && holds(v.value) => {
             Answer::Unknown(None)
         }
@@ -143,7 +149,7 @@ fn answer(objective: &Objective, aftermath: &Aftermath) -> Answer {
     }
 }
 
-/// It was watched for less than the limit, as another trigger came.
+/// It was watched for less than the limit, as another trigger came or the load was stopped.
 fn cut_short(objective: &Objective, aftermath: &Aftermath) -> bool {
     let (to_the_end, watched) = aftermath.watched;
     !to_the_end && (watched.0 as f64) < objective.value

@@ -3,6 +3,7 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::rc::Rc;
 
 use super::baseline::{self, Series};
@@ -10,6 +11,7 @@ use super::faults;
 use super::judgement::JudgedFault;
 use super::own::Own;
 use super::recovery::{self, Aftermath};
+use crate::histogram::Hist;
 use crate::objective::PhaseName;
 use crate::sample::OpId;
 use crate::timeline::phases::{self, PhaseCells, Return, Trigger};
@@ -90,6 +92,11 @@ impl<'a> View<'a> {
         })
     }
 
+    /// The same history without squall's own part, before anything is known of bands and phases.
+    pub(super) fn bare_clean(&self) -> View<'a> {
+        View::bare(self.timeline, self.triggers.clone(), Count::Clean, self.own.clone())
+    }
+
     /// Whether squall's own part is left out.
     pub(super) fn is_clean(&self) -> bool {
         self.count == Count::Clean
@@ -149,14 +156,36 @@ impl<'a> View<'a> {
         }
     }
 
+    /// How often what is counted of some cells fits into all that there was; endless where nothing is left.
+    pub(super) fn whole(&self, (all, some): (&Cells, &Cells), tally: &Tally) -> f64 {
+        let left = self.exposed(self.length(&self.counted(some)), tally);
+        self.length(all).0 as f64 / left.0 as f64
+    }
+
     /// The time that cells cover.
     pub(super) fn length(&self, cells: &Cells) -> Micros {
         self.timeline.outline().cell * cells.len() as i64
     }
 
     /// The share of the arrivals of these shapes, planned for these cells, that were issued within half a
-    /// cell of their time; none where none were planned, or the history does not tell.
+    /// cell of their time; none where none were planned, or the history does not tell. Of closed loops the share
+    /// of their time in which squall did not stand still.
     pub(super) fn delivered(&self, shapes: &BTreeSet<usize>, cells: &Cells) -> Option<f64> {
+        let closed = |shape: &&usize| self.timeline.outline().shapes.get(**shape).is_some_and(|s| s.closed);
+        let of_users = shapes.iter().filter(closed).filter_map(|&shape| self.alive(shape, cells));
+        of_users.chain(self.issued(shapes, cells)).reduce(f64::min)
+    }
+
+    /// The share of a closed loop's time within these cells in which squall did not stand still.
+    fn alive(&self, shape: usize, cells: &Cells) -> Option<f64> {
+        let there = |cell: &&u32| self.was_planned(shape, &[**cell].into());
+        let there: Vec<&u32> = cells.iter().filter(there).collect();
+        let alive = there.iter().filter(|cell| !self.own.still.contains(cell)).count();
+        (!there.is_empty()).then(|| alive as f64 / there.len() as f64)
+    }
+
+    /// The share of what was planned that was issued in time.
+    fn issued(&self, shapes: &BTreeSet<usize>, cells: &Cells) -> Option<f64> {
         let timeline = self.timeline;
         let (mut planned, mut in_time, mut told) = (0, 0, false);
         for &shape in shapes {
@@ -188,6 +217,36 @@ impl<'a> View<'a> {
             self.delivered(&[shape].into(), &(0..until).collect())
         });
         [self.delivered(shapes, cells), of_trigger].into_iter().flatten().reduce(f64::min)
+    }
+
+    /// Until when the users of a shape waited for what they asked in these cells, at the latest.
+    pub(super) fn waits_until(&self, shape: usize, cells: Range<u32>) -> Micros {
+        let each = cells.map(|cell| {
+            let tally = self.shape_tally(shape, &[cell].into());
+            let longest = tally.others.max().max(tally.successes.max()).unwrap_or_default();
+            self.timeline.cell_start(cell) + longest
+        });
+        each.max().unwrap_or_default()
+    }
+
+    /// For how many users of a closed loop each of them stands: those that squall itself held up could not ask. By
+    /// Little's law the time that it held them up, for each second, is how many they were. 1 as seen, and of an
+    /// open loop; endless where it held up all.
+    pub(super) fn stands_for(&self, shape: usize, cells: &Cells) -> f64 {
+        let timeline = self.timeline;
+        if !self.is_clean() || !timeline.outline().shapes[shape].closed {
+            return 1.0;
+        }
+        let cells = self.counted(cells);
+        let users: Vec<f64> = cells.iter().filter_map(|&cell| timeline.in_flight(shape, cell)).collect();
+        if users.is_empty() {
+            return 1.0;
+        }
+        let users = users.iter().sum::<f64>() / users.len() as f64;
+        let tally = timeline.shape_tally(shape, &cells, Count::Seen);
+        let sum = |hist: &Hist| hist.mean().map_or(0.0, |mean| mean.0 as f64 * hist.len() as f64);
+        let held = (sum(&tally.lag) + sum(&tally.held)) / self.length(&cells).0.max(1) as f64;
+        if held < users { users / (users - held) } else { f64::INFINITY }
     }
 
     /// Whether any arrival of a shape was planned for these cells; a closed loop's users are there all the

@@ -176,26 +176,48 @@ fn of_operation(
     let timeline = view.timeline;
     let shape = timeline.outline().operations[usize::from(op.0)].shape;
     let over = |cells: &Cells, how: fn(&Objective, &Tally, Exposure) -> Measured| {
-        let (loaded, length) = view.loaded(cells);
-        let cells = if objective.metric == Metric::Rate { &loaded } else { cells };
+        // Of a rate or a count of users nothing is known of a time that squall slept through.
+        let volume = matches!(objective.metric, Metric::Rate | Metric::Count);
+        let slept = volume && view.is_clean() && timeline.outline().shapes[shape].closed;
+        let (all, cells) = (cells, if slept { cells - &view.own.still } else { cells.clone() });
+        let (loaded, length) = view.loaded(&cells);
+        let cells = if objective.metric == Metric::Rate { &loaded } else { &cells };
         let tally = view.tally(op, cells);
-        let weight = timeline.weight(shape, cells);
-        how(objective, &tally, Exposure { length: view.exposed(length, &tally), weight })
+        let weight = timeline.weight(shape, cells) * view.stands_for(shape, cells);
+        // What is left out of a count was asked all the same.
+        let is_count = objective.metric == Metric::Count && !all.is_empty();
+        let whole = if is_count { view.whole((all, cells), &tally) } else { 1.0 };
+        how(objective, &tally, Exposure { length: view.exposed(length, &tally), weight: weight * whole })
     };
     let whole = over(cells, measure);
     let Some(long) = objective.window.map(|long| in_cells(timeline, long)) else {
         return (whole, Vec::new());
     };
     let width = window_width(timeline, op, whole.n as f64 / cells.len().max(1) as f64, long);
+    let closed = subject.closed(timeline);
     let windows = windows_of(cells, width).into_iter().filter_map(|(range, cells)| {
         let m = over(&cells, point);
-        // A closed loop's users ask nothing while they wait: what they wait for speaks for that time.
-        let waits =
-            if subject.closed(timeline) { in_cells(timeline, longest(view, op, &cells)) - 1 } else { 0 };
+        // A closed loop's users ask nothing while they wait. Nothing is what its rate is then; of anything else what
+        // they wait for speaks for that time.
+        if closed && objective.metric == Metric::Rate {
+            let speaks = m.value.is_some() && (m.n > 0 || only_waited(view, op, range.clone()));
+            return speaks.then_some((range, m));
+        }
+        let waits = if closed { in_cells(timeline, longest(view, op, &cells)) - 1 } else { 0 };
         (m.n > 0).then_some((range.start..range.end + waits, m))
     });
     let windows = windows.collect();
     (whole, windows)
+}
+
+/// The users of a closed loop asked nothing in these cells, as they waited for what they had asked before.
+fn only_waited(view: &View, op: OpId, cells: Range<u32>) -> bool {
+    let timeline = view.timeline;
+    let shape = timeline.outline().operations[usize::from(op.0)].shape;
+    let back = in_cells(timeline, timeline.outline().largest_deadline()) + 1;
+    let (before, end) = (cells.start.saturating_sub(back)..cells.start, timeline.cell_start(cells.end));
+    let silent = cells.clone().all(|cell| timeline.intended(op, cell) == 0);
+    silent && end <= timeline.load_end() && end <= view.waits_until(shape, before)
 }
 
 /// The longest that any operation took.
@@ -219,20 +241,16 @@ fn window_width(timeline: &Timeline, op: OpId, per_cell: f64, long: u32) -> u32 
     fits.unwrap_or(long).min((long / PARTS).max(least)).min(long)
 }
 
-/// Whole windows of cells that follow each other without a gap.
+/// Windows of cells that follow each other without a gap; what is left at the end of them belongs to the last.
 fn windows_of(cells: &Cells, width: u32) -> Vec<(Range<u32>, Cells)> {
-    let mut windows = Vec::new();
-    let mut window = Cells::new();
-    for &cell in cells {
-        if window.last().is_some_and(|&last| last + 1 != cell) {
-            window.clear();
-        }
-        window.insert(cell);
-        if window.len() as u32 == width {
-            windows.push((cell + 1 - width..cell + 1, std::mem::take(&mut window)));
-        }
-    }
-    windows
+    let cells: Vec<u32> = cells.iter().copied().collect();
+    let runs = cells.chunk_by(|a, b| a + 1 == *b);
+    let of_run = |run: &[u32]| {
+        let (first, n) = (run[0], run.len() as u32);
+        let end = |i: u32| if i + 1 == n / width { first + n } else { first + (i + 1) * width };
+        (0..n / width).map(|i| first + i * width..end(i)).collect::<Vec<_>>()
+    };
+    runs.flat_map(of_run).map(|range| (range.clone(), range.collect())).collect()
 }
 
 /// Seconds and value of one scrape.

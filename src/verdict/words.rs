@@ -103,7 +103,7 @@ pub(super) fn aftermath(trigger: &JudgedTrigger, back: Return, until: Micros, le
         }
         _ if trigger.shapes.is_empty() => format!("No shape has a normal band to recover into after {name}."),
         _ => {
-            let watched = until - end;
+            let watched = (until - end).max(Micros::ZERO);
             let needed = trigger.needed.map_or(String::new(), |needed| {
                 format!("; undisturbed load until {} would tell", clock(needed))
             });

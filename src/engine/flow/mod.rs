@@ -165,7 +165,7 @@ impl Flow {
             first_byte: None,
             done: now,
             work: Work::default(),
-            clean: left_out_if(self.left_out),
+            clean: left_out_if(self.left_out || self.shard.stood_still_at(intended)),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the judge must say of histories that are known by construction (VERDICTS.md 4 and 5).
 
+mod closed;
 mod day;
 mod enough;
 mod generator;
@@ -8,6 +9,7 @@ mod objectives;
 mod properties;
 mod returns;
 mod rules;
+mod second;
 
 use super::*;
 use crate::objective::{Aggregate, Comparison, Metric, PhaseName};
@@ -22,6 +24,15 @@ const RUN: PhaseName = PhaseName::Run;
 
 /// What becomes of an operation that is intended at a time: how long it takes, and how it ends.
 type Answers = fn(Micros) -> (Micros, Kind);
+
+/// So many cases of each property, or as many as `PROPTEST_CASES` asks for.
+fn cases() -> proptest::prelude::ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok());
+    proptest::prelude::ProptestConfig {
+        failure_persistence: None,
+        ..proptest::prelude::ProptestConfig::with_cases(asked.unwrap_or(48))
+    }
+}
 
 fn rooms(seconds: i64) -> Plan {
     Plan::new(seconds).shape("rooms", "create", s(2.0))

@@ -110,7 +110,7 @@ fn scaled(plan: &Plan, samples: &[Sample], k: i64) -> (Plan, Vec<Sample>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(cases())]
 
     #[test]
     fn more_bad_operations_never_improve_a_word(

@@ -1,0 +1,273 @@
+//! Closed loops: users who ask again when they were answered, and so ask nothing while they wait, whoever keeps
+//! them waiting.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::objective::Objective;
+use crate::sample::Clean;
+
+const LENGTH: i64 = 60;
+const DEADLINE: i64 = 2;
+
+/// What the nth request of a user meets at a time.
+type Answer<'a> = &'a dyn Fn(usize, Micros) -> (Micros, Kind);
+
+/// From when to when squall stands still.
+type Frozen<'a> = &'a [(f64, f64)];
+
+/// So many users for so long, while squall stands still in these times, and holds up each answer for so long.
+fn users(n: usize, seconds: i64, answer: Answer, frozen: Frozen, held: Micros) -> Vec<Sample> {
+    let still: Vec<(Micros, Micros)> = frozen.iter().map(|(from, to)| (s(*from), s(*to))).collect();
+    let awake =
+        |at: Micros| still.iter().find(|(from, to)| *from <= at && at < *to).map_or(at, |(_, to)| *to);
+    let hit = |at: Micros| still.iter().any(|(from, to)| *from <= at && at < *to + (*to - *from) * 2);
+    let mut samples = Vec::new();
+    for user in 0..n {
+        let (mut at, mut nth) = (Micros::millis(user as i64), user);
+        while at < Micros::secs(seconds) {
+            let dequeued = awake(at);
+            let (took, kind) = answer(nth, dequeued);
+            let mut sent = sample(0, at, took + (dequeued - at), kind);
+            sent.dequeued = dequeued;
+            let read = awake(sent.done) + held;
+            (sent.work.held, sent.done) = (read - sent.done, read);
+            if sent.outcome.kind == Kind::Ok && sent.response() > Micros::secs(DEADLINE) {
+                sent.outcome.kind = Kind::Late;
+                sent.clean = if sent.without_own_part() <= Micros::secs(DEADLINE) {
+                    Clean::InTime
+                } else {
+                    sent.clean
+                };
+            }
+            let through_squall = kind == Kind::Timeout && sent.work.held * 4 >= Micros::secs(DEADLINE);
+            sent.clean = if hit(at) || through_squall { Clean::LeftOut } else { sent.clean };
+            (at, nth) = (sent.done.max(at + Micros::MILLISECOND), nth + n);
+            samples.push(sent);
+        }
+    }
+    samples.sort_by_key(|sample| sample.intended);
+    samples
+}
+
+fn closed(seconds: i64, frozen: Frozen) -> Plan {
+    let mut plan = Plan::new(seconds).shape("rooms", "create", s(DEADLINE as f64));
+    plan.outline.shapes[0].closed = true;
+    for (from, to) in frozen {
+        let mut record = Happened { cell: *to as u32, ..Happened::default() };
+        record.heartbeat.record(s(to - from));
+        plan.events.push(Record::Happened(Box::new(record)));
+    }
+    plan
+}
+
+/// A fault at half-time.
+fn disturbed(objective: Objective, frozen: Frozen) -> Plan {
+    let mut plan = closed(LENGTH, frozen).fault("x", 25.0, Some(5.0)).objective(objective);
+    plan.outline.judge = JudgeSettings {
+        warmup: s(2.0),
+        windows: 4,
+        stretch: s(8.0),
+        stretch_windows: 3,
+        ..JudgeSettings::default()
+    };
+    plan
+}
+
+fn word(plan: Plan, samples: &[Sample]) -> (Word, String) {
+    let judged = verdict(plan, samples);
+    (judged.objectives[0].word, judged.objectives[0].reason.clone())
+}
+
+/// Odd milliseconds, and whether it fails.
+fn table() -> impl Strategy<Value = Vec<(i64, bool)>> {
+    prop::collection::vec(
+        (20i64..100, prop::bool::weighted(0.04)).prop_map(|(ms, bad)| (2 * ms + 1, bad)),
+        400,
+    )
+}
+
+fn of_table(table: &[(i64, bool)], nth: usize) -> (Micros, Kind) {
+    let (ms, bad) = table[nth * 7 % table.len()];
+    (Micros::millis(ms), if bad { Kind::Status } else { Kind::Ok })
+}
+
+fn objectives() -> impl Strategy<Value = Objective> {
+    let time = (1i64..2_000).prop_map(|ms| Micros::millis(2 * ms).0 as f64);
+    let quantile = prop::sample::select(vec![0.5, 0.95, 0.99, 0.999]);
+    let phase = prop::sample::select(vec![RUN, during("x"), after("x"), PhaseName::Baseline]);
+    let latency = prop_oneof![quantile.prop_map(Metric::Quantile), Just(Metric::Mean), Just(Metric::Max)];
+    let latency = (latency, time.clone()).prop_map(|(metric, limit)| (metric, Comparison::Below, limit));
+    let share = (0.0f64..0.3).prop_map(|x| (Metric::Errors, Comparison::Below, x));
+    let goodput = (0.7f64..1.0).prop_map(|x| (Metric::Goodput, Comparison::AtLeast, x));
+    let rate = (1.0f64..100.0).prop_map(|x| (Metric::Rate, Comparison::AtLeast, x));
+    let count = (1.0f64..4_000.0).prop_map(|x| (Metric::Count, Comparison::AtLeast, x));
+    let back = time.prop_map(|limit| (Metric::Recovery, Comparison::Below, limit * 10.0));
+    let window = prop::option::of(Just(s(5.0)));
+    (prop_oneof![latency, share, goodput, rate, count, back], phase, window).prop_map(
+        |(what, phase, window)| {
+            let (metric, comparison, value) = what;
+            let of_trigger = metric == Metric::Recovery;
+            let (phase, window) = if of_trigger { (RUN, None) } else { (phase, window) };
+            Objective { window, ..expect(metric, comparison, value, phase) }
+        },
+    )
+}
+
+/// A little less is asked: users who are held up ask less often, and so other things at another time.
+fn eased(objective: &Objective) -> Objective {
+    let ease = match objective.metric.unit() {
+        Unit::Duration => 1.25,
+        Unit::Share => 1.0,
+        Unit::Rate | Unit::Number => 0.9,
+    };
+    Objective { value: objective.value * ease, ..objective.clone() }
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn more_bad_answers_never_improve_a_word(
+        table in table(), objective in objectives(), share in 0.0f64..1.0, seed in any::<u64>(),
+    ) {
+        let from = if objective.metric == Metric::Recovery { s(30.0) } else { Micros::ZERO };
+        let worse = |nth: usize, at: Micros| {
+            let key = crate::random::Key { seed, shape: 0, index: nth as u64, attempt: 0, purpose: crate::random::Purpose::Data };
+            match at >= from && key.stream().unit() < share {
+                true => (Micros::secs(DEADLINE), Kind::Timeout),
+                false => of_table(&table, nth),
+            }
+        };
+        let before = users(8, LENGTH, &|nth, _| of_table(&table, nth), &[], Micros::ZERO);
+        let after = users(8, LENGTH, &worse, &[], Micros::ZERO);
+        let (was, why) = word(disturbed(objective.clone(), &[]), &before);
+        let (is, then) = word(disturbed(objective, &[]), &after);
+        prop_assert!(is >= was, "{:?} ({}) became {:?} ({})", was, why, is, then);
+    }
+
+    #[test]
+    fn more_delay_of_squalls_own_never_makes_a_fail(
+        table in table(), objective in objectives(), held in 0i64..300, from in 3.0f64..50.0, long in 0.0f64..8.0,
+    ) {
+        let answer = |nth: usize, _: Micros| (of_table(&table, nth).0, Kind::Ok);
+        let frozen = if long > 0.1 { vec![(from, from + long)] } else { Vec::new() };
+        let before = users(8, LENGTH, &answer, &[], Micros::ZERO);
+        let after = users(8, LENGTH, &answer, &frozen, Micros::millis(held));
+        let (was, _) = word(disturbed(objective.clone(), &[]), &before);
+        let (is, why) = word(disturbed(eased(&objective), &frozen), &after);
+        prop_assert!(was == Word::Fail || is != Word::Fail, "{:?} became FAIL: {}", was, why);
+    }
+
+    #[test]
+    fn a_hiccup_never_turns_a_tenfold_breach_into_invalid(
+        table in table(), at in 3.0f64..55.0, kind in prop::sample::select(vec![Kind::Status, Kind::Timeout]),
+    ) {
+        let gross = |nth: usize, _: Micros| match nth % 4 {
+            0 => (Micros::secs(DEADLINE), kind),
+            _ => of_table(&table, nth),
+        };
+        let hiccup = [(at, at + 0.15)];
+        let samples = users(20, LENGTH, &gross, &hiccup, Micros::ZERO);
+        let share = expect(Metric::Errors, Comparison::Below, 0.02, RUN);
+        let rate = expect(Metric::Rate, Comparison::AtLeast, 1_000.0, RUN);
+        for objective in [share, p(0.95, s(0.15), RUN), rate] {
+            let (is, why) = word(disturbed(objective, &hiccup), &samples);
+            prop_assert_eq!(is, Word::Fail, "{}", why);
+        }
+    }
+
+    #[test]
+    fn a_target_that_only_fails_is_called_so_whatever_squall_does_beside(from in 3.0f64..50.0, long in 0.1f64..6.0) {
+        let frozen = [(from, from + long)];
+        let all = users(8, LENGTH, &|_, _| (Micros::millis(100), Kind::Status), &frozen, Micros::ZERO);
+        let rate = expect(Metric::Rate, Comparison::AtLeast, 1.0, RUN);
+        for objective in [expect(Metric::Errors, Comparison::Below, 0.5, RUN), rate] {
+            let (is, why) = word(disturbed(objective, &frozen), &all);
+            prop_assert_eq!(is, Word::Fail, "{}", why);
+        }
+    }
+
+    #[test]
+    fn twice_as_much_of_the_same_turns_no_word_into_its_opposite(table in table(), objective in objectives(), loops in any::<bool>()) {
+        let once = users(4, LENGTH, &|nth, _| of_table(&table, nth), &[], Micros::ZERO);
+        let twice: Vec<Sample> = once.iter().flat_map(|sample| [sample.clone(), sample.clone()]).collect();
+        let plan = |objective: &Objective| {
+            let mut plan = disturbed(objective.clone(), &[]);
+            plan.outline.shapes[0].closed = loops;
+            plan
+        };
+        let double = match objective.metric {
+            Metric::Rate | Metric::Count => Objective { value: objective.value * 2.0, ..objective.clone() },
+            _ => objective.clone(),
+        };
+        let ((was, why), (is, then)) = (word(plan(&objective), &once), word(plan(&double), &twice));
+        let opposite = matches!((was, is), (Word::Pass, Word::Fail) | (Word::Fail, Word::Pass));
+        prop_assert!(!opposite, "{} became {}", why, then);
+    }
+}
+
+#[test]
+fn a_frozen_squall_beside_users_who_wait_is_told_from_a_target_that_is_away() {
+    let well = |nth: usize| Micros::millis(20 + nth as i64 % 7);
+    let away = |at: Micros| at >= s(100.0) && at < s(140.0);
+    let up = |nth: usize, _: Micros| (well(nth), Kind::Ok);
+    let down =
+        |nth: usize, at: Micros| if away(at) { (s(0.05), Kind::Connect) } else { (well(nth), Kind::Ok) };
+    let hung =
+        |nth: usize, at: Micros| if away(at) { (s(2.0), Kind::Timeout) } else { (well(nth), Kind::Ok) };
+    let freeze = [(100.0, 106.0)];
+    let rows: [(&str, Answer, Frozen, Word); 6] = [
+        ("well", &up, &[], Word::Pass),
+        ("well, squall frozen all through the fault", &up, &freeze, Word::Invalid),
+        ("down", &down, &[], Word::Fail),
+        ("down, squall frozen", &down, &freeze, Word::Fail),
+        ("hung", &hung, &[], Word::Fail),
+        ("hung, squall frozen", &hung, &freeze, Word::Fail),
+    ];
+    for (name, answer, frozen, word) in rows {
+        let mut plan = closed(200, frozen).fault("x", 100.0, Some(5.0)).objective(recovery_within(10.0));
+        plan = plan.objective(Objective { metric: Metric::Outage, ..recovery_within(3.0) });
+        let judged = verdict(plan, &users(20, 200, answer, frozen, Micros::ZERO));
+        for objective in &judged.objectives {
+            assert_eq!(objective.word, word, "{name}: {}", objective.reason);
+        }
+    }
+}
+
+/// Nobody asked anything while the fault was in force: that nothing failed proves nothing.
+#[test]
+fn a_phase_that_squall_slept_through_supports_no_pass_of_a_closed_loop() {
+    let up = |_: usize, _: Micros| (Micros::millis(20), Kind::Ok);
+    for (frozen, word) in [(vec![(100.5, 106.0)], Word::Invalid), (vec![(102.0, 102.3)], Word::Pass)] {
+        let objective = expect(Metric::Errors, Comparison::Below, 0.2, during("x"));
+        let plan = closed(200, &frozen).fault("x", 100.0, Some(5.0)).objective(objective);
+        let judged = verdict(plan, &users(20, 200, &up, &frozen, Micros::ZERO));
+        assert_eq!(judged.verdict, word, "{}", judged.summary.verdict);
+    }
+}
+
+/// Users who hang for half a minute: nothing is their rate, whatever went before.
+#[test]
+fn users_who_wait_have_no_rate() {
+    let hung = |_: usize, at: Micros| {
+        if at >= s(29.5) && at < s(59.5) { (s(59.5) - at, Kind::Ok) } else { (s(0.05), Kind::Ok) }
+    };
+    let mut plan = closed(100, &[]);
+    plan.outline.operations.iter_mut().for_each(|op| op.deadline = s(30.0));
+    let samples = users(20, 100, &hung, &[], Micros::ZERO);
+    let samples: Vec<Sample> = samples
+        .into_iter()
+        .map(|sample| Sample { outcome: crate::sample::Outcome::new(Kind::Ok, 200), ..sample })
+        .collect();
+    let objective = |window| Objective { window, ..expect(Metric::Rate, Comparison::AtLeast, 5.0, RUN) };
+    for (window, word) in [(None, Word::Pass), (Some(s(10.0)), Word::Fail), (Some(s(40.0)), Word::Pass)] {
+        let judged = verdict(plan.clone().objective(objective(window)), &samples);
+        assert_eq!(judged.verdict, word, "{window:?}: {}", judged.summary.verdict);
+    }
+    let rule = Objective { window: Some(s(10.0)), ..expect(Metric::Rate, Comparison::Below, 5.0, RUN) };
+    let mut timeline = plan.clone().timeline(&samples);
+    timeline.end = None;
+    assert!(fired(&timeline, &rule, s(58.0)).is_some());
+    assert!(fired(&timeline, &rule, s(90.0)).is_none());
+}

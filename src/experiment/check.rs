@@ -278,7 +278,7 @@ impl Watch<'_> {
     /// Refuses a steady state that can never be found where it is looked for, a cell before the first trigger: as no
     /// time is left for it after the warm-up, or for the same reason.
     pub fn steady(&self, notes: &mut Notes, rule: &Objective, span: Span) {
-        let Some(first) = first_trigger(self.outline, self.timeline) else { return };
+        let Some(first) = self.outline.first_trigger() else { return };
         let (cell, warmup) = (self.outline.cell, self.outline.judge.warmup);
         let (room, long) = (first - warmup, rule.window.unwrap_or(cell * 10));
         if room < long + cell {

@@ -124,6 +124,10 @@ pub async fn conduct(
         watch.stage(&format!("starting {}", services.join(", ")));
     }
     let system = System::start(&world, &experiment, &recorder, setting.files.as_ref(), asked).await?;
+    for text in system.dead_links(&experiment).await {
+        watch.stage(&text);
+        recorder.note(Record::Note { at: world.now(), text });
+    }
     let run = Run { world, experiment, setting, recorder, system };
     let result = run.conduct(watch).await;
     run.system.stop().await;

@@ -234,21 +234,6 @@ fn a_service_that_does_not_start_is_one_sentence_and_nothing_is_left() {
 }
 
 #[test]
-fn the_log_that_a_trial_names_is_there() {
-    let (bench, server) = (Bench::new("trial"), Server::fine());
-    let file = bench.file("load.yaml", &profile(&server.url(), "12s", "errors < 5%", ""));
-    let ready = format!("ready: {{ tcp: \"{}\" }}", free_address());
-    let start = "start: [sh, -c, \"echo no config >&2; exit 3\"]";
-    let plan = bench.file("plan.yaml", &format!("services:\n  other: {{ {ready}, {start} }}\n"));
-    let mut command = bench.squall(["try"]);
-    command.arg(&file).arg("--chaos").arg(&plan).env("TMPDIR", file.parent().unwrap());
-    let (code, said) = outcome(command);
-    assert_eq!(code, 104, "{said}");
-    let log = said.split("see ").nth(1).and_then(|rest| rest.split(" for what").next()).unwrap();
-    assert_eq!(std::fs::read_to_string(log).unwrap(), "no config\n", "{said}");
-}
-
-#[test]
 fn a_link_behind_which_nobody_answers_is_told_before_the_load_and_in_the_report() {
     let (bench, server, link) = (Bench::new("dead"), Server::fine(), free_address());
     let file = bench.file("load.yaml", &profile(&server.url(), "12s", "errors < 5%", ""));

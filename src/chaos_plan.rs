@@ -193,7 +193,10 @@ pub struct Exec {
 
 /// Reads a chaos plan; everything that is wrong with its form is in the document's problems.
 pub fn read(path: &str, text: &str, env: &Env) -> Document<ChaosPlan> {
-    yaml::read(path, text, env, Places { secrecy, templates: |_| false })
+    let mut document = yaml::read(path, text, env, Places { secrecy, templates: |_| false });
+    let keys = ["target", "duration", "headers", "auth", "metrics", "data", "setup", "teardown", "shapes"];
+    yaml::elsewhere(&mut document.problems, &keys, "it stands in the profile");
+    document
 }
 
 fn secrecy(path: &[&str]) -> Secrecy {

@@ -215,8 +215,13 @@ fn a_service_that_does_not_start_is_one_sentence_and_nothing_is_left() {
     let ready = format!("ready: {{ tcp: \"{}\" }}", free_address());
     let rows = [
         ("start: [no-such-program-anywhere]", "`no-such-program-anywhere` was not found"),
+        ("start: [no-such-program --port]", "each word by itself: `[no-such-program, --port, ...]`"),
         ("start: [\"true\"]", "ended"),
-        ("within: 500ms, start: [sleep, \"100\"]", "was not ready within 500 ms"),
+        ("within: 500ms, start: [sleep, \"100\"]", "was not ready within 500 ms (127.0.0.1:"),
+        (
+            "within: 500ms, start: [sleep, \"100\"]",
+            ": no connection: Connection refused (os error 111)): see ",
+        ),
     ];
     for (start, sentence) in rows {
         let plan = format!("{JUDGE}\nservices:\n  other: {{ {ready}, {start} }}\n");
@@ -226,6 +231,23 @@ fn a_service_that_does_not_start_is_one_sentence_and_nothing_is_left() {
         says(&said, &[sentence]);
         wait_for("everything to end", secs(5), || bench.processes().is_empty().then_some(()));
     }
+}
+
+#[test]
+fn a_link_behind_which_nobody_answers_is_told_before_the_load_and_in_the_report() {
+    let (bench, server, link) = (Bench::new("dead"), Server::fine(), free_address());
+    let file = bench.file("load.yaml", &profile(&server.url(), "12s", "errors < 5%", ""));
+    let nobody = free_address();
+    let plan = format!("{JUDGE}\nlinks:\n  db: {{ listen: \"{link}\", upstream: \"{nobody}\" }}\n");
+    let plan = bench.file("plan.yaml", &plan);
+    let mut run = bench.run(&file, Some(&plan));
+    run.arg("--smoke");
+    let (code, said) = outcome(run);
+    assert_eq!(code, 98, "{said}");
+    let sentence = format!("nobody answered at {nobody}, where link `db` leads (connection refused)");
+    assert_eq!(said.matches(&sentence).count(), 1, "{said}");
+    let summary = std::fs::read_to_string(bench.run_folder().join("summary.md")).unwrap();
+    assert!(summary.contains(&format!("nobody answered at {nobody}")), "{summary}");
 }
 
 #[test]

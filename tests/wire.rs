@@ -127,6 +127,24 @@ fn a_trial_sends_one_flow_of_each_shape_and_shows_all_that_goes_to_and_fro() {
     assert!(said.contains("! it ends here: GET /x: status 503 was not expected") && !said.contains('\u{1b}'));
 }
 
+#[test]
+fn the_log_that_a_trial_names_is_there() {
+    let (bench, server) = (Bench::new("log"), Server::start(answer));
+    let shapes = "shapes: { s: { arrival: { constant: { rate: 1/s } }, flow: [{ get: /x }] } }";
+    let file = bench.file("load.yaml", &format!("target: {}\nduration: 20s\n{shapes}\n", server.url()));
+    let service = format!(
+        "start: [sh, -c, \"echo no config >&2; exit 3\"], ready: {{ tcp: \"{}\" }}",
+        support::free_address()
+    );
+    let plan = bench.file("plan.yaml", &format!("services:\n  other: {{ {service} }}\n"));
+    let mut command = bench.squall(["try"]);
+    command.arg(&file).arg("--chaos").arg(&plan).env("TMPDIR", file.parent().unwrap());
+    let (code, said) = code_and_text(&command.output().unwrap());
+    assert_eq!(code, 104, "{said}");
+    let log = said.split("see ").nth(1).and_then(|rest| rest.split(" for what").next()).unwrap();
+    assert_eq!(std::fs::read_to_string(log).unwrap(), "no config\n", "{said}");
+}
+
 /// A server that answers a connection as it likes: it gets what was read until the head of a request ended.
 fn raw(answer: impl Fn(TcpStream, &str) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

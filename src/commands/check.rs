@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::documents::{environment, lookup, text_of};
+use super::documents::{environment, is_plan, lookup, text_of};
 use super::print::{colour, error, out};
 use crate::chaos_plan;
 use crate::cli;
@@ -26,13 +26,6 @@ pub fn run(args: &cli::Check) -> u8 {
     }
     error(diagnose::render(&problems, colour()).trim_end());
     exit::BAD_CONFIGURATION
-}
-
-/// A chaos plan has a timeline, links, services, rules to watch, or a judge and no load; a profile has none of these.
-fn is_plan(text: &str) -> bool {
-    let has = |key: &&str| text.lines().any(|line| line.starts_with(key));
-    let loads = ["shapes:", "target:", "duration:"].iter().any(&has);
-    ["timeline:", "links:", "services:", "steady:", "abort:"].iter().any(&has) || (has(&"judge:") && !loads)
 }
 
 /// What is wrong, and what one should know all the same.

@@ -41,13 +41,39 @@ fn prepared(args: &cli::Experiment) -> Result<Experiment, Vec<Problem>> {
 /// Reads both files.
 pub fn read(profile: &Path, chaos: Option<&Path>) -> Result<Documents, Problem> {
     let env = environment();
-    let text = text_of(profile)?;
-    let profile = profile::read(&profile.display().to_string(), &text, &env);
+    let (text, shown) = (text_of(profile)?, profile.display());
+    if is_plan(&text) {
+        let help = format!("name the profile first, and this one after `--chaos`: `PROFILE --chaos {shown}`");
+        return Err(Problem::new(format!("{shown} is a chaos plan, not a profile")).help(help));
+    }
+    let profile = profile::read(&shown.to_string(), &text, &env);
     let chaos = match chaos {
         None => None,
-        Some(path) => Some(chaos_plan::read(&path.display().to_string(), &text_of(path)?, &env)),
+        Some(path) => {
+            let (text, shown) = (text_of(path)?, path.display());
+            if is_profile(&text) {
+                let help = "a chaos plan has `links`, `services` and a `timeline`";
+                return Err(Problem::new(format!("{shown} is a profile, not a chaos plan")).help(help));
+            }
+            Some(chaos_plan::read(&shown.to_string(), &text, &env))
+        }
     };
     Ok(Documents { profile, chaos })
+}
+
+/// It has keys of a chaos plan, and none that only a profile has.
+pub fn is_plan(text: &str) -> bool {
+    has_any(text, &["timeline", "links", "services", "steady", "abort", "judge"]) && !is_profile(text)
+}
+
+fn is_profile(text: &str) -> bool {
+    has_any(text, &["shapes", "target", "duration"])
+}
+
+/// One of these keys at the left margin.
+fn has_any(text: &str, keys: &[&str]) -> bool {
+    let key = |line: &str| line.split_once(':').map(|(key, _)| key.trim_end().to_owned());
+    text.lines().filter_map(key).any(|key| keys.contains(&key.as_str()))
 }
 
 pub fn environment() -> Env {
@@ -128,4 +154,46 @@ pub fn lookup(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     let addresses =
         (host, port).to_socket_addrs().map_err(|_| format!("the name `{host}` does not resolve"))?;
     Ok(addresses.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_what_its_keys_say_also_where_one_of_them_is_out_of_place() {
+        let rows = [
+            ("target: sandbox\nshapes: {}\n", false, true),
+            ("judge: {warmup: 1s}\ntimeline: []\n", true, false),
+            ("judge: {warmup: 1s}\n", true, false),
+            ("target: sandbox\nduration: 9s\nabort: [errors > 9%]\n", false, true),
+            ("# timeline: none\nshapes : {}\n", false, true),
+            ("", false, false),
+        ];
+        for (text, plan, profile) in rows {
+            assert_eq!((is_plan(text), is_profile(text)), (plan, profile), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_the_other_file_is_told_where_it_stands() {
+        let none = Env::default();
+        let said = |problems: &[Problem]| {
+            problems
+                .iter()
+                .map(|p| (p.message.clone(), p.help.clone().unwrap_or_default()))
+                .collect::<Vec<_>>()
+        };
+        let profile = profile::read(
+            "p.yaml",
+            "target: sandbox\nduration: 9s\nabort: [errors > 9%]\nshapes: {}\n",
+            &none,
+        );
+        let of_a_plan = "it stands in a chaos plan: `--chaos PLAN`";
+        assert_eq!(said(&profile.problems), [("unknown key `abort`".to_owned(), of_a_plan.to_owned())]);
+        let plan = chaos_plan::read("c.yaml", "duration: 9s\nlinks: {a: {duration: 1s}}\n", &none);
+        let help: Vec<String> = said(&plan.problems).into_iter().map(|(_, help)| help).collect();
+        assert_eq!(help[0], "it stands in the profile");
+        assert!(help[1..].iter().all(|help| !help.contains("profile")), "{help:?}");
+    }
 }

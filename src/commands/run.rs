@@ -43,7 +43,7 @@ fn carry_out(args: &cli::Run) -> Result<u8, u8> {
     let result = if experiment.outline.virtual_time {
         in_virtual_time(&experiment, shards, file, progress)
     } else {
-        in_real_time(&experiment, shards, file, &folder, (progress, args.output.quiet))
+        in_real_time(&experiment, shards, file, &folder, progress)
     };
     finish(result, &experiment, &folder, &outputs)
 }
@@ -111,7 +111,7 @@ fn in_real_time(
     shards: u32,
     history: File,
     folder: &Path,
-    (mut progress, quiet): (Progress, bool),
+    mut progress: Progress,
 ) -> Ended {
     let binary = crate::service::own_binary().map_err(Failure::Runtime)?;
     let origin = Origin::now();
@@ -122,7 +122,7 @@ fn in_real_time(
         // Before anything is started: a signal must not end squall alone.
         let signals =
             Signals::new().map_err(|e| Failure::Runtime(format!("signals cannot be heard: {e}")))?;
-        world.spawn(pass_on(signals, asked, quiet));
+        world.spawn(pass_on(signals, asked, progress.voice()));
         let setting = Setting {
             shards,
             files: Some(files),
@@ -139,14 +139,12 @@ fn in_real_time(
 }
 
 /// One signal ends in good order, two heal and leave.
-async fn pass_on(mut signals: Signals, asked: watch::Sender<u32>, quiet: bool) {
+async fn pass_on(mut signals: Signals, asked: watch::Sender<u32>, say: impl Fn(&str)) {
     loop {
         signals.next().await;
         asked.send_modify(|n| *n += 1);
-        if *asked.borrow() == 1 && !quiet {
-            // A terminal that takes nothing must not keep squall from stopping.
-            let text = "stopping: healing faults, then teardown; once more to heal and leave at once";
-            let _ = std::thread::Builder::new().spawn(move || error(text));
+        if *asked.borrow() == 1 {
+            say("stopping: healing faults, then teardown; once more to heal and leave at once");
         }
     }
 }

@@ -62,7 +62,11 @@ fn in_real_time(experiment: &Experiment) -> Result<bool, Failure> {
         };
         trial(world, experiment, Some(&files), run, &show(), asked).await
     });
-    // What cannot be removed is in nobody's way.
-    let _ = std::fs::remove_dir_all(&folder);
+    // Of a service that did not start the message names the log.
+    let logs = matches!(tried, Err(Failure::Configuration(_))) && !experiment.services.is_empty();
+    if !logs {
+        // What cannot be removed is in nobody's way.
+        let _ = std::fs::remove_dir_all(&folder);
+    }
     tried
 }

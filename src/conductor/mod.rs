@@ -94,6 +94,8 @@ impl LoadEnd {
 pub trait Watch {
     /// What happens before the load begins and after it has ended.
     fn stage(&mut self, what: &str);
+    /// What whoever looks on should have read.
+    fn remark(&mut self, what: &str);
     /// The fold, once a second while the load runs.
     fn look(&mut self, fold: &Timeline, now: Micros);
 }
@@ -101,6 +103,7 @@ pub trait Watch {
 /// Nobody looks on.
 impl Watch for () {
     fn stage(&mut self, _: &str) {}
+    fn remark(&mut self, _: &str) {}
     fn look(&mut self, _: &Timeline, _: Micros) {}
 }
 
@@ -124,6 +127,10 @@ pub async fn conduct(
         watch.stage(&format!("starting {}", services.join(", ")));
     }
     let system = System::start(&world, &experiment, &recorder, setting.files.as_ref(), asked).await?;
+    for text in system.dead_links(&experiment).await {
+        watch.remark(&text);
+        recorder.note(Record::Note { at: world.now(), text });
+    }
     let run = Run { world, experiment, setting, recorder, system };
     let result = run.conduct(watch).await;
     run.system.stop().await;

@@ -109,18 +109,41 @@ impl System {
         self.reach_target().await
     }
 
+    /// Why an address does not accept a connection; none if it does.
+    async fn unreachable(&self, address: SocketAddr) -> Option<String> {
+        let world = &self.reach.world;
+        match world.timeout(TARGET_WITHIN, world.connect(address)).await {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => {
+                let text = error.to_string().to_lowercase();
+                Some(text.split(" (os error").next().unwrap_or_default().to_owned())
+            }
+            Err(_) => Some(format!("no connection within {TARGET_WITHIN}")),
+        }
+    }
+
+    /// A sentence for every link behind which nobody answers now: the target would be blamed for it.
+    pub async fn dead_links(&self, experiment: &Experiment) -> Vec<String> {
+        let mut said = Vec::new();
+        for link in &experiment.links {
+            let Upstream::Address(upstream) = link.upstream else { continue };
+            if let Some(reason) = self.unreachable(upstream).await {
+                let name = &link.name;
+                said.push(format!(
+                    "when the load began nobody answered at {upstream}, where link `{name}` leads ({reason})"
+                ));
+            }
+        }
+        said
+    }
+
     /// Something must accept connections before anything is sent.
     async fn reach_target(&self) -> Result<(), Failure> {
-        let world = &self.reach.world;
         let mut reason = "no address".to_owned();
         for &address in &self.target.addresses {
-            match world.timeout(TARGET_WITHIN, world.connect(address)).await {
-                Ok(Ok(_)) => return Ok(()),
-                Ok(Err(error)) => {
-                    let text = error.to_string().to_lowercase();
-                    reason = text.split(" (os error").next().unwrap_or_default().to_owned();
-                }
-                Err(_) => reason = format!("no connection within {TARGET_WITHIN}"),
+            match self.unreachable(address).await {
+                None => return Ok(()),
+                Some(why) => reason = why,
             }
         }
         let target = &self.target.authority;

@@ -92,18 +92,20 @@ struct Wait<'t> {
 }
 
 /// What ends the time in which something can be judged.
-enum Bound<'t> {
+pub(super) enum Bound<'t> {
     Load(Micros),
     /// A shape with a band to recover into ends before the run.
     Shape(&'t ShapeOutline),
     /// What the next trigger does is not this one's doing.
     Next(&'t Trigger<'t>),
+    /// Another trigger is still in force when this one is over, at this time.
+    InForce(&'t Trigger<'t>, Micros),
 }
 
 impl Bound<'_> {
-    fn at(&self) -> Micros {
+    pub(super) fn at(&self) -> Micros {
         match self {
-            Bound::Load(at) => *at,
+            Bound::Load(at) | Bound::InForce(_, at) => *at,
             Bound::Shape(shape) => shape.end,
             Bound::Next(trigger) => trigger.first,
         }
@@ -179,11 +181,16 @@ fn after<'t>(outline: &Outline, all: &'t [Trigger<'t>], trigger: &Trigger<'t>) -
     Wait { until: begins + outline.cell, because, bound }
 }
 
-/// The end of the load, or, as the judge sees it, the first trigger that begins when this one is over.
-fn bound<'t>(all: &'t [Trigger<'t>], trigger: &Trigger<'t>, load: Bound<'t>) -> Bound<'t> {
-    let later = all.iter().filter(|t| t.first > trigger.first && t.first >= trigger.clear);
-    let next = later.min_by_key(|t| t.first).filter(|t| t.first < load.at());
-    next.map_or(load, Bound::Next)
+/// The end of the load, or, as the judge sees it, the first trigger that begins when this one is over; nothing is
+/// left where another one that began later is still in force then.
+pub(super) fn bound<'t>(all: &'t [Trigger<'t>], trigger: &Trigger<'t>, load: Bound<'t>) -> Bound<'t> {
+    let later = || all.iter().filter(|t| t.first > trigger.first);
+    let over = trigger.clear.min(load.at());
+    if let Some(other) = later().find(|t| t.first < over && !t.one_shot && t.clear > over) {
+        return Bound::InForce(other, over);
+    }
+    let next = later().filter(|t| t.first >= trigger.clear).min_by_key(|t| t.first);
+    next.filter(|t| t.first < load.at()).map_or(load, Bound::Next)
 }
 
 /// How long it must be well again: the stretch, or so many of the widest windows that may be chosen.
@@ -246,6 +253,10 @@ pub(super) fn judgeable(
             format!("`{}` begins at {}", next.name, next.first),
             format!("let `{}` begin at {needed} or later, or ask for less", next.name),
         ),
+        Bound::InForce(other, at) => (
+            format!("`{}` is still in force at {at}", other.name),
+            format!("let `{}` end first, or begin at {needed} or later", other.name),
+        ),
     };
     notes.add(span, format!("{ends}, before this can be judged: {}", wait.because), help);
 }
@@ -261,6 +272,16 @@ pub(super) struct Watch<'w> {
 }
 
 impl Watch<'_> {
+    /// Refuses what looks at more on end than its phase will have.
+    pub fn on_end(&self, notes: &mut Notes, rule: &Objective, span: Span) {
+        let longest = self.times(&rule.phase).iter().map(|(from, to)| *to - *from).max();
+        let (Some(window), Some(longest)) = (rule.window, longest) else { return };
+        if window > longest {
+            let message = format!("`for {window}` can never be: `{}` lasts {longest}", rule.phase);
+            notes.add(span, message, format!("ask for {} on end or less", as_written(longest)));
+        }
+    }
+
     /// Refuses an abort rule that can never fire, as its quantile never has operations enough.
     pub fn abort(&self, notes: &mut Notes, rule: &Objective, span: Span) {
         let times = self.times(&rule.phase);

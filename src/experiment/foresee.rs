@@ -6,9 +6,10 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use crate::experiment::check::{Trigger, Watch, triggers_of};
+use crate::experiment::check::{Bound, Trigger, Watch, bound, triggers_of};
+use crate::experiment::fault::Planned;
 use crate::experiment::flow::NO_TIMEOUT;
-use crate::experiment::{Shape, each_request};
+use crate::experiment::{Fault, Shape, each_request};
 use crate::objective::{Metric, Objective, PhaseName};
 use crate::quantity::Quantity;
 use crate::units::{Micros, clock, grouped};
@@ -68,6 +69,7 @@ impl Watch<'_> {
             let nothing = !shape.closed && shape.planned.iter().all(|&n| n == 0);
             nothing.then(|| format!("{} never starts a flow: nothing of it is proven", shape.name))
         }));
+        remarks.extend(self.timeline.iter().filter_map(for_good));
         remarks.extend(self.short_baseline());
         Foresight { phases, objectives, bands: self.bands(), remarks }
     }
@@ -112,7 +114,7 @@ impl Watch<'_> {
             let named = || triggers.iter().filter(|t| t.name == *name);
             let over = |t: &Trigger<'_>| if t.one_shot { t.clear + t.settle } else { t.clear };
             let during = named().map(|t| t.first..over(t)).collect();
-            let after = named().map(|t| over(t)..horizon(&triggers, t, end)).collect();
+            let after = named().map(|t| over(t)..bound(&triggers, t, Bound::Load(end)).at()).collect();
             let phase = |name, spans| PhaseAhead { name, spans, one_shot: *one_shot };
             all.push(phase(PhaseName::During((*name).to_owned()), during));
             all.push(phase(PhaseName::After((*name).to_owned()), after));
@@ -164,16 +166,6 @@ impl Watch<'_> {
     }
 }
 
-/// When the next trigger comes, or the load ends; at once where another one that comes later is still in force
-/// when this one is over: as the judge sees it.
-fn horizon(triggers: &[Trigger<'_>], of: &Trigger<'_>, end: Micros) -> Micros {
-    let later = || triggers.iter().filter(|t| t.first > of.first);
-    if later().any(|t| t.first < of.clear && !t.one_shot && t.clear > of.clear) {
-        return of.clear.min(end);
-    }
-    later().map(|t| t.first).filter(|&at| at >= of.clear).min().unwrap_or(end).min(end)
-}
-
 /// Says so where there will be too few operations to tell that an objective holds.
 fn too_few(objective: &Objective, ahead: &Expectation) -> Option<String> {
     let Expectation { operation, n, needed } = ahead;
@@ -198,6 +190,15 @@ fn too_few(objective: &Objective, ahead: &Expectation) -> Option<String> {
             grouped(*needed),
         )
     })
+}
+
+/// A kill after which nothing starts the service again.
+fn for_good(planned: &Planned) -> Option<String> {
+    let (Fault::Kill { service }, None) = (&planned.fault, planned.outline.length) else { return None };
+    let name = &planned.outline.name;
+    Some(format!(
+        "{name} kills {service} for good: nothing starts it again; with `for` or as `restart` it comes back"
+    ))
 }
 
 /// Requests whose deadline is the default.

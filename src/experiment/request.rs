@@ -57,7 +57,14 @@ impl Flow<'_> {
                 self.notes.add(path.span, message, help);
             }
             None if !text.starts_with('/') && !text.starts_with("{%") => {
-                let help = format!("write `/{}`", template::shown(path));
+                let shown = template::shown(path);
+                let help = match shown.split_once("://") {
+                    Some((_, rest)) => {
+                        let path = rest.find('/').map_or("/", |at| &rest[at..]);
+                        format!("the host is that of `target`: write `{path}`")
+                    }
+                    None => format!("write `/{shown}`"),
+                };
                 self.notes.add(path.span, "a path begins with `/`", help);
             }
             None => {}

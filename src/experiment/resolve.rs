@@ -433,7 +433,8 @@ impl Resolver<'_> {
         system::target(&mut self.notes, self.written, place, scope, keep)
     }
 
-    /// A smoke run need leave no time for anything, as it proves nothing.
+    /// A smoke run need leave no time for anything, as it proves nothing. Where times could not be read nothing is
+    /// known of the rest: a time-out that lacks its unit is not one of 30 s.
     fn fits_in_time(
         &mut self,
         outline: &Outline,
@@ -442,7 +443,9 @@ impl Resolver<'_> {
         shapes: &[Shape],
     ) -> Foresight {
         let watch = check::Watch { outline, timeline, shapes };
-        if self.smoke.is_none() {
+        let read = ["duration", "judge", "shapes"].iter().all(|key| self.profile.is_whole(key))
+            && ["judge", "timeline"].iter().all(|key| self.chaos.is_whole(key));
+        if self.smoke.is_none() && read {
             self.leaves_time(&watch, rules);
         }
         watch.foresight()
@@ -450,6 +453,12 @@ impl Resolver<'_> {
 
     fn leaves_time(&mut self, watch: &check::Watch<'_>, rules: &Rules) {
         let (outline, timeline) = (watch.outline, watch.timeline);
+        for (rule, span) in rules.abort.iter().chain(&rules.steady).chain(&rules.on_faults) {
+            watch.on_end(&mut self.chaos_notes, rule, *span);
+        }
+        for (objective, span) in &rules.objectives {
+            watch.on_end(&mut self.notes, objective, *span);
+        }
         for (rule, span) in &rules.abort {
             watch.abort(&mut self.chaos_notes, rule, *span);
         }

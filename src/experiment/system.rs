@@ -328,14 +328,23 @@ pub(super) fn services(notes: &mut Notes, guard: &Guard<'_>, plan: &ChaosPlan, s
 fn ready(notes: &mut Notes, guard: &Guard<'_>, written: &chaos_plan::Ready) -> Option<Ready> {
     let (result, span) = match written {
         chaos_plan::Ready::Tcp(at) => (guard.address(at).map(|address| Ready::Tcp { address }), at.span),
-        chaos_plan::Ready::Http(at) => {
-            let found = Url::parse(at).and_then(|url| {
-                let address = guard.addresses(&url.host, url.port)?[0];
-                let path = if url.path.is_empty() { "/".to_owned() } else { url.path };
-                Ok(Ready::Http { address, path })
-            });
-            (found, at.span)
-        }
+        chaos_plan::Ready::Http(at) => (http_ready(guard, at), at.span),
     };
     result.map_err(|refusal| refuse(notes, Some(span), refusal)).ok()
+}
+
+/// What is asked is asked as written, with its query and a slash at its end.
+fn http_ready(guard: &Guard<'_>, written: &str) -> Result<Ready, Refusal> {
+    let Some((_, rest)) = written.split_once("://") else {
+        return Err(Refusal {
+            message: format!("`{written}` is no URL"),
+            help: "write all of it: `http://127.0.0.1:8080/readyz`".to_owned(),
+        });
+    };
+    let base = written.split(['?', '#']).next().unwrap_or(written);
+    let url = Url::parse(base)?;
+    let address = guard.addresses(&url.host, url.port)?[0];
+    let asked = rest.split('#').next().unwrap_or(rest);
+    let path = asked.find('/').map_or("/", |at| &asked[at..]).to_owned();
+    Ok(Ready::Http { address, path })
 }

@@ -149,6 +149,71 @@ fn a_trigger_that_comes_too_early_to_judge_the_one_before_is_refused() {
 }
 
 #[test]
+fn what_could_never_break_or_never_come_true_is_refused() {
+    let chaos = |rule: &str| {
+        format!(
+            "{QUICK}abort: [{rule}]\ntimeline: [{{name: cut, at: 40s, for: 5s, down: {{link: api-store}}}}]\n"
+        )
+    };
+    let fine = chaos("errors > 90% for 85s");
+    for (objective, message) in [
+        ("errors < 150%", "expected a share such as `1%`, found `150%`"),
+        ("errors < 5% during cut for 6s", "`for 6 s` can never be: `during cut` lasts 5 s"),
+    ] {
+        let text = refused(&format!("{CALM}objectives: [{objective}]\n"), Some(&fine));
+        assert!(text.starts_with(&format!("error: {message}")), "{text}");
+        assert_eq!(text.matches("error: ").count(), 1, "{text}");
+    }
+    let text = refused(CALM, Some(&chaos("errors > 90% for 90s")));
+    assert!(text.contains("`for 1 min 30 s` can never be: `run` lasts 1 min 25 s"), "{text}");
+    assert!(text.contains("ask for 85s on end or less"), "{text}");
+    resolved(&format!("{CALM}objectives: [errors <= 100%, errors < 5% during cut for 5s]\n"), Some(&fine));
+}
+
+#[test]
+fn where_services_are_ready_is_asked_as_written_and_paths_have_no_host() {
+    let plan = |ready: &str| format!("services: {{api: {{start: [./api], ready: {{http: \"{ready}\"}}}}}}\n");
+    for (ready, asked) in [
+        ("http://localhost:80/up/?deep=1#x", "/up/?deep=1"),
+        ("http://localhost/up", "/up"),
+        ("http://localhost", "/"),
+    ] {
+        let experiment = resolved(CALM, Some(&plan(ready)));
+        let api = experiment.services.iter().find(|s| s.name == "api").unwrap();
+        assert!(matches!(&api.ready, Ready::Http { path, .. } if path == asked), "{ready}: {:?}", api.ready);
+    }
+    let text = refused(CALM, Some(&plan("/up")));
+    assert!(text.contains("`/up` is no URL") && text.contains("write all of it: `http://"), "{text}");
+    let text = refused(&CALM.replace("get: /rooms", "get: \"http://a.example/rooms?x=1\""), None);
+    assert!(text.contains("a path begins with `/`"), "{text}");
+    assert!(text.contains("the host is that of `target`: write `/rooms?x=1`"), "{text}");
+}
+
+#[test]
+fn a_value_that_could_not_be_read_is_not_held_against_the_times_of_the_rest() {
+    let chaos = format!("{QUICK}timeline: [{{name: cut, at: 25s, for: 5s, down: {{link: api-store}}}}]\n");
+    let profile = CALM.replace("timeout: 2s", "timeout: 2");
+    let text = refused(&format!("{profile}objectives: [recovery(cut) < 5s]\n"), Some(&chaos));
+    assert_eq!(text.matches("error: ").count(), 1, "{text}");
+    assert!(text.starts_with("error: a duration needs a unit: write `2s` or `2ms`"), "{text}");
+}
+
+#[test]
+fn a_trigger_that_is_over_while_a_later_one_is_in_force_leaves_nothing_to_judge() {
+    let chaos = format!(
+        "{QUICK}timeline:\n  - {{name: slow, at: 30s, for: 8s, down: {{link: api-store}}}}\n  \
+         - {{name: dead, at: 35s, for: 9s, kill: {{service: api-1}}}}\n"
+    );
+    let with = |limit: &str| format!("{CALM}objectives: [{limit}]\n");
+    for limit in ["recovery(slow) < 5s", "errors < 5% after slow"] {
+        let text = refused(&with(limit), Some(&chaos));
+        assert!(text.contains("`dead` is still in force at 38 s, before this can be judged"), "{text}");
+        assert!(text.contains("let `dead` end first, or begin at "), "{text}");
+    }
+    assert!(with_flags(&with("errors < 5% during slow"), Some(&chaos), &Flags::default()).is_ok());
+}
+
+#[test]
 fn whoever_forgot_the_plan_or_the_sandbox_is_told_what_to_add() {
     let objectives =
         "objectives: [recovery(store_slow) < 5s, p95 < 1s during store_slow, p95 < 1s during bassline]";

@@ -41,7 +41,7 @@ pub struct Names {
 }
 
 /// What to do where there is no trigger at all.
-const NO_TRIGGERS: &str = "there are no triggers: faults come from a chaos plan, add `--chaos PLAN`";
+const NO_TRIGGERS: &str = "there are no triggers: faults come from a chaos plan, add `--chaos PLAN` (`squall check` takes it as one more file)";
 
 /// What is wrong with an expression, at which of its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -230,7 +230,10 @@ impl<'t> Parser<'t> {
             Unit::Duration => {
                 (parse_duration(word).map(|d| d.0 as f64).ok(), "a duration such as `300ms` or `2s`")
             }
-            Unit::Share => (parse_share(word).ok().filter(|s| *s >= 0.0), "a share such as `1%`"),
+            // More than all of them is a slip that nothing could ever break.
+            Unit::Share => {
+                (parse_share(word).ok().filter(|s| (0.0..=1.0).contains(s)), "a share such as `1%`")
+            }
             Unit::Rate => (parse_rate(word).ok(), "a rate such as `50/s`"),
             Unit::Number => (word.parse().ok().filter(|n: &f64| n.is_finite()), "a plain number"),
         };

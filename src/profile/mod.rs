@@ -117,7 +117,11 @@ pub struct Teardown {
 
 /// Reads a profile; everything that is wrong with its form is in the document's problems.
 pub fn read(path: &str, text: &str, env: &Env) -> Document<Profile> {
-    yaml::read(path, text, env, Places { secrecy, templates: |path| is_sent(inside(path)) })
+    let mut document =
+        yaml::read(path, text, env, Places { secrecy, templates: |path| is_sent(inside(path)) });
+    let keys = ["links", "services", "steady", "abort", "timeline"];
+    yaml::elsewhere(&mut document.problems, &keys, "it stands in a chaos plan: `--chaos PLAN`");
+    document
 }
 
 /// Tokens and keys are secrets whoever wrote them; other things that a request carries, where the

@@ -73,6 +73,22 @@ impl Progress {
         self.pen.show(move || drop(std::io::stderr().write_all(text.as_bytes())));
     }
 
+    /// Says lines that stay: above the bar, which would be drawn over them. Never waits for the terminal.
+    pub fn voice(&self) -> impl Fn(&str) + 'static {
+        let pen = self.pen.clone();
+        let bar = if let Shown::Bar(bar) = &self.shown { Some(bar.clone()) } else { None };
+        let quiet = matches!(self.shown, Shown::Nothing);
+        move |line| {
+            let (bar, line) = (bar.clone(), line.to_owned());
+            if !quiet {
+                pen.show(move || match bar {
+                    Some(bar) => bar.println(line),
+                    None => drop(writeln!(std::io::stderr(), "{line}")),
+                });
+            }
+        }
+    }
+
     /// Takes the bar away.
     pub fn finish(&mut self) {
         let bar = if let Shown::Bar(bar) = &self.shown { Some(bar.clone()) } else { None };
@@ -93,6 +109,10 @@ impl Watch for Progress {
             Shown::Lines(_) => self.say(format!("{what}\n")),
             Shown::Nothing => {}
         }
+    }
+
+    fn remark(&mut self, what: &str) {
+        self.voice()(what);
     }
 
     fn look(&mut self, timeline: &Timeline, now: Micros) {

@@ -12,7 +12,7 @@ const LAST: Duration = Duration::from_secs(1);
 type Stroke = Box<dyn FnOnce() + Send>;
 
 /// Shows things one after the other.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Pen {
     strokes: SyncSender<Stroke>,
 }

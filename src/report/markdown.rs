@@ -115,7 +115,7 @@ fn faults(out: &mut String, judgement: &Judgement) {
         section(out, "Faults", &["fault", "what", "effective", "cleared", "touched", "added"], 2);
     }
     for f in &judgement.faults {
-        let (effective, cleared) = (words::proven(f.effective), words::proven(f.verified));
+        let (effective, cleared) = (words::proven(f, f.effective), words::proven(f, f.verified));
         row(out, &[&f.name, &f.what, &effective, &cleared, &words::touched(f), &words::added(f)]);
     }
     for problem in judgement.faults.iter().filter_map(|f| f.problem.as_ref()) {

@@ -202,8 +202,8 @@ impl Summary {
             table.add_row([
                 visible(&f.name),
                 visible(&f.what),
-                words::proven(f.effective),
-                words::proven(f.verified),
+                words::proven(f, f.effective),
+                words::proven(f, f.verified),
                 words::touched(f),
                 words::added(f),
             ]);

@@ -317,7 +317,14 @@ fn the_chart_shows_what_recovery_is_judged_by_and_whose_health_changed() {
         assert!(felt.contains(text), "{text}");
     }
     assert!(felt.contains("unhealthy: ") && felt.contains(" unhealthy from "), "a service was unwell");
-    let (mut timeline, judgement) = run();
+    let (mut timeline, mut judgement) = run();
+    for trigger in &mut judgement.triggers {
+        (trigger.one_shot, trigger.t_clear) = (true, trigger.t_effective);
+    }
+    assert!(
+        !html(&timeline, &judgement).contains(">over</text>"),
+        "what killed a service is not over with the kill"
+    );
     timeline.header.outline.objectives.retain(|o| !o.text.starts_with("recovery"));
     assert!(!html(&timeline, &judgement).contains("normal for"), "nothing rests on it");
 }

@@ -233,9 +233,11 @@ pub(super) fn short_clock(at: Micros) -> String {
     if h > 0 { format!("{h}:{m:02}:{s:02}") } else { format!("{m}:{s:02}") }
 }
 
-/// A fault's time, or why there is none.
-pub(super) fn proven(at: Option<Micros>) -> String {
-    at.map_or("not proven".to_owned(), clock)
+/// One of a fault's times, or why there is none.
+pub(super) fn proven(fault: &JudgedFault, at: Option<Micros>) -> String {
+    // A run that was cut short owes no fault.
+    let due = fault.injected.is_some() || fault.problem.is_some();
+    at.map_or(if due { "not proven" } else { "not reached" }.to_owned(), clock)
 }
 
 /// `2,004 chunks, 96 connections`.

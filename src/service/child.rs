@@ -72,6 +72,12 @@ impl Child {
     ) -> Result<(Child, Option<tokio::process::ChildStdout>), String> {
         start.stderr(output(log)?).process_group(0).kill_on_drop(true);
         let mut child = start.spawn().map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound if program.contains(' ') => {
+                let words = program.split_whitespace().collect::<Vec<_>>().join(", ");
+                format!(
+                    "program `{program}` was not found: `start` has each word by itself: `[{words}, ...]`"
+                )
+            }
             std::io::ErrorKind::NotFound => {
                 format!("program `{program}` was not found: install it, or give its full path in `start`")
             }

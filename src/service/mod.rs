@@ -207,27 +207,29 @@ impl Service {
     }
 
     async fn await_ready(&self, deadline: Micros, told: Option<Told>) -> Result<(), StartError> {
-        let not_ready = || StartError::NotReady(self.not_ready());
+        let not_ready = |seen: &str| StartError::NotReady(self.not_ready(seen));
         if let Some(told) = told {
             return match self.world.timeout_at(deadline, told).await {
                 Ok(Ok(())) => Ok(()),
                 // squall's own program: it had no address to listen on.
                 Ok(Err(_)) => Err(StartError::NotStarted(self.ended_early())),
-                Err(_) => Err(not_ready()),
+                Err(_) => Err(not_ready("")),
             };
         }
+        let mut seen = String::new();
         while self.world.now() < deadline {
-            let well = self.look(PATIENCE).await.is_ok();
+            let look = self.look(PATIENCE).await;
             // Whatever answered, it is not what has ended.
             if self.state() == State::Gone {
                 return Err(StartError::NotReady(self.ended_early()));
             }
-            if well {
-                return Ok(());
+            match look {
+                Ok(()) => return Ok(()),
+                Err(problem) => seen = problem,
             }
             self.world.sleep(READY_PAUSE).await;
         }
-        Err(not_ready())
+        Err(not_ready(&seen))
     }
 
     fn ended_early(&self) -> String {
@@ -236,9 +238,17 @@ impl Service {
         format!("service `{name}` ended before it was ready{how}: see {log} for what it said")
     }
 
-    fn not_ready(&self) -> String {
+    /// `seen`: what the last look at it brought.
+    fn not_ready(&self, seen: &str) -> String {
         let (name, within, log) = (&self.name, self.within, self.log.display());
-        format!("service `{name}` was not ready within {within}: see {log}, or give it a longer `within`")
+        let seen = match &self.ready {
+            Ready::Http { address, path } => format!(" (GET http://{address}{path}: {seen})"),
+            Ready::Tcp { address } => format!(" ({address}: {seen})"),
+            Ready::Sandbox => String::new(),
+        };
+        format!(
+            "service `{name}` was not ready within {within}{seen}: see {log}, or give it a longer `within`"
+        )
     }
 
     /// What the process that squall started is doing.

@@ -225,6 +225,13 @@ pub struct JudgedTrigger {
     pub sentence: String,
 }
 
+impl JudgedTrigger {
+    /// It is over in the moment in which it comes: a kill, say, after which the service may be gone for good.
+    pub fn just_happens(&self) -> bool {
+        self.one_shot && self.t_clear == self.t_effective
+    }
+}
+
 /// What one trigger did to one shape.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ShapeTrigger {

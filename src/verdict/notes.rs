@@ -14,7 +14,9 @@ pub(super) fn notes(view: &View) -> Vec<String> {
     let mut notes = timeline.notes.clone();
     if !complete(timeline) {
         notes.push(match timeline.end.as_ref().map(|end| end.how) {
-            None => "The history breaks off: squall was killed or crashed.".to_owned(),
+            None => {
+                "The history breaks off: squall was killed or crashed, or the run still goes on.".to_owned()
+            }
             Some(_) => "The run did not reach its planned end.".to_owned(),
         });
     }

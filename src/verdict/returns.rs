@@ -38,9 +38,10 @@ pub(super) fn of_triggers(view: &View, objective: &Objective) -> Vec<Ruling> {
     let meant = view.triggers.iter().zip(&view.aftermaths).filter(|(_, a)| named(a));
     let rulings: Vec<Ruling> = meant.flat_map(|(t, a)| of_trigger(view, objective, t, a)).collect();
     if rulings.is_empty() {
-        let who = objective.selector.as_deref().unwrap_or("no trigger");
-        let (word, reason) = problem(view, who).unwrap_or_else(|| {
-            (Word::Inconclusive, format!("{who} came to pass, so there is nothing to recover from."))
+        let who = objective.selector.as_deref();
+        let (word, reason) = who.and_then(|who| problem(view, who)).unwrap_or_else(|| {
+            let nothing = who.map_or("No trigger came".to_owned(), |who| format!("{who} never came"));
+            (Word::Inconclusive, format!("{nothing} to pass, so there is nothing to recover from."))
         });
         return vec![Ruling::new(word, objective.selector.clone(), reason)];
     }

@@ -17,7 +17,7 @@ pub(super) fn percent(share: f64) -> String {
 pub(super) fn measured(m: &Measured) -> String {
     match m.value {
         None => "nothing".to_owned(),
-        Some(v) if v.is_bound() => format!("{v} ({} bad)", percent(m.bad)),
+        Some(v) if v.is_bound() && m.bad > 0.0 => format!("{v} ({} bad)", percent(m.bad)),
         Some(v) => v.to_string(),
     }
 }
@@ -74,7 +74,7 @@ pub(super) fn limit(comparison: Comparison, text: &str) -> String {
 /// What became of the service after a trigger.
 pub(super) fn aftermath(trigger: &JudgedTrigger, back: Return, until: Micros, left_out: &[String]) -> String {
     let (name, end) = (&trigger.name, trigger.t_clear.unwrap_or(until));
-    let over = if trigger.one_shot && trigger.t_clear == trigger.t_effective { "happened" } else { "ended" };
+    let over = if trigger.just_happens() { "happened" } else { "ended" };
     match (back, trigger.outage, trigger.recovery) {
         (Return::At(_), Some(Micros::ZERO), _) => {
             format!("{name} did not push the service out of its normal band.")
@@ -103,10 +103,14 @@ pub(super) fn aftermath(trigger: &JudgedTrigger, back: Return, until: Micros, le
         }
         _ if trigger.shapes.is_empty() => format!("No shape has a normal band to recover into after {name}."),
         _ => {
-            let watched = (until - end).max(Micros::ZERO);
             let needed = trigger.needed.map_or(String::new(), |needed| {
                 format!("; undisturbed load until {} would tell", clock(needed))
             });
+            // It was healed after the load had ended, or was over while another trigger was in force.
+            if until <= end {
+                return format!("When {name} was over no undisturbed load was left to recover in{needed}.");
+            }
+            let watched = until - end;
             format!(
                 "The {watched} after {name} were too short to prove that the service had recovered, or that it had not{needed}."
             )

@@ -95,12 +95,16 @@ impl de::Error for Error {
 
     fn unknown_field(field: &str, known: &'static [&'static str]) -> Error {
         let help = if known.is_empty() { "it takes no keys".to_owned() } else { suggest(field, known) };
-        Error::new(format!("unknown key `{field}`")).help(help)
+        Error::new(unknown_key(field)).help(help)
     }
 
     fn missing_field(field: &'static str) -> Error {
         Error::new(format!("`{field}` is missing")).help(format!("add `{field}: ...`")).lack()
     }
+}
+
+pub(super) fn unknown_key(key: &str) -> String {
+    format!("unknown key `{key}`")
 }
 
 /// serde's and Rust's words for things, in those of people.

@@ -88,6 +88,18 @@ impl<T> Document<T> {
     }
 }
 
+/// Says of keys at the top that are unknown here where they stand instead.
+pub fn elsewhere(problems: &mut [Problem], keys: &[&str], place: &str) {
+    for problem in problems {
+        let (Some(source), Some(span)) = (&problem.source, problem.span) else { continue };
+        let before = source.text.get(..span.start).unwrap_or_default();
+        let meant = keys.iter().any(|key| problem.message == error::unknown_key(key));
+        if meant && (before.is_empty() || before.ends_with('\n')) {
+            problem.help = Some(place.to_owned());
+        }
+    }
+}
+
 /// A cut key is this one, or this one mistyped.
 fn is_meant(cut: &str, key: &str) -> bool {
     diagnose::nearest(cut, [key]).is_some()

@@ -280,7 +280,7 @@ fn bands(band: &ShapeBand) -> impl Iterator<Item = Limit> + '_ {
 /// When a trigger was over, and from when on this shape was well again.
 fn of_trigger<'t>(trigger: &'t JudgedTrigger, shape: &str) -> impl Iterator<Item = Moment> + use<'t> {
     let seen = trigger.shapes.iter().find(|s| s.shape == shape);
-    let over = trigger.t_clear.filter(|_| seen.is_some());
+    let over = trigger.t_clear.filter(|_| seen.is_some() && !trigger.just_happens());
     let over = over.map(|at| Moment { at, text: "over", ink: svg::AMBER_TEXT });
     let back = seen.and_then(|s| s.recovered).filter(|_| trigger.outage != Some(Micros::ZERO));
     let back = back.map(|at| Moment { at, text: "well again", ink: svg::GREEN });

@@ -35,8 +35,8 @@ fn faults(page: &mut Markup, judgement: &Judgement) {
                 }
             }
         });
-        row.text(&words::proven(f.effective));
-        row.text(&words::proven(f.verified));
+        row.text(&words::proven(f, f.effective));
+        row.text(&words::proven(f, f.verified));
         let added = words::added(f);
         let added = if added == "–" { String::new() } else { format!("{added} measured") };
         row.two(&words::touched(f), &added);

@@ -1,6 +1,8 @@
 //! Recovery and outage: when a service was away, and when it was back.
 
 use super::*;
+use crate::objective::Objective;
+use crate::outline::FaultOutline;
 
 /// The rig of F1 to F4: 300/s, ten seconds of hold.
 fn rig(load: f64, seconds: i64, hold: f64, seed: u64, server: &Fifo) -> Judgement {
@@ -367,4 +369,36 @@ fn a_window_in_which_all_arrivals_were_probes_is_skipped() {
     assert_eq!(judged.verdict, Word::Pass, "{} {:?}", judged.summary.verdict, judged.baseline);
     assert_eq!(judged.baseline[0].goodput.map(|b| b.median), Some(1.0));
     assert_eq!(judged.triggers[0].shapes[0].outage, Some(Micros::ZERO));
+}
+
+#[test]
+fn what_was_not_watched_at_all_has_no_length_and_what_never_began_says_so() {
+    // Stopped by hand while x is in force: it is healed a moment after the load has ended. y was to come.
+    let mut plan = rooms(200).unproven("x", 100.0, Some(20.0));
+    plan.event("x", 100.0, FaultStage::Effective);
+    plan.event("x", 105.0, FaultStage::Clearing);
+    plan.event("x", 105.003, FaultStage::Verified);
+    let later = FaultOutline {
+        name: "y".into(),
+        trigger: "y".into(),
+        at: s(150.0),
+        ..plan.outline.faults[0].clone()
+    };
+    plan.outline.faults.push(later);
+    (plan.how, plan.stopped) = (How::Interrupted, Some(s(105.0)));
+    plan.outline.shapes[0].planned = [vec![0; 105], vec![100; 95]].concat();
+    let of = |name: &str| Objective { selector: Some(name.into()), ..recovery_within(10.0) };
+    let plan = plan.objective(of("x")).objective(of("y"));
+    let judged = verdict(plan, &evenly(100, 0, 105, fine));
+    let [x, y] = &judged.objectives[..] else { panic!("{:?}", judged.objectives) };
+    assert_eq!((x.word, y.word), (Word::Inconclusive, Word::Inconclusive));
+    let left = "When x was over no undisturbed load was left to recover in; undisturbed load until 2:15.00 would tell.";
+    assert_eq!((x.reason.as_str(), judged.summary.recovery.as_deref()), (left, Some(left)));
+    assert_eq!(x.measured_text, ">= 0 ms", "nothing of a time is bad");
+    assert_eq!(y.reason, "y never came to pass, so there is nothing to recover from.");
+
+    // x goes on until after y has begun, and y is still in force when x is over.
+    let plan = rooms(200).fault("x", 100.0, Some(20.0)).fault("y", 110.0, Some(30.0)).objective(of("x"));
+    let judged = verdict(plan, &evenly(100, 0, 200, fine));
+    assert!(judged.objectives[0].reason.starts_with("When x was over no"), "{}", judged.objectives[0].reason);
 }

@@ -297,9 +297,14 @@ impl Watch<'_> {
     }
 
     /// Refuses a steady state that can never be found where it is looked for, a cell before the first trigger: as no
-    /// time is left for it after the warm-up, or for the same reason.
+    /// time is left for it after the warm-up, or for the same reason; or where nothing comes before which to look.
     pub fn steady(&self, notes: &mut Notes, rule: &Objective, span: Span) {
-        let Some(first) = self.outline.first_trigger() else { return };
+        let Some(first) = self.outline.first_trigger() else {
+            let help = "add a `timeline`, make it an objective, or watch the opposite with `abort`";
+            let message = "nobody would look for this steady state: no fault and no trigger comes after it";
+            notes.add(span, message.to_owned(), help);
+            return;
+        };
         let (cell, warmup) = (self.outline.cell, self.outline.judge.warmup);
         let (room, long) = (first - warmup, rule.window.unwrap_or(cell * 10));
         if room < long + cell {

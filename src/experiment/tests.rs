@@ -265,6 +265,8 @@ fn a_steady_state_that_there_is_no_time_to_look_for_is_refused() {
     );
     let told = refused(&stormy, Some(&cut("60s", "errors < 1%")));
     assert!(told.contains("before the first trigger (12 s)"), "{told}");
+    let told = refused(CALM, Some(&format!("{QUICK}steady: [errors < 1%]\n")));
+    assert!(told.contains("nobody would look for this steady state"), "{told}");
     resolved(CALM, Some(&cut("12s", "errors < 1% for 5s")));
     resolved(&stormy.replace("start: 12s", "start: 16s"), Some(&cut("60s", "errors < 1%")));
 }

@@ -140,17 +140,25 @@ impl Plan {
 
     /// Records of all samples; what is sampled is what was planned.
     pub(crate) fn records(&mut self, samples: &[Sample]) -> Vec<Record> {
+        let mut records = Vec::new();
         self.plan_arrivals(samples);
-        let mut records = self.events.clone();
-        records.extend(due(&self.outline, samples));
-        records.extend(arrived(&self.outline, samples));
-        records.extend(done(&self.outline, samples));
-        records.extend(happened(&self.outline, samples));
+        self.tell(samples, |record| records.push(record));
+        records
+    }
+
+    fn tell(&self, samples: &[Sample], mut record: impl FnMut(Record)) {
+        self.events.iter().cloned().for_each(&mut record);
+        due(&self.outline, samples).into_iter().for_each(&mut record);
+        arrived(&self.outline, samples).into_iter().for_each(&mut record);
+        // In pieces: the histograms of hours at once would take gigabytes.
+        let pieces = samples.chunks(1_000).flat_map(|some| done(&self.outline, some));
+        pieces.for_each(&mut record);
+        happened(&self.outline, samples).into_iter().for_each(&mut record);
         let last = samples.iter().map(|s| s.done).max().unwrap_or_default();
         let at = last.max(self.outline.duration);
-        records.extend(self.stopped.map(|at| Record::Load(LoadEvent { at, change: LoadChange::Stopped })));
-        records.push(Record::End(End { at, how: self.how, detail: String::new(), exit: None }));
-        records
+        let stopped = self.stopped.map(|at| Record::Load(LoadEvent { at, change: LoadChange::Stopped }));
+        stopped.into_iter().for_each(&mut record);
+        record(Record::End(End { at, how: self.how, detail: String::new(), exit: None }));
     }
 
     fn plan_arrivals(&mut self, samples: &[Sample]) {
@@ -166,9 +174,9 @@ impl Plan {
     }
 
     pub(crate) fn timeline(mut self, samples: &[Sample]) -> Timeline {
-        let records = self.records(samples);
+        self.plan_arrivals(samples);
         let mut timeline = Timeline::new(self.header());
-        records.iter().for_each(|r| timeline.apply(r));
+        self.tell(samples, |record| timeline.apply(&record));
         timeline
     }
 }

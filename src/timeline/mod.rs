@@ -376,7 +376,7 @@ impl Timeline {
     pub fn worst_lag(&self, cell: u32) -> Option<Micros> {
         let steps = self.operations().filter(|(_, o)| !o.flow);
         let cells = steps.filter_map(|(op, _)| self.cells.get(&(op, cell)));
-        cells.filter_map(|c| c.lag.max()).max()
+        cells.filter_map(Cell::worst_lag).max()
     }
 
     /// Operations of a cell that ended in one way, flows left out.

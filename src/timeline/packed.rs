@@ -1,4 +1,4 @@
-//! A histogram at rest: its values and counts in a few bytes. A day of cells of full histograms would take
+//! Histograms at rest: their values and counts in a few bytes. A day of cells of full histograms would take
 //! gigabytes.
 
 use crate::histogram::Hist;
@@ -10,44 +10,79 @@ pub(super) struct Packed(Box<[u8]>);
 
 impl Packed {
     pub(super) fn add(&mut self, hist: &Hist) {
-        if hist.is_empty() {
-            return;
+        if !hist.is_empty() {
+            self.0 = with(&self.0, hist).into_boxed_slice();
         }
-        let mut packer = Packer::default();
-        if self.0.is_empty() {
-            hist.values().for_each(|(value, n)| packer.push(value, n));
-        } else {
-            let (mut old, mut new) = (self.values().peekable(), hist.values().peekable());
-            loop {
-                let next = match (old.peek(), new.peek()) {
-                    (None, None) => break,
-                    (Some(a), Some(b)) if a.0 > b.0 => new.next(),
-                    (None, Some(_)) => new.next(),
-                    _ => old.next(),
-                };
-                if let Some((value, n)) = next {
-                    packer.push(value, n);
-                }
-            }
-        }
-        self.0 = packer.done();
     }
 
     pub(super) fn pour_into(&self, hist: &mut Hist) {
-        self.values().for_each(|(value, n)| hist.record_n(value, n));
-    }
-
-    pub(super) fn values(&self) -> impl Iterator<Item = (Micros, u64)> + '_ {
-        let (mut rest, mut value) = (&self.0[..], 0);
-        std::iter::from_fn(move || {
-            value += read(&mut rest)?;
-            Some((Micros(value as i64), read(&mut rest)?))
-        })
+        values(&self.0).for_each(|(value, n)| hist.record_n(value, n));
     }
 
     pub(super) fn max(&self) -> Option<Micros> {
-        self.values().last().map(|(value, _)| value)
+        values(&self.0).last().map(|(value, _)| value)
     }
+}
+
+/// `N` histograms in one piece of memory, each behind its length in bytes: of a cell that has few values each
+/// piece by itself would cost more than what is in it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Rack<const N: usize>(Box<[u8]>);
+
+impl<const N: usize> Rack<N> {
+    /// Adds each histogram to the one in its place.
+    pub(super) fn add(&mut self, more: [&Hist; N]) {
+        let mut bytes = Vec::new();
+        for (place, hist) in more.into_iter().enumerate() {
+            let packed = with(self.at(place), hist);
+            write(&mut bytes, packed.len() as u64);
+            bytes.extend(packed);
+        }
+        self.0 = bytes.into_boxed_slice();
+    }
+
+    pub(super) fn pour_into(&self, place: usize, hist: &mut Hist) {
+        values(self.at(place)).for_each(|(value, n)| hist.record_n(value, n));
+    }
+
+    pub(super) fn max(&self, place: usize) -> Option<Micros> {
+        values(self.at(place)).last().map(|(value, _)| value)
+    }
+
+    fn at(&self, place: usize) -> &[u8] {
+        let mut rest = &self.0[..];
+        for _ in 0..place {
+            let length = read(&mut rest).unwrap_or(0) as usize;
+            rest = rest.get(length..).unwrap_or_default();
+        }
+        let length = read(&mut rest).unwrap_or(0) as usize;
+        rest.get(..length).unwrap_or_default()
+    }
+}
+
+/// What is packed, and a histogram on top.
+fn with(packed: &[u8], hist: &Hist) -> Vec<u8> {
+    let mut packer = Packer::default();
+    let (mut old, mut new) = (values(packed).peekable(), hist.values().peekable());
+    loop {
+        let next = match (old.peek(), new.peek()) {
+            (None, None) => return packer.done(),
+            (Some(a), Some(b)) if a.0 > b.0 => new.next(),
+            (None, Some(_)) => new.next(),
+            _ => old.next(),
+        };
+        if let Some((value, n)) = next {
+            packer.push(value, n);
+        }
+    }
+}
+
+fn values(packed: &[u8]) -> impl Iterator<Item = (Micros, u64)> + '_ {
+    let (mut rest, mut value) = (packed, 0);
+    std::iter::from_fn(move || {
+        value += read(&mut rest)?;
+        Some((Micros(value as i64), read(&mut rest)?))
+    })
 }
 
 #[derive(Default)]
@@ -79,9 +114,9 @@ impl Packer {
         }
     }
 
-    fn done(mut self) -> Box<[u8]> {
+    fn done(mut self) -> Vec<u8> {
         self.write_pending();
-        self.bytes.into_boxed_slice()
+        self.bytes
     }
 }
 
@@ -127,6 +162,15 @@ mod tests {
             let mut packed = Packed::default();
             packed.add(&of(&a));
             packed.add(&of(&b));
+            let mut rack = Rack::<3>::default();
+            rack.add([&of(&a), &Hist::default(), &of(&b)]);
+            rack.add([&of(&b), &Hist::default(), &of(&a)]);
+            for place in 0..3 {
+                let mut poured = Hist::default();
+                rack.pour_into(place, &mut poured);
+                prop_assert_eq!(poured.len() as usize, if place == 1 { 0 } else { a.len() + b.len() });
+                prop_assert_eq!(rack.max(place), packed.max().filter(|_| place != 1));
+            }
             let mut poured = Hist::default();
             packed.pour_into(&mut poured);
             let mut whole = of(&a);

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::packed::Packed;
+use super::packed::Rack;
 use crate::histogram::Hist;
 use crate::quantity::Quantity;
 use crate::record::Done;
@@ -23,66 +23,85 @@ pub enum Count {
     Clean,
 }
 
-/// Response times of successes, and of all others at max(D, elapsed).
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Times {
-    successes: Packed,
-    others: Packed,
+/// The places of a cell's histograms. Response times are those of successes, and of all others at max(D, elapsed).
+#[derive(Clone, Copy)]
+enum Place {
+    Successes,
+    Others,
+    CleanSuccesses,
+    CleanOthers,
+    Service,
+    Lag,
+    Wait,
+    Held,
 }
 
-impl Times {
-    fn add(&mut self, kind: Kind, hist: &Hist) {
-        if kind.is_success() { self.successes.add(hist) } else { self.others.add(hist) }
-    }
+/// Operations that ended in one way.
+#[derive(Clone, Debug, PartialEq)]
+struct Ended {
+    outcome: Outcome,
+    n: u64,
+    /// Those of them that the clean count leaves out.
+    left_out: u64,
+    /// Those that are in time for it.
+    excused: u64,
 }
 
 /// One operation in one cell of intended start.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Cell {
     pub(super) due: u64,
-    outcomes: BTreeMap<Outcome, u64>,
-    /// Those of them that the clean count leaves out.
-    left_out: BTreeMap<Outcome, u64>,
-    /// Those that are in time for it.
-    excused: BTreeMap<Outcome, u64>,
+    /// By outcome.
+    ended: Box<[Ended]>,
     attempts: u64,
     tried: u64,
     sent: u64,
     received: u64,
     /// Of flows: the earliest arrival, if that lies in an earlier cell.
     pub(super) since: Option<Micros>,
-    seen: Times,
-    clean: Times,
-    service: Packed,
-    pub(super) lag: Packed,
-    wait: Packed,
-    held: Packed,
+    /// By `Place`.
+    times: Rack<8>,
 }
 
 impl Cell {
     pub(super) fn add(&mut self, done: &Done) {
-        let outcome = Outcome::new(done.kind, done.status);
-        *self.outcomes.entry(outcome).or_default() += done.n;
+        let ended = self.ended_as(Outcome::new(done.kind, done.status));
+        ended.n += done.n;
         match done.counted {
             Clean::AsSeen => {}
-            Clean::InTime => *self.excused.entry(outcome).or_default() += done.n,
-            Clean::LeftOut => *self.left_out.entry(outcome).or_default() += done.n,
+            Clean::InTime => ended.excused += done.n,
+            Clean::LeftOut => ended.left_out += done.n,
         }
         self.attempts += done.attempts;
         self.tried += done.tried;
         self.sent += done.sent;
         self.received += done.received;
         self.since = [self.since, done.since].into_iter().flatten().min();
-        self.seen.add(done.kind, &done.response);
-        self.clean.add(done.kind, &done.clean);
-        self.service.add(&done.service);
-        self.lag.add(&done.lag);
-        self.wait.add(&done.wait);
-        self.held.add(&done.held);
+        let none = Hist::default();
+        let split = |hist| if done.kind.is_success() { (hist, &none) } else { (&none, hist) };
+        let (seen, clean) = (split(&done.response), split(&done.clean));
+        self.times.add([seen.0, seen.1, clean.0, clean.1, &done.service, &done.lag, &done.wait, &done.held]);
+    }
+
+    fn ended_as(&mut self, outcome: Outcome) -> &mut Ended {
+        let at = match self.ended.binary_search_by_key(&outcome, |ended| ended.outcome) {
+            Ok(at) => at,
+            Err(at) => {
+                let mut all = std::mem::take(&mut self.ended).into_vec();
+                all.insert(at, Ended { outcome, n: 0, left_out: 0, excused: 0 });
+                self.ended = all.into_boxed_slice();
+                at
+            }
+        };
+        &mut self.ended[at]
     }
 
     fn finished(&self) -> u64 {
-        self.outcomes.values().sum()
+        self.ended.iter().map(|ended| ended.n).sum()
+    }
+
+    pub(super) fn worst_lag(&self) -> Option<Micros> {
+        self.times.max(Place::Lag as usize)
     }
 
     /// Operations intended, without those that were cut. An engine that counts an operation only when it
@@ -97,11 +116,11 @@ impl Cell {
 
     pub(super) fn has(&self, outcome: Outcome) -> bool {
         let open = outcome == Outcome::new(Kind::Unfinished, 0) && self.open() > 0;
-        open || self.outcomes.contains_key(&outcome)
+        open || self.ended.iter().any(|ended| ended.outcome == outcome)
     }
 
     pub(super) fn count(&self, kind: Kind) -> u64 {
-        self.outcomes.iter().filter(|(o, _)| o.kind == kind).map(|(_, n)| n).sum()
+        self.ended.iter().filter(|ended| ended.outcome.kind == kind).map(|ended| ended.n).sum()
     }
 }
 
@@ -133,34 +152,35 @@ pub struct Tally {
 impl Tally {
     /// Adds a cell; what is open in it counts as unfinished at `open_at`, or is left out if none.
     pub(super) fn add(&mut self, cell: &Cell, open_at: Option<Micros>, count: Count) {
-        let none = BTreeMap::new();
-        let (times, less) = match count {
-            Count::Seen => (&cell.seen, &none),
-            Count::Clean => (&cell.clean, &cell.left_out),
-        };
-        for (&outcome, &n) in &cell.outcomes {
-            let n = n - less.get(&outcome).copied().unwrap_or(0);
-            if n > 0 {
-                *self.outcomes.entry(outcome).or_default() += n;
-                self.intended += if outcome.kind.counts() { n } else { 0 };
+        let clean = count == Count::Clean;
+        for ended in &cell.ended {
+            let (left_out, excused) = if clean { (ended.left_out, ended.excused) } else { (0, 0) };
+            let counted = ended.n - left_out;
+            for (outcome, n) in
+                [(ended.outcome, counted - excused), (Outcome { kind: Kind::Ok, ..ended.outcome }, excused)]
+            {
+                if n > 0 {
+                    *self.outcomes.entry(outcome).or_default() += n;
+                }
             }
+            self.intended += if ended.outcome.kind.counts() { counted } else { 0 };
+            self.left_out += ended.left_out;
         }
-        for (&outcome, &n) in cell.excused.iter().filter(|_| count == Count::Clean) {
-            // It was counted above as what it was seen to be.
-            self.outcomes.entry(outcome).and_modify(|seen| *seen -= n);
-            *self.outcomes.entry(Outcome { kind: Kind::Ok, ..outcome }).or_default() += n;
-        }
-        self.left_out += cell.left_out.values().sum::<u64>();
         self.attempts += cell.attempts;
         self.tried += cell.tried;
         self.sent += cell.sent;
         self.received += cell.received;
-        times.successes.pour_into(&mut self.successes);
-        times.others.pour_into(&mut self.others);
-        cell.service.pour_into(&mut self.service);
-        cell.lag.pour_into(&mut self.lag);
-        cell.wait.pour_into(&mut self.wait);
-        cell.held.pour_into(&mut self.held);
+        let (successes, others) = match count {
+            Count::Seen => (Place::Successes, Place::Others),
+            Count::Clean => (Place::CleanSuccesses, Place::CleanOthers),
+        };
+        let pour = |place: Place, hist: &mut Hist| cell.times.pour_into(place as usize, hist);
+        pour(successes, &mut self.successes);
+        pour(others, &mut self.others);
+        pour(Place::Service, &mut self.service);
+        pour(Place::Lag, &mut self.lag);
+        pour(Place::Wait, &mut self.wait);
+        pour(Place::Held, &mut self.held);
         if let (Some(at), open @ 1..) = (open_at, cell.open()) {
             *self.outcomes.entry(Outcome::new(Kind::Unfinished, 0)).or_default() += open;
             self.intended += open;

@@ -76,13 +76,16 @@ pub async fn attempt(
         held: Micros::ZERO,
     };
     let progress = RefCell::new(begun);
-    let exchange = exchange(world, pool, request, whole, &progress);
-    let ending = match timeout {
-        None => exchange.await,
-        Some(timeout) => world.timeout_at(dequeued + timeout, exchange).await.unwrap_or_else(|_| {
-            pool.timed_out(&stage.borrow());
-            too_late(&stage.borrow(), timeout)
-        }),
+    let ending = {
+        // Handed on by value it would be copied, and lie here twice for every flow in flight.
+        let mut exchange = std::pin::pin!(exchange(world, pool, request, whole, &progress));
+        match timeout {
+            None => exchange.await,
+            Some(timeout) => world.timeout_at(dequeued + timeout, &mut exchange).await.unwrap_or_else(|_| {
+                pool.timed_out(&stage.borrow());
+                too_late(&stage.borrow(), timeout)
+            }),
+        }
     };
     let done = world.now();
     let mut progress = progress.into_inner();

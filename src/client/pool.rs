@@ -148,7 +148,8 @@ impl Pool {
             self.0.next.set((turn + 1) % self.0.places.len().max(1));
             let connection = match self.0.idle(turn) {
                 Some(connection) => connection,
-                None => self.0.wait_or_dial(turn, stage).await?,
+                // Few flows open a connection; the room for that need not be in all that are in flight.
+                None => Box::pin(self.0.wait_or_dial(turn, stage)).await?,
             };
             if connection.sender.is_ready() {
                 let address = connection.place.address();

@@ -183,18 +183,16 @@ impl Shard {
         *self.load.stop.borrow()
     }
 
-    /// Whether this shard stood still then, or made up for it.
+    /// Whether this shard stood still then, or made up for it, as far as was noticed.
     fn stood_still_at(&self, at: Micros) -> bool {
-        let mut frozen = self.frozen.borrow_mut();
-        frozen.notice(self.world.now());
-        frozen.hit(at)
+        self.frozen.borrow().hit(at)
     }
 
-    /// For how long this shard stood still between two times, as far as is known now.
-    fn stood_still(&self, from: Micros, to: Micros) -> Micros {
+    /// For how long this shard stood still between some time and now.
+    fn stood_still_since(&self, from: Micros, now: Micros) -> Micros {
         let mut frozen = self.frozen.borrow_mut();
-        frozen.notice(self.world.now());
-        frozen.within(from, to)
+        frozen.notice(now);
+        frozen.within(from, now)
     }
 
     /// Issues every arrival at its time, then waits for the end of the load.

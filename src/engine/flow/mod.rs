@@ -129,6 +129,8 @@ impl Flow {
     pub fn shed(mut self) {
         let runner = self.runner.clone();
         let now = self.shard.world.now();
+        // It may be the first to wake after a standstill.
+        self.shard.stood_still_since(self.arrival, now);
         self.lag = now - self.arrival;
         let outcome = Outcome::new(Kind::Shed, 0);
         if let Some(op) = self.first_op(&runner.program.steps) {

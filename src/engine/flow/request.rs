@@ -27,7 +27,7 @@ impl Flow {
             Err(detail) => Attempt::unsent(detail, dequeued, self.shard.world.now()),
         };
         self.next = attempt.done;
-        let stood_still = self.shard.stood_still(dequeued, attempt.done);
+        let stood_still = self.shard.stood_still_since(dequeued, attempt.done);
         attempt.work.held = attempt.work.held.max(stood_still);
         if !self.patient && matches!(attempt.ending, Ending::Answer(_)) {
             self.shard.counts.borrow_mut().answered(self.runner.index);

@@ -110,7 +110,7 @@ fn too_late(stage: &Stage, timeout: Micros) -> Ending {
 async fn exchange(
     world: &World,
     pool: &Pool,
-    mut request: http::Request<Full<Bytes>>,
+    request: http::Request<Full<Bytes>>,
     whole: bool,
     progress: &RefCell<Progress>,
 ) -> Ending {
@@ -129,15 +129,17 @@ async fn exchange(
             progress.meter = Some(connection.meter.clone());
             progress.goes_on(world);
         }
-        let answer = connection.sender.try_send_request(request).await;
+        let answer = connection.sender.try_send_request(request.clone()).await;
         progress.borrow_mut().goes_on(world);
         match answer {
             Ok(response) => return read(pool, connection, response, whole).await,
-            Err(mut error) => match error.take_message() {
-                // A kept connection that closed before anything was sent is no failure of the target.
-                Some(unsent) if connection.reused => request = unsent,
-                _ => return broken(&error.into_error(), &connection.meter),
-            },
+            Err(mut error) => {
+                let unsent = error.take_message().is_some() || connection.meter.took_nothing();
+                // A kept connection that its peer closed before the request came there is no failure of the target.
+                if !(unsent && connection.reused) {
+                    return broken(&error.into_error(), &connection.meter);
+                }
+            }
         }
     }
 }
@@ -181,6 +183,9 @@ fn broken(error: &hyper::Error, meter: &Meter) -> Ending {
     let source = std::error::Error::source(error).and_then(|e| e.downcast_ref::<io::Error>());
     let (kind, detail) = match source {
         Some(io) if is_local(io) => (Kind::Local, plain(io)),
+        Some(io) if matches!(io.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
+            (Kind::Protocol, format!("the answer is no HTTP: {io}"))
+        }
         Some(io) => (Kind::Reset, plain(io)),
         None if error.is_parse_too_large() => {
             let limit = format!("{MOST_HEADERS} headers or {} kB", MOST_HEAD / 1_000);

@@ -25,6 +25,8 @@ pub struct Meter {
     sent: Cell<u64>,
     received: Cell<u64>,
     cut_off: Cell<bool>,
+    /// Bytes that the peer had not taken when it ended the connection.
+    untaken: Cell<Option<u64>>,
 }
 
 /// What a meter has read since it was armed.
@@ -46,6 +48,11 @@ impl Meter {
     /// The peer took no more of the request.
     pub fn cut_off(&self) -> bool {
         self.cut_off.get()
+    }
+
+    /// The connection ended before its peer took a byte of the request: it had closed it already.
+    pub fn took_nothing(&self) -> bool {
+        self.received.get() == 0 && self.untaken.get().is_some_and(|bytes| bytes >= self.sent.get())
     }
 
     pub fn read(&self) -> Reading {
@@ -106,8 +113,11 @@ impl AsyncRead for Metered {
             self.turn = 0;
             return Poll::Pending;
         };
-        read?;
         let n = buf.filled().len() - before;
+        if n == 0 {
+            self.meter.untaken.set(self.stream.untaken());
+        }
+        read?;
         self.turn += n;
         self.meter.received.set(self.meter.received.get() + n as u64);
         Poll::Ready(Ok(()))

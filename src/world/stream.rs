@@ -32,6 +32,31 @@ impl Stream {
             Stream::Pipe(pipe) => Ok(pipe.peer),
         }
     }
+
+    /// Bytes that were written and that the peer's system has not taken, and so nobody there has read; none where
+    /// that cannot be told.
+    pub fn untaken(&self) -> Option<u64> {
+        match self {
+            Stream::Tcp(tcp) => untaken(tcp),
+            Stream::Pipe(_) => None,
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)]
+fn untaken(tcp: &TcpStream) -> Option<u64> {
+    use rustix::ioctl::{Getter, ioctl};
+    /// What is written less what was acknowledged; also of a connection that is over.
+    const SIOCOUTQ: u32 = 0x5411;
+    // SAFETY: on a socket this request writes one int, and takes nothing.
+    let bytes = unsafe { ioctl(tcp, Getter::<SIOCOUTQ, std::ffi::c_int>::new()) };
+    bytes.ok().and_then(|bytes| u64::try_from(bytes).ok())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn untaken(_: &TcpStream) -> Option<u64> {
+    None
 }
 
 /// Forwards one poll to whichever stream it is.

@@ -52,7 +52,7 @@ pub struct Answer {
     /// It was needed whole, and there was no room for it.
     pub short: bool,
     /// Its room, until it is read.
-    pub(super) taken: Arc<Taken>,
+    pub(super) taken: Option<Arc<Taken>>,
 }
 
 impl From<Failed> for Finding {

@@ -38,7 +38,6 @@ pub struct Attempt {
 
 /// What is known of an attempt even when the timeout cuts it off.
 struct Progress {
-    stage: Rc<RefCell<Stage>>,
     connected: Option<Micros>,
     meter: Option<Rc<Meter>>,
     /// The latest wake that it went on in, and how late those after the first were.
@@ -67,18 +66,12 @@ pub async fn attempt(
     timeout: Option<Micros>,
     whole: bool,
 ) -> Attempt {
-    let stage = Rc::<RefCell<Stage>>::default();
-    let begun = Progress {
-        stage: stage.clone(),
-        connected: None,
-        meter: None,
-        wake: world.wake().number,
-        held: Micros::ZERO,
-    };
-    let progress = RefCell::new(begun);
+    let stage = RefCell::<Stage>::default();
+    let wake = world.wake().number;
+    let progress = RefCell::new(Progress { connected: None, meter: None, wake, held: Micros::ZERO });
     let ending = {
         // Handed on by value it would be copied, and lie here twice for every flow in flight.
-        let mut exchange = std::pin::pin!(exchange(world, pool, request, whole, &progress));
+        let mut exchange = std::pin::pin!(exchange(world, pool, request, whole, (&stage, &progress)));
         match timeout {
             None => exchange.await,
             Some(timeout) => world.timeout_at(dequeued + timeout, &mut exchange).await.unwrap_or_else(|_| {
@@ -112,13 +105,12 @@ async fn exchange(
     pool: &Pool,
     request: http::Request<Full<Bytes>>,
     whole: bool,
-    progress: &RefCell<Progress>,
+    (stage, progress): (&RefCell<Stage>, &RefCell<Progress>),
 ) -> Ending {
     loop {
         // What a connection that turned out to be closed has stamped is not this one's.
         (progress.borrow_mut().connected, progress.borrow_mut().meter) = (None, None);
-        let stage = progress.borrow().stage.clone();
-        let mut connection = match pool.acquire(&stage).await {
+        let mut connection = match pool.acquire(stage).await {
             Ok(connection) => connection,
             Err(error) => return connect_failed(&error),
         };
@@ -166,7 +158,7 @@ async fn read(
     let (status, headers) = (parts.status.as_u16(), parts.headers);
     let (length, short) = (kept.length, kept.short);
     let (body, taken) = kept.into_bytes();
-    Ending::Answer(Box::new(Answer { status, headers, body, length, short, taken: Arc::new(taken) }))
+    Ending::Answer(Box::new(Answer { status, headers, body, length, short, taken: taken.map(Arc::new) }))
 }
 
 /// No connection came about, or only to be closed at once.

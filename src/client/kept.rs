@@ -41,15 +41,11 @@ impl Taken {
         self.bytes += if taken { bytes } else { 0 };
         taken
     }
-
-    fn give_back(&mut self) {
-        self.shelf.0.fetch_add(std::mem::take(&mut self.bytes), Ordering::Relaxed);
-    }
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        self.give_back();
+        self.shelf.0.fetch_add(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -57,13 +53,13 @@ impl Drop for Taken {
 pub(super) struct Kept {
     first: Bytes,
     more: BytesMut,
-    whole: bool,
     limit: usize,
     /// Bytes that came, kept or not.
     pub length: u64,
     /// There was no room for what was needed.
     pub short: bool,
-    taken: Taken,
+    /// Of one that is kept whole.
+    taken: Option<Taken>,
 }
 
 impl Kept {
@@ -71,18 +67,20 @@ impl Kept {
         Kept {
             first: Bytes::new(),
             more: BytesMut::new(),
-            whole,
             limit: if whole { LONGEST } else { EXCERPT },
             length: 0,
             short: false,
-            taken: Taken { shelf: shelf.clone(), bytes: 0 },
+            taken: whole.then(|| Taken { shelf: shelf.clone(), bytes: 0 }),
         }
     }
 
     pub fn push(&mut self, mut data: Bytes) {
         self.length += data.len() as u64;
         data.truncate(self.limit.saturating_sub(self.first.len().max(self.more.len())));
-        if self.whole && !self.short && !self.taken.add(data.len()) {
+        if let Some(taken) = &mut self.taken
+            && !self.short
+            && !taken.add(data.len())
+        {
             return self.run_short();
         }
         if self.first.is_empty() && self.more.is_empty() {
@@ -101,11 +99,11 @@ impl Kept {
         self.first = Bytes::copy_from_slice(&all[..all.len().min(EXCERPT)]);
         self.more = BytesMut::new();
         (self.limit, self.short) = (self.first.len(), true);
-        self.taken.give_back();
+        self.taken = None;
     }
 
     /// The body, and its place for as long as that is needed.
-    pub fn into_bytes(self) -> (Bytes, Taken) {
+    pub fn into_bytes(self) -> (Bytes, Option<Taken>) {
         (if self.more.is_empty() { self.first } else { self.more.freeze() }, self.taken)
     }
 }

@@ -228,6 +228,16 @@ fn several_addresses_are_loaded_in_turn_and_what_one_refuses_is_told() {
 }
 
 #[test]
+fn chunks_that_are_none_are_told_as_no_http_and_those_that_never_come_as_a_reset() {
+    for (body, kind) in [("zz\r\nhello\r\n", "protocol"), ("5\r\nhello\r\n", "reset")] {
+        let answer = format!("HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\n{body}");
+        let address = raw(move |mut stream, _| drop(stream.write_all(answer.as_bytes())));
+        let told = errors(&Bench::new("chunks"), &[address], "", "{ get: /x, as: x }");
+        assert_eq!(told, BTreeMap::from([((kind.to_owned(), 0), 40)]), "{body:?}");
+    }
+}
+
+#[test]
 fn a_head_of_many_headers_is_read_up_to_a_stated_limit() {
     for (headers, limit) in [(98, None), (99, Some("100 headers"))] {
         let bench = Bench::new("headers");
@@ -387,4 +397,17 @@ fn an_answer_that_closes_its_connection_wastes_nobodys_dial() {
     // One is opened before the load, to see whether anybody is there.
     let (dials, unused) = (dials.load(Relaxed), unused.load(Relaxed));
     assert!(dials > 30 && unused == 1, "{unused} of {dials} dials carried nothing: {told:?}");
+}
+
+#[test]
+fn a_kept_connection_that_breaks_before_the_answer_is_told_as_such() {
+    let address = raw(|mut stream, head| {
+        let _ = stream.write_all(b"HTTP/1.1 200 X\r\ncontent-length: 2\r\n\r\nok");
+        let _ = stream.read_exact(&mut vec![0; head.len()]);
+    });
+    let bench = Bench::new("kept");
+    let told = errors(&bench, &[address], "", "{ get: /x, as: x }");
+    assert_eq!(told.keys().collect::<Vec<_>>(), [&("reset".to_owned(), 0)], "{told:?}");
+    let told = bench.verdict()["errors"].to_string();
+    assert!(told.contains("on a kept connection that may have been closed as idle"), "{told}");
 }

@@ -133,7 +133,7 @@ async fn exchange(
             Err(mut error) => match error.take_message() {
                 // A kept connection that closed before anything was sent is no failure of the target.
                 Some(unsent) if connection.reused => request = unsent,
-                _ => return broken(&error.into_error(), &connection.meter),
+                _ => return unanswered(&error.into_error(), &connection),
             },
         }
     }
@@ -174,10 +174,26 @@ fn connect_failed(error: &io::Error) -> Ending {
     Ending::Failed { kind, detail: plain(error) }
 }
 
+/// No answer came. Where a kept connection broke before its first byte, the server may only have closed what was idle.
+fn unanswered(error: &hyper::Error, connection: &Connection) -> Ending {
+    match broken(error, &connection.meter) {
+        Ending::Failed { kind: Kind::Reset, detail }
+            if connection.reused && connection.meter.read().received == 0 =>
+        {
+            let detail = format!("{detail}, on a kept connection that may have been closed as idle");
+            Ending::Failed { kind: Kind::Reset, detail }
+        }
+        ending => ending,
+    }
+}
+
 fn broken(error: &hyper::Error, meter: &Meter) -> Ending {
     let source = std::error::Error::source(error).and_then(|e| e.downcast_ref::<io::Error>());
     let (kind, detail) = match source {
         Some(io) if is_local(io) => (Kind::Local, plain(io)),
+        Some(io) if matches!(io.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
+            (Kind::Protocol, format!("the answer is no HTTP: {io}"))
+        }
         Some(io) => (Kind::Reset, plain(io)),
         None if error.is_parse_too_large() => {
             let limit = format!("{MOST_HEADERS} headers or {} kB", MOST_HEAD / 1_000);

@@ -65,11 +65,6 @@ impl Place {
         self.counts.borrow_mut().iter_mut().filter(|count| count.address == address).for_each(change);
     }
 
-    /// The address that is asked first.
-    pub fn address(&self) -> SocketAddr {
-        self.counts.borrow()[self.preferred.get()].address
-    }
-
     /// All addresses, the one that answered last first.
     pub fn in_order(&self) -> Vec<SocketAddr> {
         let all: Vec<SocketAddr> = self.counts.borrow().iter().map(|count| count.address).collect();

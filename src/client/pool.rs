@@ -46,6 +46,8 @@ pub struct Connection {
     /// It has carried a request before.
     pub reused: bool,
     place: Rc<Place>,
+    /// Which of the place's addresses it leads to.
+    address: SocketAddr,
     task: JoinHandle<()>,
 }
 
@@ -151,7 +153,7 @@ impl Pool {
                 None => self.0.wait_or_dial(turn, stage).await?,
             };
             if connection.sender.is_ready() {
-                let address = connection.place.address();
+                let address = connection.address;
                 connection.place.count(address, |count| count.requests += 1);
                 stage.replace(Stage::Connected(address));
                 return Ok(connection);
@@ -264,7 +266,7 @@ impl Inner {
                 match self.world.connect(address).await {
                     Ok(stream) => {
                         place.answers_at(address);
-                        return self.begin(stream, place.clone(), seat).await;
+                        return self.begin(stream, (place.clone(), address), seat).await;
                     }
                     Err(error) => {
                         place.count(address, |count| count.refused += 1);
@@ -279,7 +281,7 @@ impl Inner {
     async fn begin(
         &self,
         stream: crate::world::Stream,
-        place: Rc<Place>,
+        (place, address): (Rc<Place>, SocketAddr),
         seat: Seat,
     ) -> io::Result<Connection> {
         let meter = Rc::<Meter>::default();
@@ -293,7 +295,7 @@ impl Inner {
         });
         // The peer took the connection and closed it, or spoke before it was spoken to.
         sender.ready().await.map_err(|_| io::Error::from(io::ErrorKind::ConnectionAborted))?;
-        Ok(Connection { sender, meter, reused: false, place, task })
+        Ok(Connection { sender, meter, reused: false, place, address, task })
     }
 }
 
@@ -339,6 +341,29 @@ mod tests {
                 assert!(seconds > 50 || open.get() == 10, "{seconds} s: {}", open.get());
             }
             assert_eq!((open.get(), pool.addresses()[0].connections), (2, 10), "two at a time are in use");
+        });
+    }
+
+    #[test]
+    fn a_request_counts_for_the_address_that_its_connection_leads_to() {
+        run_virtual(|world| async move {
+            let (second, _) = server(&world).await;
+            let mut listener = world.listen(([0, 0, 0, 0, 0, 0, 0, 1], second.port()).into()).await.unwrap();
+            let first = listener.local_addr().unwrap();
+            let pool = Pool::new(world.clone(), &[first, second], None, &Budget::of_shard(&world, 1));
+            let stage = RefCell::default();
+            let old = pool.acquire(&stage).await.unwrap();
+            // It takes no further connections, and goes on with this one.
+            let _open = listener.accept().await.unwrap();
+            drop(listener);
+            let _new = pool.acquire(&stage).await.unwrap();
+            pool.give_back(old);
+            let _old = pool.acquire(&stage).await.unwrap();
+            let requests: Vec<_> =
+                pool.addresses().iter().map(|count| (count.address, count.requests)).collect();
+            assert_eq!(requests, [(first, 2), (second, 1)]);
+            pool.timed_out(&stage.borrow());
+            assert_eq!(pool.addresses()[0].timeouts, 1);
         });
     }
 }

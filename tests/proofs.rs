@@ -5,6 +5,7 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 
 use support::http::Server;
 use support::{Bench, Running, free_address, secs, serve, wait_for};
@@ -40,6 +41,34 @@ fn a_hook_that_fails_is_told_with_its_status_and_its_own_words() {
     assert_eq!(squall.end(secs(20)).code(), Some(97), "{}", squall.said());
     let problem = bench.verdict()["faults"][0]["problem"].to_string();
     assert!(problem.contains("exit status: 13; it said: permission denied for table rooms"), "{problem}");
+}
+
+#[test]
+fn what_somebody_else_takes_back_before_its_end_proves_nothing() {
+    let (server, address) = (Server::fine(), free_address());
+    let service = format!(
+        "services:\n  other: {{ start: [sh, -c, \"echo $$ > pid; exec {}\"], ready: {{ tcp: \"{address}\" }} }}\n",
+        serve(address)
+    );
+    let pause =
+        format!("{service}timeline:\n  - {{ name: broken, at: 2s, for: 2s, pause: {{ service: other }} }}\n");
+    for (plan, others, told) in [
+        (
+            hook("touch flag", "rm -f flag").replace("for: 1s", "for: 2s"),
+            "rm flag",
+            "its check says that it is not",
+        ),
+        (pause, "kill -CONT $(cat pid)", "the process is running"),
+    ] {
+        let bench = Bench::new("taken");
+        let mut squall = start(&bench, &server, &plan);
+        bench.wait_for_history(&["\"broken\"", "\"effective\""]);
+        let done = Command::new("sh").args(["-c", others]).current_dir(&bench.folder).status().unwrap();
+        assert!(done.success());
+        assert_eq!(squall.end(secs(20)).code(), Some(97), "{}", squall.said());
+        let problem = bench.verdict()["faults"][0]["problem"].to_string();
+        assert!(problem.contains(&format!("did not last until its end: {told}")), "{problem}");
+    }
 }
 
 #[test]

@@ -399,6 +399,19 @@ fn an_answer_that_closes_its_connection_wastes_nobodys_dial() {
     assert!(dials > 30 && unused == 1, "{unused} of {dials} dials carried nothing: {told:?}");
 }
 
+#[test]
+fn a_kept_connection_that_breaks_before_the_answer_is_told_as_such() {
+    let address = raw(|mut stream, head| {
+        let _ = stream.write_all(b"HTTP/1.1 200 X\r\ncontent-length: 2\r\n\r\nok");
+        let _ = stream.read_exact(&mut vec![0; head.len()]);
+    });
+    let bench = Bench::new("kept");
+    let told = errors(&bench, &[address], "", "{ get: /x, as: x }");
+    assert_eq!(told.keys().collect::<Vec<_>>(), [&("reset".to_owned(), 0)], "{told:?}");
+    let told = bench.verdict()["errors"].to_string();
+    assert!(told.contains("on a kept connection that may have been closed as idle"), "{told}");
+}
+
 /// Users who come back just when the server closes what was idle for long enough: a healthy server loses none of them.
 #[test]
 fn a_connection_that_closes_as_it_is_used_again_fails_nobody() {

@@ -118,6 +118,15 @@ impl Driver {
         }
     }
 
+    /// Whether it is in force until squall takes it back, by state; what the keeper holds nobody else can take back.
+    pub async fn lasts(&self) -> Result<(), String> {
+        match self {
+            Driver::Link(_) => Ok(()),
+            Driver::Service(service) => service.lasts(),
+            Driver::Exec { .. } => self.effect().await.map(drop),
+        }
+    }
+
     pub async fn heal(&self) -> Result<(), NotHealed> {
         match self {
             Driver::Link(link) => Ok(link.heal().await?),

@@ -41,6 +41,9 @@ use keeper::Keeper;
 const PROOF: Micros = Micros::secs(5);
 /// Between two looks.
 const LOOK: Micros = Micros::millis(20);
+/// How long before its end a fault is looked at once more: somebody else may have taken it back. At most a quarter
+/// of its length.
+const LAST_LOOK: Micros = Micros::millis(500);
 /// Between two tries to heal.
 const AGAIN: Micros = Micros::millis(200);
 
@@ -248,8 +251,13 @@ impl Controller {
         match injected.unwrap_or_else(|| Err("it was being injected when it had to be healed".to_owned())) {
             Err(error) => self.tell(outline, world.now(), FaultStage::NotEffective, error),
             Ok(()) => {
-                self.prove(outline, driver, end.max(began + PROOF)).await;
-                if window.is_some() {
+                let proven = self.prove(outline, driver, end.max(began + PROOF)).await;
+                if let Some(window) = window {
+                    let last = LAST_LOOK.min(Micros(window.0 / 4));
+                    self.wait_until(end - last).await;
+                    if proven {
+                        self.look_again(outline, driver, end, last).await;
+                    }
                     self.wait_until(end).await;
                 }
             }
@@ -257,25 +265,41 @@ impl Controller {
         self.remove(outline, driver).await
     }
 
-    async fn prove(&self, outline: &FaultOutline, driver: &Driver, deadline: Micros) {
+    /// Whether it is seen to be in force.
+    async fn prove(&self, outline: &FaultOutline, driver: &Driver, deadline: Micros) -> bool {
         let world = &self.reach.world;
         let mut why = "it had to be healed before".to_owned();
         loop {
             let looked = world.now();
             match self.unless_healed(driver.effect()).await {
-                Some(Ok(proof)) => return self.tell(outline, looked, FaultStage::Effective, proof),
+                Some(Ok(proof)) => {
+                    self.tell(outline, looked, FaultStage::Effective, proof);
+                    return true;
+                }
                 Some(Err(_)) if outline.expect_no_traffic => {
                     let detail = "declared quiet (expect: no_traffic)";
-                    return self.tell(outline, looked, FaultStage::Effective, detail);
+                    self.tell(outline, looked, FaultStage::Effective, detail);
+                    return true;
                 }
                 Some(Err(unseen)) => why = unseen,
                 None => {}
             }
             if world.now() >= deadline || self.must_heal() {
                 let detail = format!("no effect seen: {why}");
-                return self.tell(outline, world.now(), FaultStage::NotEffective, detail);
+                self.tell(outline, world.now(), FaultStage::NotEffective, detail);
+                return false;
             }
             world.sleep(LOOK).await;
+        }
+    }
+
+    /// Looks within the `last` of its time whether what was in force still is; the heal waits for no look.
+    async fn look_again(&self, outline: &FaultOutline, driver: &Driver, end: Micros, last: Micros) {
+        let world = &self.reach.world;
+        let look = self.look_until(end - Micros(last.0 / 2), async || driver.lasts().await);
+        if let Some(Ok(Err(why))) = self.unless_healed(world.timeout_at(end, look)).await {
+            let detail = format!("it did not last until its end: {why}");
+            self.tell(outline, world.now(), FaultStage::NotEffective, detail);
         }
     }
 

@@ -68,6 +68,14 @@ impl ServiceDriver {
         }
     }
 
+    /// Nobody else has continued it; that it ended meanwhile is told of the service.
+    pub fn lasts(&self) -> Result<(), String> {
+        match (self.act, self.service.census()) {
+            (Act::Pause, census @ Census { running: 1.., .. }) => Err(told(census)),
+            _ => Ok(()),
+        }
+    }
+
     pub async fn heal(&self) -> Result<(), NotHealed> {
         match self.act {
             // What crashed while it was paused, or just now, cannot be continued, and need not be.

@@ -57,11 +57,12 @@ impl Progress {
 }
 
 /// Sends `request`, dequeued at `dequeued`. `whole` asks for the whole body, otherwise only its
-/// beginning is kept.
+/// beginning is kept. `again` makes the same request once more.
 pub async fn attempt(
     world: &World,
     pool: &Pool,
     request: http::Request<Full<Bytes>>,
+    again: &dyn Fn() -> Option<http::Request<Full<Bytes>>>,
     dequeued: Micros,
     timeout: Option<Micros>,
     whole: bool,
@@ -71,7 +72,8 @@ pub async fn attempt(
     let progress = RefCell::new(Progress { connected: None, meter: None, wake, held: Micros::ZERO });
     let ending = {
         // Handed on by value it would be copied, and lie here twice for every flow in flight.
-        let mut exchange = std::pin::pin!(exchange(world, pool, request, whole, (&stage, &progress)));
+        let mut exchange =
+            std::pin::pin!(exchange(world, pool, (request, again), whole, (&stage, &progress)));
         match timeout {
             None => exchange.await,
             Some(timeout) => world.timeout_at(dequeued + timeout, &mut exchange).await.unwrap_or_else(|_| {
@@ -103,7 +105,7 @@ fn too_late(stage: &Stage, timeout: Micros) -> Ending {
 async fn exchange(
     world: &World,
     pool: &Pool,
-    request: http::Request<Full<Bytes>>,
+    (mut request, again): (http::Request<Full<Bytes>>, &dyn Fn() -> Option<http::Request<Full<Bytes>>>),
     whole: bool,
     (stage, progress): (&RefCell<Stage>, &RefCell<Progress>),
 ) -> Ending {
@@ -121,15 +123,17 @@ async fn exchange(
             progress.meter = Some(connection.meter.clone());
             progress.goes_on(world);
         }
-        let answer = connection.sender.try_send_request(request.clone()).await;
+        let answer = connection.sender.try_send_request(request).await;
         progress.borrow_mut().goes_on(world);
         match answer {
             Ok(response) => return read(pool, connection, response, whole).await,
             Err(mut error) => {
-                let unsent = error.take_message().is_some() || connection.meter.took_nothing();
+                let unsent = error.take_message();
                 // A kept connection that its peer closed before the request came there is no failure of the target.
-                if !(unsent && connection.reused) {
-                    return broken(&error.into_error(), &connection.meter);
+                let once_more = || if connection.meter.took_nothing() { again() } else { None };
+                match unsent.or_else(once_more).filter(|_| connection.reused) {
+                    Some(unsent) => request = unsent,
+                    None => return unanswered(&error.into_error(), &connection),
                 }
             }
         }
@@ -169,6 +173,19 @@ fn connect_failed(error: &io::Error) -> Ending {
         _ => Kind::Connect,
     };
     Ending::Failed { kind, detail: plain(error) }
+}
+
+/// No answer came. Where a kept connection broke before its first byte, the server may only have closed what was idle.
+fn unanswered(error: &hyper::Error, connection: &Connection) -> Ending {
+    match broken(error, &connection.meter) {
+        Ending::Failed { kind: Kind::Reset, detail }
+            if connection.reused && connection.meter.read().received == 0 =>
+        {
+            let detail = format!("{detail}, on a kept connection that may have been closed as idle");
+            Ending::Failed { kind: Kind::Reset, detail }
+        }
+        ending => ending,
+    }
 }
 
 fn broken(error: &hyper::Error, meter: &Meter) -> Ending {

@@ -293,7 +293,9 @@ impl Script {
     async fn once(&self, request: &Request, place: &mut Place) -> Result<(), Why> {
         self.requests.set(self.requests.get() + 1);
         let auth = self.tokens.header(&place.vars, self.world.wall());
-        let rendered = auth.and_then(|auth| self.program.render(request, &place.vars, auth.as_ref()));
+        let vars = place.vars.clone();
+        let render = || self.program.render(request, &vars, auth.clone()?.as_ref());
+        let (rendered, again) = (render(), || render().ok());
         let own = |why: &str| Why::Own(format!("{}: {}", request.place, redact(why, &self.secrets)));
         let rendered = rendered.map_err(|why| own(&why))?;
         let now = self.world.now();
@@ -303,7 +305,7 @@ impl Script {
         if let Some(show) = &self.show {
             show(&exchange::sent(&rendered, &self.secrets).await);
         }
-        let attempt = attempt(&self.world, &self.pool, rendered, now, Some(timeout), whole).await;
+        let attempt = attempt(&self.world, &self.pool, rendered, &again, now, Some(timeout), whole).await;
         let answer = match attempt.ending {
             Ending::Failed { detail, .. } => return Err(Why::Target(detail)),
             Ending::Answer(answer) => answer,

@@ -306,7 +306,8 @@ impl Watch<'_> {
             return;
         };
         let (cell, warmup) = (self.outline.cell, self.outline.judge.warmup);
-        let (room, long) = (first - warmup, rule.window.unwrap_or(cell * 10));
+        // Without `for` it looks at what there is.
+        let (room, long) = (first - warmup, rule.window.unwrap_or(cell));
         if room < long + cell {
             let message = format!(
                 "this steady state can never be found: it looks at {long}, a cell ({cell}) before the first trigger ({first}), and the warm-up ({warmup}) is no part of that"

@@ -257,18 +257,19 @@ fn a_steady_state_that_there_is_no_time_to_look_for_is_refused() {
             "{QUICK}steady: [{rule}]\ntimeline: [{{name: cut, at: {at}, for: 5s, down: {{link: api-store}}}}]\n"
         )
     };
-    let (early, stormy) = (cut("12s", "errors < 1%"), format!("{CALM}{storm}"));
+    let (early, stormy) = (cut("12s", "errors < 1% for 10s"), format!("{CALM}{storm}"));
     let told = refused(CALM, Some(&early));
     assert!(
         told.contains("this steady state can never be found") && told.contains("at 16s or later"),
         "{told}"
     );
-    let told = refused(&stormy, Some(&cut("60s", "errors < 1%")));
+    let told = refused(&stormy, Some(&cut("60s", "errors < 1% for 10s")));
     assert!(told.contains("before the first trigger (12 s)"), "{told}");
     let told = refused(CALM, Some(&format!("{QUICK}steady: [errors < 1%]\n")));
     assert!(told.contains("nobody would look for this steady state"), "{told}");
     resolved(CALM, Some(&cut("12s", "errors < 1% for 5s")));
-    resolved(&stormy.replace("start: 12s", "start: 16s"), Some(&cut("60s", "errors < 1%")));
+    resolved(CALM, Some(&cut("12s", "errors < 1%")));
+    resolved(&stormy.replace("start: 12s", "start: 16s"), Some(&cut("60s", "errors < 1% for 10s")));
 }
 
 #[test]

@@ -42,14 +42,18 @@ pub fn fired(timeline: &Timeline, rule: &Objective, now: Micros) -> Option<Fired
     Some(Fired { measured: said(timeline, rule, subject, &m, long), excuse })
 }
 
-/// What speaks against a steady state over the last D (default ten cells) before `now`; none if it holds.
+/// What speaks against a steady state over the last D before `now`; none if it holds. Without a D it is asked of the
+/// last ten cells, or of as many as there were since the warm-up.
 pub fn unsteady(timeline: &Timeline, rule: &Objective, now: Micros) -> Option<String> {
     let view = View::live(timeline);
-    let long = rule.window.unwrap_or(timeline.outline().cell * 10);
-    let on_end = Objective { window: Some(long), ..rule.clone() };
+    let cell = timeline.outline().cell;
     // A good second of ten makes no steady state of the rest.
     let whole = Objective { window: None, ..rule.clone() };
-    let looked_at = subjects(&view, rule).into_iter().map(|s| (s, recent(&view, &on_end, s, now)));
+    let last = |subject, long| recent(&view, &Objective { window: Some(long), ..rule.clone() }, subject, now);
+    let looked_at = subjects(&view, rule).into_iter().map(|subject| {
+        let most = || (1..=10).rev().find_map(|cells| last(subject, cell * cells));
+        (subject, rule.window.map_or_else(most, |long| last(subject, long)))
+    });
     // What was not to be there yet says nothing of the service.
     let due = |subject: &Subject, cells: &Option<Cells>| {
         let planned = |cells: &Cells| subject.shapes(timeline).iter().any(|&s| view.was_planned(s, cells));
@@ -66,7 +70,7 @@ pub fn unsteady(timeline: &Timeline, rule: &Objective, now: Micros) -> Option<St
         let m = value(&view, &whole, subject, &cells);
         match m.answer {
             Answer::Holds => None,
-            Answer::Breaks => Some(said(timeline, rule, subject, &m, long)),
+            Answer::Breaks => Some(said(timeline, rule, subject, &m, cell * cells.len() as i64)),
             Answer::Unknown(_) => {
                 Some(format!("too little was seen of {} ({})", subject.name(timeline), grouped(m.n)))
             }

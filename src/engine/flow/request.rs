@@ -46,18 +46,19 @@ impl Flow {
     async fn send(&mut self, request: &Request, dequeued: Micros, count: bool) -> Result<Attempt, String> {
         let runner = self.runner.clone();
         let auth = runner.tokens.header(&self.vars, self.shard.world.wall())?;
-        let rendered = runner.program.render(request, &self.vars, auth.as_ref())?;
+        let render = || runner.program.render(request, &self.vars, auth.as_ref());
+        let (rendered, again) = (render()?, || render().ok());
         let timeout = request.timeout.or(runner.shape.timeout).unwrap_or(NO_TIMEOUT);
         let whole = count || request.asked.needs_body();
         let world = &self.shard.world;
         if !self.patient {
             self.shard.counts.borrow_mut().attempted(runner.index);
-            return Ok(attempt(world, &runner.pool, rendered, dequeued, Some(timeout), whole).await);
+            return Ok(attempt(world, &runner.pool, rendered, &again, dequeued, Some(timeout), whole).await);
         }
         let op = request.op.unwrap_or(runner.shape.op);
         let event = ProbeEvent { op, index: self.vars.index, intended: self.next, done: None };
         self.shard.counts.borrow_mut().probe(event.clone());
-        let attempt = attempt(world, &runner.probe_pool, rendered, dequeued, None, whole).await;
+        let attempt = attempt(world, &runner.probe_pool, rendered, &again, dequeued, None, whole).await;
         self.shard.counts.borrow_mut().probe(ProbeEvent { done: Some(attempt.done), ..event });
         Ok(attempt)
     }

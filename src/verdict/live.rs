@@ -32,11 +32,15 @@ pub fn fired(timeline: &Timeline, rule: &Objective, now: Micros) -> Option<Fired
         comes_true(&view, &on_end, subject, &cells).then_some((subject, cells))
     });
     let whole = Objective { window: None, ..rule.clone() };
-    let worst = hits.map(|(subject, cells)| (value(&view, &whole, subject, &cells), subject, cells));
-    // The rule names what must not be: what satisfies it most is the worst.
-    let (m, subject, cells) =
-        worst.reduce(|a, b| if badness(rule, &b.0).abs() > badness(rule, &a.0).abs() { b } else { a })?;
-    let innocent = !comes_true(view.clean(), &on_end, subject, &cells);
+    let hits = hits.map(|(subject, cells)| {
+        let innocent = !comes_true(view.clean(), &on_end, subject, &cells);
+        (innocent, value(&view, &whole, subject, &cells), subject, cells)
+    });
+    // What squall spoilt of one excuses no other. The rule names what must not be: what satisfies it most is the worst.
+    let (innocent, m, subject, cells) = hits.reduce(|a, b| {
+        let by = |hit: &(bool, Measured, Subject, Cells)| (hit.0, badness(rule, &hit.1));
+        if by(&b) < by(&a) { b } else { a }
+    })?;
     let excuse =
         innocent.then(|| format!("without squall's own part it would not have{}", view.blame(&cells)));
     Some(Fired { measured: said(timeline, rule, subject, &m, long), excuse })

@@ -238,6 +238,35 @@ fn an_abort_rule_that_squall_itself_tripped_is_excused() {
     }
 }
 
+/// What squall spoilt of one operation excuses nothing of another's, and the worst is named, whichever way the
+/// rule asks.
+#[test]
+fn one_operation_that_squall_spoilt_excuses_no_other_that_trips_the_rule() {
+    let failing = |of_ten: i64| {
+        move |at: Micros| match at >= s(50.0) && at.0 / 10_000 % 10 < of_ten {
+            true => (s(2.0), Kind::Timeout),
+            false => fine(at),
+        }
+    };
+    let goodput = Objective { metric: Metric::Goodput, comparison: Comparison::Below, ..mostly_failing() };
+    for rule in [mostly_failing(), goodput] {
+        let mut samples = evenly(100, 0, 58, failing(10));
+        samples
+            .iter_mut()
+            .filter(|sample| sample.intended >= s(50.0))
+            .for_each(|sample| sample.clean = Clean::LeftOut);
+        samples.extend(of_lists(evenly(100, 0, 58, failing(8))));
+        let plan = rooms(100).shape("lists", "list", s(2.0));
+        let found = fired(&plan.timeline(&samples), &rule, s(58.0)).expect("it comes true");
+        assert_eq!(found.excuse, None, "{found:?}");
+        assert!(found.measured.contains("list"), "{found:?}");
+        samples.iter_mut().for_each(|sample| sample.clean = Clean::AsSeen);
+        let plan = rooms(100).shape("lists", "list", s(2.0));
+        let worst = fired(&plan.timeline(&samples), &rule, s(58.0)).expect("it comes true");
+        assert!(worst.measured.contains("create"), "{worst:?}");
+    }
+}
+
 #[test]
 fn an_abort_rule_on_latency_is_read_without_the_generators_delay() {
     for (held, excused) in [(8, true), (0, false)] {

@@ -19,6 +19,9 @@ use crate::world::{World, is_local};
 /// Bytes that hyper takes for a head.
 const MOST_HEAD: usize = 8_192 + 4_096 * 100;
 
+/// A request as it is sent.
+type Rendered = http::Request<Full<Bytes>>;
+
 /// How an attempt ended.
 pub enum Ending {
     Answer(Box<Answer>),
@@ -61,8 +64,8 @@ impl Progress {
 pub async fn attempt(
     world: &World,
     pool: &Pool,
-    request: http::Request<Full<Bytes>>,
-    again: &dyn Fn() -> Option<http::Request<Full<Bytes>>>,
+    request: Rendered,
+    again: &dyn Fn() -> Option<Rendered>,
     dequeued: Micros,
     timeout: Option<Micros>,
     whole: bool,
@@ -105,7 +108,7 @@ fn too_late(stage: &Stage, timeout: Micros) -> Ending {
 async fn exchange(
     world: &World,
     pool: &Pool,
-    (mut request, again): (http::Request<Full<Bytes>>, &dyn Fn() -> Option<http::Request<Full<Bytes>>>),
+    (mut request, again): (Rendered, &dyn Fn() -> Option<Rendered>),
     whole: bool,
     (stage, progress): (&RefCell<Stage>, &RefCell<Progress>),
 ) -> Ending {

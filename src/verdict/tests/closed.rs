@@ -61,22 +61,8 @@ fn closed(seconds: i64, frozen: Frozen) -> Plan {
     plan
 }
 
-/// A fault at half-time.
 fn disturbed(objective: Objective, frozen: Frozen) -> Plan {
-    let mut plan = closed(LENGTH, frozen).fault("x", 25.0, Some(5.0)).objective(objective);
-    plan.outline.judge = JudgeSettings {
-        warmup: s(2.0),
-        windows: 4,
-        stretch: s(8.0),
-        stretch_windows: 3,
-        ..JudgeSettings::default()
-    };
-    plan
-}
-
-fn word(plan: Plan, samples: &[Sample]) -> (Word, String) {
-    let judged = verdict(plan, samples);
-    (judged.objectives[0].word, judged.objectives[0].reason.clone())
+    at_half_time(closed(LENGTH, frozen), objective)
 }
 
 /// Odd milliseconds, and whether it fails.

@@ -34,6 +34,25 @@ fn cases() -> proptest::prelude::ProptestConfig {
     }
 }
 
+/// A minute with a fault at half-time.
+fn at_half_time(plan: Plan, objective: crate::objective::Objective) -> Plan {
+    let mut plan = plan.fault("x", 25.0, Some(5.0)).objective(objective);
+    plan.outline.judge = JudgeSettings {
+        warmup: s(2.0),
+        windows: 4,
+        stretch: s(8.0),
+        stretch_windows: 3,
+        ..JudgeSettings::default()
+    };
+    plan
+}
+
+/// The word of the one objective, and why.
+fn word(plan: Plan, samples: &[Sample]) -> (Word, String) {
+    let judged = verdict(plan, samples);
+    (judged.objectives[0].word, judged.objectives[0].reason.clone())
+}
+
 fn rooms(seconds: i64) -> Plan {
     Plan::new(seconds).shape("rooms", "create", s(2.0))
 }

@@ -43,22 +43,8 @@ fn objectives() -> impl Strategy<Value = Objective> {
     })
 }
 
-/// A fault at half-time.
 fn plan(objective: Objective) -> Plan {
-    let mut plan = rooms(LENGTH).fault("x", 25.0, Some(5.0)).objective(objective);
-    plan.outline.judge = JudgeSettings {
-        warmup: s(2.0),
-        windows: 4,
-        stretch: s(8.0),
-        stretch_windows: 3,
-        ..JudgeSettings::default()
-    };
-    plan
-}
-
-fn word(plan: Plan, samples: &[Sample]) -> (Word, String) {
-    let judged = verdict(plan, samples);
-    (judged.objectives[0].word, judged.objectives[0].reason.clone())
+    at_half_time(rooms(LENGTH), objective)
 }
 
 /// The generator's own delay: sent late by the one, read late by the other.

@@ -8,8 +8,8 @@ SQUALL := $(or $(CARGO_TARGET_DIR),target)/release/squall
 .PHONY: help release demo demo-broken demo-livekit test test-virtual test-sockets
 .PHONY: fmt lint doc check bench healthy long nightly
 
-# Whole runs without sockets; then what measures, and shares the cores with little; all others mostly wait for
-# processes, and do so four at a time.
+# Whole runs without sockets; then what measures, and shares the cores with little (three at a time; what needs them
+# alone waits for the rest); all others mostly wait for processes, and do so six at a time.
 VIRTUAL := virtual_time shipped tidy
 MEASURES := sockets bounds
 WAITS := $(filter-out $(VIRTUAL) $(MEASURES),$(patsubst tests/%.rs,%,$(wildcard tests/*.rs)))
@@ -30,7 +30,7 @@ demo-broken: release ## lists come in on a sandbox that has no limit for them; s
 demo-livekit: release ## a real LiveKit server with two nodes and Redis; squall must say FAIL for what lists do to CreateRoom
 	scripts/demo-livekit.sh $(SQUALL)
 
-test: ## run all tests, about ten minutes with a cold build on two cores
+test: ## run all tests, under twelve minutes with a cold build on two cores
 	@$(MAKE) --no-print-directory test-virtual
 	@$(MAKE) --no-print-directory test-sockets
 
@@ -38,8 +38,8 @@ test-virtual: ## the library's own tests and whole runs in virtual time: under t
 	$(CARGO) test --locked --lib --bins $(addprefix --test ,$(VIRTUAL))
 
 test-sockets: ## the tests on real processes and sockets
-	RUST_TEST_THREADS=4 $(CARGO) test --locked $(addprefix --test ,$(WAITS))
-	$(CARGO) test --locked $(addprefix --test ,$(MEASURES))
+	RUST_TEST_THREADS=6 $(CARGO) test --locked $(addprefix --test ,$(WAITS))
+	RUST_TEST_THREADS=3 $(CARGO) test --locked $(addprefix --test ,$(MEASURES))
 
 fmt: ## is the code formatted?
 	$(CARGO) fmt --check

@@ -5,6 +5,8 @@
 mod support;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::process::Signal;
 
@@ -60,6 +62,22 @@ fn after_sigkill_all_of_a_paused_service_is_gone() {
     wait_for("everything but the keeper to be gone", secs(5), || {
         (bench.processes() == [keeper]).then_some(())
     });
+}
+
+#[test]
+fn a_target_that_dies_beside_a_keeper_without_links_is_the_target() {
+    let broken = Arc::new(AtomicBool::new(false));
+    let answer = broken.clone();
+    let server = Server::start(move |_| {
+        if answer.load(Ordering::Relaxed) { (500, String::new()) } else { (200, String::new()) }
+    });
+    let (bench, address) = (Bench::new("no-links"), free_address());
+    let plan = plan(address, &serve(address), "objectives: [errors(look) < 1%]\n");
+    let mut squall = bench.start(bench.light_run(&server.url(), "6s", &plan));
+    bench.wait_for_history(&["\"t\":\"happened\",\"cell\":1,"]);
+    support::signal(bench.keeper(), Signal::KILL);
+    broken.store(true, Ordering::Relaxed);
+    assert_eq!(squall.end(secs(30)).code(), Some(99), "{}", squall.said());
 }
 
 /// As with a container that a client started: what serves was not started by the service's process.

@@ -280,12 +280,14 @@ impl Run {
         let (urgency, urged) = watch::channel(Urgency::None);
         let mut records = self.start_shards(&world, facts, stopped)?;
         let reach = Reach { world: world.clone(), ..self.system.reach.clone() };
-        let watcher = Watcher::new(world.clone(), reach.port.clone(), self.recorder.clone());
+        // A keeper that carries no link does nothing to the load.
+        let carries = !self.experiment.links.is_empty();
+        let watcher = carries.then(|| Watcher::new(world.clone(), reach.port.clone(), self.recorder.clone()));
         let (gate, steady) = watch::channel(false);
         let controller =
             Controller::new(reach, self.experiment.clone(), self.recorder.clone(), urged, steady);
         let mut faults = world.spawn(controller.clone().run());
-        let mut beside = vec![world.spawn(watcher.clone().watch())];
+        let mut beside: Vec<_> = watcher.iter().map(|w| world.spawn(w.clone().watch())).collect();
         beside.extend(self.experiment.target.metrics.clone().map(|metrics| {
             let (recorder, target) = (self.recorder.clone(), self.system.target.clone());
             world.spawn(scrape::scrape(world.clone(), recorder, target, metrics))
@@ -304,7 +306,9 @@ impl Run {
         };
         controller.go_back().await;
         beside.iter().for_each(tokio::task::JoinHandle::abort);
-        watcher.look().await;
+        if let Some(watcher) = watcher {
+            watcher.look().await;
+        }
         Ok((end, healed.is_err() || !controller.undone()))
     }
 

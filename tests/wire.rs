@@ -273,17 +273,17 @@ fn endless_metrics_are_cut_off_and_told() {
 #[test]
 fn a_long_list_is_counted_and_read_without_holding_up_the_rest() {
     let bench = Bench::new("list");
-    let list = format!("{{\"rooms\": [{}1]}}", "{\"name\": \"room\", \"n\": 1.5},".repeat(100_000));
+    let list = format!("{{\"rooms\": [{}1]}}", "{\"name\": \"room\", \"n\": 1.5},".repeat(200_000));
     let server = Server::start(move |message| match message.first_line.contains("/list") {
         true => (200, list.clone()),
         false => (200, "{}".to_owned()),
     });
     let flow =
-        "{ get: /list, as: list, items: $.rooms, capture: { first: \"$.rooms[0].name\" }, timeout: 5s }";
+        "{ get: /list, as: list, items: $.rooms, capture: { first: \"$.rooms[0].name\" }, timeout: 20s }";
     let told = errors(&bench, &[server.address], "", flow);
     assert!(told.is_empty(), "{told:?}");
     let history = std::fs::read_to_string(bench.run_folder().join("history.jsonl")).unwrap();
-    assert!(history.contains("\"items\":100001"), "counted to the last");
+    assert!(history.contains("\"items\":200001"), "counted to the last");
 }
 
 /// The connections of all pools stay below what the process may open.

@@ -32,7 +32,7 @@ struct Moment {
     attempts: Vec<u64>,
     connects: Vec<u64>,
     in_flight: Vec<f64>,
-    heartbeat: Packed,
+    heartbeat: Packed<1>,
     cpu: Option<f64>,
 }
 
@@ -187,7 +187,7 @@ impl Timeline {
         add_up(&mut at_rest.attempts, &happened.attempts);
         add_up(&mut at_rest.connects, &happened.connects);
         add_up(&mut at_rest.in_flight, &happened.in_flight);
-        at_rest.heartbeat.add(&happened.heartbeat);
+        at_rest.heartbeat.add([&happened.heartbeat]);
         at_rest.cpu = happened.cpu.or(at_rest.cpu);
     }
 
@@ -405,13 +405,13 @@ impl Timeline {
     /// Lateness of the heartbeats of all shards over the run.
     pub fn heartbeat(&self) -> Hist {
         let mut hist = Hist::default();
-        self.happened.values().for_each(|m| m.heartbeat.pour_into(&mut hist));
+        self.happened.values().for_each(|m| m.heartbeat.pour_into(0, &mut hist));
         hist
     }
 
     /// The worst heartbeat of each cell of happening that has any.
     pub fn worst_heartbeats(&self) -> impl Iterator<Item = (u32, Micros)> + '_ {
-        self.happened.iter().filter_map(|(&cell, m)| m.heartbeat.max().map(|late| (cell, late)))
+        self.happened.iter().filter_map(|(&cell, m)| m.heartbeat.max(0).map(|late| (cell, late)))
     }
 
     /// Flows of a shape in flight, as a mean over a cell; none if the cell was not recorded.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::packed::Rack;
+use super::packed::Packed;
 use crate::histogram::Hist;
 use crate::quantity::Quantity;
 use crate::record::Done;
@@ -60,7 +60,7 @@ pub(super) struct Cell {
     /// Of flows: the earliest arrival, if that lies in an earlier cell.
     pub(super) since: Option<Micros>,
     /// By `Place`.
-    times: Rack<8>,
+    times: Packed<8>,
 }
 
 impl Cell {

@@ -90,11 +90,14 @@ impl Watch<'_> {
         each.min_by_key(|ahead| ahead.n)
     }
 
-    /// The cells that a phase will have at least.
+    /// The cells that a phase will have at least. A fault is gone a moment after it was to be, so that a cell which
+    /// begins just then is none of what comes after it.
     fn planned_cells(&self, phases: &[PhaseAhead], phase: &PhaseName) -> BTreeSet<usize> {
         let outward = matches!(phase, PhaseName::Warmup | PhaseName::During(_));
+        let of_fault = |name: &String| self.outline.faults.iter().any(|fault| fault.trigger == *name);
+        let moment = matches!(phase, PhaseName::After(name) if of_fault(name));
         let spans = phases.iter().filter(|ahead| ahead.name == *phase).flat_map(|ahead| &ahead.spans);
-        spans.flat_map(|span| self.range(span.start, span.end, outward)).collect()
+        spans.flat_map(|span| self.range(span.start + Micros(moment.into()), span.end, outward)).collect()
     }
 
     /// All phases, in the order in which the judge tells them.

@@ -400,14 +400,14 @@ fn what_setup_captures_for_each_of_several_at_a_time_is_not_there_later() {
 #[test]
 fn the_plan_tells_how_many_operations_an_objective_will_have_and_how_many_it_needs() {
     let profile = format!(
-        "{CALM}    probes: false\nobjectives: [\"p99(list) < 1s during slow\", errors < 0.1%, p95 < 300ms, \"recovery(slow) < 9s\"]\n"
+        "{CALM}    probes: false\nobjectives: [\"p99(list) < 1s during slow\", errors < 0.1%, p95 < 300ms, \"recovery(slow) < 9s\", \"p95 < 1s after slow\"]\n"
     );
     let chaos = format!(
         "{QUICK}timeline:\n  - {{name: slow, at: 40s, for: 8s, latency: {{link: api-store, latency: 100ms}}}}\n"
     );
     let ahead = resolved(&profile, Some(&chaos)).foresight;
     let n: Vec<_> = ahead.objectives.iter().map(|o| o.as_ref().map(|o| (o.n, o.needed))).collect();
-    assert_eq!(n, [Some((80, 368)), Some((850, 1_000)), Some((850, 72)), None]);
+    assert_eq!(n, [Some((80, 368)), Some((850, 1_000)), Some((850, 72)), None, Some((410, 72))]);
     insta::assert_snapshot!(ahead.remarks.join("\n"));
 }
 

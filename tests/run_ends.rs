@@ -196,16 +196,18 @@ fn a_target_that_is_not_on_this_machine_is_refused_unless_it_is_allowed() {
 }
 
 #[test]
-fn a_reports_folder_that_cannot_be_made_is_one_sentence_with_the_next_step() {
+fn a_report_that_could_not_be_written_is_one_sentence_with_the_next_step_before_the_load() {
     let (bench, server) = (Bench::new("reports"), Server::fine());
     let file = bench.file("load.yaml", &profile(&server.url(), "12s", "errors < 5%", ""));
-    let mut command = bench.squall(["run"]);
-    // A file where the folder's parent would be: refused to root as well.
-    command.arg(&file).arg("--reports").arg(file.join("reports"));
-    let (code, said) = outcome(command);
-    assert_eq!(code, 104, "{said}");
-    says(&said, &["cannot be made", "--reports"]);
-    assert_eq!(server.connections.load(Ordering::Relaxed), 0, "nothing was sent");
+    // A file where the folder would be: refused to root as well.
+    for (option, place) in [("--reports", ""), ("--out", "html="), ("--out", "summary=none/")] {
+        let mut command = bench.squall(["run"]);
+        command.arg(&file).arg(option).arg(format!("{place}{}/x", file.display()));
+        let (code, said) = outcome(command);
+        assert_eq!(code, 104, "{said}");
+        says(&said, &[" cannot be ", option]);
+        assert_eq!(server.connections.load(Ordering::Relaxed), 0, "nothing was sent");
+    }
 }
 
 #[test]
@@ -449,13 +451,17 @@ fn half_sick() -> Server {
     Server::start(|message| (if message.first_line.contains("/sick") { 500 } else { 200 }, String::new()))
 }
 
+/// The same for the end of the terminal: a connection that was lost leaves a report.
 #[test]
 fn the_first_ctrl_c_stops_the_load() {
-    let (bench, server) = (Bench::new("walk-c"), half_sick());
-    let mut squall = walkers(&bench, &server, "60s", "");
-    wait_for("the users", secs(10), || (server.count("GET /walk") >= 30).then_some(()));
-    squall.signal(Signal::INT);
-    assert_eq!(stands_still(&server, &mut squall), Some(105), "{}", squall.said());
+    for stop in [Signal::INT, Signal::HUP] {
+        let (bench, server) = (Bench::new("walk-c"), half_sick());
+        let mut squall = walkers(&bench, &server, "60s", "");
+        wait_for("the users", secs(10), || (server.count("GET /walk") >= 30).then_some(()));
+        squall.signal(stop);
+        assert_eq!(stands_still(&server, &mut squall), Some(105), "{}", squall.said());
+        assert_eq!(bench.verdict()["exit"]["code"], 105);
+    }
 }
 
 #[test]

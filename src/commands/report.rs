@@ -1,8 +1,10 @@
 //! `squall report`: history in, every report out. `squall run` ends with the same.
 
 use std::fs::{self, File};
-use std::io::BufReader;
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
 
 use super::print::{colour_out, error, out};
 use crate::cli;
@@ -42,6 +44,11 @@ impl Outputs {
                 .iter()
                 .find(|(name, _)| *name == word)
                 .ok_or_else(|| format!("--out {text}: no kind `{word}` ({known})"))?;
+            can_be_written(Path::new(path)).map_err(|e| {
+                format!(
+                    "--out {text}: {path} cannot be written: {e}; make its folder, or choose another place"
+                )
+            })?;
             copies.push((kind.1, PathBuf::from(path)));
         }
         Ok(Outputs { copies, quiet: output.quiet })
@@ -50,6 +57,16 @@ impl Outputs {
     /// One line is all that is wanted, and none of a PASS.
     pub fn quiet(&self) -> bool {
         self.quiet
+    }
+}
+
+/// Whether a file could be written there, as far as can be told without doing so.
+fn can_be_written(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match fs::metadata(path) {
+        Ok(there) if there.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(_) => Ok(access(path, Access::WRITE_OK)?),
+        Err(_) => Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?),
     }
 }
 

@@ -1,27 +1,49 @@
-//! Ctrl-C and SIGTERM.
+//! Ctrl-C, SIGTERM, and the end of the terminal.
 
+use std::fs;
 use std::io;
 
+use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// From when it is made on, neither of the two ends the process by itself.
+/// From when it is made on, none of them ends the process by itself.
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    /// None where whoever started squall wants it to go on without its terminal (`nohup`).
+    hang_up: Option<Signal>,
 }
 
 impl Signals {
+    /// # Errors
+    /// The system's, where they cannot be heard.
     pub fn new() -> io::Result<Signals> {
         Ok(Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hang_up: (!is_ignored(Number::HUP)).then(|| signal(SignalKind::hangup())).transpose()?,
         })
     }
 
     pub async fn next(&mut self) {
+        let hang_up = async {
+            match &mut self.hang_up {
+                Some(hang_up) => hang_up.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            _ = hang_up => {}
         }
     }
+}
+
+/// Whether this process was started with a signal ignored.
+fn is_ignored(signal: Number) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (signal.as_raw() - 1)) != 0)
 }

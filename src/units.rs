@@ -122,11 +122,21 @@ pub fn three_digits(x: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
-/// A position on the run's clock as `1:35.02`.
+/// A position on the run's clock as `1:35.02`, or `2:01:35.02` in hours.
 pub fn clock(at: Micros) -> String {
     let sign = if at.0 < 0 { "-" } else { "" };
     let cs = (at.0.unsigned_abs() + 5_000) / 10_000;
-    format!("{sign}{}:{:02}.{:02}", cs / 6_000, cs / 100 % 60, cs % 100)
+    format!("{sign}{}.{:02}", on_the_clock(cs / 100), cs % 100)
+}
+
+/// The same to the second: `1:35`; nothing lies before zero.
+pub fn short_clock(at: Micros) -> String {
+    on_the_clock((at.0.max(0) as u64 + 500_000) / 1_000_000)
+}
+
+fn on_the_clock(s: u64) -> String {
+    let (h, m, s) = (s / 3600, s / 60 % 60, s % 60);
+    if h > 0 { format!("{h}:{m:02}:{s:02}") } else { format!("{m}:{s:02}") }
 }
 
 /// `2,004`: thousands separated by commas.
@@ -315,6 +325,8 @@ mod tests {
             assert_eq!(rfc3339(wall), text);
         }
         assert_eq!(clock(Micros(95_020_000)), "1:35.02");
+        assert_eq!(clock(Micros::secs(3600 + 95)), "1:01:35.00");
+        assert_eq!(short_clock(Micros(95_020_000)), "1:35");
         assert_eq!(grouped(9_870_123), "9,870,123");
         assert_eq!(bytes(1_200_000), "1.2 MB");
     }

@@ -17,7 +17,8 @@ use crate::units::Micros;
 use pen::Pen;
 use view::{Latch, View};
 
-/// Plain lines come this far apart.
+/// Plain lines come this far apart on the run's clock; in virtual time, in which hours are seconds, in a twentieth of
+/// the run where that is longer.
 const PLAIN_EVERY: Micros = Micros::secs(10);
 
 /// Where progress goes.
@@ -25,7 +26,7 @@ const PLAIN_EVERY: Micros = Micros::secs(10);
 pub enum Kind {
     /// A bar that redraws itself.
     Terminal,
-    /// Lines, every ten seconds of the run's clock.
+    /// Lines now and then.
     Plain,
     /// Nowhere.
     Quiet,
@@ -42,8 +43,7 @@ pub struct Progress {
 #[derive(Debug)]
 enum Shown {
     Bar(ProgressBar),
-    /// When the next lines are due.
-    Lines(Micros),
+    Lines { due: Micros, every: Micros },
     Nothing,
 }
 
@@ -51,7 +51,11 @@ impl Progress {
     pub fn new(kind: Kind, outline: &Outline) -> Progress {
         let shown = match kind {
             Kind::Terminal => Shown::Bar(bar(outline.duration)),
-            Kind::Plain => Shown::Lines(PLAIN_EVERY),
+            Kind::Plain => {
+                let part = if outline.virtual_time { outline.duration.0 / 20 } else { 0 };
+                let every = PLAIN_EVERY.max(Micros(part));
+                Shown::Lines { due: every, every }
+            }
             Kind::Quiet => Shown::Nothing,
         };
         Progress { shown, pen: Pen::new(), lost: Latch::new(outline) }
@@ -106,7 +110,7 @@ impl Watch for Progress {
                     bar.tick();
                 });
             }
-            Shown::Lines(_) => self.say(format!("{what}\n")),
+            Shown::Lines { .. } => self.say(format!("{what}\n")),
             Shown::Nothing => {}
         }
     }
@@ -127,13 +131,13 @@ impl Watch for Progress {
                     bar.tick();
                 });
             }
-            Shown::Lines(due) if now >= *due => {
-                *due = Micros((now.0 / PLAIN_EVERY.0 + 1) * PLAIN_EVERY.0);
+            Shown::Lines { due, every } if now >= *due => {
+                *due = *every * (now.0 / every.0 + 1);
                 self.lost.look(timeline, now);
                 let text = View::of(timeline, now).with_lost(&self.lost).lines();
                 self.say(text);
             }
-            Shown::Lines(_) | Shown::Nothing => {}
+            Shown::Lines { .. } | Shown::Nothing => {}
         }
     }
 }

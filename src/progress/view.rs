@@ -8,7 +8,7 @@ use crate::quantity::Quantity;
 use crate::record::FaultStage;
 use crate::stats::n_min;
 use crate::timeline::{Cells, Tally, Timeline};
-use crate::units::{Micros, grouped, or_dash};
+use crate::units::{Micros, grouped, or_dash, short_clock};
 use crate::verdict::{self, Lost};
 
 /// Latencies are those of operations intended within this time before now.
@@ -74,7 +74,7 @@ impl View {
     }
 
     fn head(&self) -> String {
-        format!("{} of {}  {}", clock(self.now), clock(self.length), self.phase)
+        format!("{} of {}  {}", short_clock(self.now), short_clock(self.length), self.phase)
     }
 
     fn rows(&self) -> impl Iterator<Item = String> + '_ {
@@ -198,12 +198,6 @@ fn phase(timeline: &Timeline, now: Micros) -> String {
 /// Whole seconds: a line that changes once a second needs no more.
 fn whole(time: Micros) -> Micros {
     Micros::secs((time.0 + 500_000) / 1_000_000)
-}
-
-/// `1:35`.
-fn clock(at: Micros) -> String {
-    let s = (at.0.max(0) + 500_000) / 1_000_000;
-    format!("{}:{:02}", s / 60, s % 60)
 }
 
 #[cfg(test)]

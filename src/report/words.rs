@@ -10,7 +10,7 @@ use crate::record::{AddressCount, Touched};
 use crate::sample::Kind;
 use crate::stats::n_min;
 use crate::timeline::Timeline;
-use crate::units::{Micros, bytes, clock, grouped, or_dash};
+use crate::units::{Micros, bytes, clock, grouped, or_dash, short_clock};
 use crate::verdict::{
     ErrorGroup, JudgedFault, JudgedObjective, JudgedTrigger, Judgement, OperationPhase, OperationTable, Word,
 };
@@ -224,13 +224,6 @@ pub(super) fn from_to(first: Micros, last: Micros) -> String {
     } else {
         format!("{} to {}", short_clock(first), short_clock(last))
     }
-}
-
-/// `1:35`, for axes and cells.
-pub(super) fn short_clock(at: Micros) -> String {
-    let s = (at.0.max(0) + 500_000) / 1_000_000;
-    let (h, m, s) = (s / 3600, s / 60 % 60, s % 60);
-    if h > 0 { format!("{h}:{m:02}:{s:02}") } else { format!("{m}:{s:02}") }
 }
 
 /// One of a fault's times, or why there is none.

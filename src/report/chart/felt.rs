@@ -11,11 +11,11 @@ use crate::objective::{Comparison, Metric};
 use crate::quantity::Quantity;
 use crate::report::markup::Markup;
 use crate::report::series::{Point, upper};
-use crate::report::words::{percent, short_clock, visible};
+use crate::report::words::{percent, visible};
 use crate::sample::OpId;
 use crate::stats::n_min;
 use crate::timeline::Timeline;
-use crate::units::{Micros, grouped, or_dash};
+use crate::units::{Micros, grouped, or_dash, short_clock};
 use crate::verdict::{JudgedTrigger, Judgement, ShapeBand, Span, Word};
 
 const GOOD_HEIGHT: f64 = 66.0;

@@ -11,9 +11,9 @@ use super::svg::{self, Face, Ink, Svg, end, middle, start};
 use super::{NARROW, SMALL, WIDE};
 use crate::objective::PhaseName;
 use crate::record::ServiceStage;
-use crate::report::words::{short_clock, visible};
+use crate::report::words::visible;
 use crate::timeline::Timeline;
-use crate::units::Micros;
+use crate::units::{Micros, short_clock};
 use crate::verdict::{Judgement, Phase};
 
 const LANE: f64 = 24.0;

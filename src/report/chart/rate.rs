@@ -10,9 +10,9 @@ use super::scale::{self, Scale};
 use super::svg::{self, Face, Ink, Svg, middle, start};
 use crate::report::markup::Markup;
 use crate::report::series::Point;
-use crate::report::words::{plain, short_clock};
+use crate::report::words::plain;
 use crate::timeline::Timeline;
-use crate::units::grouped;
+use crate::units::{grouped, short_clock};
 use crate::verdict::Judgement;
 
 const HEIGHT: f64 = 96.0;

@@ -12,7 +12,7 @@ use crate::report::markup::Markup;
 use crate::report::words;
 use crate::sample::OpId;
 use crate::timeline::Timeline;
-use crate::units::{Micros, bytes, clock, grouped, or_dash};
+use crate::units::{Micros, bytes, clock, grouped, or_dash, short_clock};
 use crate::verdict::{Band, Generator, Judgement, ShapeBand};
 
 /// Rows of the table of the slowest operations.
@@ -140,7 +140,7 @@ fn generator(page: &mut Markup, g: &Generator) {
         if !g.unsound.is_empty() {
             let first = &g.unsound[..g.unsound.len().min(UNSOUND)];
             plain(page, &[("unsound at", true), ("why", false)], first, |row, u| {
-                row.text(&words::short_clock(u.at));
+                row.text(&short_clock(u.at));
                 row.text(&u.why);
             });
             more(page, g.unsound.len(), UNSOUND);

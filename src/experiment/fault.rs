@@ -13,7 +13,7 @@ use crate::yaml::At;
 const KINDS: [&str; 8] = ["latency", "blackhole", "down", "pause", "kill", "restart", "failover", "exec"];
 /// Words of phases, which no trigger may be called.
 pub(super) const PHASES: [&str; 3] = ["warmup", "baseline", "run"];
-const SETTLE: Micros = Micros::secs(10);
+pub(super) const SETTLE: Micros = Micros::secs(10);
 
 /// A fault with its outline and its place in the file.
 #[derive(Clone, Debug)]

@@ -4,10 +4,12 @@
 //! factor, so that nothing overlaps that did not before. What a request or a process takes does not: timeouts,
 //! think times, rates, delays, the time to get ready. Such a run proves nothing, and its verdict says so.
 
+use super::fault::SETTLE;
 use crate::chaos_plan::ChaosPlan;
 use crate::profile::{Arrival, Profile};
 use crate::units::Micros;
 use crate::written::Duration;
+use crate::yaml::At;
 
 /// The length that is aimed at.
 const LENGTH: Micros = Micros::secs(10);
@@ -28,9 +30,9 @@ fn ratio(a: Micros, b: Micros) -> f64 {
     a.0 as f64 / b.0.max(1) as f64
 }
 
-/// A time so many times shorter.
+/// A time so many times shorter. Rounded down: what fits into a longer one together still does.
 pub(super) fn shorter(time: Micros, factor: f64) -> Micros {
-    Micros((time.0 as f64 / factor).round() as i64)
+    Micros((time.0 as f64 / factor + 1e-6).floor() as i64)
 }
 
 /// Shortens a profile's clock; the load itself is the caller's.
@@ -51,6 +53,7 @@ pub(super) fn profile(written: &mut Profile, factor: f64) {
 pub(super) fn plan(written: &mut ChaosPlan, factor: f64) {
     for fault in &mut written.timeline.value {
         let fault = &mut fault.value;
+        fault.settle.get_or_insert(At { value: Duration(SETTLE), span: fault.name.span });
         let times = [&mut fault.at, &mut fault.length, &mut fault.every, &mut fault.settle];
         times.into_iter().flatten().for_each(|at| shorten(&mut at.value, factor));
         fault.failover.iter_mut().for_each(|at| shorten(&mut at.value.outage.value, factor));

@@ -7,6 +7,8 @@ use crate::diagnose::{Problem, render};
 use crate::units::Micros;
 use crate::yaml::Env;
 
+mod smoke;
+
 const CALM: &str = "target: sandbox\nduration: 90s\nshapes:\n  mix:\n    arrival: {constant: {rate: 10/s}}\n    timeout: 2s\n    flow: [{get: /rooms, as: list}]\n";
 const QUICK: &str = "judge: {warmup: 5s, baseline: 20s, windows: 10, stretch: 10s}\n";
 
@@ -449,30 +451,6 @@ fn judge_may_stand_in_a_profile_and_the_plan_wins_key_by_key() {
     assert!((judge.goodput - 0.8).abs() < 1e-9);
     let text = refused(&format!("{CALM}judge: {{windows: 0}}\n"), Some("judge: {stretch_windows: 0}\n"));
     assert!(text.contains("p.yaml:8") && text.contains("c.yaml:1"), "each at its own place: {text}");
-}
-
-#[test]
-fn a_smoke_run_shortens_the_plans_clock_and_nothing_that_requests_take() {
-    let profile = CALM.replace("timeout: 2s", "start: 9s\n    timeout: 2s");
-    let chaos = "steady: [errors < 1%]\ntimeline:\n  - {name: slow, at: 40s, for: 20s, latency: {link: api-store, latency: 100ms}}\n";
-    let flags = Flags { smoke: true, ..Flags::default() };
-    let experiment =
-        with_flags(&profile, Some(chaos), &flags).unwrap_or_else(|p| panic!("{}", render(&p, false)));
-    let outline = &experiment.outline;
-    assert_eq!((outline.smoke, outline.duration), (Some(9.0), Micros::secs(10)));
-    assert_eq!(outline.shapes[0].start, Micros::secs(1));
-    assert_eq!(outline.shapes[0].planned, [0, 10, 10, 10, 10, 10, 10, 10, 10, 10], "rates stay");
-    assert_eq!(outline.operations[1].deadline, Micros::secs(2));
-    assert_eq!(
-        (outline.faults[0].at, outline.faults[0].length),
-        (Micros(4_444_444), Some(Micros(2_222_222)))
-    );
-    assert_eq!((outline.judge.warmup, outline.judge.windows), (Micros(1_111_111), 1));
-    assert!(outline.steady.is_empty(), "there is no time to look for it");
-    let brief = chaos.replace("for: 20s", "for: 2s");
-    let experiment =
-        with_flags(&profile, Some(&brief), &flags).unwrap_or_else(|p| panic!("{}", render(&p, false)));
-    assert_eq!(experiment.outline.faults[0].length, Some(Micros::millis(500)), "no fault gets shorter");
 }
 
 #[test]

@@ -75,7 +75,7 @@ pub(super) fn measure(objective: &Objective, tally: &Tally, exposure: Exposure) 
 }
 
 /// Good operations per second.
-fn per_second(tally: &Tally, Exposure { length, weight }: Exposure) -> Option<Quantity> {
+pub(super) fn per_second(tally: &Tally, Exposure { length, weight }: Exposure) -> Option<Quantity> {
     let rate = tally.good() as f64 * weight / length.as_secs_f64();
     (length > Micros::ZERO).then(|| Quantity::new(Unit::Rate, rate))
 }

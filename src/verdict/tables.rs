@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::judgement::{ErrorGroup, InPhase, OperationPhase, OperationTable, Phase, Run, Span};
-
+use super::measure::{Exposure, per_second};
 use super::view::View;
 use crate::objective::PhaseName;
 use crate::quantity::Quantity;
@@ -72,10 +72,13 @@ pub(super) fn operations(view: &View) -> Vec<OperationTable> {
 fn operation_phase(view: &View, op: OpId, phase: &PhaseCells) -> Option<OperationPhase> {
     let tally = view.tally(op, &phase.cells);
     let (loaded, length) = view.loaded(&phase.cells);
+    // As an objective would have it: patient probes, which are counted apart, fared like the rest.
+    let shape = view.timeline.outline().operations[usize::from(op.0)].shape;
+    let exposure = Exposure { length, weight: view.timeline.weight(shape, &loaded) };
     Some(OperationPhase {
         phase: phase.name.clone(),
         n: tally.intended,
-        rate: view.tally(op, &loaded).good() as f64 / length.as_secs_f64().max(1e-9),
+        rate: per_second(&view.tally(op, &loaded), exposure).map_or(0.0, |rate| rate.value),
         bad: tally.bad_share()?,
         unreached: tally.of_kind(Kind::Unreached),
         cut: tally.of_kind(Kind::Cut),

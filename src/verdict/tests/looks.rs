@@ -172,4 +172,10 @@ fn patient_probes_are_none_that_a_rate_or_a_count_misses() {
     plan.events.extend((0..100).map(|cell| Record::Arrived { cell, shape: 0, n: 1, late: 0, probes: 1 }));
     let judged = verdict(plan, &evenly(9, 0, 100, fine));
     assert_eq!(judged.verdict, Word::Pass, "{}", judged.summary.verdict);
+    let told = judged.operations[0].phases.iter().find(|p| p.phase == RUN).map(|p| p.rate);
+    assert_eq!(
+        told,
+        judged.objectives[1].measured.map(|m| m.value),
+        "the table says what the objective does"
+    );
 }

@@ -234,6 +234,12 @@ impl Timeline {
         }
     }
 
+    /// Whether the load was over then, as it was planned to be: neither stopped before, nor shortened to seconds. What
+    /// had not come to pass by then would have had no more time.
+    pub fn was_all(&self, until: Micros) -> bool {
+        until >= self.outline().duration && self.outline().smoke.is_none()
+    }
+
     fn last_due(&self) -> Option<u32> {
         self.operations().filter_map(|(op, _)| self.last_intended_of(op)).max()
     }

@@ -47,14 +47,22 @@ struct Ended {
     excused: u64,
 }
 
+/// How often operations were tried, and how many of them were at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tries {
+    attempts: u64,
+    tried: u64,
+}
+
 /// One operation in one cell of intended start.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Cell {
     pub(super) due: u64,
     /// By outcome.
     ended: Box<[Ended]>,
-    attempts: u64,
-    tried: u64,
+    tries: Tries,
+    /// Those of them that the clean count leaves out.
+    left_out: Tries,
     sent: u64,
     received: u64,
     /// Of flows: the earliest arrival, if that lies in an earlier cell.
@@ -72,8 +80,11 @@ impl Cell {
             Clean::InTime => ended.excused += done.n,
             Clean::LeftOut => ended.left_out += done.n,
         }
-        self.attempts += done.attempts;
-        self.tried += done.tried;
+        let left_out = if done.counted == Clean::LeftOut { Some(&mut self.left_out) } else { None };
+        for tries in [Some(&mut self.tries), left_out].into_iter().flatten() {
+            tries.attempts += done.attempts;
+            tries.tried += done.tried;
+        }
         self.sent += done.sent;
         self.received += done.received;
         self.since = [self.since, done.since].into_iter().flatten().min();
@@ -166,8 +177,10 @@ impl Tally {
             self.intended += if ended.outcome.kind.counts() { counted } else { 0 };
             self.left_out += ended.left_out;
         }
-        self.attempts += cell.attempts;
-        self.tried += cell.tried;
+        // What squall kept from its answer was tried again for squall's sake.
+        let spoilt = if clean { cell.left_out } else { Tries::default() };
+        self.attempts += cell.tries.attempts - spoilt.attempts;
+        self.tried += cell.tries.tried - spoilt.tried;
         self.sent += cell.sent;
         self.received += cell.received;
         let (successes, others) = match count {

@@ -38,13 +38,12 @@ impl Comparison {
 
 /// What operations say of the expression; `value` is the metric's of them.
 pub(super) fn answer(objective: &Objective, value: Option<Quantity>, tally: &Tally) -> Answer {
-    let wants_less = objective.comparison.wants_less();
     match objective.metric {
         Metric::Quantile(q) => quantile(objective, value, tally, q),
         Metric::Max => of_latency(objective, value, || Answer::Breaks),
         Metric::Mean => mean(objective, value, tally),
-        Metric::Errors => share(objective, value, tally, wants_less),
-        Metric::Goodput => share(objective, value, tally, !wants_less),
+        Metric::Errors => share(objective, value, tally, objective.comparison.wants_more()),
+        Metric::Goodput => share(objective, value, tally, objective.comparison.wants_less()),
         _ => of_value(objective, value),
     }
 }
@@ -109,15 +108,15 @@ fn mean(objective: &Objective, value: Option<Quantity>, tally: &Tally) -> Answer
     }
 }
 
-/// The share of bad operations against its limit; `less` asks for at most so many.
-fn share(objective: &Objective, value: Option<Quantity>, tally: &Tally, less: bool) -> Answer {
+/// The share of bad operations against its limit; `more` asks for at least so many.
+fn share(objective: &Objective, value: Option<Quantity>, tally: &Tally, more: bool) -> Answer {
     let (Some(value), Some(limit)) = (value, objective.bad_limit()) else { return Answer::Unknown(Some(1)) };
     let enough = objective.least();
     if tally.intended >= enough {
         return Answer::of(objective.comparison.holds(value.value, objective.value));
     }
     match stats::exceeds(tally.bad(), tally.intended, limit) {
-        true => Answer::of(!less),
+        true => Answer::of(more),
         false => Answer::Unknown(Some(enough)),
     }
 }

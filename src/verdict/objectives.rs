@@ -238,9 +238,9 @@ fn grows(objective: &Objective) -> bool {
     objective.metric == Metric::Count && !objective.comparison.wants_less()
 }
 
-/// The load was stopped before its planned end, and with it these cells.
+/// The load was stopped before its planned end or was planned in short, and with it these cells.
 fn is_cut(view: &View, cells: &Cells) -> bool {
     let (timeline, end) = (view.timeline, view.timeline.load_end());
     let reached = cells.last().is_some_and(|&last| timeline.cell_start(last + 1) >= end);
-    end < timeline.outline().duration && reached
+    !timeline.was_all(end) && reached
 }

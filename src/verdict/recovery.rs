@@ -66,7 +66,7 @@ pub(super) fn against(view: &View, series: &[Series], trigger: &Trigger, measure
     let back = all_back(seen.iter().map(|(_, back)| *back));
     let shapes = seen.into_iter().map(|(s, _)| s).collect();
     let left_out: Vec<String> = ended.iter().map(|s| s.band.shape.clone()).collect();
-    let to_the_end = until >= timeline.outline().duration;
+    let to_the_end = timeline.was_all(until);
     let watched = (to_the_end, until - trigger.t_clear.unwrap_or(until));
     Aftermath { judged: judged(trigger, shapes, back, until, &left_out), back, watched, left_out }
 }

@@ -75,10 +75,8 @@ pub(super) fn never_came(view: &View, trigger: &str) -> Option<(Word, String)> {
     let of_it = all.filter(|(t, a)| t.trigger == *trigger && t.one_shot && a.back == Return::Never);
     let shapes = of_it.flat_map(|(t, a)| shapes(view, t, a)).filter(|s| s.seen.back == Return::Never);
     let came = |s: &Shape, again: &Aftermath| match again.back {
-        // Another trigger, or whoever stopped the load, left it no time to come.
-        Return::Never
-            if phases::horizon(view.timeline, &view.triggers, s.trigger) < phases::settled(s.trigger) =>
-        {
+        // Another trigger, or whoever stopped or shortened the load, left it no time to come.
+        Return::Never if view.timeline.outline().smoke.is_some() || settles_too_late(view, s.trigger) => {
             Answer::Unknown(None)
         }
         Return::Never => Answer::Breaks,
@@ -91,6 +89,11 @@ pub(super) fn never_came(view: &View, trigger: &str) -> Option<(Word, String)> {
         (settled.word, format!("{}{but}.", s.said()))
     });
     rulings.reduce(|a, b| if b.0 > a.0 { b } else { a })
+}
+
+/// What follows the trigger was over before it was to have settled.
+fn settles_too_late(view: &View, trigger: &Trigger) -> bool {
+    phases::horizon(view.timeline, &view.triggers, trigger) < phases::settled(trigger)
 }
 
 fn of_trigger(view: &View, objective: &Objective, t: &Trigger, a: &Aftermath) -> Vec<Ruling> {

@@ -175,6 +175,14 @@ proptest! {
     }
 
     #[test]
+    fn scaling_all_times_changes_nothing(table in table(), objective in objectives(), k in 2i64..6) {
+        let (plan, samples) = (disturbed(objective, &[]), users(8, LENGTH, &|nth, _| of_table(&table, nth), &[], Micros::ZERO));
+        let (long, longer) = properties::scaled(&plan, &samples, k);
+        let ((was, why), (is, then)) = (word(plan, &samples), word(long, &longer));
+        prop_assert_eq!(was, is, "{} became {}", why, then);
+    }
+
+    #[test]
     fn twice_as_much_of_the_same_turns_no_word_into_its_opposite(table in table(), objective in objectives(), loops in any::<bool>()) {
         let once = users(4, LENGTH, &|nth, _| of_table(&table, nth), &[], Micros::ZERO);
         let twice: Vec<Sample> = once.iter().flat_map(|sample| [sample.clone(), sample.clone()]).collect();

@@ -10,6 +10,7 @@ mod properties;
 mod returns;
 mod rules;
 mod second;
+mod third;
 
 use super::*;
 use crate::objective::{Aggregate, Comparison, Metric, PhaseName};

@@ -60,7 +60,7 @@ fn delayed(sample: &Sample, lag: Micros, held: Micros) -> Sample {
 }
 
 /// Everything `k` times as long.
-fn scaled(plan: &Plan, samples: &[Sample], k: i64) -> (Plan, Vec<Sample>) {
+pub(super) fn scaled(plan: &Plan, samples: &[Sample], k: i64) -> (Plan, Vec<Sample>) {
     let mut plan = plan.clone();
     let outline = &mut plan.outline;
     (outline.cell, outline.duration) = (outline.cell * k, outline.duration * k);

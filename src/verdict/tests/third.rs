@@ -1,0 +1,77 @@
+//! What squall itself tried again, what a smoke run has no time for, and the edges of other rules.
+
+use super::*;
+use crate::objective::Objective;
+use crate::sample::Clean;
+
+/// What squall slept through timed out, and was tried again three times.
+fn tried_again(samples: &[Sample], from: f64, to: f64) -> Vec<Sample> {
+    let mut all = generator::frozen(samples, from, to);
+    let hit = |sample: &&mut Sample| sample.clean == Clean::LeftOut && sample.intended < s(to);
+    all.iter_mut().filter(hit).for_each(|sample| sample.work.attempts = 4);
+    all
+}
+
+#[test]
+fn retries_that_squall_itself_caused_are_not_the_targets() {
+    let objective = |limit| expect(Metric::Amplification, Comparison::Below, limit, RUN);
+    let slept = tried_again(&evenly(200, 0, 60, fine), 40.0, 43.0);
+    let (is, why) = word(rooms(60).objective(objective(1.1)), &slept);
+    assert_eq!(is, Word::Invalid, "{why}");
+    let mut retried = slept.clone();
+    retried.iter_mut().for_each(|sample| sample.work.attempts = 4);
+    let (is, why) = word(rooms(60).objective(objective(1.1)), &retried);
+    assert_eq!(is, Word::Fail, "{why}");
+}
+
+#[test]
+fn a_recovery_is_not_put_off_by_what_squall_itself_tried_again() {
+    let down = |at: Micros| if at >= s(25.0) && at < s(30.0) { (s(1.0), Kind::Status) } else { fine(at) };
+    let slept = tried_again(&evenly(200, 0, 60, down), 30.2, 33.2);
+    let (is, why) = word(at_half_time(rooms(60), recovery_within(1.5)), &slept);
+    assert_eq!(is, Word::Invalid, "{why}");
+}
+
+#[test]
+fn what_a_smoke_run_has_no_time_for_fails_nothing() {
+    let back_late = |at: Micros| if at >= s(4.0) { (Micros::MILLISECOND, Kind::Status) } else { fine(at) };
+    let after_x = expect(Metric::Errors, Comparison::Below, 0.5, after("x"));
+    let rows = [
+        ("enough of them", None, expect(Metric::Count, Comparison::AtLeast, 5_000.0, RUN), Word::Fail),
+        ("back within a minute", Some(Some(1.0)), recovery_within(60.0), Word::Fail),
+        ("back within a second", Some(Some(1.0)), recovery_within(1.0), Word::Fail),
+        ("back after a one-shot", Some(None), after_x, Word::Fail),
+    ];
+    for (name, fault, objective, whole) in rows {
+        let limit = objective.value;
+        let plan = |smoke| {
+            let mut plan = rooms(10).objective(objective.clone());
+            plan.outline.smoke = smoke;
+            (plan.outline.judge.windows, plan.outline.judge.stretch_windows) = (1, 1);
+            plan.outline.judge.stretch = s(1.0);
+            match fault {
+                Some(length) => {
+                    plan = plan.fault("x", 4.0, length);
+                    plan.outline.faults[0].settle = s(1.0);
+                    plan
+                }
+                None => plan,
+            }
+        };
+        let samples = evenly(100, 0, 10, back_late);
+        let (is, why) = word(plan(None), &samples);
+        assert_eq!(is, whole, "{name}: {why}");
+        let (is, why) = word(plan(Some(6.0)), &samples);
+        let lost = limit == s(1.0).0 as f64;
+        assert_eq!(is, if lost { Word::Fail } else { Word::Inconclusive }, "{name}: {why}");
+    }
+}
+
+#[test]
+fn few_that_all_fail_are_not_exactly_one_in_a_hundred() {
+    for (metric, value) in [(Metric::Errors, 0.01), (Metric::Goodput, 0.99)] {
+        let objective: Objective = expect(metric, Comparison::Equal, value, RUN);
+        let (is, why) = word(rooms(50).objective(objective), &evenly(1, 0, 50, |_| (s(1.0), Kind::Status)));
+        assert_eq!(is, Word::Fail, "{why}");
+    }
+}

@@ -4,6 +4,7 @@ mod closed;
 mod day;
 mod enough;
 mod generator;
+mod lines;
 mod looks;
 mod objectives;
 mod properties;

@@ -34,6 +34,7 @@ pub struct HistoryWriter<W: Write> {
 }
 
 impl<W: Write> HistoryWriter<W> {
+    /// Writes to `out`, which should be unbuffered: each batch goes out in one piece.
     pub fn new(out: W) -> HistoryWriter<W> {
         HistoryWriter { out, buffer: Vec::new() }
     }

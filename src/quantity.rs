@@ -39,6 +39,7 @@ pub struct Quantity {
 }
 
 impl Quantity {
+    /// An exact value, in the unit's own scale: microseconds, a share of 1, operations per second, a number.
     pub fn new(unit: Unit, value: f64) -> Quantity {
         Quantity { value, unit, bound: Bound::Exact }
     }
@@ -47,6 +48,7 @@ impl Quantity {
         Quantity::new(Unit::Duration, value.0 as f64)
     }
 
+    /// A share of 1: 0.031 is printed as `3.1 %`.
     pub fn share(value: f64) -> Quantity {
         Quantity::new(Unit::Share, value)
     }
@@ -56,6 +58,7 @@ impl Quantity {
         Quantity { bound: Bound::AtLeast, ..self }
     }
 
+    /// It is a lower bound: what was measured is no better than this.
     pub fn is_bound(&self) -> bool {
         self.bound == Bound::AtLeast
     }

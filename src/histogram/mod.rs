@@ -66,10 +66,12 @@ impl Counts {
 }
 
 impl Hist {
+    /// Adds a value; one below zero counts as zero, one above the range as its end, and as saturated.
     pub fn record(&mut self, value: Micros) {
         self.record_n(value, 1);
     }
 
+    /// The same, `n` times.
     pub fn record_n(&mut self, value: Micros, n: u64) {
         let value = value.0.max(0) as u64;
         if value > MAX_MICROS {
@@ -79,6 +81,7 @@ impl Hist {
         places.record_n(value.min(MAX_MICROS), n).expect("an auto-resizing histogram takes every value");
     }
 
+    /// Adds all values of another, without loss.
     pub fn merge(&mut self, other: &Hist) {
         match &other.counts {
             Counts::Listed(listed) if listed.is_empty() => {}
@@ -98,6 +101,7 @@ impl Hist {
         self.saturated += other.saturated;
     }
 
+    /// How many values were recorded.
     pub fn len(&self) -> u64 {
         match &self.counts {
             Counts::Listed(listed) => listed.iter().map(|(_, n)| n).sum(),
@@ -124,6 +128,7 @@ impl Hist {
         })
     }
 
+    /// The largest value, to the histogram's resolution; none if empty.
     pub fn max(&self) -> Option<Micros> {
         match &self.counts {
             Counts::Listed(listed) => listed.last().map(|(value, _)| Micros(*value as i64)),
@@ -131,6 +136,7 @@ impl Hist {
         }
     }
 
+    /// The mean of all values, rounded to a microsecond; none if empty.
     pub fn mean(&self) -> Option<Micros> {
         (!self.is_empty()).then(|| Micros(self.counts.places().mean().round() as i64))
     }

@@ -92,6 +92,7 @@ pub struct Timeline {
 }
 
 impl Timeline {
+    /// A run of which nothing is known but its header.
     pub fn new(header: Header) -> Timeline {
         Timeline {
             header,
@@ -199,6 +200,7 @@ impl Timeline {
         self.addresses.sort_by_key(|count| count.address);
     }
 
+    /// When a cell begins, from the start of the load.
     pub fn cell_start(&self, cell: u32) -> Micros {
         self.outline().cell * i64::from(cell)
     }

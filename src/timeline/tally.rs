@@ -229,6 +229,7 @@ impl Tally {
         self.count(Kind::is_good)
     }
 
+    /// Operations that were due and are not good: failed, late, shed, unfinished or never reached.
     pub fn bad(&self) -> u64 {
         self.intended - self.good()
     }

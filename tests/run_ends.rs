@@ -278,6 +278,16 @@ fn a_full_disk_ends_with_107_one_sentence_healed_and_what_was_recorded_is_kept()
     assert!(bench.run_folder().join("report.html").exists());
 }
 
+/// Teardown's request is answered late.
+fn slow_to_delete(late: std::time::Duration) -> Server {
+    Server::start(move |message| {
+        if message.first_line.starts_with("DELETE") {
+            std::thread::sleep(late);
+        }
+        (200, String::new())
+    })
+}
+
 fn interrupted_run(
     bench: &Bench,
     server: &Server,
@@ -298,32 +308,32 @@ fn interrupted_run(
     squall
 }
 
+/// Of a terminal that closes its shell tells, and then the system: that is one stop as well.
 #[test]
 fn one_ctrl_c_heals_tears_down_reports_and_ends_with_105() {
-    let (bench, server, link) = (Bench::new("once"), Server::fine(), free_address());
-    let mut squall = interrupted_run(&bench, &server, link, "{ delete: /made }");
-    squall.signal(Signal::INT);
-    assert_eq!(squall.end(secs(15)).code(), Some(105), "{}", squall.said());
-    assert_eq!(server.count("DELETE /made"), 1, "teardown ran");
-    let history = fs::read_to_string(bench.run_folder().join("history.jsonl")).unwrap();
-    assert!(history.lines().any(|l| l.contains("\"slow\"") && l.contains("\"verified\"")), "healed");
-    assert_eq!(bench.verdict()["exit"]["code"], 105);
-    for file in ["report.html", "summary.md"] {
-        assert!(bench.run_folder().join(file).exists(), "{file}");
+    for told in [&[Signal::INT][..], &[Signal::HUP; 3]] {
+        let (bench, server, link) = (Bench::new("once"), slow_to_delete(secs(1)), free_address());
+        let mut squall = interrupted_run(&bench, &server, link, "{ delete: /made }");
+        for signal in told {
+            squall.signal(*signal);
+            std::thread::sleep(secs(1) / 4);
+        }
+        assert_eq!(squall.end(secs(15)).code(), Some(105), "{}", squall.said());
+        assert!(!squall.said().contains("teardown was cut short"), "{}", squall.said());
+        assert_eq!(server.count("DELETE /made"), 1, "teardown ran");
+        let history = fs::read_to_string(bench.run_folder().join("history.jsonl")).unwrap();
+        assert!(history.lines().any(|l| l.contains("\"slow\"") && l.contains("\"verified\"")), "healed");
+        assert_eq!(bench.verdict()["exit"]["code"], 105);
+        for file in ["report.html", "summary.md"] {
+            assert!(bench.run_folder().join(file).exists(), "{file}");
+        }
+        wait_for("the keeper to leave", secs(5), || bench.processes().is_empty().then_some(()));
     }
-    wait_for("the keeper to leave", secs(5), || bench.processes().is_empty().then_some(()));
 }
 
 #[test]
 fn a_second_ctrl_c_leaves_at_once_healed() {
-    let (bench, link) = (Bench::new("twice"), free_address());
-    // Teardown's request is answered late.
-    let server = Server::start(|message| {
-        if message.first_line.starts_with("DELETE") {
-            std::thread::sleep(secs(14));
-        }
-        (200, String::new())
-    });
+    let (bench, server, link) = (Bench::new("twice"), slow_to_delete(secs(14)), free_address());
     let mut squall = interrupted_run(&bench, &server, link, "{ delete: /made }");
     squall.signal(Signal::INT);
     bench.wait_for_history(&["\"slow\"", "\"verified\""]);
@@ -336,13 +346,7 @@ fn a_second_ctrl_c_leaves_at_once_healed() {
 
 #[test]
 fn a_teardown_that_was_cut_short_is_told_and_ends_with_105() {
-    let bench = Bench::new("cut");
-    let server = Server::start(|message| {
-        if message.first_line.starts_with("DELETE") {
-            std::thread::sleep(secs(14));
-        }
-        (200, String::new())
-    });
+    let (bench, server) = (Bench::new("cut"), slow_to_delete(secs(14)));
     let more = "teardown: { steps: [{ delete: /made }, { delete: /more }] }";
     let file = bench.file("load.yaml", &profile(&server.url(), "3s", "errors < 100%", more));
     let plan = bench.file("plan.yaml", JUDGE);
@@ -451,17 +455,14 @@ fn half_sick() -> Server {
     Server::start(|message| (if message.first_line.contains("/sick") { 500 } else { 200 }, String::new()))
 }
 
-/// The same for the end of the terminal: a connection that was lost leaves a report.
 #[test]
 fn the_first_ctrl_c_stops_the_load() {
-    for stop in [Signal::INT, Signal::HUP] {
-        let (bench, server) = (Bench::new("walk-c"), half_sick());
-        let mut squall = walkers(&bench, &server, "60s", "");
-        wait_for("the users", secs(10), || (server.count("GET /walk") >= 30).then_some(()));
-        squall.signal(stop);
-        assert_eq!(stands_still(&server, &mut squall), Some(105), "{}", squall.said());
-        assert_eq!(bench.verdict()["exit"]["code"], 105);
-    }
+    let (bench, server) = (Bench::new("walk-c"), half_sick());
+    let mut squall = walkers(&bench, &server, "60s", "");
+    wait_for("the users", secs(10), || (server.count("GET /walk") >= 30).then_some(()));
+    squall.signal(Signal::INT);
+    assert_eq!(stands_still(&server, &mut squall), Some(105), "{}", squall.said());
+    assert_eq!(bench.verdict()["exit"]["code"], 105);
 }
 
 #[test]

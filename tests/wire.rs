@@ -445,3 +445,25 @@ fn a_connection_that_closes_as_it_is_used_again_fails_nobody() {
     // Who closes with a request unread that its system has taken already cannot be told from who read it.
     assert!(of("connections") > 150 && failed <= 2, "{said}{}", verdict["errors"]);
 }
+
+/// Each second request of a connection is read, but for its body, and then reset: none of them may be sent again.
+#[test]
+fn what_a_server_may_have_acted_on_goes_over_no_other_connection() {
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counted = sent.clone();
+    let address = raw(move |mut stream, first| {
+        let (mut body, mut head) = ([0; 4], Vec::new());
+        if first.is_empty() || stream.read_exact(&mut body).is_err() {
+            return;
+        }
+        counted.fetch_add(1, Relaxed);
+        stream.write_all(b"HTTP/1.1 200 X\r\ncontent-length: 2\r\n\r\nok").unwrap();
+        while !head.ends_with(b"\r\n\r\n") && stream.read_exact(&mut body[..1]).is_ok() {
+            head.push(body[0]);
+        }
+        counted.fetch_add(usize::from(!head.is_empty()), Relaxed);
+    });
+    let told = errors(&Bench::new("twice"), &[address], "", "{ post: /x, as: x, body: BODY }");
+    assert_eq!(sent.load(Relaxed), 40, "each once: {told:?}");
+    assert_eq!(told, BTreeMap::from([(("reset".to_owned(), 0), 20)]));
+}

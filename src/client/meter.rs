@@ -25,7 +25,7 @@ pub struct Meter {
     sent: Cell<u64>,
     received: Cell<u64>,
     cut_off: Cell<bool>,
-    /// Bytes that the peer had not taken when it ended the connection.
+    /// Bytes that the peer had not taken when it ended the connection in order; none known where it broke off.
     untaken: Cell<Option<u64>>,
 }
 
@@ -50,9 +50,12 @@ impl Meter {
         self.cut_off.get()
     }
 
-    /// The connection ended before its peer took a byte of the request: it had closed it already.
+    /// The connection ended before its peer took a byte of the request: it had closed it already. Its end says how
+    /// much it had taken. A reset does not: whoever resets may have read what its system has not acknowledged yet.
     pub fn took_nothing(&self) -> bool {
-        self.received.get() == 0 && self.untaken.get().is_some_and(|bytes| bytes >= self.sent.get())
+        let reset = self.cut_off.get() && self.sent.get() > 0;
+        let untaken = self.untaken.get().filter(|_| self.received.get() == 0 && !reset);
+        untaken.is_some_and(|bytes| bytes >= self.sent.get())
     }
 
     pub fn read(&self) -> Reading {
@@ -114,10 +117,10 @@ impl AsyncRead for Metered {
             return Poll::Pending;
         };
         let n = buf.filled().len() - before;
+        read?;
         if n == 0 {
             self.meter.untaken.set(self.stream.untaken());
         }
-        read?;
         self.turn += n;
         self.meter.received.set(self.meter.received.get() + n as u64);
         Poll::Ready(Ok(()))

@@ -10,7 +10,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
-    /// None where whoever started squall wants it to go on without its terminal (`nohup`).
+    /// None where whoever started squall wants it to go on without its terminal (`nohup`), and as soon as somebody
+    /// asked to stop: of the end of one terminal several tell, its shell and the system, and it hurries nobody.
     hang_up: Option<Signal>,
 }
 
@@ -37,6 +38,7 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = hang_up => {}
         }
+        self.hang_up = None;
     }
 }
 

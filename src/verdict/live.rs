@@ -28,7 +28,7 @@ pub fn fired(timeline: &Timeline, rule: &Objective, now: Micros) -> Option<Fired
     let long = rule.window.unwrap_or(timeline.outline().cell * 10);
     let on_end = Objective { window: Some(long), ..rule.clone() };
     let hits = subjects(&view, rule).into_iter().filter_map(|subject| {
-        let cells = recent(&view, &on_end, subject, now)?;
+        let cells = since_reading(&view, subject, recent(&view, &on_end, subject, now)?)?;
         comes_true(&view, &on_end, subject, &cells).then_some((subject, cells))
     });
     let whole = Objective { window: None, ..rule.clone() };
@@ -163,6 +163,15 @@ fn recent(view: &View, on_end: &Objective, subject: Subject, now: Micros) -> Opt
         phase => cells.is_subset(&view.cells(phase)),
     };
     inside.then_some(cells)
+}
+
+/// With the last reading of the target's metric before them: what was not read over all of a time did not last for it.
+fn since_reading(view: &View, subject: Subject, cells: Cells) -> Option<Cells> {
+    let (Subject::Target(name, _), Some(&first)) = (subject, cells.first()) else { return Some(cells) };
+    let readings = view.timeline.scrapes.iter().filter(|scrape| scrape.name == name);
+    let before =
+        readings.map(|scrape| view.timeline.cell_of(scrape.at)).filter(|cell| *cell <= first).max()?;
+    Some((before..first).chain(cells).collect())
 }
 
 /// Every window over the whole of the cells satisfies the rule, and together they are enough to tell.

@@ -15,8 +15,9 @@ use crate::objective::{Metric, Objective, PhaseName};
 use crate::quantity::Quantity;
 use crate::record::ServiceStage;
 use crate::sample::OpId;
+use crate::stats;
 use crate::timeline::Cells;
-use crate::units::{clock, grouped};
+use crate::units::{Micros, clock, grouped};
 
 /// Judges one objective. Where nothing is to disturb the service, its baseline is the run.
 pub(super) fn judge(view: &View, objective: &Objective) -> (Ruling, JudgedObjective) {
@@ -167,7 +168,7 @@ fn of_subject(view: &View, objective: &Objective, subject: Subject, cells: &Cell
         (Word::Inconclusive, _, None) if m.value.is_none() => {
             format!("{phase}, the time was too short to judge {} of {name}.", objective.text)
         }
-        (Word::Inconclusive, ..) => format!("{}, and that may or may not hold.", said()),
+        (Word::Inconclusive, None, None) => format!("{}, and that may or may not hold.", said()),
         (_, Some(because), _) => format!("{}, but {because}.", said()),
         (_, None, _) => format!("{}.", said()),
     };
@@ -195,10 +196,35 @@ fn settled(view: &View, objective: &Objective, subject: Subject, cells: &Cells) 
         return invalid(format!("{fault} could not be undone at {}, and spoils what comes after", clock(at)));
     }
     let settled = over(cells);
-    match ended(view, cells).filter(|_| settled.word == Word::Pass) {
-        Some(why) => invalid(why),
-        None => settled,
+    if settled.word != Word::Pass {
+        return settled;
     }
+    let unread = || unread(view, subject, cells);
+    let unread =
+        || unread().map(|why| Settled { word: Word::Inconclusive, because: Some(why), needed: None });
+    ended(view, cells).map(invalid).or_else(unread).unwrap_or(settled)
+}
+
+/// The share of a phase over which a metric of the target must have been read for it to hold.
+const READ: f64 = 0.5;
+
+/// That a metric of the target was not read for most of the time. A reading stands for as long as most of them come
+/// apart.
+fn unread(view: &View, subject: Subject, cells: &Cells) -> Option<String> {
+    let Subject::Target(name, _) = subject else { return None };
+    let timeline = view.timeline;
+    let all: Vec<f64> =
+        timeline.scrapes.iter().filter(|s| s.name == *name).map(|s| s.at.as_secs_f64()).collect();
+    let apart: Vec<f64> = all.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let usual = stats::median(&apart)?;
+    let inside = all.iter().filter(|at| cells.contains(&timeline.cell_of(Micros::from_secs_f64(**at))));
+    let length = view.length(cells).as_secs_f64();
+    let read = inside.count() as f64 * usual;
+    // One more may be due at each end.
+    (read + usual < READ * length).then(|| {
+        let (read, length) = (Micros::from_secs_f64(read), Micros::from_secs_f64(length));
+        format!("it was read for {read} of {length} only, and nothing is known of the rest")
+    })
 }
 
 /// A service of squall's that had ended by itself in these cells.

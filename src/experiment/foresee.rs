@@ -71,7 +71,9 @@ impl Watch<'_> {
         }));
         remarks.extend(self.timeline.iter().filter_map(for_good));
         remarks.extend(self.short_baseline());
-        Foresight { phases, objectives, bands: self.bands(), remarks }
+        let bands = self.bands();
+        remarks.extend(self.outline.objectives.iter().filter_map(|o| coarse(o, &bands)));
+        Foresight { phases, objectives, bands, remarks }
     }
 
     /// The fewest operations that one of those which the objective speaks of will have.
@@ -191,6 +193,20 @@ fn too_few(objective: &Objective, ahead: &Expectation) -> Option<String> {
             "`{text}` will not be told to hold: about {} {operation} are planned for it, and it takes {}; {instead}",
             grouped(*n),
             grouped(*needed),
+        )
+    })
+}
+
+/// An outage or a recovery whose limit is hardly longer than what it is told to.
+fn coarse(objective: &Objective, bands: &[BandAhead]) -> Option<String> {
+    let timed = matches!(objective.metric, Metric::Outage | Metric::Recovery);
+    let widths = bands.iter().filter_map(|ahead| Some((ahead.band.as_ref().ok()?.0, &ahead.shape)));
+    let (window, shape) = widths.max()?;
+    (timed && objective.value < 2.0 * window.0 as f64).then(|| {
+        format!(
+            "`{}` is told in windows of {window} (of {shape}): a limit below {} may be missed by one of them; a higher rate has shorter windows",
+            objective.text.trim(),
+            window * 2
         )
     })
 }

@@ -444,6 +444,17 @@ fn the_plan_tells_of_default_deadlines_of_silent_shapes_and_of_a_baseline_cut_sh
 }
 
 #[test]
+fn the_plan_tells_of_a_limit_that_lies_within_two_windows() {
+    let profile = format!("{CALM}objectives: [\"recovery(slow) < 3s\", \"outage(slow) < 4s\"]\n");
+    let chaos = format!(
+        "{QUICK}timeline:\n  - {{name: slow, at: 40s, for: 8s, latency: {{link: api-store, latency: 100ms}}}}\n"
+    );
+    let remarks = resolved(&profile, Some(&chaos)).foresight.remarks.join("\n");
+    assert!(remarks.contains("`recovery(slow) < 3s` is told in windows of 2 s (of mix)"), "{remarks}");
+    assert!(!remarks.contains("`outage(slow) < 4s`"), "{remarks}");
+}
+
+#[test]
 fn judge_may_stand_in_a_profile_and_the_plan_wins_key_by_key() {
     let profile = format!("{CALM}judge: {{warmup: 7s, windows: 3, goodput: 80%}}\n");
     let judge = resolved(&profile, Some("judge: {windows: 4, stretch: 9s}\n")).outline.judge;

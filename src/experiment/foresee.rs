@@ -87,9 +87,11 @@ impl Watch<'_> {
             let planned = &self.outline.shapes.get(o.shape).filter(|shape| !shape.closed)?.planned;
             let arrivals: u64 = cells.iter().filter_map(|&cell| planned.get(cell)).sum();
             let n = (arrivals as f64 * self.counted(op, o)?).floor() as u64;
-            Some(Expectation { operation: o.name.clone(), n, needed: objective.least() })
+            let ahead = Expectation { operation: o.name.clone(), n, needed: objective.least() };
+            // One that has no load in the phase is not asked about, unless none has any.
+            Some((arrivals == 0 && objective.metric != Metric::Count, ahead))
         });
-        each.min_by_key(|ahead| ahead.n)
+        each.min_by_key(|(idle, ahead)| (*idle, ahead.n)).map(|(_, ahead)| ahead)
     }
 
     /// The cells that a phase will have at least. A fault is gone a moment after it was to be, so that a cell which

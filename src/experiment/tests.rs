@@ -411,6 +411,11 @@ fn the_plan_tells_how_many_operations_an_objective_will_have_and_how_many_it_nee
     let n: Vec<_> = ahead.objectives.iter().map(|o| o.as_ref().map(|o| (o.n, o.needed))).collect();
     assert_eq!(n, [Some((80, 368)), Some((850, 1_000)), Some((850, 72)), None, Some((410, 72))]);
     insta::assert_snapshot!(ahead.remarks.join("\n"));
+    // One that comes later is not asked about, as the judge does not.
+    let late = "  late: {start: 60s, for: 5s, arrival: {constant: {rate: 1/s}}, timeout: 2s, flow: [{get: /b, as: b}]}\n";
+    let during = format!("{CALM}    probes: false\n{late}objectives: [errors < 5% during slow]\n");
+    let ahead = resolved(&during, Some(&chaos)).foresight;
+    assert_eq!(ahead.objectives[0].as_ref().map(|o| (&o.operation[..], o.n)), Some(("list", 80)));
 }
 
 #[test]

@@ -324,7 +324,7 @@ pub struct ItemsEvent {
     pub service: Micros,
 }
 
-/// One of up to three samples per operation, kind and status.
+/// One of a few samples of each kind, planned phase and text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ErrorSample {
     pub at: Micros,

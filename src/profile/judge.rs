@@ -12,7 +12,8 @@ use crate::yaml::At;
 pub struct Judge {
     /// Not judged, at the start; 10 s if not given.
     pub warmup: Option<At<Duration>>,
-    /// What the rest is compared with; 60 s if not given.
+    /// How long the undisturbed load before the first trigger should be, which the rest is compared with; 60 s if
+    /// not given.
     pub baseline: Option<At<Duration>>,
     /// Windows that the baseline must have; 20 if not given.
     pub windows: Option<At<u32>>,

@@ -25,13 +25,13 @@ pub struct Shape {
     pub in_flight: Option<At<u64>>,
     /// Connections at most, shared by the whole shape; as many as needed if not given.
     pub connections: Option<At<u32>>,
-    /// How long one request may take, from the time it is due; steps may set their own.
+    /// How long one request may take, from when it is taken up; steps may set their own.
     pub timeout: Option<At<Duration>>,
     /// Phases are named after this shape, as if it were a fault.
     #[serde(default)]
     pub trigger: bool,
-    /// Send a few operations without timeout, which show the queue that impatient clients hide; on
-    /// for open arrivals if not given.
+    /// Send a few operations without timeout, which show the queue that impatient clients hide; on for
+    /// open arrivals of shapes that are no trigger if not given.
     pub probes: Option<bool>,
     /// What one user does.
     #[schemars(required)]

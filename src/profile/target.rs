@@ -15,7 +15,7 @@ use crate::yaml::At;
 #[derive(Clone, Debug)]
 pub enum Target {
     Sandbox(Box<Sandbox>),
-    /// All of one service: tried in turn, connection by connection.
+    /// All of one service: loaded in turn, request by request.
     Urls(Vec<String>),
 }
 

@@ -54,7 +54,7 @@ pub struct Judgement {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Exit {
     pub code: u8,
-    /// `an objective failed`.
+    /// `the verdict is FAIL`.
     pub reason: String,
 }
 
@@ -342,7 +342,7 @@ pub struct ErrorGroup {
     pub first: Micros,
     /// Start of the last one.
     pub last: Micros,
-    /// Up to three.
+    /// Up to six, one of each distinct text first.
     pub samples: Vec<ErrorSample>,
 }
 

@@ -155,6 +155,16 @@ fn what_could_not_be_done_then_is_told_with_its_own_words() {
 }
 
 #[test]
+fn nothing_is_done_about_a_fault_that_was_not_injected() {
+    let (bench, server) = (Bench::new("then-none"), Server::fine());
+    let plan = with_action("touch promoted", "true").replace("touch flag", "exit 13");
+    let mut squall = start(&bench, &server, &plan);
+    squall.end(secs(20));
+    assert_eq!(bench.verdict()["verdict"], "INVALID", "{}", squall.said());
+    assert!(!bench.folder.join("promoted").exists(), "a healthy system is left alone");
+}
+
+#[test]
 fn what_was_done_then_is_taken_back_after_sigkill_too() {
     let (bench, server) = (Bench::new("then-kill"), Server::fine());
     let mut squall = start(&bench, &server, &with_action("touch promoted", "rm -f promoted"));

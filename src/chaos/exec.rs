@@ -1,7 +1,8 @@
 //! Commands that users bring: bounded in time, no shell, output kept for the message.
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::Seek as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
@@ -15,8 +16,8 @@ use crate::world::World;
 /// How long a hook's command may take.
 pub const HOOK_TIMEOUT: Micros = Micros::secs(10);
 
-/// So much of what a command writes to standard error is kept.
-const KEPT: u64 = 16 * 1024;
+/// So much a command may write to standard error; what is more is an error of its own.
+const KEPT: u64 = 1 << 20;
 /// And so much of that, at its end, is told.
 const TOLD: usize = 400;
 
@@ -124,12 +125,12 @@ impl Words {
     fn last(&self) -> String {
         let mut file = &self.0;
         let written = file.stream_position().unwrap_or(0).min(KEPT);
-        let mut bytes = vec![0; written as usize];
-        let read = file.rewind().and_then(|()| file.read_exact(&mut bytes));
+        let from = written.saturating_sub(TOLD as u64);
+        let mut bytes = vec![0; (written - from) as usize];
         // Whoever goes on writing does so where it was.
-        let _ = file.seek(SeekFrom::Start(written));
-        let from = if read.is_ok() { bytes.len().saturating_sub(TOLD) } else { bytes.len() };
-        String::from_utf8_lossy(&bytes[from..]).trim().replace('\n', " | ")
+        let read = file.read_exact_at(&mut bytes, from);
+        let told = if read.is_ok() { &bytes[..] } else { &[] };
+        String::from_utf8_lossy(told).trim().replace('\n', " | ")
     }
 }
 
@@ -154,7 +155,10 @@ mod tests {
             let ended = ended(script).unwrap();
             assert_eq!((ended.to_string().as_str(), ended.well()), (expected, script == "exit 0"));
         }
-        let loud = ended("yes 0123456789 | head -c 100000 >&2; exit 3").unwrap().to_string();
-        assert!(loud.len() < 500 && loud.contains("exit status: 3") && loud.contains("789"), "{loud}");
+        let loud = ended("seq 1 20000 >&2 && echo at last >&2; exit 3").unwrap().to_string();
+        assert!(
+            loud.len() < 1_000 && loud.contains("exit status: 3") && loud.ends_with("20000 | at last"),
+            "{loud}"
+        );
     }
 }

@@ -19,6 +19,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::experiment::Experiment;
 use crate::outline::FaultOutline;
@@ -219,10 +220,8 @@ impl Controller {
                 return self.tell(&outline, world.now(), FaultStage::NotEffective, detail);
             }
         };
-        let acting: Vec<_> = (0..self.experiment.actions.get(index).map_or(0, Vec::len))
-            .map(|n| world.spawn(self.clone().act(index, n, world.now())))
-            .collect();
-        let undone = self.in_force(&outline, &driver).await;
+        let mut acting = Vec::new();
+        let undone = self.in_force(index, &outline, &driver, &mut acting).await;
         for action in acting {
             // One that panicked ends with squall, and its undo is in the journal.
             let _ = action.await;
@@ -238,8 +237,15 @@ impl Controller {
         }
     }
 
-    /// From injection to the proof that it is gone; whether it is.
-    async fn in_force(&self, outline: &FaultOutline, driver: &Driver) -> bool {
+    /// From injection to the proof that it is gone; whether it is. What is to be done about it is `acting` as soon as
+    /// it was injected.
+    async fn in_force(
+        self: &Rc<Controller>,
+        index: usize,
+        outline: &FaultOutline,
+        driver: &Driver,
+        acting: &mut Vec<JoinHandle<()>>,
+    ) -> bool {
         let world = &self.reach.world;
         let began = world.now();
         let window = outline.length.or(driver.outage());
@@ -251,6 +257,8 @@ impl Controller {
         match injected.unwrap_or_else(|| Err("it was being injected when it had to be healed".to_owned())) {
             Err(error) => self.tell(outline, world.now(), FaultStage::NotEffective, error),
             Ok(()) => {
+                let actions = 0..self.experiment.actions.get(index).map_or(0, Vec::len);
+                acting.extend(actions.map(|n| world.spawn(self.clone().act(index, n, began))));
                 let proven = self.prove(outline, driver, end.max(began + PROOF)).await;
                 if let Some(window) = window {
                     let last = LAST_LOOK.min(Micros(window.0 / 4));

@@ -9,7 +9,7 @@ use minijinja::Value;
 use super::check::Failed;
 use super::compile::{Asked, Program, Request};
 use super::json;
-use super::kept::{ROOM, Taken};
+use super::kept::{LONGEST, ROOM, Taken};
 use super::vars::Vars;
 use crate::experiment::CaptureFrom;
 use crate::sample::Kind;
@@ -111,7 +111,7 @@ fn look(asked: &Asked, expected: &[String], answer: &Answer, count: bool) -> Fin
         let detail = format!("squall keeps {room} MiB of answers at a time, and had no room for this one");
         return Finding::bad(Kind::Local, detail);
     }
-    let mut parsed = Lazy { body: &answer.body, length: answer.length, json: None };
+    let mut parsed = Lazy::new(&answer.body, answer.length);
     for (check, expected) in asked.checks.iter().zip(expected) {
         if let Err(failed) = check.holds(expected, &mut parsed) {
             return failed.into();
@@ -149,7 +149,21 @@ pub(super) struct Lazy<'a> {
     json: Option<serde_json::Value>,
 }
 
-impl Lazy<'_> {
+impl<'a> Lazy<'a> {
+    /// What was kept of so many bytes.
+    pub fn new(body: &'a Bytes, length: u64) -> Lazy<'a> {
+        Lazy { body, length, json: None }
+    }
+
+    /// The body, if all of it was kept.
+    pub fn whole(&self) -> Result<&[u8], String> {
+        if self.length > self.body.len() as u64 {
+            let (long, most) = (grouped(self.length), LONGEST >> 20);
+            return Err(format!("the answer has {long} bytes, and squall looks through {most} MiB at most"));
+        }
+        Ok(self.body)
+    }
+
     pub fn json(&mut self) -> Result<&serde_json::Value, String> {
         if self.length > MOST_TAKEN_APART {
             let (long, most) = (grouped(self.length), MOST_TAKEN_APART >> 20);

@@ -60,13 +60,14 @@ impl Check {
     fn look(&self, check: &BodyCheck, expected: &str, parsed: &mut Lazy<'_>) -> Result<(), Failed> {
         match check {
             BodyCheck::Contains(_) => {
-                let found = parsed.body.windows(expected.len().max(1)).any(|w| w == expected.as_bytes());
+                let body = parsed.whole().map_err(Failed::Check)?;
+                let found = body.windows(expected.len().max(1)).any(|w| w == expected.as_bytes());
                 need(found || expected.is_empty(), || {
                     format!("the body does not contain `{}`", cut(expected, SHOWN))
                 })
             }
             BodyCheck::Matches(pattern) => {
-                let body = String::from_utf8_lossy(parsed.body);
+                let body = String::from_utf8_lossy(parsed.whole().map_err(Failed::Check)?);
                 need(self.matches(&body), || format!("nothing in the body matches `{pattern}`"))
             }
             BodyCheck::Exists { path } => first(parsed, path).map(|_| ()).map_err(Failed::Check),
@@ -80,9 +81,12 @@ impl Check {
 
     /// The opposite, of what can be looked at: a body that is no JSON shows nothing either way.
     fn not(&self, inner: &BodyCheck, expected: &str, parsed: &mut Lazy<'_>) -> Result<(), Failed> {
-        if matches!(inner, BodyCheck::Json { .. } | BodyCheck::Exists { .. }) {
-            parsed.json().map_err(Failed::Check)?;
+        match inner {
+            BodyCheck::Json { .. } | BodyCheck::Exists { .. } => parsed.json().map(|_| ()),
+            BodyCheck::Contains(_) | BodyCheck::Matches(_) => parsed.whole().map(|_| ()),
+            BodyCheck::Not(_) => Ok(()),
         }
+        .map_err(Failed::Check)?;
         match self.look(inner, expected, parsed) {
             Err(Failed::Check(_)) => Ok(()),
             Err(own) => Err(own),
@@ -143,5 +147,30 @@ fn in_words(check: &BodyCheck, expected: &str) -> String {
         BodyCheck::Json { path, comparison: Comparison::Matches, .. } => format!("{path} matches"),
         BodyCheck::Json { path, comparison, .. } => format!("{path} is {} `{expected}`", word(*comparison)),
         BodyCheck::Not(_) => "a check that must fail does".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    /// What is beyond the part that was kept is neither there nor not.
+    #[test]
+    fn of_a_body_that_was_not_kept_whole_nothing_is_said_either_way() {
+        let contains = || BodyCheck::Contains(Text::Fixed("error".to_owned()));
+        for (check, length, holds) in [
+            (BodyCheck::Not(Box::new(contains())), 4, true),
+            (BodyCheck::Not(Box::new(contains())), 5, false),
+            (BodyCheck::Not(Box::new(BodyCheck::Matches("err.r".to_owned()))), 5, false),
+            (BodyCheck::Matches("fine".to_owned()), 4, true),
+            (BodyCheck::Matches("fine".to_owned()), 5, false),
+        ] {
+            let body = Bytes::from_static(b"fine");
+            let ready = Check::new(&check).unwrap();
+            let told = ready.holds("error", &mut Lazy::new(&body, length));
+            assert_eq!(told.is_ok(), holds, "{check:?} of {length}");
+        }
     }
 }

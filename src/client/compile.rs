@@ -369,7 +369,7 @@ impl Joined {
     fn encoded(&mut self, text: &Text) {
         match text {
             Text::Fixed(text) => self.fixed(&encode(text)),
-            Text::Template(text) => self.template(&template::with_outside(&source(text), encode)),
+            Text::Template(text) => self.template(&template::encoded_source(text, encode)),
         }
     }
 

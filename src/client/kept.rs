@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 /// Bytes of an answer that are kept when nobody needs the whole.
 const EXCERPT: usize = 512;
 /// A body that is needed whole may be this long.
-const LONGEST: usize = 64 << 20;
+pub(super) const LONGEST: usize = 64 << 20;
 /// Bytes that all answers may take up, from when they come in until they are read: whatever a target sends, and
 /// however many wait to be read.
 pub(super) const ROOM: usize = 256 << 20;

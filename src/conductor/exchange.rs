@@ -17,14 +17,16 @@ const HIDDEN: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "se
 pub async fn sent(request: &http::Request<Full<Bytes>>, secrets: &[String]) -> String {
     let body = request.body().clone().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let line = format!("> {} {}", request.method(), request.uri());
-    let all = [line, head("> ", request.headers()), body_text("> ", &body, body.len() as u64)].concat();
+    let all =
+        [line, head("> ", request.headers()), body_text("> ", &body, body.len() as u64, secrets)].concat();
     redact(&all, secrets)
 }
 
 /// An answer as it came.
 pub fn received(answer: &Answer, took: Micros, secrets: &[String]) -> String {
     let line = format!("< {} after {took}", answer.status);
-    let all = [line, head("< ", &answer.headers), body_text("< ", &answer.body, answer.length)].concat();
+    let all =
+        [line, head("< ", &answer.headers), body_text("< ", &answer.body, answer.length, secrets)].concat();
     redact(&all, secrets)
 }
 
@@ -43,11 +45,12 @@ fn head(mark: &str, headers: &http::HeaderMap) -> String {
     headers.iter().map(line).collect()
 }
 
-fn body_text(mark: &str, body: &[u8], length: u64) -> String {
+/// Secrets go before it is cut: half of one is none that could be found.
+fn body_text(mark: &str, body: &[u8], length: u64, secrets: &[String]) -> String {
     if length == 0 {
         return String::new();
     }
-    let text = String::from_utf8_lossy(body);
+    let text = redact(&String::from_utf8_lossy(body), secrets);
     let lines: String = cut(&text, SHOWN).lines().map(|line| format!("\n{mark}{line}")).collect();
     let rest = match length > body.len() as u64 {
         true => format!("\n{mark}... ({} bytes in all)", grouped(length)),

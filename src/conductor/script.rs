@@ -183,7 +183,7 @@ impl Script {
                     Step::If(either) => match self.program.way(either, &place.vars) {
                         Ok(steps) => self.steps(steps, place).await?,
                         Err(why) if self.keep_going => {
-                            self.left.borrow_mut().push(format!("{}: {why}", either.place))
+                            self.leave(format!("{}: {why}", either.place));
                         }
                         Err(why) => return Err(ScriptError::Unsent(format!("{}: {why}", either.place))),
                     },

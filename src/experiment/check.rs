@@ -391,7 +391,7 @@ impl Watch<'_> {
         let (warmup, end) = (self.outline.judge.warmup, self.outline.duration);
         let triggers = triggers_of(self.outline, self.timeline);
         let named = |name: &String| triggers.iter().filter(|t| t.name == *name).collect::<Vec<_>>();
-        let first = triggers.iter().map(|t| t.first).min().unwrap_or(end);
+        let first = triggers.iter().map(|t| t.first - self.outline.largest_deadline()).min().unwrap_or(end);
         match phase {
             PhaseName::Warmup => vec![(Micros::ZERO, warmup)],
             PhaseName::Baseline => vec![(warmup, first)],

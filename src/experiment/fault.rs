@@ -58,7 +58,7 @@ pub(super) fn timeline(notes: &mut Notes, plan: &ChaosPlan, system: &System<'_>)
         }
         names.push(name);
         if let Some((fault, on, what)) = kind(notes, written, system) {
-            let actions = actions(notes, written, system.duration);
+            let actions = actions(notes, written);
             let what = actions.iter().fold(what, |what, action| format!("{what}; {}", told(action)));
             planned.extend(times(notes, written, system, (fault, actions), on, what));
         }
@@ -174,9 +174,8 @@ fn exec(notes: &mut Notes, written: &chaos_plan::Fault) -> Option<Kind> {
     Some((fault, None, what))
 }
 
-/// What is done about a fault; each must come before the load ends.
-fn actions(notes: &mut Notes, written: &chaos_plan::Fault, duration: Micros) -> Vec<Action> {
-    let begins = written.at.as_ref().map_or(Micros::ZERO, |at| at.value.0);
+/// What is done about a fault.
+fn actions(notes: &mut Notes, written: &chaos_plan::Fault) -> Vec<Action> {
     let mut actions = Vec::new();
     for action in &written.then.value {
         let words = [Some(("run", &action.run)), action.undo.as_ref().map(|undo| ("undo", undo))];
@@ -190,10 +189,6 @@ fn actions(notes: &mut Notes, written: &chaos_plan::Fault, duration: Micros) -> 
             }
         }
         let after = action.after.value.0;
-        if begins + after > duration {
-            let message = format!("this comes at {}, and the load ends at {duration}", begins + after);
-            notes.add(action.after.span, message, "raise `duration`, or do it earlier");
-        }
         let undo = action.undo.as_ref().map(|undo| undo.value.clone()).unwrap_or_default();
         actions.push(Action { after, run: action.run.value.clone(), undo });
     }
@@ -297,6 +292,7 @@ fn times(
     }
     let count = repeats(notes, written, at, system.duration, lasts, settle);
     let every = written.every.as_ref().map_or(Micros::ZERO, |e| e.value.0);
+    actions_end(notes, written, at + every * (count - 1), system.duration);
     let name = &written.name.value;
     let outline = |k: i64| FaultOutline {
         name: if count > 1 { format!("{name}#{}", k + 1) } else { name.clone() },
@@ -313,6 +309,17 @@ fn times(
         Planned { fault, outline: outline(k), actions, span: written.name.span }
     };
     (0..count).map(planned).collect()
+}
+
+/// What is done about the last of a fault's repeats must come before the load ends too.
+fn actions_end(notes: &mut Notes, written: &chaos_plan::Fault, last: Micros, duration: Micros) {
+    for after in written.then.value.iter().map(|action| &action.after) {
+        let at = last + after.value.0;
+        if at > duration {
+            let message = format!("this comes at {at}, and the load ends at {duration}");
+            notes.add(after.span, message, "raise `duration`, or do it earlier");
+        }
+    }
 }
 
 fn on_a_link(fault: &Fault) -> bool {

@@ -297,6 +297,7 @@ impl Resolver<'_> {
             seed: self.flags.seed,
             scope,
             whole: self.profile.is_whole("shapes"),
+            smoke: self.smoke.is_some(),
         };
         let mut load = Load { shapes: Vec::new(), outlines: Vec::new(), operations: Vec::new() };
         for (index, (name, written)) in self.written.shapes.iter().enumerate() {

@@ -161,6 +161,7 @@ fn what_could_never_break_or_never_come_true_is_refused() {
     for (objective, message) in [
         ("errors < 150%", "expected a share such as `1%`, found `150%`"),
         ("errors < 5% during cut for 6s", "`for 6 s` can never be: `during cut` lasts 5 s"),
+        ("errors < 5% during baseline for 34s", "`for 34 s` can never be: `baseline` lasts 33 s"),
     ] {
         let text = refused(&format!("{CALM}objectives: [{objective}]\n"), Some(&fine));
         assert!(text.starts_with(&format!("error: {message}")), "{text}");

@@ -36,6 +36,15 @@ pub(super) fn without(marked: &str) -> String {
 
 /// Template source that gives what was given as it is, wherever it stands: as text, and inside quotes.
 pub fn source(marked: &str) -> String {
+    source_with(marked, &format!(" | {}", super::RAW))
+}
+
+/// The same for a value that is encoded: what was given is a part of it like any other.
+pub fn encoded_source(marked: &str, encode: impl Fn(&str) -> String) -> String {
+    with_outside(&source_with(marked, ""), encode)
+}
+
+fn source_with(marked: &str, filter: &str) -> String {
     let (mut out, mut at) = (String::new(), Where::Text);
     for part in parts(marked) {
         match (part, &at) {
@@ -44,7 +53,7 @@ pub fn source(marked: &str) -> String {
                 out.push_str(text);
             }
             (Part::Given(value), Where::Text) if value.contains('{') => {
-                out.push_str(&format!("{{{{ \"{}\" | {} }}}}", literal(value), super::RAW));
+                out.push_str(&format!("{{{{ \"{}\"{filter} }}}}", literal(value)));
             }
             (Part::Given(value), Where::Text) => out.push_str(value),
             (Part::Given(value), Where::Quoted(..)) => out.push_str(&literal(value)),
@@ -127,7 +136,7 @@ impl Where {
 }
 
 /// The source with what stands outside of code made anew.
-pub fn with_outside(source: &str, made: impl Fn(&str) -> String) -> String {
+pub(super) fn with_outside(source: &str, made: impl Fn(&str) -> String) -> String {
     let (mut out, mut done) = (String::new(), 0);
     for (from, text) in outside(source) {
         out.push_str(&source[done..from]);
@@ -207,6 +216,16 @@ mod tests {
             let g = given(&value);
             for text in [format!("a{g}{{{{ 1 }}}}"), format!("a{{{{ '{g}' ~ 1 }}}}"), format!("a{{{{ \"{g}\" }}}}1")] {
                 prop_assert_eq!(env.render_str(&source(&text), ()).unwrap(), format!("a{}1", value));
+            }
+            // Where values are encoded, what was given is one of them: here each is put in brackets.
+            env.set_formatter(|out, _, value| out.write_str(&format!("[{value}]")).map_err(Into::into));
+            let encoded = encoded_source(&format!("{g}{{{{ 1 }}}}"), |text| match text {
+                "" => String::new(),
+                text => format!("{{% raw %}}[{text}]{{% endraw %}}"),
+            });
+            let expected = if value.is_empty() { "[1]".to_owned() } else { format!("[{value}][1]") };
+            if !value.contains("endraw") {
+                prop_assert_eq!(env.render_str(&encoded, ()).unwrap(), expected);
             }
         }
     }

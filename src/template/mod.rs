@@ -5,7 +5,7 @@
 mod given;
 mod path;
 
-pub use given::{has_given, plain, shown, source, with_outside};
+pub use given::{encoded_source, has_given, plain, shown, source};
 pub use path::{Stray, stray_in_path};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -160,10 +160,19 @@ fn not_sure(name: &str, written: &str, scope: &Scope) -> Option<Mistake> {
     Some(Mistake { range: place(written, name), message, help })
 }
 
-/// The template itself asks whether it is there.
+/// The template itself asks whether it is there, as a word of an expression.
 fn guarded(name: &str, written: &str) -> bool {
-    let close: String = written.split_whitespace().collect();
-    ["is", "|default", "|d("].iter().any(|asked| close.contains(&format!("{name}{asked}")))
+    let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
+    let asks = |after: &str| {
+        let (rest, spaced) = (after.trim_start(), after.starts_with(char::is_whitespace));
+        let filter = rest.strip_prefix('|').map(str::trim_start);
+        let is_word =
+            |rest: &str, word: &str| rest.strip_prefix(word).is_some_and(|rest| !rest.starts_with(is_part));
+        (spaced && is_word(rest, "is"))
+            || filter.is_some_and(|filter| is_word(filter, "default") || is_word(filter, "d"))
+    };
+    let code = given::with_outside(written, |_| " ".to_owned());
+    code.match_indices(name).any(|(at, _)| !code[..at].ends_with(is_part) && asks(&code[at + name.len()..]))
 }
 
 fn place(written: &str, word: &str) -> Option<Range<usize>> {
@@ -225,6 +234,14 @@ mod tests {
         ];
         for written in good {
             assert_eq!(check(written, &scope()), [], "{written}");
+        }
+        for unasked in [
+            "maybe is {{ maybe }}",
+            "{{ maybe ~ 'is' }}",
+            "{{ room is defined }}{{ maybe }}",
+            "{{ maybe | upper }}",
+        ] {
+            assert_eq!(check(unasked, &scope()).len(), 1, "{unasked}");
         }
         let bad = [
             "{{ usr }}",

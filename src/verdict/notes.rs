@@ -6,6 +6,7 @@ use super::judgement::JudgedTrigger;
 use super::recovery::Aftermath;
 use super::view::View;
 use crate::outline::JudgeSettings;
+use crate::quantity::Quantity;
 use crate::record::{Pacing, ServiceStage};
 use crate::units::clock;
 
@@ -30,7 +31,7 @@ pub(super) fn notes(view: &View) -> Vec<String> {
         notes.push(text.to_owned());
     }
     if !view.triggers.is_empty() {
-        notes.extend(settings_note(&timeline.outline().judge));
+        notes.extend(settings_notes(&timeline.outline().judge));
     }
     notes.extend(addresses::told(&timeline.addresses));
     notes.extend(baseline_note(view));
@@ -40,19 +41,24 @@ pub(super) fn notes(view: &View) -> Vec<String> {
 }
 
 /// Settings that are laxer than the defaults weaken the verdict, so they are told.
-fn settings_note(judge: &JudgeSettings) -> Option<String> {
+fn settings_notes(judge: &JudgeSettings) -> impl Iterator<Item = String> {
     let usual = JudgeSettings::default();
     let laxer = judge.warmup < usual.warmup
         || judge.windows < usual.windows
         || judge.stretch < usual.stretch
         || judge.stretch_windows < usual.stretch_windows;
-    laxer.then(|| {
+    let sick = (judge.goodput < usual.goodput).then(|| {
+        let (taken, usual) = (Quantity::share(judge.goodput), Quantity::share(usual.goodput));
+        format!("A baseline of {taken} goodput is taken for normal; the default is {usual}.")
+    });
+    let short = laxer.then(|| {
         format!(
             "Judged with a warm-up of {}, {} baseline windows and {} in {} windows to call it recovered; the defaults are {}, {}, {} and {}.",
             judge.warmup, judge.windows, judge.stretch, judge.stretch_windows,
             usual.warmup, usual.windows, usual.stretch, usual.stretch_windows,
         )
-    })
+    });
+    short.into_iter().chain(sick)
 }
 
 fn baseline_note(view: &View) -> Option<String> {

@@ -216,7 +216,7 @@ fn unread(view: &View, subject: Subject, cells: &Cells) -> Option<String> {
     let all: Vec<f64> =
         timeline.scrapes.iter().filter(|s| s.name == *name).map(|s| s.at.as_secs_f64()).collect();
     let apart: Vec<f64> = all.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    let usual = stats::median(&apart)?;
+    let usual = stats::median(&apart).unwrap_or(0.0);
     let inside = all.iter().filter(|at| cells.contains(&timeline.cell_of(Micros::from_secs_f64(**at))));
     let length = view.length(cells).as_secs_f64();
     let read = inside.count() as f64 * usual;

@@ -27,6 +27,15 @@ fn a_smoke_run_shortens_the_plans_clock_and_nothing_that_requests_take() {
 }
 
 #[test]
+fn a_trigger_of_which_a_smoke_run_leaves_nothing_is_not_refused() {
+    let storm = "  storm: {start: 20m, for: 60s, trigger: true, arrival: {poisson: {rate: 2/s}}, timeout: 2s, flow: [{get: /b, as: b}]}\n";
+    let profile = CALM.replace("duration: 90s", "duration: 30m") + storm;
+    let flags = Flags { smoke: true, ..Flags::default() };
+    let experiment = with_flags(&profile, None, &flags).unwrap_or_else(|p| panic!("{}", render(&p, false)));
+    assert_eq!(experiment.outline.duration, Micros::secs(10));
+}
+
+#[test]
 fn what_fits_into_a_plan_fits_into_its_smoke_run() {
     let flags = Flags { smoke: true, ..Flags::default() };
     // Rounded microseconds do not add up, and the time to settle is a part of the plan even where nobody wrote it.

@@ -78,7 +78,13 @@ fn few_that_all_fail_are_not_exactly_one_in_a_hundred() {
 
 #[test]
 fn a_metric_that_was_not_read_any_more_does_not_hold() {
-    let rows = [(1, 100, Word::Pass), (1, 60, Word::Pass), (1, 40, Word::Inconclusive), (7, 100, Word::Pass)];
+    let rows = [
+        (1, 100, Word::Pass),
+        (1, 60, Word::Pass),
+        (1, 40, Word::Inconclusive),
+        (7, 100, Word::Pass),
+        (50, 20, Word::Inconclusive),
+    ];
     for (every, until, expected) in rows {
         let mut plan = rooms(100).objective(queue_below(100.0, Aggregate::Max));
         let read = |second: i64| crate::record::Scrape {
@@ -89,6 +95,6 @@ fn a_metric_that_was_not_read_any_more_does_not_hold() {
         plan.events.extend((0..until).step_by(every).map(read).map(Record::Scrape));
         let (is, why) = word(plan, &evenly(10, 0, 100, fine));
         assert_eq!(is, expected, "every {every} s until {until} s: {why}");
-        assert!(is == Word::Pass || why.contains("was read for 40 s of 1 min 40 s only"), "{why}");
+        assert!(is == Word::Pass || why.contains(" of 1 min 40 s only"), "{why}");
     }
 }

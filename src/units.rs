@@ -39,11 +39,6 @@ impl Micros {
         self.0 as f64 / 1e3
     }
 
-    /// As a `std` duration; negative becomes zero.
-    pub fn to_std(self) -> std::time::Duration {
-        std::time::Duration::from_micros(self.0.max(0) as u64)
-    }
-
     pub fn saturating_sub(self, other: Micros) -> Micros {
         Micros(self.0.saturating_sub(other.0))
     }
@@ -224,25 +219,6 @@ pub fn parse_rate(text: &str) -> Result<f64, String> {
     if number.is_finite() && number >= 0.0 { Ok(number / seconds) } else { Err(wrong()) }
 }
 
-/// Reads `64KiB`, `1.5MB`, `512B` as bytes.
-pub fn parse_size(text: &str) -> Result<u64, String> {
-    let wrong = || format!("`{text}` is not a size: write it like `512B`, `64KiB` or `10MB`");
-    let text_trimmed = text.trim();
-    let split = text_trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
-    let (number, unit) = text_trimmed.split_at(split);
-    let scale = match unit.trim() {
-        "B" => 1.0,
-        "kB" | "KB" => 1e3,
-        "MB" => 1e6,
-        "GB" => 1e9,
-        "KiB" => 1024.0,
-        "MiB" => 1024.0 * 1024.0,
-        "GiB" => 1024.0 * 1024.0 * 1024.0,
-        _ => return Err(wrong()),
-    };
-    Ok((number.parse::<f64>().map_err(|_| wrong())? * scale).round() as u64)
-}
-
 /// Reads `5%` as 0.05.
 pub fn parse_share(text: &str) -> Result<f64, String> {
     let wrong = || format!("`{text}` is not a share: write it like `1%` or `0.5%`");
@@ -296,8 +272,6 @@ mod tests {
         assert_eq!(parse_rate("50/s"), Ok(50.0));
         assert_eq!(parse_rate("30/m"), Ok(0.5));
         assert!(parse_rate("50").is_err() && parse_rate("-1/s").is_err() && parse_rate("nan/s").is_err());
-        assert_eq!(parse_size("64KiB"), Ok(65_536));
-        assert!(parse_size("64").is_err());
         assert_eq!(parse_share("5%"), Ok(0.05));
         assert!(parse_share("0.05").is_err());
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The floors from the lowest up, and on each the modules from left to right: a module imports from
 /// lower floors or from its left.
 const FLOORS: [(&str, &[&str]); 5] = [
-    ("words", &["units", "quantity", "random", "redact", "sample", "diagnose"]),
+    ("words", &["units", "random", "redact", "sample", "diagnose"]),
     (
         "maths",
         &[
@@ -22,7 +22,6 @@ const FLOORS: [(&str, &[&str]); 5] = [
             "sampling",
             "record",
             "timeline",
-            "sampling",
             "verdict",
         ],
     ),

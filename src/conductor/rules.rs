@@ -15,8 +15,8 @@ const FROZEN: i64 = 10;
 pub struct Rules {
     abort: Vec<Objective>,
     steady: Vec<Objective>,
-    /// Injection of the first fault; none without faults, or once it has been looked at.
-    first_fault: Option<Micros>,
+    /// When the first trigger is to come; none without any, or once it was looked for. or once it has been looked at.
+    first_trigger: Option<Micros>,
     /// The steady state has been looked at and held, or there is none to hold.
     is_steady: bool,
     warmup: Micros,
@@ -30,7 +30,7 @@ impl Rules {
             abort: outline.abort.clone(),
             steady: outline.steady.clone(),
             is_steady: outline.steady.is_empty(),
-            first_fault: outline.first_trigger(),
+            first_trigger: outline.first_trigger(),
             warmup: outline.judge.warmup,
             passed_over: false,
         }
@@ -59,8 +59,8 @@ impl Rules {
                 }
             }
         }
-        if self.first_fault.is_some_and(|at| now + timeline.outline().cell >= at) {
-            self.first_fault = None;
+        if self.first_trigger.is_some_and(|at| now + timeline.outline().cell >= at) {
+            self.first_trigger = None;
             for rule in &self.steady {
                 if let Some(measured) = unsteady(timeline, rule, now) {
                     return Some((event(RuleKind::Steady, &rule.text, measured, None), How::Unsteady));

@@ -75,9 +75,7 @@ pub struct Shard {
     frozen: RefCell<Frozen>,
     /// The load is over: no flow begins a further operation.
     over: Cell<Option<Over>>,
-    /// Operations that were begun and have not ended.
-    begun: Cell<u64>,
-    /// When the last deadline of those has passed.
+    /// When the last deadline of an operation that was begun has passed.
     decided: Cell<Micros>,
     load: Load,
     runners: Vec<Rc<ShapeRunner>>,
@@ -142,7 +140,6 @@ async fn run_shard(world: World, load: Load) -> Result<(), String> {
         counts,
         frozen,
         over: Cell::new(None),
-        begun: Cell::new(0),
         decided: Cell::new(Micros::ZERO),
         load,
         runners,

@@ -53,7 +53,6 @@ pub enum Ask {
         link: String,
         fault: String,
     },
-    ClearAll,
     /// How the proxy is.
     Look,
     /// The run is over and healed: nobody will ask again.

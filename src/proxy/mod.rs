@@ -69,10 +69,6 @@ impl Links {
                 Ok(canary::send(&self.world, &link, timeout).await)
             }
             Ask::Touched { link, fault } => Ok(Reply::Touched { counts: self.link(&link)?.touched(&fault) }),
-            Ask::ClearAll => {
-                self.heal().await?;
-                Ok(Reply::Done)
-            }
             // Beside everything else it has no beat of its own.
             Ask::Look => {
                 Ok(Reply::Look { refused: self.refused.get(), late: Micros::ZERO, ago: Micros::ZERO })

@@ -40,7 +40,7 @@ impl Comparison {
 pub(super) fn answer(objective: &Objective, value: Option<Quantity>, tally: &Tally) -> Answer {
     match objective.metric {
         Metric::Quantile(q) => quantile(objective, value, tally, q),
-        Metric::Max => of_latency(objective, value, || Answer::Breaks),
+        Metric::Max => of_latency(objective, value),
         Metric::Mean => mean(objective, value, tally),
         Metric::Errors => share(objective, value, tally, objective.comparison.wants_more()),
         Metric::Goodput => share(objective, value, tally, objective.comparison.wants_less()),
@@ -51,7 +51,7 @@ pub(super) fn answer(objective: &Objective, value: Option<Quantity>, tally: &Tal
 /// The same by the value alone, however few operations it is of: one window of several.
 pub(super) fn by_point(objective: &Objective, value: Option<Quantity>, tally: &Tally) -> Answer {
     match objective.metric {
-        Metric::Quantile(_) => of_latency(objective, value, || Answer::Breaks),
+        Metric::Quantile(_) => of_latency(objective, value),
         Metric::Errors | Metric::Goodput => of_value(objective, value),
         _ => answer(objective, value, tally),
     }
@@ -69,7 +69,7 @@ pub(super) fn of_value(objective: &Objective, value: Option<Quantity>) -> Answer
 fn quantile(objective: &Objective, value: Option<Quantity>, tally: &Tally, q: f64) -> Answer {
     let enough = objective.least();
     if tally.intended >= enough {
-        return of_latency(objective, value, || Answer::Breaks);
+        return of_latency(objective, value);
     }
     let above = tally.above(Micros(objective.value as i64));
     match stats::exceeds(above, tally.intended, 1.0 - q) {
@@ -80,15 +80,13 @@ fn quantile(objective: &Objective, value: Option<Quantity>, tally: &Tally, q: f6
 }
 
 /// A time of which only a lower bound may be known: a quantile or maximum among operations that did not
-/// succeed is beyond every limit. `below` says what becomes of a bound that lies below the limit.
-fn of_latency(objective: &Objective, value: Option<Quantity>, below: impl Fn() -> Answer) -> Answer {
+/// succeed is beyond every limit.
+fn of_latency(objective: &Objective, value: Option<Quantity>) -> Answer {
     let (comparison, limit) = (objective.comparison, objective.value);
     let Some(value) = value else { return Answer::Unknown(Some(1)) };
     match comparison {
         _ if !value.is_bound() => Answer::of(comparison.holds(value.value, limit)),
-        _ if comparison.wants_more() => Answer::Holds,
-        _ if !comparison.holds(value.value, limit) => Answer::Breaks,
-        _ => below(),
+        _ => Answer::of(comparison.wants_more()),
     }
 }
 
@@ -97,7 +95,7 @@ fn of_latency(objective: &Objective, value: Option<Quantity>, below: impl Fn() -
 fn mean(objective: &Objective, value: Option<Quantity>, tally: &Tally) -> Answer {
     let (comparison, limit) = (objective.comparison, objective.value);
     let Some(bound) = value.filter(Quantity::is_bound) else {
-        return of_latency(objective, value, || Answer::Breaks);
+        return of_latency(objective, value);
     };
     let endless = tally.censored() * 2 > tally.intended;
     match comparison.holds(bound.value, limit) {

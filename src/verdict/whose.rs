@@ -8,7 +8,7 @@ use super::view::View;
 /// The share of a phase's planned arrivals that must have been issued in time.
 pub(super) const DELIVERED: f64 = 0.95;
 
-/// What is asked of a count, and of which load.
+/// What came of a question.
 pub(super) struct Settled {
     pub(super) word: Word,
     /// What squall did, in words, where the word is INVALID.

@@ -46,7 +46,6 @@ pub struct Flow {
     owed: Micros,
     /// Draws made for think times and choices so far.
     draws: u32,
-    steps: u32,
 }
 
 /// A named group under way.
@@ -113,7 +112,6 @@ impl Flow {
             patient,
             owed: Micros::ZERO,
             draws: 0,
-            steps: 0,
         }
     }
 
@@ -375,7 +373,6 @@ impl Flow {
 
     /// A step is reached: its operation is due, and the flow moves to its cell.
     fn reach(&mut self, op: Option<OpId>, intended: Micros) {
-        self.steps += 1;
         self.reached.extend(op.filter(|op| !self.reached.contains(op)));
         if self.patient {
             return;
@@ -385,7 +382,6 @@ impl Flow {
             counts.due(op, intended);
             self.shard.decided_by(intended + counts.deadline(op));
         }
-        self.shard.begun.set(self.shard.begun.get() + 1);
         let last = self.last_step.unwrap_or(self.arrival);
         counts.due_moves(self.runner.shape.op, last, intended);
         self.last_step = Some(intended);
@@ -395,9 +391,6 @@ impl Flow {
     /// its requests were allowed together where those were more.
     fn settle(&mut self, mut sample: Sample, allowed: Micros) {
         let deadline = self.shard.counts.borrow().deadline(sample.op).max(allowed);
-        if !self.patient {
-            self.shard.begun.set(self.shard.begun.get() - 1);
-        }
         self.allowed += deadline;
         if sample.outcome.kind == Kind::Ok && sample.response() > deadline {
             sample.outcome.kind = Kind::Late;

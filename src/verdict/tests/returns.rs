@@ -357,7 +357,7 @@ fn a_window_in_which_all_arrivals_were_probes_is_skipped() {
         done: None,
     };
     for at in (0..200).filter(|&at| probed(at)) {
-        plan.events.push(Record::Arrived { cell: at as u32, shape: 0, n: 1, late: 0, probes: 0 });
+        plan.events.push(Record::Arrived { cell: at as u32, shape: 0, n: 1, late: 0, probes: 1 });
         plan.events.push(Record::Probe(probe(at)));
     }
     // Of one arrival a second, every fourth is a probe; windows of a second leave no other choice.

@@ -218,6 +218,7 @@ fn a_service_that_does_not_start_is_one_sentence_and_nothing_is_left() {
     let rows = [
         ("start: [no-such-program-anywhere]", "`no-such-program-anywhere` was not found"),
         ("start: [no-such-program --port]", "each word by itself: `[no-such-program, --port, ...]`"),
+        ("directory: no/where, start: [sleep, \"9\"]", "`directory: no/where` of program"),
         ("start: [\"true\"]", "ended"),
         ("within: 500ms, start: [sleep, \"100\"]", "was not ready within 500 ms (127.0.0.1:"),
         (

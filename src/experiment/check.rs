@@ -318,11 +318,29 @@ impl Watch<'_> {
             return;
         }
         self.refuse(notes, (rule, span), room, &|operation, planned, long| {
-            let long = self.outline.cell * long as i64;
-            let late = (operation.deadline - Micros(long.0 / 2)).max(Micros::ZERO);
-            let until = first - cell - late;
-            self.cells(planned, (until - long).max(warmup), until).iter().sum()
+            self.before_trigger(first, operation, planned, long)
         });
+    }
+
+    /// How many planned arrivals a steady state that looks at so many cells has of an operation: of those of which it is
+    /// known, a cell before the first trigger, how they ended.
+    pub(super) fn before_trigger(
+        &self,
+        first: Micros,
+        operation: &OperationOutline,
+        planned: &[u64],
+        long: usize,
+    ) -> u64 {
+        let (cell, warmup) = (self.outline.cell, self.outline.judge.warmup);
+        let long = cell * long as i64;
+        let late = (operation.deadline - Micros(long.0 / 2)).max(Micros::ZERO);
+        let until = first - cell - late;
+        self.cells(planned, (until - long).max(warmup), until).iter().sum()
+    }
+
+    /// So many cells a live rule looks at: ten without `for`.
+    pub(super) fn looks_at(&self, rule: &Objective) -> usize {
+        rule.window.map_or(10, |d| d.0 / self.outline.cell.0.max(1)).max(1) as usize
     }
 
     fn refuse(
@@ -333,21 +351,20 @@ impl Watch<'_> {
         most: &dyn Fn(&OperationOutline, &[u64], usize) -> u64,
     ) {
         let Metric::Quantile(_) = rule.metric else { return };
-        let cell = self.outline.cell.0.max(1);
-        let long = rule.window.map_or(10, |d| d.0 / cell).max(1);
+        let long = self.looks_at(rule);
         let named = |o: &&OperationOutline| rule.selector.as_ref().map_or(!o.flow, |s| *s == o.name);
         let operations = self.outline.operations.iter().enumerate().filter(|(_, o)| named(o));
         // One that may come as often as the target likes can always have enough.
         let each = operations.map(|(op, o)| {
             let planned = self.outline.shapes.get(o.shape).filter(|s| !s.closed)?;
-            Some(self.counted(op, o)? * most(o, &planned.planned, long as usize) as f64)
+            Some(self.counted(op, o)? * most(o, &planned.planned, long) as f64)
         });
         let Some(each) = each.collect::<Option<Vec<f64>>>().filter(|each| !each.is_empty()) else { return };
         let (most, needed) = (each.into_iter().fold(0.0, f64::max), rule.least());
         if most >= needed as f64 {
             return;
         }
-        let long = self.outline.cell * long;
+        let long = self.outline.cell * long as i64;
         let message = format!(
             "this rule can never decide: it looks at {long} at a time, in which at most {} operations count, and {} needs {}",
             grouped(most as u64),

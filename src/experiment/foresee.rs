@@ -22,6 +22,8 @@ pub struct Foresight {
     pub phases: Vec<PhaseAhead>,
     /// In the order of the outline's objectives; none of those that count no operations.
     pub objectives: Vec<Option<Expectation>>,
+    /// In the order of the outline's steady states.
+    pub steady: Vec<Option<Expectation>>,
     /// Of each shape; empty where no trigger needs one.
     pub bands: Vec<BandAhead>,
     /// Sentences for whoever plans.
@@ -64,6 +66,9 @@ impl Watch<'_> {
         let of_objectives = self.outline.objectives.iter().zip(&objectives);
         let mut remarks: Vec<String> =
             of_objectives.filter_map(|(o, ahead)| too_few(o, ahead.as_ref()?)).collect();
+        let steady: Vec<_> = self.outline.steady.iter().map(|rule| self.steady_ahead(rule)).collect();
+        let of_steady = self.outline.steady.iter().zip(&steady);
+        remarks.extend(of_steady.filter_map(|(rule, ahead)| never_steady(rule, ahead.as_ref()?)));
         remarks.extend(self.shapes.iter().filter_map(no_timeout));
         remarks.extend(self.outline.shapes.iter().filter_map(|shape| {
             let nothing = !shape.closed && shape.planned.iter().all(|&n| n == 0);
@@ -73,7 +78,7 @@ impl Watch<'_> {
         remarks.extend(self.short_baseline());
         let bands = self.bands();
         remarks.extend(self.outline.objectives.iter().filter_map(|o| coarse(o, &bands)));
-        Foresight { phases, objectives, bands, remarks }
+        Foresight { phases, objectives, steady, bands, remarks }
     }
 
     /// The fewest operations that one of those which the objective speaks of will have.
@@ -92,6 +97,23 @@ impl Watch<'_> {
             Some((arrivals == 0 && objective.metric != Metric::Count, ahead))
         });
         each.min_by_key(|(idle, ahead)| (*idle, ahead.n)).map(|(_, ahead)| ahead)
+    }
+
+    /// The fewest operations that one of those whose steady state is looked for will have had by then.
+    fn steady_ahead(&self, rule: &Objective) -> Option<Expectation> {
+        let first = self.outline.first_trigger()?;
+        let named = |name: &str, flow: bool| rule.selector.as_deref().map_or(!flow, |s| s == name);
+        let counted = !matches!(rule.metric, Metric::Target { .. });
+        let all =
+            self.outline.operations.iter().enumerate().filter(|(_, o)| counted && named(&o.name, o.flow));
+        let each = all.filter_map(|(op, o)| {
+            let planned = &self.outline.shapes.get(o.shape).filter(|shape| !shape.closed)?.planned;
+            let arrivals = self.before_trigger(first, o, planned, self.looks_at(rule));
+            let n = (arrivals as f64 * self.counted(op, o)?).floor() as u64;
+            // Of what has no load by then nothing is asked.
+            (arrivals > 0).then(|| Expectation { operation: o.name.clone(), n, needed: rule.least() })
+        });
+        each.min_by_key(|ahead| ahead.n)
     }
 
     /// The cells that a phase will have at least. A fault is gone a moment after it was to be, so that a cell which
@@ -193,6 +215,19 @@ fn too_few(objective: &Objective, ahead: &Expectation) -> Option<String> {
     (n < needed).then(|| {
         format!(
             "`{text}` will not be told to hold: about {} {operation} are planned for it, and it takes {}; {instead}",
+            grouped(*n),
+            grouped(*needed),
+        )
+    })
+}
+
+/// Says so where a steady state will not be found, as there are too few operations of one to tell.
+fn never_steady(rule: &Objective, ahead: &Expectation) -> Option<String> {
+    let Expectation { operation, n, needed } = ahead;
+    (n < needed).then(|| {
+        format!(
+            "`steady: {}` will hardly be found, and the run then ends as INVALID: it looks at about {} {operation}, and it takes {}; ask it of a shape or of another operation, look at more with `for`, or raise the rate",
+            rule.text.trim(),
             grouped(*n),
             grouped(*needed),
         )

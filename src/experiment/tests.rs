@@ -270,7 +270,10 @@ fn a_steady_state_that_there_is_no_time_to_look_for_is_refused() {
     assert!(told.contains("before the first trigger (12 s)"), "{told}");
     let told = refused(CALM, Some(&format!("{QUICK}steady: [errors < 1%]\n")));
     assert!(told.contains("nobody would look for this steady state"), "{told}");
-    resolved(CALM, Some(&cut("12s", "errors < 1% for 5s")));
+    let told = resolved(CALM, Some(&cut("12s", "errors < 1% for 5s"))).foresight.remarks.join("\n");
+    assert!(told.contains("will hardly be found") && told.contains("list, and it takes 100"), "{told}");
+    let told = resolved(CALM, Some(&cut("60s", "errors < 1% for 15s"))).foresight.remarks.join("\n");
+    assert!(!told.contains("hardly be found"), "{told}");
     resolved(CALM, Some(&cut("12s", "errors < 1%")));
     resolved(&stormy.replace("start: 12s", "start: 16s"), Some(&cut("60s", "errors < 1% for 10s")));
 }

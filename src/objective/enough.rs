@@ -48,6 +48,12 @@ impl Objective {
         }
     }
 
+    /// Whether it asks how operations fared, whichever came: one that no flow came to do has nothing to answer for. A
+    /// rate or a count asks how many came.
+    pub fn asks_whoever_came(&self) -> bool {
+        self.selector.is_none() && !matches!(self.metric, Metric::Rate | Metric::Count)
+    }
+
     /// The same expression asking for another metric, in the user's own words: `p95(list) < 1s during slow`.
     pub fn asking(&self, metric: &Metric) -> String {
         let text = self.text.trim();

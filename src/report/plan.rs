@@ -213,7 +213,12 @@ fn rules(outline: &Outline, foresight: &Foresight) -> String {
     };
     let mut rows: Vec<Vec<String>> =
         outline.objectives.iter().zip(ahead).map(|(o, ahead)| vec![o.text.clone(), enough(ahead)]).collect();
-    rows.extend(outline.steady.iter().map(|o| vec![o.text.clone(), "before the first fault".to_owned()]));
+    let ahead = foresight.steady.iter().map(Option::as_ref).chain(std::iter::repeat(None));
+    rows.extend(outline.steady.iter().zip(ahead).map(|(o, ahead)| {
+        let told = Some(enough(ahead)).filter(|told| !told.is_empty());
+        let told = told.map_or(String::new(), |told| format!(": {told}"));
+        vec![o.text.clone(), format!("before the first fault{told}")]
+    }));
     rows.extend(
         outline.abort.iter().map(|o| vec![o.text.clone(), "ends the run at once if it is so".to_owned()]),
     );

@@ -34,6 +34,12 @@ impl Child {
         let mut start = Start::new(program);
         start.args(&command.argv[1..]).envs(command.env.iter().cloned()).env(MARK, mark);
         if let Some(directory) = &command.directory {
+            if !directory.is_dir() {
+                let here = directory.display();
+                return Err(format!(
+                    "`directory: {here}` of program `{program}` is no folder, seen from where squall was started"
+                ));
+            }
             start.current_dir(directory);
         }
         start.stdin(Stdio::null()).stdout(output(log)?);

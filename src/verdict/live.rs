@@ -58,10 +58,14 @@ pub fn unsteady(timeline: &Timeline, rule: &Objective, now: Micros) -> Option<St
         let most = || (1..=10).rev().find_map(|cells| last(subject, cell * cells));
         (subject, rule.window.map_or_else(most, |long| last(subject, long)))
     });
-    // What was not to be there yet says nothing of the service.
+    // What was not to be there yet says nothing of the service, and of all operations those that no flow came to do.
     let due = |subject: &Subject, cells: &Option<Cells>| {
         let planned = |cells: &Cells| subject.shapes(timeline).iter().any(|&s| view.was_planned(s, cells));
-        cells.as_ref().is_none_or(planned)
+        let passed_by = |cells: &Cells| match subject {
+            Subject::Operation(op) => rule.asks_whoever_came() && view.was_passed_by(*op, cells),
+            Subject::Target(..) => false,
+        };
+        cells.as_ref().is_none_or(|cells| planned(cells) && !passed_by(cells))
     };
     let subjects: Vec<_> = looked_at.filter(|(subject, cells)| due(subject, cells)).collect();
     if subjects.is_empty() {
@@ -76,7 +80,12 @@ pub fn unsteady(timeline: &Timeline, rule: &Objective, now: Micros) -> Option<St
             Answer::Holds => None,
             Answer::Breaks => Some(said(timeline, rule, subject, &m, cell * cells.len() as i64)),
             Answer::Unknown(_) => {
-                Some(format!("too little was seen of {} ({})", subject.name(timeline), grouped(m.n)))
+                let (name, needed) = (subject.name(timeline), rule.least().max(1));
+                Some(format!(
+                    "too little was seen of {name} ({}, and it takes {})",
+                    grouped(m.n),
+                    grouped(needed)
+                ))
             }
         }
     })

@@ -138,7 +138,16 @@ fn of_phase(view: &View, objective: &Objective) -> Vec<Ruling> {
             || view.was_planned(shape, &cells)
     };
     let all = timeline.operations().filter(|(op, o)| named(&o.name, o.flow) && owed(*op, o.shape));
-    all.map(|(op, _)| of_subject(view, objective, Subject::Operation(op), &cells)).collect()
+    let passed_by = |op| objective.asks_whoever_came() && view.was_passed_by(op, &cells);
+    let (none, all): (Vec<OpId>, Vec<OpId>) = all.map(|(op, _)| op).partition(|&op| passed_by(op));
+    let of_one = |op: OpId| of_subject(view, objective, Subject::Operation(op), &cells);
+    let mut rulings: Vec<Ruling> = all.into_iter().map(of_one).collect();
+    let names: Vec<String> = none.iter().map(|&op| Subject::Operation(op).name(timeline)).collect();
+    if !names.is_empty() {
+        let note = format!("No flow came to {}, so nothing is said of it.", names.join(", "));
+        rulings.iter_mut().for_each(|ruling| ruling.evidence.push(note.clone()));
+    }
+    rulings
 }
 
 fn of_subject(view: &View, objective: &Objective, subject: Subject, cells: &Cells) -> Ruling {

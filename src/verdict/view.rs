@@ -263,6 +263,17 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Whether flows of the operation's shape came to their end in these cells and none of their paths led to it:
+    /// through the other branch of an `if`, an empty list, or a branch that was not drawn. What a flow should have
+    /// reached and did not was intended; what the end of the load cut off says nothing of the rest.
+    pub(super) fn was_passed_by(&self, op: OpId, cells: &Cells) -> bool {
+        let timeline = self.timeline;
+        let came = |op: OpId| cells.iter().any(|&cell| timeline.intended(op, cell) > 0);
+        let shape = timeline.outline().operations.get(usize::from(op.0)).map(|o| o.shape);
+        let ended = |flow: OpId| self.tally(flow, cells).good() > 0;
+        !came(op) && timeline.operations().any(|(flow, o)| o.flow && Some(o.shape) == shape && ended(flow))
+    }
+
     /// `(at 0:41.00: squall stood still for 4.9 s)`: what squall did wrong in cells, or soon after.
     pub(super) fn blame(&self, cells: &Cells) -> String {
         let inside = self.own.cells.iter().find(|(cell, _)| cells.contains(cell));

@@ -124,8 +124,14 @@ fn harm(trigger: &JudgedTrigger) -> String {
     let slowest =
         trigger.shapes.iter().filter_map(|s| s.slowest.map(|slow| (slow, s.quantile))).max_by_key(|s| s.0);
     match slowest {
+        // A loss that is too short for a median of three windows is told by its count.
         Some((slow, quantile)) if depth < 0.01 => {
-            format!("it kept answering, and at worst its {} was {slow}", Metric::Quantile(quantile))
+            let lost = trigger.shapes.iter().map(|s| s.area_during + s.area_after).sum::<f64>().round();
+            let kept = match lost as u64 {
+                0 => "it kept answering".to_owned(),
+                lost => format!("of good operations it lost {}", grouped(lost)),
+            };
+            format!("{kept}, and at worst its {} was {slow}", Metric::Quantile(quantile))
         }
         _ => format!("at worst it lost {} of its goodput", percent(depth)),
     }

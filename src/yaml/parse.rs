@@ -42,6 +42,8 @@ pub(super) fn parse(source: &Arc<Source>) -> (Option<Node>, Vec<Problem>) {
     (builder.root, builder.problems)
 }
 
+const QUOTED: &str = "write templates quoted: \"{{ name }}\"";
+
 /// Two traps of YAML that most errors come from.
 fn flow_help(text: &str, at: usize) -> Option<&'static str> {
     let head = text.get(..at).unwrap_or(text);
@@ -50,7 +52,7 @@ fn flow_help(text: &str, at: usize) -> Option<&'static str> {
     if line.contains("${") {
         Some("inside `{ }` and `[ ]` write it quoted: \"${NAME}\"")
     } else if line.contains("{{") {
-        Some("write templates quoted: \"{{ name }}\"")
+        Some(QUOTED)
     } else {
         None
     }
@@ -151,7 +153,10 @@ impl<'s> Builder<'s> {
         let mut items = items.into_iter();
         while let (Some(key), Some(value)) = (items.next(), items.next()) {
             if !matches!(key.value, Value::Scalar(_)) {
-                self.problem(key.span, "a key must be one word".to_owned(), None);
+                // `{{ name }}` without quotes is a map whose key is a map.
+                let braces = matches!(key.value, Value::Map(_));
+                let help = braces.then_some(QUOTED);
+                self.problem(key.span, "a key must be one word".to_owned(), help);
             } else if entries.iter().any(|e| e.key.text() == key.text()) {
                 let message = format!("`{}` is here twice", key.text());
                 self.problem(key.span, message, Some("keep one of them"));

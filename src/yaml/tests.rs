@@ -111,3 +111,10 @@ proptest! {
         render(&read_thing(&String::from_utf8_lossy(&bytes)).problems, false);
     }
 }
+
+#[test]
+fn a_template_without_quotes_is_told_as_that() {
+    let doc = read_thing("name: {{ town }}\n");
+    let text = render(&doc.problems, false);
+    assert!(text.contains("write templates quoted"), "{text}");
+}

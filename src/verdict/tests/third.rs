@@ -98,3 +98,40 @@ fn a_metric_that_was_not_read_any_more_does_not_hold() {
         assert!(is == Word::Pass || why.contains(" of 1 min 40 s only"), "{why}");
     }
 }
+
+#[test]
+fn the_branch_that_no_flow_took_keeps_nothing_from_holding() {
+    let rule = errors(None, 0.01);
+    let mut plan = rooms(60);
+    let seldom =
+        crate::outline::OperationOutline { name: "seldom".to_owned(), ..plan.outline.operations[0].clone() };
+    plan.outline.operations.push(seldom);
+    let all = evenly(50, 0, 60, fine);
+
+    let judged = verdict(plan.clone().objective(rule.clone()), &all);
+    assert_eq!(judged.objectives[0].word, Word::Pass, "{}", judged.objectives[0].reason);
+    assert_eq!(judged.objectives[0].notes, ["No flow came to seldom, so nothing is said of it."]);
+    assert_eq!(unsteady(&plan.clone().timeline(&all), &rule, s(30.0)), None);
+
+    // What was named was asked for, a rate asks how many came, and where no flow came either all of it is missing.
+    let (is, why) = word(plan.clone().objective(errors(Some("seldom"), 0.01)), &all);
+    assert_eq!(is, Word::Inconclusive, "{why}");
+    let rate = expect(Metric::Rate, Comparison::Above, 5.0, RUN);
+    assert_eq!(word(plan.clone().objective(rate), &all).0, Word::Fail);
+    plan.outline.shapes[0].planned = vec![50; 60];
+    assert_ne!(word(plan.clone().objective(rule.clone()), &[]).0, Word::Pass);
+    assert!(unsteady(&plan.timeline(&[]), &rule, s(30.0)).is_some());
+}
+
+#[test]
+fn what_failed_for_a_moment_is_not_said_to_have_kept_answering() {
+    let down = |at: Micros| if at >= s(25.0) && at < s(25.6) { (s(1.0), Kind::Status) } else { fine(at) };
+    let judged = verdict(at_half_time(rooms(60), recovery_within(20.0)), &evenly(1_000, 0, 60, down));
+    let told = &judged.triggers[0].sentence;
+    assert!(told.contains("lost") && !told.contains("kept answering"), "{told}");
+}
+
+fn errors(of: Option<&str>, limit: f64) -> Objective {
+    let selector = of.map(str::to_owned);
+    Objective { selector, ..expect(Metric::Errors, Comparison::Below, limit, RUN) }
+}

@@ -145,6 +145,26 @@ fn the_log_that_a_trial_names_is_there() {
     assert_eq!(std::fs::read_to_string(log).unwrap(), "no config\n", "{said}");
 }
 
+#[test]
+fn a_trial_that_hangs_in_teardown_can_be_stopped_there() {
+    let server = Server::start(|message| {
+        std::thread::sleep(secs(if message.first_line.contains("/down") { 30 } else { 0 }));
+        (200, String::new())
+    });
+    let text = format!(
+        "target: {}\nduration: 20s\nteardown: {{ steps: [{{ delete: /down }}] }}\nshapes:\n  s:\n    \
+         arrival: {{ constant: {{ rate: 1/s }} }}\n    flow: [{{ get: /x }}]\n",
+        server.url()
+    );
+    let bench = Bench::new("try-down");
+    let mut command = bench.squall(["try"]);
+    command.arg(bench.file("load.yaml", &text));
+    let mut squall = bench.start(command);
+    wait_for("teardown", secs(10), || squall.said().contains("DELETE /down").then_some(()));
+    squall.signal(rustix::process::Signal::INT);
+    assert_eq!(squall.end(secs(5)).code(), Some(105), "{}", squall.said());
+}
+
 /// A server that answers a connection as it likes: it gets what was read until the head of a request ended.
 fn raw(answer: impl Fn(TcpStream, &str) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -24,7 +24,9 @@ pub fn run(args: &cli::Experiment) -> u8 {
         true => run_virtual(|world| {
             let run = format!("v{:05x}", experiment.outline.seed & 0xf_ffff);
             let experiment = &experiment;
-            async move { trial(world, experiment, None, run, &show(), std::future::pending()).await }
+            async move {
+                trial(world, experiment, None, run, &show(), async || std::future::pending().await).await
+            }
         }),
         false => in_real_time(&experiment),
     };
@@ -57,10 +59,7 @@ fn in_real_time(experiment: &Experiment) -> Result<bool, Failure> {
         let mut signals =
             Signals::new().map_err(|e| Failure::Runtime(format!("signals cannot be heard: {e}")))?;
         let run = format!("{:06x}", (world.wall() / 1_000) & 0xff_ffff);
-        let asked = async move {
-            signals.next().await;
-        };
-        trial(world, experiment, Some(&files), run, &show(), asked).await
+        trial(world, experiment, Some(&files), run, &show(), async || signals.next().await).await
     });
     // Of a service that did not start the message names the log.
     let logs = matches!(tried, Err(Failure::Configuration(_))) && !experiment.services.is_empty();

@@ -16,7 +16,8 @@ use crate::world::World;
 /// How long one flow may take.
 const WITHIN: Micros = Micros::secs(600);
 
-/// Tries it and gives back whether every flow came to its end. `run` is an id; `asked` ends it.
+/// Tries it and gives back whether every flow came to its end. `run` is an id; `asked` returns each time that somebody
+/// asks to stop: at first the flows, then teardown.
 ///
 /// # Errors
 /// What is needed did not start, or setup failed.
@@ -26,11 +27,10 @@ pub async fn trial(
     files: Option<&Files>,
     run: String,
     show: &Show,
-    asked: impl Future<Output = ()>,
+    mut asked: impl AsyncFnMut(),
 ) -> Result<bool, Failure> {
     let recorder = Recorder::new(world.clone(), Box::new(std::io::sink()));
-    tokio::pin!(asked);
-    let system = System::start(&world, experiment, &recorder, files, &mut asked).await?;
+    let system = System::start(&world, experiment, &recorder, files, asked()).await?;
     let facts = RunFacts {
         seed: experiment.outline.seed,
         run,
@@ -40,12 +40,18 @@ pub async fn trial(
     let trial = Trial { world, experiment, system, show, facts: RefCell::new(facts) };
     let result = tokio::select! {
         biased;
-        () = &mut asked => Err(Failure::Interrupted("stopped".to_owned())),
+        () = asked() => Err(Failure::Interrupted("stopped".to_owned())),
         result = trial.flows() => result,
     };
-    let torn_down = trial.teardown().await;
+    let torn_down = tokio::select! {
+        biased;
+        () = asked() => Err(Failure::Interrupted("stopped during teardown, which was not done".to_owned())),
+        result = trial.teardown() => result,
+    };
     trial.system.stop().await;
-    Ok(result? & torn_down?)
+    // What cut teardown short outranks what stopped the flows before it.
+    let torn_down = torn_down?;
+    Ok(result? & torn_down)
 }
 
 struct Trial<'t> {

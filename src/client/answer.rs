@@ -13,7 +13,7 @@ use super::kept::{LONGEST, ROOM, Taken};
 use super::vars::Vars;
 use crate::experiment::CaptureFrom;
 use crate::sample::Kind;
-use crate::units::{Micros, grouped};
+use crate::units::{Micros, cut, grouped};
 use crate::world::World;
 
 /// What reading an answer found.
@@ -34,6 +34,8 @@ impl Finding {
     }
 }
 
+/// Characters of a header that a message shows.
+const SHOWN: usize = 40;
 /// How long an answer that came may wait to be read aside.
 pub const READING: Micros = Micros::secs(10);
 /// Bodies above this size are read aside.
@@ -65,6 +67,12 @@ impl From<Failed> for Finding {
 }
 
 impl Answer {
+    /// How the body is encoded, if it is not as it is.
+    fn coding(&self) -> Option<String> {
+        let coding = String::from_utf8_lossy(self.headers.get(http::header::CONTENT_ENCODING)?.as_bytes());
+        (!coding.eq_ignore_ascii_case("identity")).then(|| cut(&coding, SHOWN))
+    }
+
     /// It is read aside.
     pub fn is_long(&self) -> bool {
         self.body.len() > ASIDE
@@ -110,6 +118,12 @@ fn look(asked: &Asked, expected: &[String], answer: &Answer, count: bool) -> Fin
         let room = ROOM >> 20;
         let detail = format!("squall keeps {room} MiB of answers at a time, and had no room for this one");
         return Finding::bad(Kind::Local, detail);
+    }
+    if let Some(coding) = answer.coding().filter(|_| asked.needs_body()) {
+        let detail = format!(
+            "the body is encoded as {coding}, and squall takes none of that apart: send no `accept-encoding`"
+        );
+        return Finding::bad(Kind::Check, detail);
     }
     let mut parsed = Lazy::new(&answer.body, answer.length);
     for (check, expected) in asked.checks.iter().zip(expected) {
@@ -192,6 +206,34 @@ fn take(from: &CaptureFrom, headers: &http::HeaderMap, parsed: &mut Lazy<'_>) ->
         CaptureFrom::JsonAll(path) => {
             let found = parsed.json()?.query(path).map_err(|e| e.to_string())?;
             found.into_iter().map(json::to_rendered).collect::<Result<Vec<_>, _>>().map(Value::from)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::Check;
+    use super::*;
+    use crate::experiment::{BodyCheck, Text};
+
+    #[test]
+    fn a_body_that_is_encoded_is_told_as_that_where_it_is_looked_at() {
+        let contains = BodyCheck::Contains(Text::Fixed("a".to_owned()));
+        for (coding, looked_at, kind) in [
+            (Some("gzip"), true, Kind::Check),
+            (Some("gzip"), false, Kind::Ok),
+            (Some("identity"), true, Kind::Ok),
+            (None, true, Kind::Ok),
+        ] {
+            let mut headers = http::HeaderMap::new();
+            headers.extend(coding.map(|c| (http::header::CONTENT_ENCODING, c.parse().unwrap())));
+            let body = Bytes::from_static(b"a");
+            let answer = Answer { status: 200, headers, body, length: 1, short: false, taken: None };
+            let checks = if looked_at { vec![Check::new(&contains).unwrap()] } else { Vec::new() };
+            let asked = Asked { status: vec![(200, 299)], checks, captures: Vec::new(), items: None };
+            let found = look(&asked, &["a".to_owned()], &answer, false);
+            assert_eq!(found.kind, kind, "{coding:?}: {}", found.detail);
+            assert_eq!(found.detail.contains("encoded as gzip"), kind == Kind::Check);
         }
     }
 }

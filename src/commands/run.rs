@@ -121,7 +121,7 @@ fn in_real_time(
         let (asked, interrupts) = watch::channel(0);
         // Before anything is started: a signal must not end squall alone.
         let signals =
-            Signals::new().map_err(|e| Failure::Runtime(format!("signals cannot be heard: {e}")))?;
+            Signals::new(&world).map_err(|e| Failure::Runtime(format!("signals cannot be heard: {e}")))?;
         world.spawn(pass_on(signals, asked, progress.voice()));
         let setting = Setting {
             shards,

@@ -51,7 +51,7 @@ async fn serve(world: crate::world::World, experiment: &Experiment, folder: Path
             return exit::RUNTIME_ERROR;
         }
     };
-    let mut signals = match Signals::new() {
+    let mut signals = match Signals::new(&world) {
         Ok(signals) => signals,
         Err(why) => {
             error(&format!("error: signals cannot be heard: {why}"));

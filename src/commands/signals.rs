@@ -6,8 +6,18 @@ use std::io;
 use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::units::Micros;
+use crate::world::World;
+
+/// What comes so soon after another says the same once more: `timeout` and whoever else starts squall pass on to it what
+/// its process group gets too.
+const TOGETHER: Micros = Micros::millis(250);
+
 /// From when it is made on, none of them ends the process by itself.
 pub struct Signals {
+    world: World,
+    /// When somebody last asked.
+    last: Option<Micros>,
     interrupt: Signal,
     terminate: Signal,
     /// None where whoever started squall wants it to go on without its terminal (`nohup`), and as soon as somebody
@@ -18,15 +28,29 @@ pub struct Signals {
 impl Signals {
     /// # Errors
     /// The system's, where they cannot be heard.
-    pub fn new() -> io::Result<Signals> {
+    pub fn new(world: &World) -> io::Result<Signals> {
         Ok(Signals {
+            world: world.clone(),
+            last: None,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hang_up: (!is_ignored(Number::HUP)).then(|| signal(SignalKind::hangup())).transpose()?,
         })
     }
 
+    /// Returns when somebody asks to stop, or asks again.
     pub async fn next(&mut self) {
+        loop {
+            self.any().await;
+            let now = self.world.now();
+            if self.last.is_none_or(|at| now - at >= TOGETHER) {
+                (self.last, self.hang_up) = (Some(now), None);
+                return;
+            }
+        }
+    }
+
+    async fn any(&mut self) {
         let hang_up = async {
             match &mut self.hang_up {
                 Some(hang_up) => hang_up.recv().await,
@@ -38,7 +62,6 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = hang_up => {}
         }
-        self.hang_up = None;
     }
 }
 

@@ -98,7 +98,10 @@ pub fn run(folder: &Path, output: &cli::Output) -> u8 {
 pub fn report(folder: &Path, outputs: &Outputs, outranked: Option<u8>) -> Result<Judgement, String> {
     let path = if folder.is_dir() { folder.join("history.jsonl") } else { folder.to_owned() };
     let folder = path.parent().unwrap_or(Path::new("."));
-    let file = File::open(&path).map_err(|e| format!("{} cannot be read: {e}", path.display()))?;
+    let file = File::open(&path).map_err(|e| {
+        let path = path.display();
+        format!("{path} cannot be read: {e}; name a run's folder, such as reports/20261121-081200-steady-mix")
+    })?;
     let timeline = history::read(BufReader::new(file)).map_err(|e| format!("{}: {e}", path.display()))?;
     let mut judgement = verdict::judge(&timeline);
     outranked.into_iter().for_each(|code| judgement.exit = outranking(code));

@@ -109,6 +109,13 @@ pub struct OperationOutline {
     pub flow: bool,
 }
 
+impl OperationOutline {
+    /// Whether the expression speaks of it: by its name, or of all operations, of which flows as a whole are none.
+    pub fn is_meant_by(&self, expression: &Objective) -> bool {
+        expression.selector.as_ref().map_or(!self.flow, |selector| *selector == self.name)
+    }
+}
+
 /// One fault as it was planned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FaultOutline {

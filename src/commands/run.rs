@@ -158,13 +158,7 @@ fn host() -> String {
 
 /// Judges what was recorded, whatever the end was, and reports it.
 fn finish(ended: Ended, experiment: &Experiment, folder: &Path, outputs: &Outputs) -> Result<u8, u8> {
-    let failure = match &ended {
-        Ok(_) => None,
-        Err(Failure::Configuration(why)) => Some((exit::BAD_CONFIGURATION, why.clone())),
-        Err(Failure::Runtime(why)) => Some((exit::RUNTIME_ERROR, why.clone())),
-        Err(Failure::Interrupted(why)) => Some((exit::INTERRUPTED, why.clone())),
-        Err(Failure::NotUndone(why)) => Some((exit::NOT_UNDONE, why.clone())),
-    };
+    let failure = ended.as_ref().err().map(|failure| (failure.exit(), failure.to_string()));
     let why = failure.as_ref().map(|(_, why)| visible(&redact(why, &experiment.secrets)));
     let nothing_to_report = matches!(ended, Err(Failure::Configuration(_))) && discard(folder);
     // The target may have had a say in it. Whoever wants one line gets it from the report.

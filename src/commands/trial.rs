@@ -7,7 +7,6 @@ use super::print::{error, out};
 use super::signals::Signals;
 use crate::cli;
 use crate::conductor::{Failure, Files, Show, trial};
-use crate::exit;
 use crate::experiment::Experiment;
 use crate::redact::redact;
 use crate::report::visible;
@@ -34,12 +33,7 @@ pub fn run(args: &cli::Experiment) -> u8 {
         Ok(well) => u8::from(!well),
         Err(failure) => {
             error(&format!("error: {}", visible(&redact(&failure.to_string(), &experiment.secrets))));
-            match failure {
-                Failure::Configuration(_) => exit::BAD_CONFIGURATION,
-                Failure::Interrupted(_) => exit::INTERRUPTED,
-                Failure::Runtime(_) => exit::RUNTIME_ERROR,
-                Failure::NotUndone(_) => exit::NOT_UNDONE,
-            }
+            failure.exit()
         }
     }
 }

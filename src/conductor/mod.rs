@@ -54,6 +54,18 @@ pub enum Failure {
     NotUndone(String),
 }
 
+impl Failure {
+    /// What the process exits with.
+    pub fn exit(&self) -> u8 {
+        match self {
+            Failure::Configuration(_) => exit::BAD_CONFIGURATION,
+            Failure::Runtime(_) => exit::RUNTIME_ERROR,
+            Failure::Interrupted(_) => exit::INTERRUPTED,
+            Failure::NotUndone(_) => exit::NOT_UNDONE,
+        }
+    }
+}
+
 /// How a run is carried out.
 pub struct Setting {
     pub shards: u32,

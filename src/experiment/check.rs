@@ -352,8 +352,7 @@ impl Watch<'_> {
     ) {
         let Metric::Quantile(_) = rule.metric else { return };
         let long = self.looks_at(rule);
-        let named = |o: &&OperationOutline| rule.selector.as_ref().map_or(!o.flow, |s| *s == o.name);
-        let operations = self.outline.operations.iter().enumerate().filter(|(_, o)| named(o));
+        let operations = self.outline.operations.iter().enumerate().filter(|(_, o)| o.is_meant_by(rule));
         // One that may come as often as the target likes can always have enough.
         let each = operations.map(|(op, o)| {
             let planned = self.outline.shapes.get(o.shape).filter(|s| !s.closed)?;

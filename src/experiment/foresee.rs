@@ -84,9 +84,8 @@ impl Watch<'_> {
     /// The fewest operations that one of those which the objective speaks of will have.
     fn expectation(&self, phases: &[PhaseAhead], objective: &Objective) -> Option<Expectation> {
         let counted = !matches!(objective.metric, Metric::Outage | Metric::Recovery | Metric::Target { .. });
-        let named = |name: &str, flow: bool| objective.selector.as_deref().map_or(!flow, |s| s == name);
         let all =
-            self.outline.operations.iter().enumerate().filter(|(_, o)| counted && named(&o.name, o.flow));
+            self.outline.operations.iter().enumerate().filter(|(_, o)| counted && o.is_meant_by(objective));
         let cells = self.planned_cells(phases, &objective.phase);
         let each = all.filter_map(|(op, o)| {
             let planned = &self.outline.shapes.get(o.shape).filter(|shape| !shape.closed)?.planned;
@@ -102,10 +101,8 @@ impl Watch<'_> {
     /// The fewest operations that one of those whose steady state is looked for will have had by then.
     fn steady_ahead(&self, rule: &Objective) -> Option<Expectation> {
         let first = self.outline.first_trigger()?;
-        let named = |name: &str, flow: bool| rule.selector.as_deref().map_or(!flow, |s| s == name);
         let counted = !matches!(rule.metric, Metric::Target { .. });
-        let all =
-            self.outline.operations.iter().enumerate().filter(|(_, o)| counted && named(&o.name, o.flow));
+        let all = self.outline.operations.iter().enumerate().filter(|(_, o)| counted && o.is_meant_by(rule));
         let each = all.filter_map(|(op, o)| {
             let planned = &self.outline.shapes.get(o.shape).filter(|shape| !shape.closed)?.planned;
             let arrivals = self.before_trigger(first, o, planned, self.looks_at(rule));

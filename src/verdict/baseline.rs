@@ -131,8 +131,8 @@ fn broken(view: &View, shape: usize, cells: &Cells) -> Option<String> {
         matches!(o.phase, PhaseName::Run | PhaseName::Baseline) && !other
     };
     outline.objectives.iter().filter(speaks).find_map(|objective| {
-        let named = |o: &str, flow: bool| objective.selector.as_deref().map_or(!flow, |s| s == o);
-        let mut ops = view.timeline.operations().filter(|(_, o)| o.shape == shape && named(&o.name, o.flow));
+        let mut ops =
+            view.timeline.operations().filter(|(_, o)| o.shape == shape && o.is_meant_by(objective));
         let asked = |view: &View, op| value(view, objective, Subject::Operation(op), &loaded).answer;
         let breaks = |op| asked(view, op) == Answer::Breaks && asked(&clean, op) != Answer::Holds;
         ops.any(|(op, _)| breaks(op)).then(|| {

@@ -144,8 +144,7 @@ fn subjects<'o>(view: &View, rule: &'o Objective) -> Vec<Subject<'o>> {
     if let Metric::Target { name, aggregate } = &rule.metric {
         return vec![Subject::Target(name, *aggregate)];
     }
-    let named = |name: &str, flow: bool| rule.selector.as_ref().map_or(!flow, |s| s == name);
-    let all = view.timeline.operations().filter(|(_, o)| named(&o.name, o.flow));
+    let all = view.timeline.operations().filter(|(_, o)| o.is_meant_by(rule));
     all.map(|(op, _)| Subject::Operation(op)).collect()
 }
 

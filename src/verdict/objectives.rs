@@ -126,10 +126,6 @@ fn of_phase(view: &View, objective: &Objective) -> Vec<Ruling> {
     if let Metric::Target { name, aggregate } = &objective.metric {
         return vec![of_subject(view, objective, Subject::Target(name, *aggregate), &cells)];
     }
-    let named = |name: &str, flow: bool| match &objective.selector {
-        Some(selector) => name == selector,
-        None => !flow,
-    };
     let timeline = view.timeline;
     // Where arrivals were planned and nothing came of them, there is something to be said all the same.
     let owed = |op: OpId, shape: usize| {
@@ -137,7 +133,7 @@ fn of_phase(view: &View, objective: &Objective) -> Vec<Ruling> {
             || objective.metric == Metric::Count
             || view.was_planned(shape, &cells)
     };
-    let all = timeline.operations().filter(|(op, o)| named(&o.name, o.flow) && owed(*op, o.shape));
+    let all = timeline.operations().filter(|(op, o)| o.is_meant_by(objective) && owed(*op, o.shape));
     let passed_by = |op| objective.asks_whoever_came() && view.was_passed_by(op, &cells);
     let (none, all): (Vec<OpId>, Vec<OpId>) = all.map(|(op, _)| op).partition(|&op| passed_by(op));
     let of_one = |op: OpId| of_subject(view, objective, Subject::Operation(op), &cells);

@@ -11,13 +11,13 @@ const LENGTH: i64 = 60;
 const DEADLINE: i64 = 2;
 
 /// What the nth request of a user meets at a time.
-type Answer<'a> = &'a dyn Fn(usize, Micros) -> (Micros, Kind);
+pub(super) type Answer<'a> = &'a dyn Fn(usize, Micros) -> (Micros, Kind);
 
 /// From when to when squall stands still.
-type Frozen<'a> = &'a [(f64, f64)];
+pub(super) type Frozen<'a> = &'a [(f64, f64)];
 
 /// So many users for so long, while squall stands still in these times, and holds up each answer for so long.
-fn users(n: usize, seconds: i64, answer: Answer, frozen: Frozen, held: Micros) -> Vec<Sample> {
+pub(super) fn users(n: usize, seconds: i64, answer: Answer, frozen: Frozen, held: Micros) -> Vec<Sample> {
     let still: Vec<(Micros, Micros)> = frozen.iter().map(|(from, to)| (s(*from), s(*to))).collect();
     let awake =
         |at: Micros| still.iter().find(|(from, to)| *from <= at && at < *to).map_or(at, |(_, to)| *to);
@@ -50,7 +50,7 @@ fn users(n: usize, seconds: i64, answer: Answer, frozen: Frozen, held: Micros) -
     samples
 }
 
-fn closed(seconds: i64, frozen: Frozen) -> Plan {
+pub(super) fn closed(seconds: i64, frozen: Frozen) -> Plan {
     let mut plan = Plan::new(seconds).shape("rooms", "create", s(DEADLINE as f64));
     plan.outline.shapes[0].closed = true;
     for (from, to) in frozen {

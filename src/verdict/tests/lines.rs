@@ -3,6 +3,7 @@
 use super::*;
 use crate::objective::Objective;
 use crate::record::{KeeperEvent, ServiceEvent, ServiceStage};
+use crate::sample::Clean;
 
 fn errors(comparison: Comparison, limit: f64, phase: PhaseName) -> Objective {
     expect(Metric::Errors, comparison, limit, phase)
@@ -130,5 +131,170 @@ fn a_live_rule_on_a_metric_that_is_seldom_read_waits_for_as_long() {
             fired(&plan.timeline(&evenly(10, 0, now, fine)), &rule, Micros::secs(now)).is_some()
         };
         assert_eq!((20..100).find(|&now| fires(now)), Some(at), "read every {every} s");
+    }
+}
+
+/// Every fiftieth timed out, and only through squall.
+fn spoilt(every: usize, kind: Kind) -> Vec<Sample> {
+    let mut all = evenly(100, 0, 60, fine);
+    for sample in all.iter_mut().step_by(every) {
+        (sample.outcome.kind, sample.clean) = (kind, Clean::LeftOut);
+    }
+    all
+}
+
+#[test]
+fn what_is_left_out_of_a_rate_takes_its_time_with_it() {
+    for (limit, expected) in [(99.0, Word::Invalid), (101.0, Word::Fail)] {
+        let rate = expect(Metric::Rate, Comparison::AtLeast, limit, RUN);
+        let (is, why) = word(rooms(60).objective(rate), &spoilt(50, Kind::Timeout));
+        assert_eq!(is, expected, "{why}");
+    }
+}
+
+#[test]
+fn what_is_left_out_of_a_count_was_asked_all_the_same() {
+    for (limit, expected) in [(5_900.0, Word::Fail), (6_000.0, Word::Pass)] {
+        let count = expect(Metric::Count, Comparison::AtMost, limit, RUN);
+        let (is, why) = word(rooms(60).objective(count), &spoilt(20, Kind::Ok));
+        assert_eq!(is, expected, "{why}");
+    }
+}
+
+#[test]
+fn users_whom_squall_holds_up_stand_for_more() {
+    let up = |_: usize, _: Micros| (Micros::millis(100), Kind::Ok);
+    let (held, slept) = ((&[][..], Micros::millis(100)), (&[(10.0, 20.0)][..], Micros::ZERO));
+    let rows = [
+        ("held up for half of the time", held, Metric::Rate, 60.0, Word::Invalid),
+        ("held up, and slow besides", held, Metric::Rate, 100.0, Word::Fail),
+        ("slept for ten seconds", slept, Metric::Count, 4_400.0, Word::Invalid),
+        ("slept, and slow besides", slept, Metric::Count, 7_000.0, Word::Fail),
+    ];
+    for (name, (frozen, held), metric, limit, expected) in rows {
+        let plan = closed::closed(60, frozen).objective(expect(metric, Comparison::AtLeast, limit, RUN));
+        let (is, why) = word(plan, &closed::users(8, 60, &up, frozen, held));
+        assert_eq!(is, expected, "{name}: {why}");
+    }
+}
+
+#[test]
+fn of_a_rate_nothing_is_known_where_squall_did_not_send_it() {
+    for (unsent, expected) in [(20, Word::Invalid), (4, Word::Fail)] {
+        let rate = expect(Metric::Rate, Comparison::AtLeast, 90.0, RUN);
+        let mut plan = rooms(60).objective(rate);
+        plan.outline.shapes[0].planned = vec![unsent; 60];
+        let (is, why) = word(plan, &evenly(80, 0, 60, fine));
+        assert_eq!(is, expected, "{unsent} of {} unsent: {why}", 80 + unsent);
+    }
+}
+
+/// What squall holds up is in flight for as long.
+#[test]
+fn flows_that_squall_keeps_in_flight_put_off_no_recovery() {
+    let mut samples = evenly(200, 0, 60, bad(25.0, 30.0));
+    for sample in samples.iter_mut().filter(|sample| sample.intended >= s(30.0) && sample.intended < s(45.0))
+    {
+        (sample.work.held, sample.done) = (s(0.05), sample.done + s(0.05));
+    }
+    let (is, why) = word(at_half_time(rooms(60), recovery_within(5.0)), &samples);
+    assert_eq!(is, Word::Invalid, "{why}");
+}
+
+/// A second's load leaves at once when squall wakes, and the target works it off: what of it was due in the window
+/// before is in flight in the next.
+#[test]
+fn the_burst_after_a_standstill_puts_off_no_recovery() {
+    let mut samples = generator::frozen(&evenly(200, 0, 60, bad(25.0, 29.2)), 29.2, 30.2);
+    let burst = samples.iter_mut().filter(|sample| sample.intended >= s(29.2) && sample.intended < s(30.2));
+    for (i, sample) in burst.enumerate() {
+        sample.done = sample.dequeued + Micros::millis(3 * i as i64);
+    }
+    let mut plan = at_half_time(rooms(60), recovery_within(4.0));
+    plan.outline.judge.windows = 3;
+    let mut record = Happened { cell: 30, ..Happened::default() };
+    record.heartbeat.record(s(1.0));
+    plan.events.push(Record::Happened(Box::new(record)));
+    let (is, why) = word(plan, &samples);
+    assert_eq!(is, Word::Invalid, "{why}");
+}
+
+/// The history of a run that was killed: it has no end.
+fn killed(mut plan: Plan, samples: &[Sample]) -> Judgement {
+    let records = plan.records(samples);
+    let mut timeline = Timeline::new(plan.header());
+    let told = records.iter().filter(|record| !matches!(record, Record::End(_)));
+    told.for_each(|record| timeline.apply(record));
+    judge(&timeline)
+}
+
+#[test]
+fn what_was_open_when_squall_was_killed_had_not_its_time() {
+    for (since, expected) in [(29.5, Word::Invalid), (20.0, Word::Fail)] {
+        let mut samples = evenly(100, 0, 30, fine);
+        let open = samples.iter_mut().filter(|sample| sample.intended >= s(since));
+        open.for_each(|sample| sample.outcome.kind = Kind::Unfinished);
+        let judged = killed(rooms(60).objective(errors(Comparison::Below, 0.01, RUN)), &samples);
+        assert_eq!(
+            judged.objectives[0].word, expected,
+            "open since {since}: {}",
+            judged.objectives[0].reason
+        );
+    }
+}
+
+#[test]
+fn users_who_waited_when_squall_was_killed_were_there() {
+    let hung = |_: usize, at: Micros| match at >= s(20.0) {
+        true => (s(20.0), Kind::Timeout),
+        false => (s(0.1), Kind::Ok),
+    };
+    let plan = closed::closed(60, &[]).objective(expect(Metric::Rate, Comparison::AtLeast, 60.0, RUN));
+    let judged = killed(plan, &closed::users(8, 21, &hung, &[], Micros::ZERO));
+    assert!(judged.run.lasted >= s(40.0), "{}", judged.run.lasted);
+    assert_eq!(judged.objectives[0].word, Word::Fail, "{}", judged.objectives[0].reason);
+}
+
+#[test]
+fn one_window_that_is_slow_by_itself_is_no_outage() {
+    for (to, expected) in [(29.0, Word::Pass), (30.0, Word::Fail)] {
+        let slow = |at: Micros| match at >= s(28.0) && at < s(to) {
+            true => (Micros::millis(50), Kind::Ok),
+            false => fine(at),
+        };
+        let outage = Objective { metric: Metric::Outage, ..recovery_within(0.5) };
+        let (is, why) = word(at_half_time(rooms(60), outage), &evenly(1_000, 0, 60, slow));
+        assert_eq!(is, expected, "slow until {to}: {why}");
+    }
+}
+
+#[test]
+fn the_quantile_of_a_band_is_one_that_its_windows_can_carry() {
+    for (rate, window, quantile) in [(1_000, 1.0, 0.99), (100, 2.0, 0.95), (99, 2.0, 0.5)] {
+        let judged = verdict(at_half_time(rooms(60), recovery_within(5.0)), &evenly(rate, 0, 60, fine));
+        let band = &judged.baseline[0];
+        assert_eq!((band.window, band.quantile), (s(window), quantile), "{rate}/s");
+    }
+}
+
+#[test]
+fn a_rate_that_rises_from_one_half_of_the_baseline_to_the_other_is_no_normal() {
+    for (second, steady) in [(100, true), (130, false)] {
+        let samples = [evenly(100, 0, 12, fine), evenly(second, 12, 60, fine)].concat();
+        let judged = verdict(at_half_time(rooms(60), recovery_within(5.0)), &samples);
+        let why = judged.baseline[0].none.clone();
+        assert_eq!(why.is_none(), steady, "{second}/s: {why:?}");
+    }
+}
+
+#[test]
+fn of_a_phase_that_squall_slept_through_no_count_is_known() {
+    let up = |_: usize, _: Micros| (Micros::millis(100), Kind::Ok);
+    let frozen = &[(24.5, 32.0)][..];
+    for metric in [Metric::Count, Metric::Rate] {
+        let plan = closed::closed(60, frozen);
+        let plan = at_half_time(plan, expect(metric, Comparison::AtLeast, 10.0, during("x")));
+        let (is, why) = word(plan, &closed::users(8, 60, &up, frozen, Micros::ZERO));
+        assert_eq!(is, Word::Invalid, "{why}");
     }
 }

@@ -135,8 +135,8 @@ fn of_shape(
     let need = stretch(timeline, series.band.window);
     let found = first_stretch(&windows[after..], need).map(|i| after + i);
     let r = found.map(|i| start(windows[i].0));
-    let until_back: Vec<(&Window, bool)> = windows[..found.unwrap_or(windows.len())].to_vec();
-    let significant = significant(series, &until_back);
+    let until_back = found.unwrap_or(windows.len());
+    let significant = significant(series, &windows, until_back, need);
     let last = significant.last().map(|w| end(w));
     let outage =
         significant.first().zip(last).map_or(Micros::ZERO, |(w, last)| last - start(w).max(watch.effective));
@@ -188,8 +188,11 @@ fn beginning(windows: &[(&Window, bool)], need: usize) -> Option<usize> {
 
 /// In band at first, at least 80 % of `need` windows in band, and no two in a row out.
 fn could_be_stretch(windows: &[(&Window, bool)], need: usize) -> bool {
-    let out = windows.iter().filter(|(_, out)| *out).count();
-    !windows[0].1 && out * 5 <= need && !windows.windows(2).any(|p| p[0].1 && p[1].1)
+    !windows[0].1 && !too_many_out(windows, need) && !windows.windows(2).any(|p| p[0].1 && p[1].1)
+}
+
+fn too_many_out(windows: &[(&Window, bool)], need: usize) -> bool {
+    windows.iter().filter(|(_, out)| *out).count() * 5 > need
 }
 
 /// The worst latency of windows that were out of band.
@@ -210,13 +213,26 @@ fn first_stretch(windows: &[(&Window, bool)], need: usize) -> Option<usize> {
     windows.windows(need).position(|stretch| could_be_stretch(stretch, need))
 }
 
-/// Out-of-band windows that count as an outage: goodput out, or one of two in a row.
-fn significant<'a>(series: &Series, windows: &[(&'a Window, bool)]) -> Vec<&'a Window> {
-    let out = |i: Option<usize>| i.and_then(|i| windows.get(i)).is_some_and(|(_, out)| *out);
-    let counts = |i: usize| {
-        out(Some(i)) && (series.goodput_out(windows[i].0) || out(i.checked_sub(1)) || out(Some(i + 1)))
+/// Out-of-band windows before `until` that count as an outage: goodput out, one of two in a row, or one of more than a
+/// stretch of `need` may have.
+fn significant<'a>(
+    series: &Series,
+    windows: &[(&'a Window, bool)],
+    until: usize,
+    need: usize,
+) -> Vec<&'a Window> {
+    let out = |i: Option<usize>| i.and_then(|i| windows[..until].get(i)).is_some_and(|(_, out)| *out);
+    let many = |(from, some): (usize, &[(&Window, bool)])| too_many_out(some, need).then_some(from);
+    let crowds: Vec<usize> = windows.windows(need).enumerate().filter_map(many).collect();
+    let crowded = |i: usize| {
+        let first = crowds.partition_point(|from| from + need <= i);
+        crowds.get(first).is_some_and(|from| *from <= i)
     };
-    (0..windows.len()).filter(|&i| counts(i)).map(|i| windows[i].0).collect()
+    let counts = |i: usize| {
+        let alone = !out(i.checked_sub(1)) && !out(Some(i + 1)) && !crowded(i);
+        out(Some(i)) && (series.goodput_out(windows[i].0) || !alone)
+    };
+    (0..until).filter(|&i| counts(i)).map(|i| windows[i].0).collect()
 }
 
 /// 1 - the least 3-window median of g / g_base.

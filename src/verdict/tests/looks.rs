@@ -179,3 +179,23 @@ fn patient_probes_are_none_that_a_rate_or_a_count_misses() {
         "the table says what the objective does"
     );
 }
+
+/// More windows were out than a stretch may have, no two of them in a row: that it was not back is what they say.
+#[test]
+fn latency_that_comes_and_goes_after_a_fault_puts_off_the_recovery() {
+    let comes_and_goes = |every: i64, to: f64| {
+        move |at: Micros| match at >= s(31.0) && at < s(to) && at.0 / 1_000_000 % every == 1 {
+            true => (Micros::millis(50), Kind::Ok),
+            false => fine(at),
+        }
+    };
+    let rows = [(2, 60.0, 28.0), (2, 90.0, 58.0), (3, 90.0, 55.0), (20, 90.0, 0.0)];
+    for (every, to, least) in rows {
+        let plan = at_half_time(rooms(120), recovery_within(5.0));
+        let judged = verdict(plan, &evenly(1_000, 0, 120, comes_and_goes(every, to)));
+        let expected = if least > 0.0 { Word::Fail } else { Word::Pass };
+        let took = judged.triggers[0].recovery;
+        assert_eq!(judged.objectives[0].word, expected, "every {every} s until {to}: {took:?}");
+        assert!(took >= Some(s(least)) && took <= Some(s(to - 28.0)), "every {every} s until {to}: {took:?}");
+    }
+}

@@ -200,7 +200,8 @@ impl<'a> View<'a> {
         (planned > 0 && (told || self.own.counts_arrivals)).then(|| in_time as f64 / planned as f64)
     }
 
-    /// The same for a phase of a trigger, where the load of a trigger that is a shape belongs to it.
+    /// The same for a phase of a trigger: what follows one that met no load proves nothing, and where it is a shape the
+    /// load that it is made of belongs to it.
     pub(super) fn delivered_in(
         &self,
         shapes: &BTreeSet<usize>,
@@ -216,7 +217,8 @@ impl<'a> View<'a> {
             let until = self.timeline.cell_of(self.timeline.load_end()) + 1;
             self.delivered(&[shape].into(), &(0..until).collect())
         });
-        [self.delivered(shapes, cells), of_trigger].into_iter().flatten().reduce(f64::min)
+        let met = self.delivered(shapes, &self.cells(&PhaseName::During(name.clone())));
+        [self.delivered(shapes, cells), met, of_trigger].into_iter().flatten().reduce(f64::min)
     }
 
     /// Until when the users of a shape waited for what they asked in these cells, at the latest.

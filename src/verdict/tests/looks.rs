@@ -199,3 +199,27 @@ fn latency_that_comes_and_goes_after_a_fault_puts_off_the_recovery() {
         assert!(took >= Some(s(least)) && took <= Some(s(to - 28.0)), "every {every} s until {to}: {took:?}");
     }
 }
+
+/// Squall slept until the fault was over: what it did to the service nobody saw.
+#[test]
+fn what_follows_a_fault_that_met_no_load_is_not_known() {
+    let of_after = expect(Metric::Errors, Comparison::Below, 0.01, after("x"));
+    for (objective, closed) in [
+        (recovery_within(60.0), false),
+        (of_after.clone(), false),
+        (recovery_within(60.0), true),
+        (of_after, true),
+    ] {
+        for (to, expected) in [(105.2, Word::Invalid), (100.1, Word::Pass)] {
+            let mut plan = rooms(400).fault("x", 100.0, Some(5.0)).objective(objective.clone());
+            plan.outline.shapes[0].closed = closed;
+            let mut record = Happened { cell: to as u32, ..Happened::default() };
+            record.heartbeat.record(s(to - 99.9));
+            plan.events.push(Record::Happened(Box::new(record)));
+            let mut samples = generator::frozen(&evenly(100, 0, 400, fine), 99.9, to);
+            samples.retain(|sample| !closed || sample.dequeued == sample.intended);
+            let (is, why) = word(plan, &samples);
+            assert_eq!(is, expected, "asleep until {to}, closed {closed}: {why}");
+        }
+    }
+}

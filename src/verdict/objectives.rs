@@ -134,7 +134,10 @@ fn of_phase(view: &View, objective: &Objective) -> Vec<Ruling> {
             || view.was_planned(shape, &cells)
     };
     let all = timeline.operations().filter(|(op, o)| o.is_meant_by(objective) && owed(*op, o.shape));
-    let passed_by = |op| objective.asks_whoever_came() && view.was_passed_by(op, &cells);
+    // Who was led to it before the first trigger, and is no more, may be led elsewhere by what is broken.
+    let normal = view.cells(&PhaseName::Baseline);
+    let was_usual = |op| normal.iter().any(|&cell| timeline.intended(op, cell) > 0);
+    let passed_by = |op| objective.asks_whoever_came() && !was_usual(op) && view.was_passed_by(op, &cells);
     let (none, all): (Vec<OpId>, Vec<OpId>) = all.map(|(op, _)| op).partition(|&op| passed_by(op));
     let of_one = |op: OpId| of_subject(view, objective, Subject::Operation(op), &cells);
     let mut rulings: Vec<Ruling> = all.into_iter().map(of_one).collect();

@@ -223,3 +223,20 @@ fn what_follows_a_fault_that_met_no_load_is_not_known() {
         }
     }
 }
+
+/// A service that gives empty lists while it is broken, and one of which a branch asks only then.
+#[test]
+fn whom_flows_were_led_to_before_a_fault_was_not_passed_by_in_it() {
+    let led = |within: fn(Micros) -> bool| {
+        let mut plan = Plan::new(60).shape("rooms", "list", s(2.0)).shape("beside", "item", s(2.0));
+        plan.outline.operations[2].shape = 0;
+        plan = at_half_time(plan, expect(Metric::Errors, Comparison::Below, 0.01, during("x")));
+        let lists = evenly(50, 0, 60, fine);
+        let items = of_lists(lists.iter().filter(|list| within(list.intended)).cloned().collect());
+        word(plan, &[lists, items].concat())
+    };
+    let (is, why) = led(|at| at < s(25.0) || at >= s(32.0));
+    assert_eq!(is, Word::Inconclusive, "{why}");
+    assert_eq!(led(|at| at >= s(32.0)).0, Word::Pass);
+    assert_eq!(led(|_| true).0, Word::Pass);
+}

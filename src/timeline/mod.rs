@@ -251,6 +251,12 @@ impl Timeline {
         latest.find(|(_, cell)| cell.intended() > 0).map(|(&(_, at), _)| at)
     }
 
+    /// The first cell in which an operation was intended, of those that are kept.
+    pub fn first_intended(&self, op: OpId) -> Option<u32> {
+        let mut all = self.cells.range((op, 0)..=(op, u32::MAX));
+        all.find(|(_, cell)| cell.intended() > 0).map(|(&(_, at), _)| at)
+    }
+
     /// The first cell that is kept; those before it were let go while the run goes on.
     pub fn oldest(&self) -> u32 {
         self.oldest

@@ -193,14 +193,21 @@ fn of_operation(
     let Some(long) = objective.window.map(|long| in_cells(timeline, long)) else {
         return (whole, Vec::new());
     };
-    let width = window_width(timeline, op, whole.n as f64 / cells.len().max(1) as f64, long);
+    let per_cell = whole.n as f64 / cells.len().max(1) as f64;
+    let width = window_width(timeline, op, per_cell, long);
     let closed = subject.closed(timeline);
+    // One of so many in a window that is silent is no chance.
+    let usual = per_cell * f64::from(width) >= FEW;
     let windows = windows_of(cells, width).into_iter().filter_map(|(range, cells)| {
         let m = over(&cells, point);
         // A closed loop's users ask nothing while they wait. Nothing is what its rate is then; of anything else what
-        // they wait for speaks for that time.
-        if closed && objective.metric == Metric::Rate {
-            let speaks = m.value.is_some() && (m.n > 0 || only_waited(view, op, range.clone()));
+        // they wait for speaks for that time. Nothing it is as well where flows come no further, or elsewhere.
+        if objective.metric == Metric::Rate {
+            let none = || match closed {
+                true => only_waited(view, op, range.clone()) || usual && view.was_passed_by(op, &cells),
+                false => usual && came_before(view, op, range.start) && view.was_planned(shape, &cells),
+            };
+            let speaks = m.value.is_some() && (m.n > 0 || none());
             return speaks.then_some((range, m));
         }
         let waits = if closed { in_cells(timeline, longest(view, op, &cells)) - 1 } else { 0 };
@@ -208,6 +215,11 @@ fn of_operation(
     });
     let windows = windows.collect();
     (whole, windows)
+}
+
+/// Whether flows had come to the operation before.
+fn came_before(view: &View, op: OpId, cell: u32) -> bool {
+    view.timeline.first_intended(op).is_some_and(|first| first < cell)
 }
 
 /// The users of a closed loop asked nothing in these cells, as they waited for what they had asked before.

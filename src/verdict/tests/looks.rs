@@ -228,15 +228,42 @@ fn what_follows_a_fault_that_met_no_load_is_not_known() {
 #[test]
 fn whom_flows_were_led_to_before_a_fault_was_not_passed_by_in_it() {
     let led = |within: fn(Micros) -> bool| {
-        let mut plan = Plan::new(60).shape("rooms", "list", s(2.0)).shape("beside", "item", s(2.0));
-        plan.outline.operations[2].shape = 0;
-        plan = at_half_time(plan, expect(Metric::Errors, Comparison::Below, 0.01, during("x")));
-        let lists = evenly(50, 0, 60, fine);
-        let items = of_lists(lists.iter().filter(|list| within(list.intended)).cloned().collect());
-        word(plan, &[lists, items].concat())
+        let (plan, samples) = lists_and_items(within);
+        word(at_half_time(plan, expect(Metric::Errors, Comparison::Below, 0.01, during("x"))), &samples)
     };
     let (is, why) = led(|at| at < s(25.0) || at >= s(32.0));
     assert_eq!(is, Word::Inconclusive, "{why}");
     assert_eq!(led(|at| at >= s(32.0)).0, Word::Pass);
     assert_eq!(led(|_| true).0, Word::Pass);
+}
+
+/// Nothing is the rate of what flows come to no more, as a list is empty or what goes before it hangs; not of what they
+/// had no time to come to yet.
+#[test]
+fn what_flows_come_to_no_more_has_no_rate() {
+    let rows: [(&str, fn(Micros) -> bool, bool, Word); 6] = [
+        ("all the time", |_| true, false, Word::Pass),
+        ("all the time, asked by users", |_| true, true, Word::Pass),
+        ("no more", |at| at < s(30.0), false, Word::Fail),
+        ("no more, asked by users", |at| at < s(30.0), true, Word::Fail),
+        ("not for five seconds", |at| at < s(30.0) || at >= s(35.0), false, Word::Pass),
+        ("from then on", |at| at >= s(30.0), false, Word::Pass),
+    ];
+    for (name, within, closed, expected) in rows {
+        let rate = expect(Metric::Rate, Comparison::AtLeast, 5.0, RUN);
+        let of_item = Objective { selector: Some("item".to_owned()), window: Some(s(10.0)), ..rate };
+        let (mut plan, samples) = lists_and_items(within);
+        plan.outline.shapes[0].closed = closed;
+        let (is, why) = word(plan.objective(of_item), &samples);
+        assert_eq!(is, expected, "{name}: {why}");
+    }
+}
+
+/// Flows that ask for a list, and some of them for an item of it.
+fn lists_and_items(within: fn(Micros) -> bool) -> (Plan, Vec<Sample>) {
+    let mut plan = Plan::new(60).shape("rooms", "list", s(2.0)).shape("beside", "item", s(2.0));
+    plan.outline.operations[2].shape = 0;
+    let lists = evenly(50, 0, 60, fine);
+    let items = of_lists(lists.iter().filter(|list| within(list.intended)).cloned().collect());
+    (plan, [lists, items].concat())
 }

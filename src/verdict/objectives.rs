@@ -193,7 +193,13 @@ fn of_subject(view: &View, objective: &Objective, subject: Subject, cells: &Cell
 fn settled(view: &View, objective: &Objective, subject: Subject, cells: &Cells) -> Settled {
     let shapes = subject.shapes(view.timeline);
     let over = |cells: &Cells| {
-        let blame = || view.blame(cells);
+        let blame = || match &objective.phase {
+            // It may be the trigger that met no load.
+            PhaseName::After(x) if cells.is_disjoint(&view.own.cells.keys().copied().collect()) => {
+                view.blame(&view.cells(&PhaseName::During(x.clone())))
+            }
+            _ => view.blame(cells),
+        };
         let delivered = view.delivered_in(&shapes, &objective.phase, cells);
         settle(view, delivered, blame, |view| asked(view, objective, subject, cells))
     };

@@ -18,6 +18,9 @@ use crate::timeline::phases::{self, PhaseCells, Return, Trigger};
 use crate::timeline::{Cells, Count, Tally, Timeline};
 use crate::units::{Micros, clock};
 
+/// The share of the load during a trigger without which nothing is known of what follows.
+const MET: f64 = 0.5;
+
 pub(super) struct View<'a> {
     pub(super) timeline: &'a Timeline,
     /// As seen, or without squall's own part.
@@ -200,8 +203,8 @@ impl<'a> View<'a> {
         (planned > 0 && (told || self.own.counts_arrivals)).then(|| in_time as f64 / planned as f64)
     }
 
-    /// The same for a phase of a trigger: what follows one that met no load proves nothing, and where it is a shape the
-    /// load that it is made of belongs to it.
+    /// The same for a phase of a trigger: what follows one that hardly met any load proves nothing, and where it is a
+    /// shape the load that it is made of belongs to it.
     pub(super) fn delivered_in(
         &self,
         shapes: &BTreeSet<usize>,
@@ -218,7 +221,8 @@ impl<'a> View<'a> {
             self.delivered(&[shape].into(), &(0..until).collect())
         });
         let met = self.delivered(shapes, &self.cells(&PhaseName::During(name.clone())));
-        [self.delivered(shapes, cells), met, of_trigger].into_iter().flatten().reduce(f64::min)
+        let missed = met.filter(|share| *share < MET);
+        [self.delivered(shapes, cells), missed, of_trigger].into_iter().flatten().reduce(f64::min)
     }
 
     /// Until when the users of a shape waited for what they asked in these cells, at the latest.

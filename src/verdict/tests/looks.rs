@@ -228,7 +228,7 @@ fn what_follows_a_fault_that_hardly_met_any_load_is_not_known() {
 /// A service that gives empty lists while it is broken, and one of which a branch asks only then.
 #[test]
 fn whom_flows_were_led_to_before_a_fault_was_not_passed_by_in_it() {
-    let led = |within: fn(Micros) -> bool| {
+    let led = |within: Within| {
         let (plan, samples) = lists_and_items(within);
         word(at_half_time(plan, expect(Metric::Errors, Comparison::Below, 0.01, during("x"))), &samples)
     };
@@ -242,7 +242,7 @@ fn whom_flows_were_led_to_before_a_fault_was_not_passed_by_in_it() {
 /// had no time to come to yet.
 #[test]
 fn what_flows_come_to_no_more_has_no_rate() {
-    let rows: [(&str, fn(Micros) -> bool, bool, Word); 6] = [
+    let rows: [(&str, Within, bool, Word); 6] = [
         ("all the time", |_| true, false, Word::Pass),
         ("all the time, asked by users", |_| true, true, Word::Pass),
         ("no more", |at| at < s(30.0), false, Word::Fail),
@@ -260,8 +260,11 @@ fn what_flows_come_to_no_more_has_no_rate() {
     }
 }
 
+/// Whether those who ask for a list then ask for an item.
+type Within = fn(Micros) -> bool;
+
 /// Flows that ask for a list, and some of them for an item of it.
-fn lists_and_items(within: fn(Micros) -> bool) -> (Plan, Vec<Sample>) {
+fn lists_and_items(within: Within) -> (Plan, Vec<Sample>) {
     let mut plan = Plan::new(60).shape("rooms", "list", s(2.0)).shape("beside", "item", s(2.0));
     plan.outline.operations[2].shape = 0;
     let lists = evenly(50, 0, 60, fine);

@@ -72,6 +72,9 @@ fn objectives(out: &mut String, judgement: &Judgement) {
         let (phase, n) = (words::where_decided(o), grouped(o.n));
         row(out, &[&word, &o.text, &phase, &o.measured_text, &o.limit_text, &n]);
     }
+    for note in words::beside_objectives(judgement) {
+        out.push_str(&format!("\n{}\n", text(&note)));
+    }
 }
 
 fn operations(out: &mut String, judgement: &Judgement) {

@@ -121,6 +121,9 @@ impl Summary {
                 self.wrapped("  ", &visible(&o.reason));
             }
         }
+        for note in words::beside_objectives(judgement) {
+            self.wrapped("  ", &note);
+        }
     }
 
     /// Prints a table; where a line begins with a verdict's word, that word is coloured.

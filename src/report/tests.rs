@@ -96,6 +96,17 @@ fn the_markdown_summary_tells_the_same_in_the_same_order() {
 }
 
 #[test]
+fn what_an_objective_leaves_out_is_told_wherever_it_is_shown() {
+    let (timeline, mut judgement) = run();
+    let note = "No flow came to seldom, so nothing is said of it.";
+    judgement.objectives.iter_mut().take(2).for_each(|o| o.notes = vec![note.to_owned()]);
+    let times = |text: &str| text.matches(note).count();
+    assert_eq!(times(&terminal(&judgement, "x", false)), 1);
+    assert_eq!(times(&markdown(&judgement)), 1);
+    assert_eq!(times(&html(&timeline, &judgement)), 2);
+}
+
+#[test]
 fn the_page_tells_its_sections_in_order_and_every_chart_says_what_it_shows() {
     let page = page();
     let mut outline = String::new();

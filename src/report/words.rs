@@ -103,6 +103,17 @@ pub(super) fn worst_first(judgement: &Judgement) -> Vec<&JudgedObjective> {
     all
 }
 
+/// What weakens or limits objectives, each said once: what was left out of them, users who wait.
+pub(super) fn beside_objectives(judgement: &Judgement) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for note in judgement.objectives.iter().flat_map(|o| &o.notes).map(|note| visible(note)) {
+        if !all.contains(&note) {
+            all.push(note);
+        }
+    }
+    all
+}
+
 /// `5 of 6 held`.
 pub(super) fn held(judgement: &Judgement) -> String {
     let held = judgement.objectives.iter().filter(|o| o.word == Word::Pass).count();

@@ -4,7 +4,8 @@
 use proptest::prelude::*;
 
 use super::fake::{Fifo, Plan, evenly, poisson, s, sample};
-use super::phases::{Return, phases, triggers};
+use super::phases::{Return, phases};
+use super::trigger::triggers;
 use super::*;
 use crate::objective::PhaseName;
 use crate::random::{Key, Purpose};

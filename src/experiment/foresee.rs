@@ -11,6 +11,7 @@ use crate::experiment::flow::NO_TIMEOUT;
 use crate::experiment::watch::Watch;
 use crate::experiment::{Fault, Shape, each_request};
 use crate::objective::{Metric, Objective, PhaseName};
+use crate::outline::OperationOutline;
 use crate::quantity::Quantity;
 use crate::timeline::phases::{self, Return};
 use crate::units::{Micros, clock, grouped};
@@ -82,36 +83,39 @@ impl Watch<'_> {
         Foresight { phases, objectives, steady, bands, remarks }
     }
 
-    /// The fewest operations that one of those which the objective speaks of will have.
     fn expectation(&self, phases: &[PhaseAhead], objective: &Objective) -> Option<Expectation> {
-        let counted = !matches!(objective.metric, Metric::Outage | Metric::Recovery | Metric::Target { .. });
-        let all =
-            self.outline.operations.iter().enumerate().filter(|(_, o)| counted && o.is_meant_by(objective));
         let cells = self.planned_cells(phases, &objective.phase);
-        let each = all.filter_map(|(op, o)| {
-            let planned = &self.outline.shapes.get(o.shape).filter(|shape| !shape.closed)?.planned;
-            let arrivals: u64 = cells.iter().filter_map(|&cell| planned.get(cell)).sum();
-            let n = (arrivals as f64 * self.counted(op, o)?).floor() as u64;
-            let ahead = Expectation { operation: o.name.clone(), n, needed: objective.least() };
-            // One that has no load in the phase is not asked about, unless none has any.
-            Some((arrivals == 0 && objective.metric != Metric::Count, ahead))
-        });
-        each.min_by_key(|(idle, ahead)| (*idle, ahead.n)).map(|(_, ahead)| ahead)
+        let arrivals =
+            |_: &OperationOutline, planned: &[u64]| cells.iter().filter_map(|&cell| planned.get(cell)).sum();
+        // Where none has load in the phase, that is told.
+        self.fewest(objective, &arrivals).map(|(_, ahead)| ahead)
     }
 
-    /// The fewest operations that one of those whose steady state is looked for will have had by then.
+    /// By the time that a steady state is looked for; none where nothing has load by then, of which nothing is asked.
     fn steady_ahead(&self, rule: &Objective) -> Option<Expectation> {
         let first = self.outline.first_trigger()?;
-        let counted = !matches!(rule.metric, Metric::Target { .. });
+        let long = self.looks_at(rule);
+        let arrivals = |o: &OperationOutline, planned: &[u64]| self.before_trigger(first, o, planned, long);
+        self.fewest(rule, &arrivals).filter(|(idle, _)| !idle).map(|(_, ahead)| ahead)
+    }
+
+    /// The fewest operations that one of those which an expression speaks of will have, of so many planned arrivals, and
+    /// whether it has no load. One without load is not asked about, unless none has any.
+    fn fewest(
+        &self,
+        rule: &Objective,
+        arrivals: &dyn Fn(&OperationOutline, &[u64]) -> u64,
+    ) -> Option<(bool, Expectation)> {
+        let counted = !matches!(rule.metric, Metric::Outage | Metric::Recovery | Metric::Target { .. });
         let all = self.outline.operations.iter().enumerate().filter(|(_, o)| counted && o.is_meant_by(rule));
         let each = all.filter_map(|(op, o)| {
             let planned = &self.outline.shapes.get(o.shape).filter(|shape| !shape.closed)?.planned;
-            let arrivals = self.before_trigger(first, o, planned, self.looks_at(rule));
+            let arrivals = arrivals(o, planned);
             let n = (arrivals as f64 * self.counted(op, o)?).floor() as u64;
-            // Of what has no load by then nothing is asked.
-            (arrivals > 0).then(|| Expectation { operation: o.name.clone(), n, needed: rule.least() })
+            let ahead = Expectation { operation: o.name.clone(), n, needed: rule.least() };
+            Some((arrivals == 0 && rule.metric != Metric::Count, ahead))
         });
-        each.min_by_key(|ahead| ahead.n)
+        each.min_by_key(|(idle, ahead)| (*idle, ahead.n))
     }
 
     /// The cells that a phase will have at least. A fault is gone a moment after it was to be, so that a cell which

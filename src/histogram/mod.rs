@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::Micros;
 
-/// Values above a thousand hours count as that.
+/// A thousand hours: longer ones count as that, so that it stands for "at least".
 pub const MAX_MICROS: u64 = 3_600_000_000_000;
 
 /// A histogram of durations in microseconds.

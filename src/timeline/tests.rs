@@ -137,6 +137,16 @@ fn phases_are_those_of_the_table() {
 }
 
 #[test]
+fn what_took_longer_than_can_be_told_took_at_least_that() {
+    let endless = Micros(crate::histogram::MAX_MICROS as i64 * 3);
+    let samples = evenly(1, 0, 4, |at| (if at < s(3.0) { s(1.0) } else { endless }, Kind::Ok));
+    let timeline = rooms(4).timeline(&samples);
+    let tally = timeline.tally(crate::sample::OpId(0), &timeline.all_cells());
+    let told = [0.5, 1.0].map(|q| tally.quantile(q).unwrap().to_string());
+    assert!(told[0] == "1 s" && told[1].starts_with(">= 1000 h"), "{told:?}");
+}
+
+#[test]
 fn what_is_open_is_bad_at_the_deadline_or_the_time_it_waited() {
     let samples: Vec<Sample> =
         [0.0, 20.0].iter().map(|&at| sample(0, s(at), Micros::ZERO, Kind::Unfinished)).collect();

@@ -130,6 +130,27 @@ fn an_abort_rule_ends_the_run_early_healed_and_with_99() {
     assert!(squall.said().contains("errors > 50%"), "{}", squall.said());
 }
 
+/// Sick for the third second, and from the sixth on: only then, and no sooner than two seconds after, is it sick for
+/// two seconds on end.
+#[test]
+fn an_abort_rule_over_two_seconds_fires_after_two_seconds_on_end() {
+    let asked = std::sync::atomic::AtomicU64::new(0);
+    let sick = move |n: u64| (100..150).contains(&n) || n >= 250;
+    let server = Server::start(move |_| {
+        let n = asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        (if sick(n) { 500 } else { 200 }, String::new())
+    });
+    let bench = Bench::new("on-end");
+    let file = bench.file("load.yaml", &profile(&server.url(), "60s", "errors < 99%", ""));
+    let plan = bench.file("plan.yaml", &format!("{JUDGE}\nabort: [\"errors > 50% for 2s\"]\n"));
+    let mut squall = bench.start(bench.run(&file, Some(&plan)));
+    assert!(squall.end(secs(50)).code().is_some(), "{}", squall.said());
+    let run = &bench.verdict()["run"];
+    assert!(run["duration"].as_i64().unwrap() >= 7_000_000, "{run}");
+    let asked = server.count("GET /look");
+    assert!((350..2_000).contains(&asked), "it fired, and not before: {asked}\n{}", squall.said());
+}
+
 /// Ten users who walk on for minutes, twice a second each, beside some who are refused.
 fn walkers(bench: &Bench, server: &Server, duration: &str, plan: &str) -> support::Running {
     let profile = format!(

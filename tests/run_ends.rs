@@ -4,36 +4,16 @@
 mod support;
 
 use std::fs;
-use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::Ordering;
 
-use rustix::process::Signal;
-
 use support::http::Server;
-use support::{Bench, JUDGE, code_and_text, free_address, root, secs, wait_for};
-
-/// 50 requests a second; `more` holds further keys.
-fn profile(target: &str, duration: &str, objective: &str, more: &str) -> String {
-    format!(
-        "target: {target}\nduration: {duration}\nshapes:\n  load:\n    arrival: {{ constant: {{ rate: 50/s }} }}\n    \
-         timeout: 500ms\n    probes: false\n    flow: [{{ get: /look, as: look }}]\n\
-         objectives: [\"{objective}\"]\n{more}\n"
-    )
-}
+use support::{Bench, JUDGE, code_and_text, free_address, profile, root, says, secs, wait_for};
 
 fn outcome(mut command: Command) -> (i32, String) {
     code_and_text(&command.output().unwrap())
-}
-
-/// One sentence that says what is wrong, with all of `words`.
-fn says(said: &str, words: &[&str]) {
-    for word in words {
-        assert!(said.contains(word), "`{word}` is missing in: {said}");
-    }
-    assert_eq!(said.matches("error:").count(), 1, "one sentence: {said}");
 }
 
 #[test]
@@ -279,124 +259,6 @@ fn a_full_disk_ends_with_107_one_sentence_healed_and_what_was_recorded_is_kept()
     assert!(bench.run_folder().join("report.html").exists());
 }
 
-/// Teardown's request is answered late.
-fn slow_to_delete(late: std::time::Duration) -> Server {
-    Server::start(move |message| {
-        if message.first_line.starts_with("DELETE") {
-            std::thread::sleep(late);
-        }
-        (200, String::new())
-    })
-}
-
-fn interrupted_run(
-    bench: &Bench,
-    server: &Server,
-    link: std::net::SocketAddr,
-    steps: &str,
-) -> support::Running {
-    let more = format!("teardown: {{ steps: [{steps}] }}");
-    let target = format!("[\"http://{link}\", \"{}\"]", server.url());
-    let file = bench.file("load.yaml", &profile(&target, "60s", "errors < 5%", &more));
-    let plan = format!(
-        "{JUDGE}\nlinks:\n  wire: {{ listen: \"{link}\", upstream: \"{}\", canary: {{ http: /canary }} }}\n\
-         timeline:\n  - {{ name: slow, at: 2s, for: 50s, latency: {{ link: wire, latency: 100ms }} }}\n",
-        server.address
-    );
-    let plan = bench.file("plan.yaml", &plan);
-    let squall = bench.start(bench.run(&file, Some(&plan)));
-    bench.wait_for_history(&["\"slow\"", "\"effective\""]);
-    squall
-}
-
-/// `timeout` and others pass on what the group gets too, and of a terminal that closes shell and system tell: one stop.
-#[test]
-fn one_ctrl_c_heals_tears_down_reports_and_ends_with_105() {
-    for (told, apart) in [(&[Signal::INT; 2][..], 50), (&[Signal::HUP; 3], 250)] {
-        let (bench, server, link) = (Bench::new("once"), slow_to_delete(secs(1)), free_address());
-        let mut squall = interrupted_run(&bench, &server, link, "{ delete: /made }");
-        for signal in told {
-            squall.signal(*signal);
-            std::thread::sleep(secs(1) * apart / 1_000);
-        }
-        assert_eq!(squall.end(secs(15)).code(), Some(105), "{}", squall.said());
-        assert!(!squall.said().contains("teardown was cut short"), "{}", squall.said());
-        assert_eq!(server.count("DELETE /made"), 1, "teardown ran");
-        let history = fs::read_to_string(bench.run_folder().join("history.jsonl")).unwrap();
-        assert!(history.lines().any(|l| l.contains("\"slow\"") && l.contains("\"verified\"")), "healed");
-        assert_eq!(bench.verdict()["exit"]["code"], 105);
-        for file in ["report.html", "summary.md"] {
-            assert!(bench.run_folder().join(file).exists(), "{file}");
-        }
-        wait_for("the keeper to leave", secs(5), || bench.processes().is_empty().then_some(()));
-    }
-}
-
-#[test]
-fn a_second_ctrl_c_leaves_at_once_healed() {
-    let (bench, server, link) = (Bench::new("twice"), slow_to_delete(secs(14)), free_address());
-    let mut squall = interrupted_run(&bench, &server, link, "{ delete: /made }");
-    squall.signal(Signal::INT);
-    bench.wait_for_history(&["\"slow\"", "\"verified\""]);
-    std::thread::sleep(secs(1) / 2);
-    assert!(!squall.ended(), "it waits for teardown");
-    squall.signal(Signal::INT);
-    // Well before teardown has its answer.
-    assert_eq!(squall.end(secs(8)).code(), Some(105), "{}", squall.said());
-    wait_for("the keeper to leave", secs(20), || bench.processes().is_empty().then_some(()));
-}
-
-#[test]
-fn a_teardown_that_was_cut_short_is_told_and_ends_with_105() {
-    let (bench, server) = (Bench::new("cut"), slow_to_delete(secs(14)));
-    let more = "teardown: { steps: [{ delete: /made }, { delete: /more }] }";
-    let file = bench.file("load.yaml", &profile(&server.url(), "3s", "errors < 100%", more));
-    let plan = bench.file("plan.yaml", JUDGE);
-    let mut squall = bench.start(bench.run(&file, Some(&plan)));
-    bench.wait_for_history(&["\"header\""]);
-    wait_for("teardown", secs(20), || squall.said().contains("teardown").then_some(()));
-    std::thread::sleep(secs(1));
-    squall.signal(Signal::INT);
-    std::thread::sleep(secs(1));
-    assert!(!squall.ended(), "once: it waits for teardown");
-    squall.signal(Signal::INT);
-    assert_eq!(squall.end(secs(8)).code(), Some(105), "{}", squall.said());
-    says(&squall.said(), &["teardown was cut short", "DELETE /made", "DELETE /more"]);
-    let verdict = bench.verdict();
-    assert_eq!(verdict["exit"]["code"], 105);
-    assert!(verdict["left"].to_string().contains("DELETE /made"), "{}", verdict["left"]);
-}
-
-#[test]
-fn ctrl_c_while_a_service_starts_leaves_nothing_behind() {
-    let (bench, server) = (Bench::new("early"), Server::fine());
-    let file = bench.file("load.yaml", &profile(&server.url(), "12s", "errors < 5%", ""));
-    let ready = free_address();
-    let plan = format!(
-        "{JUDGE}\nservices:\n  slow: {{ start: [sleep, \"100\"], ready: {{ tcp: \"{ready}\" }}, within: 60s }}\n"
-    );
-    let plan = bench.file("plan.yaml", &plan);
-    let mut squall = bench.start(bench.run(&file, Some(&plan)));
-    wait_for("squall, keeper and service", secs(10), || (bench.processes().len() == 3).then_some(()));
-    wait_for("the service in the journal", secs(10), || {
-        let journal = fs::read_to_string(bench.run_folder().join("journal.jsonl")).ok()?;
-        journal.contains("\"end\"").then_some(())
-    });
-    squall.signal(Signal::INT);
-    assert_eq!(squall.end(secs(10)).code(), Some(105), "{}", squall.said());
-    wait_for("everything to end", secs(5), || bench.processes().is_empty().then_some(()));
-}
-
-#[test]
-fn an_abort_rule_ends_the_run_early_healed_and_with_99() {
-    let (bench, server) = (Bench::new("abort"), Server::start(|_| (500, String::new())));
-    let file = bench.file("load.yaml", &profile(&server.url(), "60s", "errors < 99%", ""));
-    let plan = bench.file("plan.yaml", &format!("{JUDGE}\nabort: [\"errors > 50% for 2s\"]\n"));
-    let mut squall = bench.start(bench.run(&file, Some(&plan)));
-    assert_eq!(squall.end(secs(30)).code(), Some(99), "{}", squall.said());
-    assert!(squall.said().contains("errors > 50%"), "{}", squall.said());
-}
-
 fn written(folder: &Path) -> Vec<(&'static str, Vec<u8>)> {
     let names = ["report.html", "verdict.json", "summary.md"];
     names.map(|name| (name, fs::read(folder.join(name)).unwrap())).to_vec()
@@ -427,74 +289,4 @@ fn report_makes_the_same_bytes_again_from_the_history_alone_also_when_it_was_cut
     let (code, said) = report(&alone);
     assert!(said.contains("torn") || said.contains("did not come to its end"), "{said}");
     assert_ne!(code, 0, "half a run is no PASS: {said}");
-}
-
-/// Ten users who walk on for minutes, twice a second each, beside some who are refused.
-fn walkers(bench: &Bench, server: &Server, duration: &str, plan: &str) -> support::Running {
-    let profile = format!(
-        "target: {}\nduration: {duration}\nshapes:\n  walkers:\n    arrival: {{ closed: {{ users: 10 }} }}\n    timeout: 1s\n    \
-         flow: [{{ repeat: {{ times: 600, steps: [{{ get: /walk, as: walk }}, {{ think: 500ms }}] }} }}]\n  \
-         refused:\n    arrival: {{ constant: {{ rate: 20/s }} }}\n    timeout: 1s\n    probes: false\n    \
-         flow: [{{ get: /sick, as: sick }}]\nobjectives: []\n",
-        server.url()
-    );
-    let (profile, plan) =
-        (bench.file("walk.yaml", &profile), bench.file("plan.yaml", &format!("{JUDGE}\n{plan}")));
-    bench.start(bench.run(&profile, Some(&plan)))
-}
-
-/// Nothing more is asked from now on, but for what was on its way; and the run ends within seconds.
-fn stands_still(server: &Server, squall: &mut support::Running) -> Option<i32> {
-    std::thread::sleep(std::time::Duration::from_millis(500));
-    let asked = server.count("GET /walk");
-    let code = squall.end(secs(8)).code();
-    assert!(asked >= 10, "the users walked: {asked}");
-    assert_eq!(server.count("GET /walk"), asked, "no flow began a further step");
-    code
-}
-
-fn half_sick() -> Server {
-    Server::start(|message| (if message.first_line.contains("/sick") { 500 } else { 200 }, String::new()))
-}
-
-#[test]
-fn the_first_ctrl_c_stops_the_load() {
-    let (bench, server) = (Bench::new("walk-c"), half_sick());
-    let mut squall = walkers(&bench, &server, "60s", "");
-    wait_for("the users", secs(10), || (server.count("GET /walk") >= 30).then_some(()));
-    squall.signal(Signal::INT);
-    assert_eq!(stands_still(&server, &mut squall), Some(105), "{}", squall.said());
-    assert_eq!(bench.verdict()["exit"]["code"], 105);
-}
-
-#[test]
-fn an_abort_stops_the_load() {
-    let (bench, server) = (Bench::new("walk-a"), half_sick());
-    let mut squall = walkers(&bench, &server, "60s", "abort: [\"errors(sick) > 50% for 2s\"]\n");
-    bench.wait_for_history(&["\"t\":\"rule\"", "errors(sick)"]);
-    assert_eq!(stands_still(&server, &mut squall), Some(99), "{}", squall.said());
-}
-
-#[test]
-fn the_planned_end_of_the_load_is_its_end() {
-    let (bench, server) = (Bench::new("walk-e"), half_sick());
-    let mut squall = walkers(&bench, &server, "4s", "");
-    squall.end(secs(20));
-    let asked = server.count("GET /walk");
-    assert!((30..=90).contains(&asked), "ten users, twice a second, for four seconds: {asked}");
-}
-
-/// Whoever watches may have pressed Ctrl-S, or lost the connection: what is shown is not worth a fault that stays.
-#[test]
-fn a_terminal_that_takes_nothing_holds_up_neither_the_load_nor_a_stop() {
-    let (bench, server) = (Bench::new("stuck"), Server::fine());
-    let (_nobody_reads, mut full) = std::io::pipe().unwrap();
-    full.write_all(&[b'x'; 65_536]).unwrap();
-    let profile = profile(&server.url(), "60s", "errors < 50%", "setup: { steps: [{ post: /setup }] }\n");
-    let mut command = bench.run(&bench.file("load.yaml", &profile), None);
-    let mut squall = command.stdout(Stdio::null()).stderr(full).spawn().unwrap();
-    wait_for("load", secs(10), || (server.count("GET") > 20).then_some(()));
-    support::signal(squall.id() as i32, Signal::INT);
-    let ended = wait_for("its end", secs(10), || squall.try_wait().unwrap());
-    assert_eq!(ended.code(), Some(105));
 }

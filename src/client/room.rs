@@ -7,10 +7,8 @@ use std::rc::{Rc, Weak};
 use tokio::sync::Notify;
 
 use super::kept::Shelf;
-use crate::world::{World, open_files};
+use crate::world::{OWN_FILES, World, open_files};
 
-/// Files that squall needs beside its connections.
-const OWN_FILES: u64 = 64;
 /// Fewer connections than these cannot carry a load; where the system allows less, it says so itself.
 const LEAST: u64 = 4;
 /// One in so many of a shard's connections may be a patient probe's.

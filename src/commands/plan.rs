@@ -1,11 +1,10 @@
 //! `squall plan`: what a run would do. Sends nothing.
 
-use rustix::process::{Resource, getrlimit};
-
 use super::documents;
 use super::print::out;
 use crate::cli;
 use crate::report::plan;
+use crate::world::open_files;
 
 pub fn run(args: &cli::Experiment) -> u8 {
     match documents::experiment(args) {
@@ -19,8 +18,7 @@ pub fn run(args: &cli::Experiment) -> u8 {
 
 /// What this machine allows.
 pub fn limits() -> plan::Limits {
-    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    plan::Limits { open_files: files, ephemeral_ports: ephemeral_ports() }
+    plan::Limits { open_files: open_files().unwrap_or(u64::MAX), ephemeral_ports: ephemeral_ports() }
 }
 
 /// Local ports for outgoing connections to one address; Linux's default where it does not say.

@@ -2,6 +2,8 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
+use crate::report::Look;
+
 /// Writes to standard output; colour only where it is shown (`NO_COLOR` and pipes are respected).
 pub fn out(text: &str) {
     // A closed pipe means that nobody reads any more.
@@ -18,9 +20,15 @@ pub fn colour() -> bool {
     std::io::stderr().is_terminal() && wanted()
 }
 
-/// Whether what goes to standard output may be coloured.
-pub fn colour_out() -> bool {
-    std::io::stdout().is_terminal() && wanted()
+/// Lines of a summary: as long as the terminal's, but neither too long to read nor too short for a table.
+const COLUMNS: (u16, u16) = (80, 100);
+
+/// How a summary on standard output is to look.
+pub fn look() -> Look {
+    let terminal = std::io::stdout().is_terminal();
+    let size = terminal.then(|| rustix::termios::tcgetwinsize(std::io::stdout()).ok()).flatten();
+    let columns = size.map(|size| size.ws_col).filter(|&columns| columns > 0).unwrap_or(COLUMNS.1);
+    Look { columns: columns.clamp(COLUMNS.0, COLUMNS.1), colour: terminal && wanted() }
 }
 
 fn wanted() -> bool {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-use super::print::{colour_out, error, out};
+use super::print::{error, look, out};
 use crate::cli;
 use crate::exit;
 use crate::history;
@@ -115,7 +115,7 @@ pub fn report(folder: &Path, outputs: &Outputs, outranked: Option<u8>) -> Result
     let shown = folder.join("report.html").display().to_string();
     match outputs.quiet {
         true => out(&report::one_line(&judgement, &shown)),
-        false => out(&report::terminal(&judgement, &shown, colour_out())),
+        false => out(&report::terminal(&judgement, &shown, look())),
     }
     Ok(judgement)
 }

@@ -58,3 +58,20 @@ fn body_text(mark: &str, body: &[u8], length: u64, secrets: &[String]) -> String
     };
     format!("\n{mark}{lines}{rest}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_part_of_a_secret_is_shown_where_a_text_is_cut() {
+        let secrets = ["correct-horse-battery".to_owned()];
+        for before in SHOWN - 25..=SHOWN {
+            let body = format!("{}correct-horse-battery staple", "x".repeat(before));
+            let shown = body_text("< ", body.as_bytes(), body.len() as u64, &secrets);
+            assert!(!shown.contains("corr"), "{before}: {}", &shown[shown.len() - 60..]);
+            let shown = captured("token", &Value::from(body), &secrets);
+            assert!(!shown.contains("corr"), "{before}: {}", &shown[shown.len() - 60..]);
+        }
+    }
+}

@@ -85,12 +85,6 @@ pub type Show = Rc<dyn Fn(&str)>;
 
 type Steps<'a> = Pin<Box<dyn Future<Output = Result<(), ScriptError>> + 'a>>;
 
-/// Where in the script a step runs: iteration and variables.
-#[derive(Clone)]
-struct Place {
-    vars: Arc<Vars>,
-}
-
 impl Script {
     /// `within` from now; `retries` per request.
     pub fn new(
@@ -137,10 +131,10 @@ impl Script {
 
     /// Runs all steps. What those have captured that are done is there whatever becomes of the others.
     pub async fn run(self: &Rc<Script>) -> Result<(), ScriptError> {
-        let mut place = Place { vars: Arc::new(Vars::new(self.facts.clone(), self.shape, 0, 0)) };
+        let mut vars = Arc::new(Vars::new(self.facts.clone(), self.shape, 0, 0));
         for step in &self.program.steps {
-            let result = self.steps(std::slice::from_ref(step), &mut place).await;
-            *self.captured.borrow_mut() = place.vars.own.clone();
+            let result = self.steps(std::slice::from_ref(step), &mut vars).await;
+            *self.captured.borrow_mut() = vars.own.clone();
             result?;
             self.done.set(self.done.get() + 1);
         }
@@ -164,24 +158,24 @@ impl Script {
         (!steps.is_empty()).then(|| redact(&steps.join(", "), &self.secrets))
     }
 
-    fn steps<'a>(self: &'a Rc<Script>, steps: &'a [Step], place: &'a mut Place) -> Steps<'a> {
+    fn steps<'a>(self: &'a Rc<Script>, steps: &'a [Step], vars: &'a mut Arc<Vars>) -> Steps<'a> {
         Box::pin(async move {
             for step in steps {
                 match step {
-                    Step::Request(request) => self.request(request, place).await?,
+                    Step::Request(request) => self.request(request, vars).await?,
                     Step::Think(think) => self.world.sleep(think.least).await,
                     Step::Repeat { times, parallel, steps } => {
-                        self.repeat(*times, *parallel, steps, place).await?;
+                        self.repeat(*times, *parallel, steps, vars).await?;
                     }
                     Step::Choice(branches) => {
                         if let Some((_, steps)) = branches.first() {
-                            self.steps(steps, place).await?;
+                            self.steps(steps, vars).await?;
                         }
                     }
-                    Step::ForEach { list, name, steps } => self.for_each(list, name, steps, place).await?,
-                    Step::Group { steps, .. } => self.steps(steps, place).await?,
-                    Step::If(either) => match self.program.way(either, &place.vars) {
-                        Ok(steps) => self.steps(steps, place).await?,
+                    Step::ForEach { list, name, steps } => self.for_each(list, name, steps, vars).await?,
+                    Step::Group { steps, .. } => self.steps(steps, vars).await?,
+                    Step::If(either) => match self.program.way(either, vars) {
+                        Ok(steps) => self.steps(steps, vars).await?,
                         Err(why) if self.keep_going => {
                             self.leave(format!("{}: {why}", either.place));
                         }
@@ -200,27 +194,27 @@ impl Script {
         times: u64,
         parallel: u32,
         steps: &[Step],
-        place: &mut Place,
+        vars: &mut Arc<Vars>,
     ) -> Result<(), ScriptError> {
         if parallel <= 1 {
-            let outside = place.vars.index;
+            let outside = vars.index;
             for index in 0..times {
-                Arc::make_mut(&mut place.vars).index = index;
-                self.steps(steps, place).await?;
+                Arc::make_mut(vars).index = index;
+                self.steps(steps, vars).await?;
             }
-            Arc::make_mut(&mut place.vars).index = outside;
+            Arc::make_mut(vars).index = outside;
             return Ok(());
         }
-        let (next, place) = (Cell::new(0), &*place);
+        let (next, vars) = (Cell::new(0), &*vars);
         let worker = || async {
             loop {
                 let index = next.replace(next.get() + 1);
                 if index >= times {
                     return Ok(());
                 }
-                let mut vars = (*place.vars).clone();
-                vars.index = index;
-                self.steps(steps, &mut Place { vars: Arc::new(vars) }).await?;
+                let mut own = (**vars).clone();
+                own.index = index;
+                self.steps(steps, &mut Arc::new(own)).await?;
             }
         };
         all((0..parallel.max(1)).map(|_| worker()).collect()).await
@@ -231,18 +225,18 @@ impl Script {
         list: &str,
         name: &str,
         steps: &[Step],
-        place: &mut Place,
+        vars: &mut Arc<Vars>,
     ) -> Result<(), ScriptError> {
-        let listed = place.vars.own.get(list).and_then(|value| value.try_iter().ok());
+        let listed = vars.own.get(list).and_then(|value| value.try_iter().ok());
         let elements: Vec<Value> = listed.map(Iterator::collect).unwrap_or_default();
         for element in elements {
-            Arc::make_mut(&mut place.vars).own.insert(name.to_owned(), element);
-            self.steps(steps, place).await?;
+            Arc::make_mut(vars).own.insert(name.to_owned(), element);
+            self.steps(steps, vars).await?;
         }
         Ok(())
     }
 
-    async fn request(&self, request: &Request, place: &mut Place) -> Result<(), ScriptError> {
+    async fn request(&self, request: &Request, vars: &mut Arc<Vars>) -> Result<(), ScriptError> {
         let mut pause = BACK_OFF;
         let mut failed = String::new();
         for tried in 0..=self.retries {
@@ -255,7 +249,7 @@ impl Script {
                 failed = format!("out of time{}", if failed.is_empty() { "" } else { " after failures" });
                 break;
             }
-            match self.once(request, place).await {
+            match self.once(request, vars).await {
                 Ok(()) => return Ok(()),
                 Err(Why::Own(why)) if !self.keep_going => return Err(ScriptError::Unsent(why)),
                 Err(Why::Own(why)) => {
@@ -265,7 +259,7 @@ impl Script {
                 Err(Why::Target(why)) => failed = why,
             }
         }
-        let line = format!("{} {}", request.method, self.program.path_of(request, &place.vars));
+        let line = format!("{} {}", request.method, self.program.path_of(request, vars));
         let line = cut(&redact(&line, &self.secrets), SHOWN);
         if self.keep_going {
             self.leave(format!("{line}: {failed}"));
@@ -290,11 +284,11 @@ impl Script {
         }
     }
 
-    async fn once(&self, request: &Request, place: &mut Place) -> Result<(), Why> {
+    async fn once(&self, request: &Request, vars: &mut Arc<Vars>) -> Result<(), Why> {
         self.requests.set(self.requests.get() + 1);
-        let auth = self.tokens.header(&place.vars, self.world.wall());
-        let vars = place.vars.clone();
-        let render = || self.program.render(request, &vars, auth.clone()?.as_ref());
+        let auth = self.tokens.header(vars, self.world.wall());
+        let at = vars.clone();
+        let render = || self.program.render(request, &at, auth.clone()?.as_ref());
         let (rendered, again) = (render(), || render().ok());
         let own = |why: &str| Why::Own(format!("{}: {}", request.place, redact(why, &self.secrets)));
         let rendered = rendered.map_err(|why| own(&why))?;
@@ -314,7 +308,7 @@ impl Script {
             show(&exchange::received(&answer, attempt.done - now, &self.secrets));
         }
         self.answered.set(true);
-        let finding = read_answer(&self.world, &self.program, request, &place.vars, &answer, false).await;
+        let finding = read_answer(&self.world, &self.program, request, vars, &answer, false).await;
         if finding.kind == Kind::Template {
             return Err(own(&finding.detail));
         }
@@ -328,7 +322,7 @@ impl Script {
             if let Some(show) = &self.show {
                 show(&exchange::captured(&name, &value, &self.secrets));
             }
-            Arc::make_mut(&mut place.vars).own.insert(name, value);
+            Arc::make_mut(vars).own.insert(name, value);
         }
         Ok(())
     }

@@ -6,12 +6,14 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use crate::experiment::check::{Bound, Trigger, Watch, bound, triggers_of};
 use crate::experiment::fault::Planned;
 use crate::experiment::flow::NO_TIMEOUT;
+use crate::experiment::watch::Watch;
 use crate::experiment::{Fault, Shape, each_request};
 use crate::objective::{Metric, Objective, PhaseName};
+use crate::outline::OperationOutline;
 use crate::quantity::Quantity;
+use crate::timeline::phases::{self, Return};
 use crate::units::{Micros, clock, grouped};
 use crate::verdict::planned_band;
 
@@ -81,84 +83,71 @@ impl Watch<'_> {
         Foresight { phases, objectives, steady, bands, remarks }
     }
 
-    /// The fewest operations that one of those which the objective speaks of will have.
     fn expectation(&self, phases: &[PhaseAhead], objective: &Objective) -> Option<Expectation> {
-        let counted = !matches!(objective.metric, Metric::Outage | Metric::Recovery | Metric::Target { .. });
-        let all =
-            self.outline.operations.iter().enumerate().filter(|(_, o)| counted && o.is_meant_by(objective));
         let cells = self.planned_cells(phases, &objective.phase);
-        let each = all.filter_map(|(op, o)| {
-            let planned = &self.outline.shapes.get(o.shape).filter(|shape| !shape.closed)?.planned;
-            let arrivals: u64 = cells.iter().filter_map(|&cell| planned.get(cell)).sum();
-            let n = (arrivals as f64 * self.counted(op, o)?).floor() as u64;
-            let ahead = Expectation { operation: o.name.clone(), n, needed: objective.least() };
-            // One that has no load in the phase is not asked about, unless none has any.
-            Some((arrivals == 0 && objective.metric != Metric::Count, ahead))
-        });
-        each.min_by_key(|(idle, ahead)| (*idle, ahead.n)).map(|(_, ahead)| ahead)
+        let arrivals =
+            |_: &OperationOutline, planned: &[u64]| cells.iter().filter_map(|&cell| planned.get(cell)).sum();
+        // Where none has load in the phase, that is told.
+        self.fewest(objective, &arrivals).map(|(_, ahead)| ahead)
     }
 
-    /// The fewest operations that one of those whose steady state is looked for will have had by then.
+    /// By the time that a steady state is looked for; none where nothing has load by then, of which nothing is asked.
     fn steady_ahead(&self, rule: &Objective) -> Option<Expectation> {
         let first = self.outline.first_trigger()?;
-        let counted = !matches!(rule.metric, Metric::Target { .. });
+        let long = self.looks_at(rule);
+        let arrivals = |o: &OperationOutline, planned: &[u64]| self.before_trigger(first, o, planned, long);
+        self.fewest(rule, &arrivals).filter(|(idle, _)| !idle).map(|(_, ahead)| ahead)
+    }
+
+    /// The fewest operations that one of those which an expression speaks of will have, of so many planned arrivals, and
+    /// whether it has no load. One without load is not asked about, unless none has any.
+    fn fewest(
+        &self,
+        rule: &Objective,
+        arrivals: &dyn Fn(&OperationOutline, &[u64]) -> u64,
+    ) -> Option<(bool, Expectation)> {
+        let counted = !matches!(rule.metric, Metric::Outage | Metric::Recovery | Metric::Target { .. });
         let all = self.outline.operations.iter().enumerate().filter(|(_, o)| counted && o.is_meant_by(rule));
         let each = all.filter_map(|(op, o)| {
             let planned = &self.outline.shapes.get(o.shape).filter(|shape| !shape.closed)?.planned;
-            let arrivals = self.before_trigger(first, o, planned, self.looks_at(rule));
+            let arrivals = arrivals(o, planned);
             let n = (arrivals as f64 * self.counted(op, o)?).floor() as u64;
-            // Of what has no load by then nothing is asked.
-            (arrivals > 0).then(|| Expectation { operation: o.name.clone(), n, needed: rule.least() })
+            let ahead = Expectation { operation: o.name.clone(), n, needed: rule.least() };
+            Some((arrivals == 0 && rule.metric != Metric::Count, ahead))
         });
-        each.min_by_key(|ahead| ahead.n)
+        each.min_by_key(|(idle, ahead)| (*idle, ahead.n))
     }
 
     /// The cells that a phase will have at least. A fault is gone a moment after it was to be, so that a cell which
     /// begins just then is none of what comes after it.
     fn planned_cells(&self, phases: &[PhaseAhead], phase: &PhaseName) -> BTreeSet<usize> {
-        let outward = matches!(phase, PhaseName::Warmup | PhaseName::During(_));
-        let of_fault = |name: &String| self.outline.faults.iter().any(|fault| fault.trigger == *name);
+        let of_fault = |name: &String| self.triggers.iter().any(|t| t.trigger == *name && !t.shape);
         let moment = matches!(phase, PhaseName::After(name) if of_fault(name));
-        let spans = phases.iter().filter(|ahead| ahead.name == *phase).flat_map(|ahead| &ahead.spans);
-        spans.flat_map(|span| self.range(span.start + Micros(moment.into()), span.end, outward)).collect()
+        let found = phases.iter().find(|ahead| ahead.name == *phase).map(|ahead| ahead.spans.clone());
+        // Without triggers the run is its own baseline.
+        let spans = found.unwrap_or_else(|| vec![self.frame().baseline()]);
+        let cells = spans.iter().flat_map(|span| {
+            phases::cells(phase, &(span.start + Micros(moment.into())..span.end), self.outline.cell)
+        });
+        cells.map(|cell| cell as usize).collect()
     }
 
-    /// All phases, in the order in which the judge tells them.
+    /// All phases, in the order in which the judge tells them, if the service is back as soon as each trigger is over.
     fn phases(&self) -> Vec<PhaseAhead> {
-        let (outline, triggers) = (self.outline, triggers_of(self.outline, self.timeline));
-        let (warmup, end) = (outline.judge.warmup, outline.duration);
-        let first = outline.first_trigger().map_or(end, |first| first - outline.largest_deadline());
-        let fixed = |name, from, to| PhaseAhead { name, spans: vec![from..to], one_shot: false };
-        let mut all =
-            vec![fixed(PhaseName::Warmup, Micros::ZERO, warmup), fixed(PhaseName::Baseline, warmup, first)];
-        let mut told: Vec<&str> = Vec::new();
-        for Trigger { name, one_shot, .. } in &triggers {
-            if told.contains(name) {
-                continue;
-            }
-            told.push(name);
-            let named = || triggers.iter().filter(|t| t.name == *name);
-            let over = |t: &Trigger<'_>| if t.one_shot { t.clear + t.settle } else { t.clear };
-            let during = named().map(|t| t.first..over(t)).collect();
-            let after = named().map(|t| over(t)..bound(&triggers, t, Bound::Load(end)).at()).collect();
-            let phase = |name, spans| PhaseAhead { name, spans, one_shot: *one_shot };
-            all.push(phase(PhaseName::During((*name).to_owned()), during));
-            all.push(phase(PhaseName::After((*name).to_owned()), after));
-        }
-        all.push(fixed(PhaseName::Run, warmup, end));
-        all
-    }
-
-    fn range(&self, from: Micros, to: Micros, outward: bool) -> std::ops::Range<usize> {
-        let cell = self.outline.cell.0.max(1);
-        let (down, up) = (|at: Micros| at.0.max(0) / cell, |at: Micros| (at.0.max(0) + cell - 1) / cell);
-        let (from, to) = if outward { (down(from), up(to)) } else { (up(from), down(to)) };
-        from as usize..to as usize
+        let back: Vec<Return> = self.triggers.iter().map(|t| Return::At(t.over())).collect();
+        let told = |(name, spans)| {
+            let of = |x: &String| self.triggers.iter().any(|t| t.trigger == *x && t.one_shot);
+            let one_shot = matches!(&name, PhaseName::During(x) | PhaseName::After(x) if of(x));
+            PhaseAhead { name, spans, one_shot }
+        };
+        self.frame().phases(&back).into_iter().map(told).collect()
     }
 
     fn bands(&self) -> Vec<BandAhead> {
-        let Some(first) = self.outline.first_trigger() else { return Vec::new() };
-        let baseline = self.outline.judge.warmup..first - self.outline.largest_deadline();
+        if self.triggers.is_empty() {
+            return Vec::new();
+        }
+        let baseline = self.frame().baseline();
         let each = |shape: usize| {
             let ops = self.outline.operations.iter().enumerate().filter(|(_, o)| o.shape == shape && !o.flow);
             ops.map(|(op, o)| self.counted(op, o)).sum::<Option<f64>>()
@@ -175,10 +164,10 @@ impl Watch<'_> {
     /// A baseline that is shorter than was asked for, where the longest deadline takes a part of it.
     fn short_baseline(&self) -> Option<String> {
         let (outline, judge) = (self.outline, &self.outline.judge);
-        let first = outline.first_trigger()?;
-        let deadline = outline.largest_deadline();
-        let end = (first - deadline).max(judge.warmup);
-        let length = end - judge.warmup;
+        self.triggers.first()?;
+        let (deadline, baseline) = (outline.largest_deadline(), self.frame().baseline());
+        let end = baseline.end.max(baseline.start);
+        let length = end - baseline.start;
         let longest = outline.operations.iter().find(|o| !o.flow && o.deadline == deadline)?;
         (length < judge.baseline).then(|| {
             format!(

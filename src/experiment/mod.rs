@@ -20,9 +20,10 @@ mod system;
 #[cfg(test)]
 mod tests;
 mod walk;
+mod watch;
 
 pub use crate::template::Text;
-pub use foresee::{BandAhead, Expectation, Foresight};
+pub use foresee::{BandAhead, Expectation, Foresight, PhaseAhead};
 pub use resolve::{Flags, Lookup, resolve};
 pub use walk::{each_request, expected, of_operation, requests};
 

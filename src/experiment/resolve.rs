@@ -8,6 +8,7 @@ use crate::experiment::fault::{PHASES, Planned, System};
 use crate::experiment::flow::{Flow, Part};
 use crate::experiment::notes::Notes;
 use crate::experiment::place::Guard;
+use crate::experiment::watch::Watch;
 use crate::experiment::{
     Experiment, Foresight, Link, Place, Service, Setup, Shape, Step, Target, Teardown, check, data, fault,
     judge, rehearsal, shape, smoke, system,
@@ -443,7 +444,7 @@ impl Resolver<'_> {
         rules: &Rules,
         shapes: &[Shape],
     ) -> Foresight {
-        let watch = check::Watch { outline, timeline, shapes };
+        let watch = Watch::new(outline, timeline, shapes);
         let read = ["duration", "judge", "shapes"].iter().all(|key| self.profile.is_whole(key))
             && ["judge", "timeline"].iter().all(|key| self.chaos.is_whole(key));
         if self.smoke.is_none() && read {
@@ -452,7 +453,7 @@ impl Resolver<'_> {
         watch.foresight()
     }
 
-    fn leaves_time(&mut self, watch: &check::Watch<'_>, rules: &Rules) {
+    fn leaves_time(&mut self, watch: &Watch<'_>, rules: &Rules) {
         let (outline, timeline) = (watch.outline, watch.timeline);
         for (rule, span) in rules.abort.iter().chain(&rules.steady).chain(&rules.on_faults) {
             watch.on_end(&mut self.chaos_notes, rule, *span);
@@ -467,20 +468,22 @@ impl Resolver<'_> {
             watch.steady(&mut self.chaos_notes, rule, *span);
         }
         for (objective, span) in &rules.objectives {
-            check::judgeable(&mut self.notes, outline, timeline, objective, *span);
+            watch.judgeable(&mut self.notes, objective, *span);
         }
         for (objective, span) in &rules.on_faults {
-            check::judgeable(&mut self.chaos_notes, outline, timeline, objective, *span);
+            watch.judgeable(&mut self.chaos_notes, objective, *span);
         }
         let Some(first) = outline.first_trigger() else { return };
         let by_fault = timeline.iter().find(|p| p.outline.at == first).map(|p| p.span);
         match by_fault {
-            Some(span) => check::baseline(&mut self.chaos_notes, outline, Some((first, span))),
+            Some(span) => watch.baseline(&mut self.chaos_notes, first, span),
             None => {
                 let shape = outline.shapes.iter().find(|s| s.trigger && s.first == Some(first));
                 let named = |name: &&At<String>| shape.is_some_and(|s| s.name == name.value);
                 let span = self.written.shapes.iter().map(|(name, _)| name).find(named).map(|name| name.span);
-                check::baseline(&mut self.notes, outline, span.map(|s| (first, s)));
+                if let Some(span) = span {
+                    watch.baseline(&mut self.notes, first, span);
+                }
             }
         }
     }

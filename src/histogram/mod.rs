@@ -1,7 +1,7 @@
 //! Latency histograms: microseconds, three significant digits, merged without loss.
 //!
-//! A thin layer over HdrHistogram that cannot lie: an empty one has no percentile, what saturates is
-//! counted, and the wire form is the V2-deflate format that other HdrHistogram tools read.
+//! A thin layer over HdrHistogram that cannot lie: an empty one has no percentile, and the wire form is the V2-deflate
+//! format that other HdrHistogram tools read.
 
 mod wire;
 
@@ -13,14 +13,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::Micros;
 
-/// Values above a thousand hours saturate.
+/// A thousand hours: longer ones count as that, so that it stands for "at least".
 pub const MAX_MICROS: u64 = 3_600_000_000_000;
 
 /// A histogram of durations in microseconds.
 #[derive(Clone, Debug, Default)]
 pub struct Hist {
     counts: Counts,
-    saturated: u64,
 }
 
 /// Few histograms of a run are ever recorded into, and a place for every value takes 16 kB and more.
@@ -66,7 +65,7 @@ impl Counts {
 }
 
 impl Hist {
-    /// Adds a value; one below zero counts as zero, one above the range as its end, and as saturated.
+    /// Adds a value; one below zero counts as zero, one above the range as its end.
     pub fn record(&mut self, value: Micros) {
         self.record_n(value, 1);
     }
@@ -74,9 +73,6 @@ impl Hist {
     /// The same, `n` times.
     pub fn record_n(&mut self, value: Micros, n: u64) {
         let value = value.0.max(0) as u64;
-        if value > MAX_MICROS {
-            self.saturated += n;
-        }
         let places = self.counts.places_mut();
         places.record_n(value.min(MAX_MICROS), n).expect("an auto-resizing histogram takes every value");
     }
@@ -98,7 +94,6 @@ impl Hist {
                 }
             }
         }
-        self.saturated += other.saturated;
     }
 
     /// How many values were recorded.
@@ -111,11 +106,6 @@ impl Hist {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// How many values were above the range.
-    pub fn saturated(&self) -> u64 {
-        self.saturated
     }
 
     /// The smallest value that at least the share `q` of all values does not exceed (nearest rank);
@@ -170,7 +160,7 @@ impl Hist {
         base64::engine::general_purpose::STANDARD_NO_PAD.encode(bytes)
     }
 
-    /// Reads what `encode` wrote; `saturated` is kept beside it by those who need it.
+    /// Reads what `encode` wrote.
     pub fn decode(text: &str) -> Result<Hist, String> {
         let bytes =
             base64::engine::general_purpose::STANDARD_NO_PAD.decode(text).map_err(|e| e.to_string())?;
@@ -178,8 +168,7 @@ impl Hist {
             Some(listed) => listed,
             None => of_any_settings(&bytes)?,
         };
-        let saturated = listed.last().filter(|(value, _)| *value >= MAX_MICROS).map_or(0, |(_, n)| *n);
-        Ok(Hist { counts: Counts::Listed(listed.into()), saturated })
+        Ok(Hist { counts: Counts::Listed(listed.into()) })
     }
 }
 
@@ -284,8 +273,10 @@ mod tests {
     }
 
     #[test]
-    fn what_saturates_is_counted() {
-        let h = of(&[5, i64::MAX]);
-        assert_eq!((h.len(), h.saturated()), (2, 1));
+    fn what_lies_outside_of_the_range_counts_as_its_end() {
+        let h = of(&[-5, i64::MAX]);
+        assert_eq!((h.len(), h.count_at_most(Micros::ZERO)), (2, 1));
+        let max = h.max().unwrap().0 as f64;
+        assert!((max / MAX_MICROS as f64 - 1.0).abs() <= 0.001, "{max}");
     }
 }

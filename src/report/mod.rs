@@ -21,5 +21,5 @@ mod tests;
 pub use html::html;
 pub use json::json;
 pub use markdown::markdown;
-pub use terminal::{one_line, terminal};
+pub use terminal::{Look, one_line, terminal};
 pub use words::visible;

@@ -14,6 +14,7 @@ use crate::outline::{Outline, ShapeOutline};
 use crate::redact::redact;
 use crate::sample::OpId;
 use crate::units::{Micros, clock, grouped, three_digits};
+use crate::world::OWN_FILES;
 
 /// What this machine allows.
 #[derive(Clone, Copy, Debug)]
@@ -23,9 +24,6 @@ pub struct Limits {
     /// Local ports for connections to one address.
     pub ephemeral_ports: u64,
 }
-
-/// Files that squall needs beside its connections.
-const OWN_FILES: u64 = 64;
 
 /// Everything that `squall plan` prints.
 pub fn plan(experiment: &Experiment, limits: Limits) -> String {

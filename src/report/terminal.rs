@@ -1,21 +1,31 @@
 //! The summary that ends a run on the terminal: verdict first, then objectives, operations, errors, faults.
 //!
-//! Owns its layout in 100 columns and its colours. Whether colours are wanted, and writing it out, is the
+//! Owns its layout and its colours. How wide a line may be, whether colours are wanted, and writing it out, is the
 //! caller's.
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
 
 use super::words;
 use super::words::visible;
 use crate::units::{clock, grouped};
 use crate::verdict::{Judgement, Word};
 
-const WIDTH: u16 = 100;
+/// In fewer columns operations are told without p90 and p99.9; the page has them.
+const WIDE: u16 = 100;
 
-/// The summary, a newline at its end. `page` is the path of the report; `colour` asks for ANSI colours.
-pub fn terminal(judgement: &Judgement, page: &str, colour: bool) -> String {
-    let mut out = Summary { text: String::new(), colour };
+/// How the summary is to look.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// How long a line of text or of a table may be, where words allow it.
+    pub columns: u16,
+    /// With ANSI colours.
+    pub colour: bool,
+}
+
+/// The summary, a newline at its end. `page` is the path of the report.
+pub fn terminal(judgement: &Judgement, page: &str, look: Look) -> String {
+    let mut out = Summary { text: String::new(), look };
     out.head(judgement);
     out.objectives(judgement);
     out.operations(judgement);
@@ -37,7 +47,7 @@ pub fn one_line(judgement: &Judgement, page: &str) -> String {
 
 struct Summary {
     text: String,
-    colour: bool,
+    look: Look,
 }
 
 fn style_of(word: Word) -> Style {
@@ -57,7 +67,7 @@ impl Summary {
     }
 
     fn paint(&self, style: Style, text: &str) -> String {
-        if self.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
+        if self.look.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 
     fn heading(&mut self, text: &str, beside: &str) {
@@ -80,12 +90,12 @@ impl Summary {
         }
     }
 
-    /// Words broken into lines of at most `WIDTH` columns, the first after `lead`.
+    /// Words broken into lines of at most so many columns, the first after `lead`.
     fn wrapped(&mut self, lead: &str, text: &str) {
         let mut line = lead.to_owned();
         let mut fresh = true;
         for word in text.split_whitespace() {
-            if !fresh && line.chars().count() + 1 + word.chars().count() > usize::from(WIDTH) {
+            if !fresh && line.chars().count() + 1 + word.chars().count() > usize::from(self.look.columns) {
                 self.line(&line);
                 line = " ".repeat(lead.chars().count());
                 fresh = true;
@@ -104,7 +114,7 @@ impl Summary {
             return;
         }
         self.heading("OBJECTIVES", &words::held(judgement));
-        let mut table = table(&["", "objective", "phase", "measured", "limit", "n"], &[3, 4, 5]);
+        let mut table = self.columns(&["", "objective", "phase", "measured", "limit", "n"], &[3, 4, 5]);
         for o in words::worst_first(judgement) {
             table.add_row([
                 format!("{} {}", words::mark(o.word), o.word.text()),
@@ -115,7 +125,7 @@ impl Summary {
                 grouped(o.n),
             ]);
         }
-        self.table(&table);
+        self.table(table);
         for o in words::worst_first(judgement).into_iter().filter(|o| o.word != Word::Pass) {
             if !judgement.summary.verdict.starts_with(&o.reason) {
                 self.wrapped("  ", &visible(&o.reason));
@@ -126,8 +136,18 @@ impl Summary {
         }
     }
 
-    /// Prints a table; where a line begins with a verdict's word, that word is coloured.
-    fn table(&mut self, table: &Table) {
+    /// Prints a table, whose words are not broken; where a line begins with a verdict's word, that word is coloured.
+    fn table(&mut self, mut table: Table) {
+        for at in 0..table.column_count() {
+            let rows = table.header().into_iter().chain(table.row_iter());
+            let cells = rows.filter_map(|row| row.cell_iter().nth(at)).map(|cell| cell.content());
+            let longest = cells.flat_map(|text| text.split(' ').map(|word| word.chars().count()).max()).max();
+            let text = table.column_mut(at).filter(|column| column.constraint().is_none());
+            if let Some(column) = text {
+                let width = longest.unwrap_or(0) as u16 + column.padding_width();
+                column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width)));
+            }
+        }
         for line in table.lines() {
             let known =
                 [Word::Fail, Word::Invalid, Word::Inconclusive, Word::Pass].into_iter().find_map(|word| {
@@ -147,7 +167,13 @@ impl Summary {
     fn operations(&mut self, judgement: &Judgement) {
         self.heading("OPERATIONS BY PHASE", "response time from intended start, ms");
         let head = ["", "n", "good /s", "bad %", "p50", "p90", "p99", "p99.9", "max"];
-        let mut table = table(&head, &[1, 2, 3, 4, 5, 6, 7, 8]);
+        let mut table = self.columns(&head, &[1, 2, 3, 4, 5, 6, 7, 8]);
+        if self.look.columns < WIDE {
+            for at in [5, 7] {
+                table.column_mut(at).expect("p90 and p99.9").set_constraint(ColumnConstraint::Hidden);
+            }
+        }
+
         for op in words::operations(judgement) {
             let flow = if op.flow { " (flow)" } else { "" };
             table.add_row([visible(&op.name) + flow]);
@@ -158,7 +184,7 @@ impl Summary {
                 table.add_row(row);
             }
         }
-        self.table(&table);
+        self.table(table);
         words::guesses(judgement).into_iter().for_each(|guesses| self.wrapped(" ", &guesses));
     }
 
@@ -190,9 +216,9 @@ impl Summary {
             return;
         }
         self.heading("ADDRESSES", "of the target");
-        let mut table = table(&words::ADDRESSES, &[1, 2, 3, 4, 5]);
+        let mut table = self.columns(&words::ADDRESSES, &[1, 2, 3, 4, 5]);
         table.add_rows(rows);
-        self.table(&table);
+        self.table(table);
     }
 
     fn faults(&mut self, judgement: &Judgement) {
@@ -200,7 +226,8 @@ impl Summary {
             return;
         }
         self.heading("FAULTS", "");
-        let mut table = table(&["fault", "what", "effective", "cleared", "touched", "added"], &[2, 3, 5]);
+        let mut table =
+            self.columns(&["fault", "what", "effective", "cleared", "touched", "added"], &[2, 3, 5]);
         for f in &judgement.faults {
             table.add_row([
                 visible(&f.name),
@@ -212,7 +239,7 @@ impl Summary {
             ]);
         }
         if !judgement.faults.is_empty() {
-            self.table(&table);
+            self.table(table);
         }
         for problem in judgement.faults.iter().filter_map(|f| f.problem.as_ref()) {
             self.wrapped("  ", &visible(problem));
@@ -233,17 +260,17 @@ impl Summary {
         let line = format!("report: {page}");
         self.line(&line);
     }
-}
 
-/// A table without rules; the columns in `right` hold numbers, which are never broken.
-fn table(head: &[&str], right: &[usize]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
-    table.set_header(head);
-    for &at in right {
-        let column = table.column_mut(at).expect("the column is in the header");
-        column.set_cell_alignment(CellAlignment::Right);
-        column.set_constraint(ColumnConstraint::ContentWidth);
+    /// A table without rules; the columns in `right` hold numbers, which are never broken.
+    fn columns(&self, head: &[&str], right: &[usize]) -> Table {
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_width(self.look.columns).set_header(head);
+        for &at in right {
+            let column = table.column_mut(at).expect("the column is in the header");
+            column.set_cell_alignment(CellAlignment::Right);
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+        table
     }
-    table
 }

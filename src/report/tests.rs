@@ -4,11 +4,13 @@ use std::path::Path;
 
 use super::chart::label::{Anchor, Area, Spot, area};
 use super::fixture;
-use super::{html, json, markdown, one_line, series, terminal, visible, words};
+use super::{Look, html, json, markdown, one_line, series, terminal, visible, words};
 use crate::record::AddressCount;
 use crate::timeline::Timeline;
 use crate::units::Micros;
 use crate::verdict::{Exit, JudgedFault, Judgement, OperationPhase, Span, Word};
+
+const PLAIN: Look = Look { columns: 100, colour: false };
 
 fn run() -> (Timeline, Judgement) {
     let timeline = fixture::timeline();
@@ -84,10 +86,26 @@ fn assert_no_label_covers_another(page: &str) {
 
 #[test]
 fn the_terminal_summary_begins_with_the_verdict_and_fits_a_hundred_columns() {
-    let text = terminal(&run().1, "reports/run/report.html", false);
+    let text = terminal(&run().1, "reports/run/report.html", PLAIN);
     leave("terminal.txt", &text);
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     insta::assert_snapshot!(text);
+}
+
+#[test]
+fn at_eighty_columns_no_line_is_longer_and_no_word_is_broken() {
+    let text = terminal(&run().1, "reports/run/report.html", Look { columns: 80, ..PLAIN });
+    leave("terminal-80.txt", &text);
+    let copied = |line: &&str| line.starts_with("again:");
+    let long: Vec<&str> = text.lines().filter(|line| line.chars().count() > 80 && !copied(line)).collect();
+    assert!(long.is_empty(), "{long:#?}");
+    let wide = terminal(&run().1, "reports/run/report.html", PLAIN);
+    let words = |text: &str| {
+        let words = text.split_whitespace().filter(|word| word.contains(char::is_alphabetic));
+        words.map(str::to_owned).collect::<std::collections::BTreeSet<_>>()
+    };
+    let broken: Vec<String> = words(&wide).difference(&words(&text)).cloned().collect();
+    assert_eq!(broken, ["p90"], "the page has it");
 }
 
 #[test]
@@ -129,11 +147,11 @@ fn what_the_target_says_is_shown_and_never_obeyed() {
     let page = html(&timeline, &judgement);
     assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;\\x1b[31m") && page.contains("\\u{202e}"));
     assert_eq!(page.matches("<script>").count(), 1, "only the page's own");
-    let plain = terminal(&judgement, "x", false);
+    let plain = terminal(&judgement, "x", PLAIN);
     assert!(
         plain.contains("<script>alert(1)</script>\\x1b[31m\\r\\n") && !plain.contains(['\x1b', '\u{202e}'])
     );
-    let coloured = terminal(&judgement, "x", true);
+    let coloured = terminal(&judgement, "x", Look { colour: true, ..PLAIN });
     assert!(coloured.contains('\x1b') && !coloured.contains("\x1b[31m\r") && !coloured.contains('\u{202e}'));
     let markdown = markdown(&judgement);
     assert!(!markdown.contains("<script>") && !markdown.contains('\x1b'));
@@ -152,7 +170,7 @@ fn a_hostile_name_stays_text_wherever_it_is_shown() {
     judgement.run.target = fixture::HOSTILE.to_owned();
     judgement.run.command = fixture::HOSTILE.to_owned();
     assert_eq!(html(&timeline, &judgement).matches("<script>").count(), 1);
-    assert!(!terminal(&judgement, "x", false).contains('\x1b'));
+    assert!(!terminal(&judgement, "x", PLAIN).contains('\x1b'));
     let summary = markdown(&judgement);
     let mut outside_code = summary.lines().filter(|line| !line.starts_with("    "));
     assert!(outside_code.all(|line| !line.contains("<script>") && !line.contains("| **")));
@@ -232,7 +250,7 @@ fn a_run_in_which_nothing_was_sent_still_has_a_report() {
         ..judgement
     };
     assert!(html(&empty, &none).contains("nothing was sent"));
-    assert!(terminal(&none, "report.html", false).contains("report: report.html"));
+    assert!(terminal(&none, "report.html", PLAIN).contains("report: report.html"));
     assert!(markdown(&none).contains("FAIL"));
 }
 
@@ -283,7 +301,7 @@ fn no_harm_at_all_does_not_read_like_no_recovery() {
 fn a_smoke_run_is_marked_wherever_it_is_told() {
     let (timeline, mut judgement) = run();
     judgement.run.smoke = Some(9.0);
-    for text in [html(&timeline, &judgement), markdown(&judgement), terminal(&judgement, "x", false)] {
+    for text in [html(&timeline, &judgement), markdown(&judgement), terminal(&judgement, "x", PLAIN)] {
         assert!(text.contains(", a smoke run"), "{}", &text[..300]);
     }
 }
@@ -301,7 +319,7 @@ fn a_quantile_that_so_few_cannot_bound_is_marked_as_a_guess() {
     assert_eq!(marked(5), [true, true, true, true, false], "a maximum is what it is");
     assert_eq!(marked(4_000), [false; 5]);
     let (timeline, judgement) = run();
-    for text in [html(&timeline, &judgement), markdown(&judgement), terminal(&judgement, "x", false)] {
+    for text in [html(&timeline, &judgement), markdown(&judgement), terminal(&judgement, "x", PLAIN)] {
         assert!(text.contains("a guess: to bound it takes"), "{}", &text[..200]);
     }
 }
@@ -346,7 +364,7 @@ fn errors_are_counted_for_each_phase() {
     let group = judgement.errors.iter().max_by_key(|e| e.count).unwrap();
     assert!(!group.phases.is_empty() && group.phases.iter().all(|p| p.count <= group.count), "{group:?}");
     let told = words::by_phase(group);
-    for text in [html(&timeline, &judgement), terminal(&judgement, "x", false)] {
+    for text in [html(&timeline, &judgement), terminal(&judgement, "x", PLAIN)] {
         assert!(text.contains(&told), "{told}");
     }
     assert_eq!(words::outcome(crate::sample::Kind::Status, 0), "further statuses");
@@ -377,7 +395,7 @@ fn each_address_of_a_target_that_has_several_has_its_row() {
     judgement.addresses.push(count(7_002, 200, 1_200));
     let expected = ["127.0.0.1:7002", "200", "25.0", "1,200", "2", "4"].map(str::to_owned);
     assert_eq!(words::addresses(&judgement)[1], expected);
-    for text in [html(&timeline, &judgement), markdown(&judgement), terminal(&judgement, "x", false)] {
+    for text in [html(&timeline, &judgement), markdown(&judgement), terminal(&judgement, "x", PLAIN)] {
         assert!(text.contains("127.0.0.1:7002") && text.contains("25.0"), "{}", &text[..200]);
     }
 }

@@ -6,6 +6,7 @@ mod packed;
 pub mod phases;
 mod ring;
 mod tally;
+pub mod trigger;
 
 use std::collections::{BTreeMap, BTreeSet};
 

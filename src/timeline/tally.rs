@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::packed::Packed;
-use crate::histogram::Hist;
+use crate::histogram::{Hist, MAX_MICROS};
 use crate::quantity::Quantity;
 use crate::record::Done;
 use crate::sample::{Clean, Kind, Outcome};
@@ -270,7 +270,10 @@ impl Tally {
         let rank = ((q * n as f64 - 1e-9).ceil() as u64).clamp(1, n);
         let at = |hist: &Hist, rank: u64| hist.quantile((rank as f64 - 0.5) / hist.len() as f64);
         if rank <= good {
-            at(&self.successes, rank).map(Quantity::time)
+            let beyond = |value: Micros| value.0 as u64 >= MAX_MICROS;
+            let told =
+                |value| if beyond(value) { Quantity::time(value).at_least() } else { Quantity::time(value) };
+            at(&self.successes, rank).map(told)
         } else {
             at(&self.others, rank - good).map(|bound| Quantity::time(bound).at_least())
         }

@@ -4,7 +4,8 @@
 use proptest::prelude::*;
 
 use super::fake::{Fifo, Plan, evenly, poisson, s, sample};
-use super::phases::{Return, phases, triggers};
+use super::phases::{Return, phases};
+use super::trigger::triggers;
 use super::*;
 use crate::objective::PhaseName;
 use crate::random::{Key, Purpose};
@@ -133,6 +134,16 @@ fn phases_are_those_of_the_table() {
     for (name, plan, back, expected) in rows {
         assert_eq!(table(plan, back), expected, "{name}");
     }
+}
+
+#[test]
+fn what_took_longer_than_can_be_told_took_at_least_that() {
+    let endless = Micros(crate::histogram::MAX_MICROS as i64 * 3);
+    let samples = evenly(1, 0, 4, |at| (if at < s(3.0) { s(1.0) } else { endless }, Kind::Ok));
+    let timeline = rooms(4).timeline(&samples);
+    let tally = timeline.tally(crate::sample::OpId(0), &timeline.all_cells());
+    let told = [0.5, 1.0].map(|q| tally.quantile(q).unwrap().to_string());
+    assert!(told[0] == "1 s" && told[1].starts_with(">= 1000 h"), "{told:?}");
 }
 
 #[test]

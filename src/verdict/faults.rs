@@ -6,7 +6,7 @@ use super::ruling::Ruling;
 use super::view::View;
 use crate::outline::FaultOutline;
 use crate::record::{FaultEvent, FaultStage, How, Touched};
-use crate::timeline::{Timeline, phases};
+use crate::timeline::{Timeline, trigger};
 use crate::units::Micros;
 
 /// A ruling for every fault that something is the matter with.
@@ -61,7 +61,7 @@ pub(super) fn spoilt_from(timeline: &Timeline) -> Option<(Micros, String)> {
 
 fn of(timeline: &Timeline, fault: &FaultOutline) -> JudgedFault {
     let events: Vec<&FaultEvent> = timeline.faults.iter().filter(|e| e.fault == fault.name).collect();
-    let at = |stage| phases::first(&timeline.faults, &fault.name, stage);
+    let at = |stage| trigger::first(&timeline.faults, &fault.name, stage);
     let proof: Vec<&str> = events
         .iter()
         .filter(|e| !matches!(e.stage, FaultStage::Asked | FaultStage::Clearing))

@@ -9,7 +9,8 @@ use super::view::View;
 use super::words;
 use crate::stats;
 use crate::timeline::Timeline;
-use crate::timeline::phases::{self, Return, Trigger};
+use crate::timeline::phases::Return;
+use crate::timeline::trigger::Trigger;
 use crate::units::Micros;
 
 /// A trigger and all that was seen after it.
@@ -42,9 +43,9 @@ pub(super) fn aftermath(view: &View, series: &[Series], trigger: &Trigger) -> Af
 /// The same, with windows held against some measures only.
 pub(super) fn against(view: &View, series: &[Series], trigger: &Trigger, measures: Measures) -> Aftermath {
     let timeline = view.timeline;
-    let until = phases::horizon(timeline, &view.triggers, trigger);
+    let until = view.frame().horizon(trigger).at();
     let last = until >= timeline.load_end();
-    let outlasted = phases::is_outlasted(&view.triggers, trigger);
+    let outlasted = view.frame().is_outlasted(trigger);
     let watch = trigger.t_effective.zip(trigger.t_clear).map(|(effective, clear)| {
         let doubtful = match last {
             _ if outlasted => clear,

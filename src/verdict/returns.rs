@@ -17,7 +17,8 @@ use super::words;
 use crate::objective::{Metric, Objective, PhaseName};
 use crate::quantity::{Quantity, Unit};
 use crate::timeline::Cells;
-use crate::timeline::phases::{self, Return, Trigger};
+use crate::timeline::phases::Return;
+use crate::timeline::trigger::Trigger;
 use crate::units::clock;
 
 /// One shape after one trigger.
@@ -93,7 +94,7 @@ pub(super) fn never_came(view: &View, trigger: &str) -> Option<(Word, String)> {
 
 /// What follows the trigger was over before it was to have settled.
 fn settles_too_late(view: &View, trigger: &Trigger) -> bool {
-    phases::horizon(view.timeline, &view.triggers, trigger) < phases::settled(trigger)
+    view.frame().horizon(trigger).at() < trigger.settled()
 }
 
 fn of_trigger(view: &View, objective: &Objective, t: &Trigger, a: &Aftermath) -> Vec<Ruling> {
@@ -102,7 +103,7 @@ fn of_trigger(view: &View, objective: &Objective, t: &Trigger, a: &Aftermath) ->
     if let Some((word, reason)) = problem(view, &judged.trigger) {
         return without(word, reason);
     }
-    let watched = phases::horizon(view.timeline, &view.triggers, t);
+    let watched = view.frame().horizon(t).at();
     if let Some((at, fault)) = faults::spoilt_from(view.timeline).filter(|(at, _)| *at < watched) {
         let why = format!("{fault} could not be undone at {}, and spoils what comes after", clock(at));
         return without(Word::Invalid, format!("Nothing is proven: {why}."));

@@ -14,7 +14,8 @@ use super::recovery::{self, Aftermath};
 use crate::histogram::Hist;
 use crate::objective::PhaseName;
 use crate::sample::OpId;
-use crate::timeline::phases::{self, PhaseCells, Return, Trigger};
+use crate::timeline::phases::{self, Frame, PhaseCells, Return};
+use crate::timeline::trigger::{self, Trigger};
 use crate::timeline::{Cells, Count, Tally, Timeline};
 use crate::units::{Micros, clock};
 
@@ -40,7 +41,7 @@ pub(super) struct View<'a> {
 impl<'a> View<'a> {
     /// A whole history as seen.
     pub(super) fn of(timeline: &'a Timeline) -> View<'a> {
-        let triggers = phases::triggers(timeline);
+        let triggers = trigger::triggers(timeline);
         let mut view = View::bare(timeline, Rc::new(triggers), Count::Seen, Rc::new(Own::of(timeline)));
         view.faults = Rc::new(faults::table(timeline));
         view.look();
@@ -51,7 +52,7 @@ impl<'a> View<'a> {
 
     /// A run that still goes on: nothing is known yet of returns.
     pub(super) fn live(timeline: &'a Timeline) -> View<'a> {
-        let triggers = phases::triggers(timeline);
+        let triggers = trigger::triggers(timeline);
         let returns = vec![Return::Unknown; triggers.len()];
         let phases = phases::phases(timeline, &triggers, &returns);
         let mut view = View::bare(timeline, Rc::new(triggers), Count::Seen, Rc::new(Own::of(timeline)));
@@ -103,6 +104,11 @@ impl<'a> View<'a> {
     /// Whether squall's own part is left out.
     pub(super) fn is_clean(&self) -> bool {
         self.count == Count::Clean
+    }
+
+    /// Where its phases lie.
+    pub(super) fn frame(&self) -> Frame<'_> {
+        Frame::of(self.timeline, &self.triggers)
     }
 
     /// The cells of a phase; empty if there is no such phase or it never came.

@@ -268,6 +268,9 @@ pub fn open_many_files() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
+/// Files that squall needs beside its connections.
+pub const OWN_FILES: u64 = 64;
+
 /// How many files this process may have open; none if there is no limit.
 pub fn open_files() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Nofile).current

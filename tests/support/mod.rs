@@ -323,3 +323,21 @@ fn listed(folder: &Path) -> Vec<PathBuf> {
     paths.sort();
     paths
 }
+
+/// 50 requests a second; `more` holds further keys.
+pub fn profile(target: &str, duration: &str, objective: &str, more: &str) -> String {
+    format!(
+        "target: {target}\nduration: {duration}\nshapes:\n  load:\n    arrival: {{ constant: {{ rate: 50/s }} }}\n    \
+         timeout: 500ms\n    probes: false\n    flow: [{{ get: /look, as: look }}]\n\
+         objectives: [\"{objective}\"]\n{more}\n"
+    )
+}
+
+/// One sentence that says what is wrong, with all of `words`.
+#[track_caller]
+pub fn says(said: &str, words: &[&str]) {
+    for word in words {
+        assert!(said.contains(word), "`{word}` is missing in: {said}");
+    }
+    assert_eq!(said.matches("error:").count(), 1, "one sentence: {said}");
+}

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use squall::experiment::Flags;
+use squall::experiment::{Flags, PhaseAhead};
+use squall::objective::PhaseName;
 use squall::units::Micros;
 use squall::world::{Origin, World};
 
@@ -94,6 +95,27 @@ fn proven(ran: &Ran, what: &str) {
     assert!(ran.judgement.left.is_empty(), "{what}: {:?}", ran.judgement.left);
 }
 
+/// The phases of the plan are those of the judge, to the cell: a fault is proven to have gone a moment after it did.
+fn as_foreseen(foreseen: &[PhaseAhead], ran: &Ran, what: &str) {
+    let names = |all: Vec<&PhaseName>| all.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+    let judged = &ran.judgement.phases;
+    assert_eq!(
+        names(foreseen.iter().map(|p| &p.name).collect()),
+        names(judged.iter().map(|p| &p.name).collect()),
+        "{what}"
+    );
+    let near = |a: Micros, b: Micros| (a.0 - b.0).abs() <= ran.timeline.outline().cell.0;
+    for (ahead, was) in foreseen.iter().zip(judged) {
+        let told = format!("{what}: {}: {:?} and {:?}", ahead.name, ahead.spans, was.spans);
+        let (first, last) = (ahead.spans.first().unwrap(), ahead.spans.last().unwrap());
+        // How long a one-shot lasts the service decides.
+        let after_one_shot = ahead.one_shot && matches!(ahead.name, PhaseName::After(_));
+        assert!(near(first.start, was.from) || after_one_shot, "{told}");
+        let during_one_shot = ahead.one_shot && matches!(ahead.name, PhaseName::During(_));
+        assert!(near(last.end, was.to) || during_one_shot, "{told}");
+    }
+}
+
 #[test]
 fn every_shipped_profile_passes_on_a_healthy_sandbox() {
     for profile in sandbox_files("profiles") {
@@ -108,7 +130,10 @@ fn every_shipped_plan_passes_on_a_healthy_sandbox_and_each_of_its_faults_is_prov
     for profile in sandbox_files("profiles") {
         for chaos in sandbox_files("chaos") {
             let what = format!("{profile} x {chaos}");
-            let ran = ran(&profile, Some(&chaos), &flags());
+            let planned = experiment(&shipped(&profile), Some(&shipped(&chaos)), &flags());
+            let foreseen = planned.foresight.phases.clone();
+            let ran = conducted(planned);
+            as_foreseen(&foreseen, &ran, &what);
             assert!(!ran.judgement.faults.is_empty(), "{what}");
             proven(&ran, &what);
             assert_eq!(ran.exit(), 0, "{what}: {}", ran.story());

@@ -1,0 +1,63 @@
+//! What the plan alone tells of the judgement to come.
+
+use super::*;
+
+#[test]
+fn the_plan_tells_how_many_operations_an_objective_will_have_and_how_many_it_needs() {
+    let profile = format!(
+        "{CALM}    probes: false\nobjectives: [\"p99(list) < 1s during slow\", errors < 0.1%, p95 < 300ms, \"recovery(slow) < 9s\", \"p95 < 1s after slow\"]\n"
+    );
+    let chaos = format!(
+        "{QUICK}timeline:\n  - {{name: slow, at: 40s, for: 8s, latency: {{link: api-store, latency: 100ms}}}}\n"
+    );
+    let ahead = resolved(&profile, Some(&chaos)).foresight;
+    let n: Vec<_> = ahead.objectives.iter().map(|o| o.as_ref().map(|o| (o.n, o.needed))).collect();
+    assert_eq!(n, [Some((80, 368)), Some((850, 1_000)), Some((850, 72)), None, Some((410, 72))]);
+    insta::assert_snapshot!(ahead.remarks.join("\n"));
+    // One that comes later is not asked about, as the judge does not.
+    let late = "  late: {start: 60s, for: 5s, arrival: {constant: {rate: 1/s}}, timeout: 2s, flow: [{get: /b, as: b}]}\n";
+    let during = format!("{CALM}    probes: false\n{late}objectives: [errors < 5% during slow]\n");
+    let ahead = resolved(&during, Some(&chaos)).foresight;
+    assert_eq!(ahead.objectives[0].as_ref().map(|o| (&o.operation[..], o.n)), Some(("list", 80)));
+}
+
+#[test]
+fn the_plan_tells_windows_and_quantile_of_each_band_or_why_there_is_none() {
+    let profile = "target: sandbox\nduration: 90s\nshapes:\n\
+        \x20 few: {arrival: {constant: {rate: 10/s}}, timeout: 2s, flow: [{get: /a, as: a}]}\n\
+        \x20 many: {arrival: {constant: {rate: 1200/s}}, timeout: 2s, flow: [{get: /b, as: b}]}\n\
+        \x20 some: {arrival: {constant: {rate: 150/s}}, timeout: 2s, flow: [{get: /c, as: c}]}\n\
+        \x20 ramp: {arrival: {stages: {from: 1/s, steps: [{to: 90/s, over: 80s}]}}, timeout: 2s, flow: [{get: /d, as: d}]}\n\
+        \x20 loop: {arrival: {closed: {users: 2}}, timeout: 2s, flow: [{get: /e, as: e}]}\n\
+        \x20 surge: {start: 60s, for: 5s, trigger: true, arrival: {constant: {rate: 10/s}}, timeout: 2s, flow: [{get: /f, as: f}]}\n";
+    let ahead = resolved(profile, Some(QUICK)).foresight;
+    let told: Vec<String> = ahead
+        .bands
+        .iter()
+        .map(|b| match &b.band {
+            Ok((window, quantile)) => format!("{}: {window}, {quantile:?}", b.shape),
+            Err(why) => format!("{}: none, {why}", b.shape),
+        })
+        .collect();
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn the_plan_tells_of_default_deadlines_of_silent_shapes_and_of_a_baseline_cut_short() {
+    let profile = "target: sandbox\nduration: 190s\nshapes:\n\
+        \x20 mix: {arrival: {constant: {rate: 10/s}}, flow: [{get: /a, as: a}, {get: /b, as: b, timeout: 1s}]}\n\
+        \x20 idle: {arrival: {stages: {steps: [{to: 0/s, over: 5s}]}}, timeout: 1s, flow: [{get: /c, as: c}]}\n";
+    let chaos = "judge: {warmup: 5s, windows: 10}\ntimeline:\n  - {name: cut, at: 60s, for: 5s, down: {link: api-store}}\n";
+    insta::assert_snapshot!(resolved(profile, Some(chaos)).foresight.remarks.join("\n"));
+}
+
+#[test]
+fn the_plan_tells_of_a_limit_that_lies_within_two_windows() {
+    let profile = format!("{CALM}objectives: [\"recovery(slow) < 3s\", \"outage(slow) < 4s\"]\n");
+    let chaos = format!(
+        "{QUICK}timeline:\n  - {{name: slow, at: 40s, for: 8s, latency: {{link: api-store, latency: 100ms}}}}\n"
+    );
+    let remarks = resolved(&profile, Some(&chaos)).foresight.remarks.join("\n");
+    assert!(remarks.contains("`recovery(slow) < 3s` is told in windows of 2 s (of mix)"), "{remarks}");
+    assert!(!remarks.contains("`outage(slow) < 4s`"), "{remarks}");
+}

@@ -1,0 +1,227 @@
+//! A plan as the judge will see it: its triggers, its phases, and what comes in them. Refuses rules that could never
+//! decide.
+
+use std::ops::Range;
+
+use crate::diagnose::Span;
+use crate::experiment::fault::Planned;
+use crate::experiment::notes::{Notes, as_written};
+use crate::experiment::{Fault, Shape, Step, expected, of_operation};
+use crate::objective::{Metric, Objective, PhaseName};
+use crate::outline::{OperationOutline, Outline};
+use crate::sample::OpId;
+use crate::timeline::phases::{Frame, Return};
+use crate::timeline::trigger::Trigger;
+use crate::units::{Micros, grouped};
+
+/// Of the arrivals that a shape with patient probes plans, at least this share is counted.
+const COUNTED: f64 = 0.95;
+
+/// A plan, and the judge's frame of it.
+pub(super) struct Watch<'w> {
+    pub outline: &'w Outline,
+    pub timeline: &'w [Planned],
+    pub shapes: &'w [Shape],
+    /// As planned, in order of their injection.
+    pub triggers: Vec<Trigger>,
+}
+
+/// Triggers as planned: faults, and shapes that are triggers.
+fn planned_triggers(outline: &Outline, timeline: &[Planned]) -> Vec<Trigger> {
+    let faults = timeline.iter().map(|planned| {
+        let (fault, at) = (&planned.outline, planned.outline.at);
+        // A process that has to start again takes longer.
+        let lasts = match &planned.fault {
+            Fault::Failover { outage, .. } => *outage,
+            _ => fault.length.unwrap_or(Micros::ZERO),
+        };
+        Trigger {
+            name: fault.name.clone(),
+            trigger: fault.trigger.clone(),
+            shape: false,
+            one_shot: fault.length.is_none(),
+            settle: fault.settle,
+            t_inject: at,
+            t_effective: Some(at),
+            t_clear: Some(at + lasts),
+        }
+    });
+    let shapes = outline.shapes.iter().filter(|s| s.trigger).filter_map(|s| {
+        let first = s.first?;
+        Some(Trigger {
+            name: s.name.clone(),
+            trigger: s.name.clone(),
+            shape: true,
+            one_shot: false,
+            settle: Micros::ZERO,
+            t_inject: first,
+            t_effective: Some(first),
+            t_clear: Some(s.end),
+        })
+    });
+    let mut all: Vec<Trigger> = faults.chain(shapes).collect();
+    all.sort_by_key(|t| t.t_inject);
+    all
+}
+
+impl<'w> Watch<'w> {
+    pub fn new(outline: &'w Outline, timeline: &'w [Planned], shapes: &'w [Shape]) -> Watch<'w> {
+        Watch { outline, timeline, shapes, triggers: planned_triggers(outline, timeline) }
+    }
+
+    /// Where phases lie if all goes as planned.
+    pub fn frame(&self) -> Frame<'_> {
+        Frame { outline: self.outline, triggers: &self.triggers, load_end: self.outline.duration }
+    }
+
+    /// The times of a phase, at the longest: where the service comes back at once after a one-shot, for what comes
+    /// after it, and never, for what is during it. Without triggers the run is its own baseline.
+    fn longest(&self, phase: &PhaseName) -> Vec<Range<Micros>> {
+        let frame = self.frame();
+        let back = |t: &Trigger| match phase {
+            PhaseName::After(_) => Return::At(t.over()),
+            _ => Return::Never,
+        };
+        let all = frame.phases(&self.triggers.iter().map(back).collect::<Vec<_>>());
+        let found = all.into_iter().find(|(name, _)| name == phase).map(|(_, spans)| spans);
+        found.unwrap_or_else(|| vec![frame.baseline()])
+    }
+
+    /// Refuses what looks at more on end than its phase will have.
+    pub fn on_end(&self, notes: &mut Notes, rule: &Objective, span: Span) {
+        let longest = self.longest(&rule.phase).iter().map(|span| span.end - span.start).max();
+        let (Some(window), Some(longest)) = (rule.window, longest) else { return };
+        if window > longest {
+            let message = format!("`for {window}` can never be: `{}` lasts {longest}", rule.phase);
+            notes.add(span, message, format!("ask for {} on end or less", as_written(longest)));
+        }
+    }
+
+    /// Refuses an abort rule that can never fire, as its quantile never has operations enough.
+    pub fn abort(&self, notes: &mut Notes, rule: &Objective, span: Span) {
+        let times = self.longest(&rule.phase);
+        let most = |planned: &[u64], long: usize| {
+            let of_time = |span: &Range<Micros>| {
+                let cells = self.cells(planned, span.start, span.end);
+                cells.windows(long.min(cells.len()).max(1)).map(|w| w.iter().sum::<u64>()).max().unwrap_or(0)
+            };
+            times.iter().map(of_time).max().unwrap_or(0)
+        };
+        let room = times.iter().map(|span| span.end - span.start).max().unwrap_or(Micros::ZERO);
+        self.refuse(notes, (rule, span), room, &|_, planned, long| most(planned, long));
+    }
+
+    /// Refuses a steady state that can never be found where it is looked for, a cell before the first trigger: as no
+    /// time is left for it after the warm-up, or for the same reason; or where nothing comes before which to look.
+    pub fn steady(&self, notes: &mut Notes, rule: &Objective, span: Span) {
+        let Some(first) = self.outline.first_trigger() else {
+            let help = "add a `timeline`, make it an objective, or watch the opposite with `abort`";
+            let message = "nobody would look for this steady state: no fault and no trigger comes after it";
+            notes.add(span, message.to_owned(), help);
+            return;
+        };
+        let (cell, warmup) = (self.outline.cell, self.outline.judge.warmup);
+        // Without `for` it looks at what there is.
+        let (room, long) = (first - warmup, rule.window.unwrap_or(cell));
+        if room < long + cell {
+            let message = format!(
+                "this steady state can never be found: it looks at {long}, a cell ({cell}) before the first trigger ({first}), and the warm-up ({warmup}) is no part of that"
+            );
+            let at = as_written(warmup + long + cell);
+            let help = format!("let the first trigger begin at {at} or later, or look at less with `for`");
+            notes.add(span, message, help);
+            return;
+        }
+        self.refuse(notes, (rule, span), room, &|operation, planned, long| {
+            self.before_trigger(first, operation, planned, long)
+        });
+    }
+
+    /// How many planned arrivals a steady state that looks at so many cells has of an operation: of those of which it is
+    /// known, a cell before the first trigger, how they ended.
+    pub(super) fn before_trigger(
+        &self,
+        first: Micros,
+        operation: &OperationOutline,
+        planned: &[u64],
+        long: usize,
+    ) -> u64 {
+        let (cell, warmup) = (self.outline.cell, self.outline.judge.warmup);
+        let long = cell * long as i64;
+        let late = (operation.deadline - Micros(long.0 / 2)).max(Micros::ZERO);
+        let until = first - cell - late;
+        self.cells(planned, (until - long).max(warmup), until).iter().sum()
+    }
+
+    /// So many cells a live rule looks at: ten without `for`.
+    pub(super) fn looks_at(&self, rule: &Objective) -> usize {
+        rule.window.map_or(10, |d| d.0 / self.outline.cell.0.max(1)).max(1) as usize
+    }
+
+    fn refuse(
+        &self,
+        notes: &mut Notes,
+        (rule, span): (&Objective, Span),
+        room: Micros,
+        most: &dyn Fn(&OperationOutline, &[u64], usize) -> u64,
+    ) {
+        let Metric::Quantile(_) = rule.metric else { return };
+        let long = self.looks_at(rule);
+        let operations = self.outline.operations.iter().enumerate().filter(|(_, o)| o.is_meant_by(rule));
+        // One that may come as often as the target likes can always have enough.
+        let each = operations.map(|(op, o)| {
+            let planned = self.outline.shapes.get(o.shape).filter(|s| !s.closed)?;
+            Some(self.counted(op, o)? * most(o, &planned.planned, long) as f64)
+        });
+        let Some(each) = each.collect::<Option<Vec<f64>>>().filter(|each| !each.is_empty()) else { return };
+        let (most, needed) = (each.into_iter().fold(0.0, f64::max), rule.least());
+        if most >= needed as f64 {
+            return;
+        }
+        let long = self.outline.cell * long as i64;
+        let message = format!(
+            "this rule can never decide: it looks at {long} at a time, in which at most {} operations count, and {} needs {}",
+            grouped(most as u64),
+            rule.metric,
+            grouped(needed)
+        );
+        let longer = (long.as_secs_f64() * needed as f64 / most.max(1.0)).ceil();
+        let mean = rule.asking(&Metric::Mean);
+        let help = match (Micros::from_secs_f64(longer) <= room, rule.quantile_of(most as u64)) {
+            (true, _) => {
+                let longer = rule.lasting(&format!("{longer}s"));
+                format!("look at more with `{longer}`, or watch `{mean}`")
+            }
+            (false, Some(smaller)) => {
+                format!("watch `{}` or `{mean}`, or raise the rate", rule.asking(&smaller))
+            }
+            (false, None) => format!("watch `{mean}`, or raise the rate"),
+        };
+        notes.add(span, message, help);
+    }
+
+    /// How many operations of this kind count for one planned arrival; none if nobody can tell.
+    pub(super) fn counted(&self, op: usize, operation: &OperationOutline) -> Option<f64> {
+        let shape = self.shapes.get(operation.shape)?;
+        let share = if shape.probes { COUNTED } else { 1.0 };
+        let op = OpId(op as u16);
+        let untold = |step: &Step| match step {
+            Step::ForEach { steps, .. } => of_operation(steps, op) > 0.0,
+            Step::If(either) => of_operation(&either.then, op) + of_operation(&either.otherwise, op) > 0.0,
+            _ => false,
+        };
+        match operation.flow {
+            true => Some(share),
+            false if expected(&shape.flow, &untold) > 0.0 => None,
+            false => Some(share * of_operation(&shape.flow, op)),
+        }
+    }
+
+    /// The planned arrivals of the cells that lie in [from, to), in part too.
+    fn cells<'p>(&self, planned: &'p [u64], from: Micros, to: Micros) -> &'p [u64] {
+        let cell = self.outline.cell.0.max(1);
+        let from = (from.0.max(0) / cell) as usize;
+        let to = ((to.0.max(0) + cell - 1) / cell) as usize;
+        planned.get(from..to.min(planned.len())).unwrap_or(&[])
+    }
+}

@@ -119,7 +119,7 @@ fn what_an_objective_leaves_out_is_told_wherever_it_is_shown() {
     let note = "No flow came to seldom, so nothing is said of it.";
     judgement.objectives.iter_mut().take(2).for_each(|o| o.notes = vec![note.to_owned()]);
     let times = |text: &str| text.matches(note).count();
-    assert_eq!(times(&terminal(&judgement, "x", false)), 1);
+    assert_eq!(times(&terminal(&judgement, "x", PLAIN)), 1);
     assert_eq!(times(&markdown(&judgement)), 1);
     assert_eq!(times(&html(&timeline, &judgement)), 2);
 }

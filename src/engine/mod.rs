@@ -288,8 +288,9 @@ impl Shard {
         }
     }
 
-    /// One user, starting again when done. The intended start is when the last flow ended; one that failed keeps
-    /// its user's pace, and the rest of its think time is spent first.
+    /// One user, starting again when done. The intended start is when the last flow was to end: a user who thought
+    /// for longer since squall slept is late. One that failed keeps its user's pace, and the rest of its think time
+    /// is spent first.
     async fn closed_loop(self: Rc<Shard>, runner: Rc<ShapeRunner>, user: u64, users: u64, until: Micros) {
         self.alarms.until(runner.shape.start).await;
         let (mut index, mut intended) = (user, runner.shape.start);
@@ -298,10 +299,10 @@ impl Shard {
             self.counts.borrow_mut().in_flight(runner.index, 1, self.world.now());
             let flow = Flow::new(self.clone(), runner.clone(), index, intended, false);
             let (done, owed) = flow.run().await;
-            self.counts.borrow_mut().in_flight(runner.index, -1, done);
+            self.counts.borrow_mut().in_flight(runner.index, -1, self.world.now());
             let pause = if done <= intended { CLOSED_LOOP_PAUSE } else { Micros::ZERO };
-            self.alarms.until(done + owed.max(pause)).await;
-            intended = self.world.now();
+            intended = done + owed.max(pause);
+            self.alarms.until(intended).await;
             index += users;
         }
     }

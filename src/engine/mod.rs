@@ -313,9 +313,9 @@ impl Shard {
         self.alarms.ring_early();
         // Flows that are cut off now, or time out at the very end, need a moment to say so.
         let over = self.world.now();
-        while self.counts.borrow().all_in_flight() > 0
-            && self.world.now() < self.decided.get().max(over) + HEARTBEAT
-        {
+        // For as long as the shard stood still meanwhile they could not: what they had to say is not the target's.
+        let last = |now| self.decided.get().max(over) + HEARTBEAT + self.stood_still_since(over, now);
+        while self.counts.borrow().all_in_flight() > 0 && self.world.now() < last(self.world.now()) {
             self.alarms.until(self.world.now() + HEARTBEAT).await;
             if self.stopped() && self.over.replace(Some(Over::Stopped)) != Some(Over::Stopped) {
                 self.alarms.ring_early();

@@ -346,7 +346,7 @@ pub struct AddressCount {
     pub connections: u64,
     /// Requests that were given a connection to it.
     pub requests: u64,
-    /// Connections that did not come about: refused, unreachable, or this machine refused.
+    /// Connections that did not come about: refused or unreachable.
     pub refused: u64,
     /// Connections that did not come about in time.
     pub connect_timeouts: u64,

@@ -246,7 +246,7 @@ fn a_full_disk_ends_with_107_one_sentence_healed_and_what_was_recorded_is_kept()
     // A limit on the size of files is the full disk that needs no root. In blocks of 512 bytes.
     let mut shell = bench.command("sh");
     shell.arg("-c").arg("ulimit -f 40; exec \"$@\"").arg("sh").arg(env!("CARGO_BIN_EXE_squall"));
-    shell.arg("run").arg(&file).arg("--chaos").arg(&plan).arg("--reports").arg(bench.reports());
+    shell.args(["run", "-q"]).arg(&file).arg("--chaos").arg(&plan).arg("--reports").arg(bench.reports());
     let (code, said) = outcome(shell);
     assert_eq!(code, 107, "{said}");
     says(&said, &["the history could not be written", "free some space", "--reports"]);

@@ -197,6 +197,33 @@ fn a_healthy_target_is_not_blamed_for_what_the_cap_sheds_of_the_burst_after_a_fr
     frozen(secs(2), "10");
 }
 
+/// As a container does that has used up its share of a processor: too short for a heartbeat to be a standstill.
+#[test]
+fn a_healthy_target_is_not_blamed_when_users_think_for_longer_since_squall_has_no_processor() {
+    let _beside_others = beside();
+    let (bench, server) = (Bench::new("quota"), Server::fine());
+    let profile = format!(
+        "target: {}\nduration: 8s\njudge: {{ warmup: 1s }}\nshapes:\n  users:\n    arrival: {{ closed: {{ users: 10 }} }}\n    \
+         timeout: 1s\n    flow: [{{ get: /look, as: look }}, {{ think: 50ms }}]\nobjectives: [\"rate(look) > 150/s\"]\n",
+        server.url()
+    );
+    let mut squall = bench.start(bench.run(&bench.file("load.yaml", &profile), None));
+    bench.wait_for_history(&["\"t\":\"happened\",\"cell\":1,"]);
+    for _ in 0..55 {
+        squall.signal(Signal::STOP);
+        std::thread::sleep(Duration::from_millis(70));
+        squall.signal(Signal::CONT);
+        std::thread::sleep(Duration::from_millis(30));
+    }
+    let code = squall.end(secs(60)).code();
+    let said = squall.said();
+    println!(
+        "seven tenths of a processor's time refused: exit {code:?}, {}",
+        bench.verdict()["objectives"][0]["reason"]
+    );
+    assert!(matches!(code, Some(0 | 97)), "never FAIL: {said}");
+}
+
 /// Processes that keep one core busy until they are dropped, or a minute has passed.
 struct Busy(Vec<std::process::Child>);
 

@@ -14,7 +14,7 @@ use super::meter::{Meter, Reading};
 use super::pool::{Connection, MOST_HEADERS, Pool, Stage};
 use crate::sample::{Kind, Work};
 use crate::units::Micros;
-use crate::world::{World, is_local};
+use crate::world::{Wake, World, is_local};
 
 /// Bytes that hyper takes for a head.
 const MOST_HEAD: usize = 8_192 + 4_096 * 100;
@@ -43,19 +43,16 @@ pub struct Attempt {
 struct Progress {
     connected: Option<Micros>,
     meter: Option<Rc<Meter>>,
-    /// The latest wake that it went on in, and how late those after the first were.
-    wake: u64,
+    /// The latest wake that it went on in, and for how long it was held up between those.
+    wake: Wake,
     held: Micros,
 }
 
 impl Progress {
-    /// It goes on: in a later wake than before, it was held up for as long as that one was late.
     fn goes_on(&mut self, world: &World) {
         let wake = world.wake();
-        if wake.number != self.wake {
-            self.wake = wake.number;
-            self.held += wake.late;
-        }
+        self.held += wake.held_since(self.wake);
+        self.wake = wake;
     }
 }
 
@@ -71,7 +68,7 @@ pub async fn attempt(
     whole: bool,
 ) -> Attempt {
     let stage = RefCell::<Stage>::default();
-    let wake = world.wake().number;
+    let wake = world.wake();
     let progress = RefCell::new(Progress { connected: None, meter: None, wake, held: Micros::ZERO });
     let ending = {
         // Handed on by value it would be copied, and lie here twice for every flow in flight.

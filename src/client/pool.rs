@@ -23,7 +23,7 @@ use super::meter::{Meter, Metered};
 use super::place::{AddressCount, Place, places};
 use super::room::{Budget, Idle, Room, Seat};
 use crate::units::Micros;
-use crate::world::World;
+use crate::world::{World, is_local};
 
 /// Headers that the head of an answer may have: hyper's own limit, as room for more costs every answer time.
 pub(super) const MOST_HEADERS: usize = 100;
@@ -257,11 +257,15 @@ impl Inner {
         }
     }
 
-    /// Tries the places in turn, as a resolver's client does.
+    /// Tries the places in turn, as a resolver's client does; where one took nobody, an idle connection to the next
+    /// will do: those that serve do not get a new connection for every request that was another's turn.
     async fn connect(&self, turn: usize, seat: Seat, stage: &RefCell<Stage>) -> io::Result<Connection> {
         let mut failed = io::Error::new(io::ErrorKind::AddrNotAvailable, "the target has no address");
         for n in 0..self.places.len() {
             let place = &self.places[(turn + n) % self.places.len()];
+            if let Some(idle) = Some(place).filter(|_| n > 0).and_then(|place| place.take_idle()) {
+                return Ok(idle);
+            }
             for address in place.in_order() {
                 stage.replace(Stage::Dialling(address));
                 match self.world.connect(address).await {
@@ -270,7 +274,8 @@ impl Inner {
                         return self.begin(stream, (place.clone(), address), seat).await;
                     }
                     Err(error) => {
-                        place.count(address, |count| count.refused += 1);
+                        // What this machine refused is none of the address's.
+                        place.count(address, |count| count.refused += u64::from(!is_local(&error)));
                         failed = error;
                     }
                 }
@@ -342,6 +347,24 @@ mod tests {
                 assert!(seconds > 50 || open.get() == 10, "{seconds} s: {}", open.get());
             }
             assert_eq!((open.get(), pool.addresses()[0].connections), (2, 10), "two at a time are in use");
+        });
+    }
+
+    #[test]
+    fn an_address_that_serves_gets_no_connection_for_each_request_that_another_refused() {
+        run_virtual(|world| async move {
+            let ((serves, open), (gone, _)) = (server(&world).await, server(&world).await);
+            let gone = SocketAddr::new([127, 0, 0, 9].into(), gone.port());
+            let pool = Pool::new(world.clone(), &[gone, serves], None, &Budget::of_shard(&world, 1));
+            let stage = RefCell::default();
+            for _ in 0..100 {
+                let (first, second) = (pool.acquire(&stage).await, pool.acquire(&stage).await);
+                [first, second].into_iter().for_each(|connection| pool.give_back(connection.unwrap()));
+                world.sleep(Micros::MILLISECOND).await;
+            }
+            let counts = pool.addresses();
+            let told: Vec<_> = counts.iter().map(|count| (count.requests, count.refused)).collect();
+            assert_eq!((open.get(), told), (2, vec![(0, 100), (200, 0)]));
         });
     }
 

@@ -162,8 +162,8 @@ fn finish(ended: Ended, experiment: &Experiment, folder: &Path, outputs: &Output
     let why = failure.as_ref().map(|(_, why)| visible(&redact(why, &experiment.secrets)));
     let nothing_to_report = matches!(ended, Err(Failure::Configuration(_))) && discard(folder);
     // The target may have had a say in it. Whoever wants one line gets it from the report.
-    let told = why.filter(|_| !outputs.quiet() || !began(folder));
-    if let Some(why) = &told {
+    let told = why.is_some() && !(outputs.quiet() && began(folder));
+    if let Some(why) = why.as_ref().filter(|_| told) {
         error(&format!("error: {why}"));
     }
     if nothing_to_report {
@@ -177,10 +177,10 @@ fn finish(ended: Ended, experiment: &Experiment, folder: &Path, outputs: &Output
     };
     match report::report(folder, outputs, outranked) {
         Ok(judgement) => Ok(judgement.exit.code),
-        Err(why) => {
-            // One sentence is enough.
-            if told.is_none() {
-                error(&format!("error: {why}"));
+        Err(unwritten) => {
+            // One sentence is enough: why the run failed, which may be why there is no report.
+            if !told {
+                error(&format!("error: {}", why.unwrap_or(unwritten)));
             }
             Ok(outranked.unwrap_or(exit::RUNTIME_ERROR))
         }

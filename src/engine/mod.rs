@@ -288,8 +288,9 @@ impl Shard {
         }
     }
 
-    /// One user, starting again when done. The intended start is when the last flow ended; one that failed keeps
-    /// its user's pace, and the rest of its think time is spent first.
+    /// One user, starting again when done. The intended start is when the last flow was to end: a user who thought
+    /// for longer since squall slept is late. One that failed keeps its user's pace, and the rest of its think time
+    /// is spent first.
     async fn closed_loop(self: Rc<Shard>, runner: Rc<ShapeRunner>, user: u64, users: u64, until: Micros) {
         self.alarms.until(runner.shape.start).await;
         let (mut index, mut intended) = (user, runner.shape.start);
@@ -298,10 +299,10 @@ impl Shard {
             self.counts.borrow_mut().in_flight(runner.index, 1, self.world.now());
             let flow = Flow::new(self.clone(), runner.clone(), index, intended, false);
             let (done, owed) = flow.run().await;
-            self.counts.borrow_mut().in_flight(runner.index, -1, done);
+            self.counts.borrow_mut().in_flight(runner.index, -1, self.world.now());
             let pause = if done <= intended { CLOSED_LOOP_PAUSE } else { Micros::ZERO };
-            self.alarms.until(done + owed.max(pause)).await;
-            intended = self.world.now();
+            intended = done + owed.max(pause);
+            self.alarms.until(intended).await;
             index += users;
         }
     }
@@ -312,9 +313,9 @@ impl Shard {
         self.alarms.ring_early();
         // Flows that are cut off now, or time out at the very end, need a moment to say so.
         let over = self.world.now();
-        while self.counts.borrow().all_in_flight() > 0
-            && self.world.now() < self.decided.get().max(over) + HEARTBEAT
-        {
+        // For as long as the shard stood still meanwhile they could not: what they had to say is not the target's.
+        let last = |now| self.decided.get().max(over) + HEARTBEAT + self.stood_still_since(over, now);
+        while self.counts.borrow().all_in_flight() > 0 && self.world.now() < last(self.world.now()) {
             self.alarms.until(self.world.now() + HEARTBEAT).await;
             if self.stopped() && self.over.replace(Some(Over::Stopped)) != Some(Over::Stopped) {
                 self.alarms.ring_early();

@@ -8,6 +8,7 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
 
 use crate::units::Micros;
 
@@ -15,42 +16,78 @@ thread_local! {
     static WAKES: RefCell<Option<Wakes>> = const { RefCell::new(None) };
 }
 
+/// A thread that has been awake for longer than this may have waited again meanwhile, and the kernel is asked once more.
+const AWAKE: Duration = Duration::from_millis(1);
+
 /// The latest wake of this thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wake {
     /// Counts up.
-    pub number: u64,
+    number: u64,
     /// How long the thread had waited for a processor since the wake before.
-    pub late: Micros,
+    late: Micros,
+    /// How long it has since, as one does whose processor is taken away while it works: other programs want it, or
+    /// its container has used up its share.
+    again: Micros,
+}
+
+impl Wake {
+    /// How long what went on in `before` and goes on in this wake was held up between them.
+    pub fn held_since(self, before: Wake) -> Micros {
+        // What it had waited through by then lies in the next wake's lateness, too.
+        match self.number - before.number {
+            0 => self.again - before.again,
+            1 => (self.late - before.again).max(Micros::ZERO) + self.again,
+            _ => self.late + self.again,
+        }
+    }
 }
 
 struct Wakes {
     schedstat: File,
-    /// Nanoseconds waited in all.
+    /// Nanoseconds waited in all, by the latest wake.
     waited: u64,
+    /// When that was last asked for.
+    asked: Instant,
     latest: Wake,
 }
 
+impl Wakes {
+    /// Since the latest wake, as the kernel says now.
+    #[allow(clippy::disallowed_methods, reason = "the thread's own time, of which a virtual world has none")]
+    fn ask(&mut self) -> (u64, Micros) {
+        self.asked = Instant::now();
+        let waited = waited(&self.schedstat).unwrap_or(self.waited);
+        (waited, Micros((waited.saturating_sub(self.waited) / 1_000) as i64))
+    }
+}
+
 /// From here on `note` keeps count on this thread.
+#[allow(clippy::disallowed_methods, reason = "the thread's own time, of which a virtual world has none")]
 pub(super) fn watch() {
     let Ok(schedstat) = File::open("/proc/thread-self/schedstat") else { return };
     let Some(waited) = waited(&schedstat) else { return };
-    WAKES.set(Some(Wakes { schedstat, waited, latest: Wake::default() }));
+    WAKES.set(Some(Wakes { schedstat, waited, asked: Instant::now(), latest: Wake::default() }));
 }
 
 /// The runtime has just woken.
 pub(super) fn note() {
     WAKES.with_borrow_mut(|wakes| {
         let Some(wakes) = wakes else { return };
-        let waited = waited(&wakes.schedstat).unwrap_or(wakes.waited);
-        let late = Micros((waited.saturating_sub(wakes.waited) / 1_000) as i64);
+        let (waited, late) = wakes.ask();
         wakes.waited = waited;
-        wakes.latest = Wake { number: wakes.latest.number + 1, late };
+        wakes.latest = Wake { number: wakes.latest.number + 1, late, again: Micros::ZERO };
     });
 }
 
 pub(super) fn latest() -> Wake {
-    WAKES.with_borrow(|wakes| wakes.as_ref().map_or(Wake::default(), |wakes| wakes.latest))
+    WAKES.with_borrow_mut(|wakes| {
+        let Some(wakes) = wakes else { return Wake::default() };
+        if wakes.asked.elapsed() >= AWAKE {
+            wakes.latest.again = wakes.ask().1;
+        }
+        wakes.latest
+    })
 }
 
 /// The second of the file's three numbers.
@@ -64,6 +101,17 @@ fn waited(schedstat: &File) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_goes_on_later_in_a_wake_was_held_up_by_what_took_the_processor_away_in_it() {
+        let wake = |number, late, again| Wake { number, late: Micros(late), again: Micros(again) };
+        let (before, during, after) = (wake(4, 7, 0), wake(4, 7, 95), wake(5, 96, 0));
+        assert_eq!(during.held_since(before), Micros(95), "its turn came after");
+        assert_eq!(during.held_since(wake(3, 0, 0)), Micros(102), "it was woken, and its turn came after");
+        assert_eq!(after.held_since(before), Micros(96), "its answer lay there");
+        assert_eq!(after.held_since(during), Micros(1), "it began after");
+        assert_eq!(wake(6, 2, 0).held_since(before), Micros(2), "its answer came later");
+    }
 
     /// Where the kernel keeps no count there is nothing to note, and nothing is late.
     #[test]

@@ -115,12 +115,13 @@ impl Flow {
         }
     }
 
-    /// Runs to its end; returns when that was, and what its user has yet to think.
+    /// Runs to its end; returns when that was to be, and what its user has yet to think.
     pub async fn run(mut self) -> (Micros, Micros) {
         let runner = self.runner.clone();
         let ended = self.steps(&runner.program.steps).await;
         self.finish(ended.map_or_else(Stopped::outcome, |()| Outcome::new(Kind::Ok, 0)));
-        (self.shard.world.now(), self.owed)
+        // Whom the end of the load cuts off thinks no more.
+        (self.next.min(self.shard.world.now()), self.owed)
     }
 
     /// Not sent: the in-flight cap was reached. Bad for the flow and for its first operation.

@@ -275,6 +275,14 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Whether a shape's arrivals are planned without a pause of so many cells, from the first to the last: where one of
+    /// its operations is silent for as long, flows do not come to it.
+    pub(super) fn plans_no_pause(&self, shape: usize, cells: u32) -> bool {
+        let planned = self.timeline.outline().shapes.get(shape).map_or(&[][..], |outline| &outline.planned);
+        let any: Vec<usize> = (0..planned.len()).filter(|&cell| planned[cell] > 0).collect();
+        !any.is_empty() && any.windows(2).all(|pair| pair[1] - pair[0] <= cells as usize)
+    }
+
     /// Whether flows of the operation's shape came to their end in these cells and none of their paths led to it:
     /// through the other branch of an `if`, an empty list, or a branch that was not drawn. What a flow should have
     /// reached and did not was intended; what the end of the load cut off says nothing of the rest.

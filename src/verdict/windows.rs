@@ -196,8 +196,8 @@ fn of_operation(
     let per_cell = whole.n as f64 / cells.len().max(1) as f64;
     let width = window_width(timeline, op, per_cell, long);
     let closed = subject.closed(timeline);
-    // One of so many in a window that is silent is no chance.
-    let usual = per_cell * f64::from(width) >= FEW;
+    // One of so many in a window that is silent is no chance, and none of a plan that makes no pause.
+    let usual = per_cell * f64::from(width) >= FEW && (closed || view.plans_no_pause(shape, width));
     let windows = windows_of(cells, width).into_iter().filter_map(|(range, cells)| {
         let m = over(&cells, point);
         // A closed loop's users ask nothing while they wait. Nothing is what its rate is then; of anything else what

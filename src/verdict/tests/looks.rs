@@ -260,6 +260,23 @@ fn what_flows_come_to_no_more_has_no_rate() {
     }
 }
 
+/// Ten seconds after each burst of lists come items, none of which was planned for the time between.
+#[test]
+fn silence_between_bursts_is_the_plans() {
+    let (mut plan, lists_and_items) = lists_and_items(|at| at.0 % 20_000_000 < 1_000_000);
+    let in_burst = |sample: &Sample| sample.intended.0 % 20_000_000 < 1_000_000;
+    let mut samples: Vec<Sample> = lists_and_items.into_iter().filter(in_burst).collect();
+    for item in samples.iter_mut().filter(|sample| sample.op == crate::sample::OpId(2)) {
+        (item.intended, item.dequeued, item.done) =
+            (item.intended + s(10.0), item.dequeued + s(10.0), item.done + s(10.0));
+    }
+    plan.outline.shapes[0].period = Some(s(20.0));
+    let rate = expect(Metric::Rate, Comparison::AtLeast, 1.0, RUN);
+    let of_item = Objective { selector: Some("item".to_owned()), window: Some(s(5.0)), ..rate };
+    let (is, why) = word(plan.objective(of_item), &samples);
+    assert_eq!(is, Word::Pass, "{why}");
+}
+
 /// Whether those who ask for a list then ask for an item.
 type Within = fn(Micros) -> bool;
 

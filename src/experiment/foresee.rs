@@ -12,10 +12,13 @@ use crate::experiment::watch::Watch;
 use crate::experiment::{Fault, Shape, each_request};
 use crate::objective::{Metric, Objective, PhaseName};
 use crate::outline::OperationOutline;
-use crate::quantity::Quantity;
+use crate::quantity::{Quantity, Unit};
 use crate::timeline::phases::{self, Return};
 use crate::units::{Micros, clock, grouped};
 use crate::verdict::planned_band;
+
+/// A plan of less than this share of what is asked for cannot bring it.
+const SURELY: f64 = 0.9;
 
 /// What is known before the run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -68,6 +71,8 @@ impl Watch<'_> {
         let of_objectives = self.outline.objectives.iter().zip(&objectives);
         let mut remarks: Vec<String> =
             of_objectives.filter_map(|(o, ahead)| too_few(o, ahead.as_ref()?)).collect();
+        let of_objectives = self.outline.objectives.iter().zip(&objectives);
+        remarks.extend(of_objectives.filter_map(|(o, ahead)| too_much(o, ahead.as_ref()?, &phases)));
         let steady: Vec<_> = self.outline.steady.iter().map(|rule| self.steady_ahead(rule)).collect();
         let of_steady = self.outline.steady.iter().zip(&steady);
         remarks.extend(of_steady.filter_map(|(rule, ahead)| never_steady(rule, ahead.as_ref()?)));
@@ -203,6 +208,30 @@ fn too_few(objective: &Objective, ahead: &Expectation) -> Option<String> {
             "`{text}` will not be told to hold: about {} {operation} are planned for it, and it takes {}; {instead}",
             grouped(*n),
             grouped(*needed),
+        )
+    })
+}
+
+/// Says so where a rate or a count is asked for that is more than what is planned: a shape may begin late, or end
+/// early, in the time that is asked about.
+fn too_much(objective: &Objective, ahead: &Expectation, phases: &[PhaseAhead]) -> Option<String> {
+    let phase = phases.iter().find(|phase| phase.name == objective.phase && !phase.one_shot)?;
+    let long: f64 = phase.spans.iter().map(|span| (span.end - span.start).as_secs_f64()).sum();
+    let (planned, unit) = match objective.metric {
+        Metric::Rate if long > 0.0 => (ahead.n as f64 / long, Unit::Rate),
+        Metric::Count => (ahead.n as f64, Unit::Number),
+        _ => return None,
+    };
+    // A plan that is drawn by chance may have a little more.
+    let hopeless =
+        objective.comparison.wants_more() && objective.window.is_none() && planned < SURELY * objective.value;
+    hopeless.then(|| {
+        format!(
+            "`{}` will not hold: {} {} are planned for {}; ask for less, raise the rate, or ask of a phase in which all of its load lies",
+            objective.text.trim(),
+            unit.show(planned),
+            ahead.operation,
+            objective.phase,
         )
     })
 }

@@ -61,3 +61,19 @@ fn the_plan_tells_of_a_limit_that_lies_within_two_windows() {
     assert!(remarks.contains("`recovery(slow) < 3s` is told in windows of 2 s (of mix)"), "{remarks}");
     assert!(!remarks.contains("`outage(slow) < 4s`"), "{remarks}");
 }
+
+#[test]
+fn the_plan_tells_of_a_rate_and_a_count_that_are_more_than_what_is_planned() {
+    let late = "  late: {start: 45s, arrival: {constant: {rate: 50/s}}, timeout: 2s, probes: false, flow: [{get: /b, as: b}]}\n";
+    let profile = format!(
+        "{CALM}{late}objectives: [rate(b) >= 45/s, count(b) > 3000, rate(b) >= 20/s, \"rate(b) >= 45/s for 5s\", rate(b) < 90/s, count(b) > 2000]\n"
+    );
+    let remarks = resolved(&profile, None).foresight.remarks;
+    let told: Vec<&String> = remarks.iter().filter(|remark| remark.contains("will not hold")).collect();
+    assert_eq!(told.len(), 2, "{remarks:#?}");
+    assert!(
+        told[0].starts_with("`rate(b) >= 45/s` will not hold: 28.1/s b are planned for run;"),
+        "{told:?}"
+    );
+    assert!(told[1].starts_with("`count(b) > 3000` will not hold: 2,250 b are planned for run;"), "{told:?}");
+}

@@ -144,7 +144,8 @@ impl Watch<'_> {
                 waits.collect::<Option<Vec<_>>>().and_then(|lacks| lacks.into_iter().next_back())
             }
             (_, PhaseName::During(name)) => {
-                let last = named(name).iter().map(|t| if t.one_shot { t.settled() } else { t.over() }).max();
+                let last =
+                    named(name).iter().map(|t| self.frame().spans(t, Return::At(t.over())).0.end).max();
                 last.and_then(|until| wait(until, format!("`{name}` is over at {until}")).lacking())
             }
             _ => None,

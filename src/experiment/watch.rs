@@ -46,19 +46,8 @@ fn planned_triggers(outline: &Outline, timeline: &[Planned]) -> Vec<Trigger> {
             t_clear: Some(at + lasts),
         }
     });
-    let shapes = outline.shapes.iter().filter(|s| s.trigger).filter_map(|s| {
-        let first = s.first?;
-        Some(Trigger {
-            name: s.name.clone(),
-            trigger: s.name.clone(),
-            shape: true,
-            one_shot: false,
-            settle: Micros::ZERO,
-            t_inject: first,
-            t_effective: Some(first),
-            t_clear: Some(s.end),
-        })
-    });
+    let shapes = outline.shapes.iter().filter(|s| s.trigger);
+    let shapes = shapes.filter_map(|s| Some(Trigger::of_shape(&s.name, s.first?, s.end)));
     let mut all: Vec<Trigger> = faults.chain(shapes).collect();
     all.sort_by_key(|t| t.t_inject);
     all

@@ -1,4 +1,4 @@
-//! Triggers: the faults and shapes that phases are named after, with their times as they came to be.
+//! Triggers: the faults and shapes that phases are named after, with their times as they came to be, or as they are planned.
 
 use super::Timeline;
 use crate::outline::{FaultOutline, ShapeOutline};
@@ -23,6 +23,20 @@ pub struct Trigger {
 }
 
 impl Trigger {
+    /// A shape, which is in force as soon as it begins.
+    pub fn of_shape(name: &str, first: Micros, clear: Micros) -> Trigger {
+        Trigger {
+            name: name.to_owned(),
+            trigger: name.to_owned(),
+            shape: true,
+            one_shot: false,
+            settle: Micros::ZERO,
+            t_inject: first,
+            t_effective: Some(first),
+            t_clear: Some(clear),
+        }
+    }
+
     /// When it is over, as far as is known.
     pub fn over(&self) -> Micros {
         self.t_clear.or(self.t_effective).unwrap_or(self.t_inject)
@@ -52,16 +66,7 @@ fn of_shape(timeline: &Timeline, index: usize, shape: &ShapeOutline) -> Option<T
     let first = shape.first.unwrap_or(shape.start);
     let last = timeline.last_intended(index).map_or(first, |cell| timeline.cell_start(cell + 1));
     let clear = shape.end.max(last).min(timeline.load_end());
-    (first < clear).then(|| Trigger {
-        name: shape.name.clone(),
-        trigger: shape.name.clone(),
-        shape: true,
-        one_shot: false,
-        settle: Micros::ZERO,
-        t_inject: first,
-        t_effective: Some(first),
-        t_clear: Some(clear),
-    })
+    (first < clear).then(|| Trigger::of_shape(&shape.name, first, clear))
 }
 
 fn of_fault(events: &[FaultEvent], fault: &FaultOutline) -> Option<Trigger> {

@@ -216,7 +216,10 @@ impl Summary {
             return;
         }
         self.heading("ADDRESSES", "of the target");
-        let mut table = self.columns(&words::ADDRESSES, &[1, 2, 3, 4, 5]);
+        let narrow = self.look.columns < WIDE;
+        let heads =
+            words::ADDRESSES.map(|head| if narrow { head.replace(' ', "\n") } else { head.to_owned() });
+        let mut table = self.columns(&heads.each_ref().map(String::as_str), &[1, 2, 3, 4, 5]);
         table.add_rows(rows);
         self.table(table);
     }

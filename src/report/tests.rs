@@ -18,6 +18,17 @@ fn run() -> (Timeline, Judgement) {
     (timeline, judgement)
 }
 
+fn address(port: u16, requests: u64, refused: u64) -> AddressCount {
+    AddressCount {
+        address: ([127, 0, 0, 1], port).into(),
+        connections: 5,
+        requests,
+        refused,
+        connect_timeouts: 2,
+        timeouts: 4,
+    }
+}
+
 fn page() -> String {
     let (timeline, judgement) = run();
     html(&timeline, &judgement)
@@ -94,12 +105,14 @@ fn the_terminal_summary_begins_with_the_verdict_and_fits_a_hundred_columns() {
 
 #[test]
 fn at_eighty_columns_no_line_is_longer_and_no_word_is_broken() {
-    let text = terminal(&run().1, "reports/run/report.html", Look { columns: 80, ..PLAIN });
+    let (_, mut judgement) = run();
+    judgement.addresses = vec![address(17_001, 600_000, 0), address(17_002, 200_000, 1_200)];
+    let text = terminal(&judgement, "reports/run/report.html", Look { columns: 80, ..PLAIN });
     leave("terminal-80.txt", &text);
     let copied = |line: &&str| line.starts_with("again:");
     let long: Vec<&str> = text.lines().filter(|line| line.chars().count() > 80 && !copied(line)).collect();
     assert!(long.is_empty(), "{long:#?}");
-    let wide = terminal(&run().1, "reports/run/report.html", PLAIN);
+    let wide = terminal(&judgement, "reports/run/report.html", PLAIN);
     let words = |text: &str| {
         let words = text.split_whitespace().filter(|word| word.contains(char::is_alphabetic));
         words.map(str::to_owned).collect::<std::collections::BTreeSet<_>>()
@@ -382,17 +395,9 @@ fn short_names_never_break_and_long_ones_may() {
 #[test]
 fn each_address_of_a_target_that_has_several_has_its_row() {
     let (timeline, mut judgement) = run();
-    let count = |port: u16, requests, refused| AddressCount {
-        address: ([127, 0, 0, 1], port).into(),
-        connections: 5,
-        requests,
-        refused,
-        connect_timeouts: 2,
-        timeouts: 4,
-    };
-    judgement.addresses = vec![count(7_001, 600, 0)];
+    judgement.addresses = vec![address(7_001, 600, 0)];
     assert!(!html(&timeline, &judgement).contains("Addresses of the target"), "one says nothing");
-    judgement.addresses.push(count(7_002, 200, 1_200));
+    judgement.addresses.push(address(7_002, 200, 1_200));
     let expected = ["127.0.0.1:7002", "200", "25.0", "1,200", "2", "4"].map(str::to_owned);
     assert_eq!(words::addresses(&judgement)[1], expected);
     for text in [html(&timeline, &judgement), markdown(&judgement), terminal(&judgement, "x", PLAIN)] {

@@ -8,8 +8,8 @@ SQUALL := $(or $(CARGO_TARGET_DIR),target)/release/squall
 .PHONY: help release demo demo-broken demo-livekit test test-virtual test-sockets
 .PHONY: fmt lint doc check bench healthy long nightly
 
-# Whole runs without sockets; then what measures, and shares the cores with little (three at a time; what needs them
-# alone waits for the rest); all others mostly wait for processes, and do so six at a time.
+# Whole runs without sockets; then what measures, and shares the cores with little (three at a time, and what needs
+# them alone by itself); all others mostly wait for processes, and do so six at a time.
 VIRTUAL := virtual_time shipped tidy
 MEASURES := sockets bounds
 WAITS := $(filter-out $(VIRTUAL) $(MEASURES),$(patsubst tests/%.rs,%,$(wildcard tests/*.rs)))
@@ -39,7 +39,8 @@ test-virtual: ## the library's own tests and whole runs in virtual time: under t
 
 test-sockets: ## the tests on real processes and sockets
 	RUST_TEST_THREADS=6 $(CARGO) test --locked $(addprefix --test ,$(WAITS))
-	RUST_TEST_THREADS=3 $(CARGO) test --locked $(addprefix --test ,$(MEASURES))
+	RUST_TEST_THREADS=1 $(CARGO) test --locked --test sockets -- alone::
+	RUST_TEST_THREADS=3 $(CARGO) test --locked $(addprefix --test ,$(MEASURES)) -- --skip alone::
 
 fmt: ## is the code formatted?
 	$(CARGO) fmt --check

@@ -69,51 +69,6 @@ fn stalled(bench: &Bench, shape: &str, seconds: u32) -> (Value, String) {
     (bench.verdict(), said)
 }
 
-/// The same, and what a witness saw of the plain server.
-fn stalled_before_a_witness(bench: &Bench, shape: &str) -> (Value, String, Seen) {
-    let mut squall = bench.start(stall(bench, shape, 60));
-    bench.wait_for_history(&["\"service\":\"plain\"", "\"ready\""]);
-    let witness = bench.processes().into_iter().find_map(listens_at).map(Witness::of).expect("plain listens");
-    squall.end(secs(120));
-    (bench.verdict(), squall.said(), witness.question())
-}
-
-/// VERDICTS.md 4: q = S - (1 - rho)(1 - q) T + s, S as the witness saw it: how soon the kernel wakes a process
-/// is not squall's to promise. Measured again, three times at most, if the machine was busy with something else: what
-/// came out then says nothing. Connections are capped at 64, far more than it takes to keep the server busy: to
-/// accept the 400 that would pile up costs the unoptimised server 20 ms.
-#[test]
-fn s1_a_stall_shows_in_full_in_an_open_loop_on_sockets() {
-    let _alone = alone();
-    for attempt in 1..=4 {
-        let bench = Bench::new("s1");
-        let (verdict, said, seen) = stalled_before_a_witness(&bench, &format!("{OPEN}\n    connections: 64"));
-        let stall = seen.stall.as_secs_f64();
-        println!("S1: stalled for {stall:.4} s, and late by at most {:?} besides", seen.else_late);
-        let mut off = Vec::new();
-        if (stall / 2.0 - 1.0).abs() >= 0.02 {
-            off.push(format!("stalled for {stall:.4} s instead of 2 s"));
-        }
-        // Where the stall was the fixture's own, so must its literals be.
-        let as_planned = (stall - 2.0).abs() < 0.005;
-        for (quantile, rest, fixture) in [("p99", 0.01, 1.521), ("p97", 0.03, 0.561)] {
-            let (measured, expected) = (measured(&verdict, quantile), stall - 0.8 * rest * 60.0 + 0.001);
-            println!("S1 {quantile}: {measured:.3} s, expected {expected:.3} s, as planned {fixture} s");
-            for expected in [Some(expected), as_planned.then_some(fixture)].into_iter().flatten() {
-                if (measured / expected - 1.0_f64).abs() >= 0.02 {
-                    off.push(format!("{quantile} {measured:.3} s instead of {expected:.3} s"));
-                }
-            }
-        }
-        if off.is_empty() {
-            return;
-        }
-        let disturbed = seen.else_late > Duration::from_millis(5) || !as_planned;
-        assert!(disturbed && attempt < 4, "{off:?}, late besides by at most {:?}: {said}", seen.else_late);
-        forgiven(&format!("S1, attempt {attempt}: {off:?}, as the machine was late by {:?}", seen.else_late));
-    }
-}
-
 #[test]
 fn with_one_connection_the_wait_for_it_counts_as_response_and_not_as_service() {
     let _beside_others = beside();
@@ -145,11 +100,12 @@ fn services_of(bench: &Bench) -> squall::histogram::Hist {
 fn a_closed_loop_shows_the_service_time_and_squall_says_why() {
     let _beside_others = beside();
     let bench = Bench::new("closed");
-    let (verdict, said) = stalled(&bench, CLOSED, 60);
-    let (p50, p99) = (measured(&verdict, "p50"), measured(&verdict, "p99"));
-    println!("closed loop of 100: p50 {p50:.4} s, p99 {p99:.4} s");
-    // The stall met each user once: 100 of 12,000 requests. What is left is a millisecond and the machine.
-    assert!(p50 < 0.010 && p99 < 0.500, "the stall is hidden: {said}");
+    // In half the fixture's time, and so at twice its share: an open loop's p97 would be longer than a second.
+    let (verdict, said) = stalled(&bench, CLOSED, 30);
+    let (p50, p97) = (measured(&verdict, "p50"), measured(&verdict, "p97"));
+    println!("closed loop of 100: p50 {p50:.4} s, p97 {p97:.4} s");
+    // The stall met each user once: 100 of 6,000 requests. What is left is a millisecond and the machine.
+    assert!(p50 < 0.010 && p97 < 0.500, "the stall is hidden: {said}");
     assert!(said.contains("closed loop") || verdict.to_string().contains("closed loop"), "{said}");
 }
 
@@ -224,86 +180,149 @@ fn a_healthy_target_is_not_blamed_when_users_think_for_longer_since_squall_has_n
     assert!(matches!(code, Some(0 | 97)), "never FAIL: {said}");
 }
 
-/// Processes that keep one core busy until they are dropped, or a minute has passed.
-struct Busy(Vec<std::process::Child>);
+/// What shares the cores with nothing: `make test-sockets` runs these by themselves, before the others of this file
+/// (which would otherwise wait for them, three at a time).
+mod alone {
+    use super::*;
 
-impl Busy {
-    fn on(core: &str, loops: usize) -> Busy {
-        let busy = || {
-            let mut command = Command::new("taskset");
-            command.args(["-c", core, "timeout", "60", "sh", "-c", "while :; do :; done"]).spawn().unwrap()
-        };
-        Busy((0..loops).map(|_| busy()).collect())
-    }
-}
+    /// Processes that keep one core busy until they are dropped, or a minute has passed.
+    struct Busy(Vec<std::process::Child>);
 
-impl Drop for Busy {
-    fn drop(&mut self) {
-        for child in &mut self.0 {
-            // `timeout` passes it on to its child.
-            let pid = rustix::process::Pid::from_child(child);
-            rustix::process::kill_process(pid, Signal::TERM).unwrap();
-            child.wait().unwrap();
+    impl Busy {
+        fn on(core: &str, loops: usize) -> Busy {
+            let busy = || {
+                let mut command = Command::new("taskset");
+                command
+                    .args(["-c", core, "timeout", "60", "sh", "-c", "while :; do :; done"])
+                    .spawn()
+                    .unwrap()
+            };
+            Busy((0..loops).map(|_| busy()).collect())
         }
     }
-}
 
-/// The first and the last core that this process may use.
-fn cores() -> (String, String) {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
-    let mut cores = list.trim().split([',', '-']).map(str::to_owned);
-    let first = cores.next().unwrap();
-    let last = cores.next_back().unwrap_or_else(|| first.clone());
-    (first, last)
-}
-
-/// The target has another core, which the system would not always give it, and answers in far less than the
-/// objective's 2 ms; what is longer is squall's own doing. If a witness saw it so slow for half of what the
-/// objective allows, it is measured again, twice at most.
-#[test]
-fn a_healthy_target_is_not_blamed_when_squall_shares_its_core_with_busy_loops() {
-    let _alone = alone();
-    let (core, other) = cores();
-    for attempt in 1..=3 {
-        let (bench, address) = (Bench::new("busy"), free_address());
-        let mut target = bench.command("taskset");
-        let listen = address.to_string();
-        target.args(["-c", &other, env!("CARGO_BIN_EXE_squall"), "bench-server", "--listen", &listen]);
-        let _target = bench.start(target);
-        wait_for("the target", secs(5), || std::net::TcpStream::connect(address).ok());
-        let profile = light_load(&bench, &format!("http://{address}"), ("2ms", "1000"));
-        let run = bench.run(&profile, None);
-        let mut pinned = bench.command("taskset");
-        pinned.args(["-c", &core]).arg(run.get_program()).args(run.get_args());
-        let busy = Busy::on(&core, 4);
-        let witness = Witness::of(address);
-        let (code, said) = outcome(pinned);
-        let seen = witness.question();
-        drop(busy);
-        let verdict = bench.verdict();
-        let generator = verdict["summary"]["generator"].to_string();
-        let p99 = measured(&verdict, "p99");
-        let slow = seen.slow(Duration::from_millis(2));
-        println!(
-            "beside four busy loops: exit {code}, p99 {p99:.4} s, {generator}; slow for others: {slow:.4}"
-        );
-        if code == 99 && slow >= 0.005 && attempt < 3 {
-            forgiven(&format!(
-                "busy loops, attempt {attempt}: FAIL, as the target was slow for a witness too"
-            ));
-            continue;
+    impl Drop for Busy {
+        fn drop(&mut self) {
+            for child in &mut self.0 {
+                // `timeout` passes it on to its child.
+                let pid = rustix::process::Pid::from_child(child);
+                rustix::process::kill_process(pid, Signal::TERM).unwrap();
+                child.wait().unwrap();
+            }
         }
-        assert!(matches!(code, 0 | 97), "never FAIL: {said}");
-        assert!(generator.contains("left within"), "how late squall was: {generator}");
-        if code == 97 {
-            let why = verdict["summary"]["verdict"].to_string();
-            assert!(
-                why.contains("without squall's own part") && why.contains("held up"),
-                "who was late: {why}"
+    }
+
+    /// The first and the last core that this process may use.
+    fn cores() -> (String, String) {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
+        let mut cores = list.trim().split([',', '-']).map(str::to_owned);
+        let first = cores.next().unwrap();
+        let last = cores.next_back().unwrap_or_else(|| first.clone());
+        (first, last)
+    }
+
+    /// The target has another core, which the system would not always give it, and answers in far less than the
+    /// objective's 2 ms; what is longer is squall's own doing. If a witness saw it so slow for half of what the
+    /// objective allows, it is measured again, twice at most.
+    #[test]
+    fn a_healthy_target_is_not_blamed_when_squall_shares_its_core_with_busy_loops() {
+        let _alone = alone();
+        let (core, other) = cores();
+        for attempt in 1..=3 {
+            let (bench, address) = (Bench::new("busy"), free_address());
+            let mut target = bench.command("taskset");
+            let listen = address.to_string();
+            target.args(["-c", &other, env!("CARGO_BIN_EXE_squall"), "bench-server", "--listen", &listen]);
+            let _target = bench.start(target);
+            wait_for("the target", secs(5), || std::net::TcpStream::connect(address).ok());
+            let profile = light_load(&bench, &format!("http://{address}"), ("2ms", "1000"));
+            let run = bench.run(&profile, None);
+            let mut pinned = bench.command("taskset");
+            pinned.args(["-c", &core]).arg(run.get_program()).args(run.get_args());
+            let busy = Busy::on(&core, 4);
+            let witness = Witness::of(address);
+            let (code, said) = outcome(pinned);
+            let seen = witness.question();
+            drop(busy);
+            let verdict = bench.verdict();
+            let generator = verdict["summary"]["generator"].to_string();
+            let p99 = measured(&verdict, "p99");
+            let slow = seen.slow(Duration::from_millis(2));
+            println!(
+                "beside four busy loops: exit {code}, p99 {p99:.4} s, {generator}; slow for others: {slow:.4}"
             );
+            if code == 99 && slow >= 0.005 && attempt < 3 {
+                forgiven(&format!(
+                    "busy loops, attempt {attempt}: FAIL, as the target was slow for a witness too"
+                ));
+                continue;
+            }
+            assert!(matches!(code, 0 | 97), "never FAIL: {said}");
+            assert!(generator.contains("left within"), "how late squall was: {generator}");
+            if code == 97 {
+                let why = verdict["summary"]["verdict"].to_string();
+                assert!(
+                    why.contains("without squall's own part") && why.contains("held up"),
+                    "who was late: {why}"
+                );
+            }
+            return;
         }
-        return;
+    }
+
+    /// The same, and what a witness saw of the plain server.
+    fn stalled_before_a_witness(bench: &Bench, shape: &str) -> (Value, String, Seen) {
+        let mut squall = bench.start(stall(bench, shape, 60));
+        bench.wait_for_history(&["\"service\":\"plain\"", "\"ready\""]);
+        let witness =
+            bench.processes().into_iter().find_map(listens_at).map(Witness::of).expect("plain listens");
+        squall.end(secs(120));
+        (bench.verdict(), squall.said(), witness.question())
+    }
+
+    /// VERDICTS.md 4: q = S - (1 - rho)(1 - q) T + s, S as the witness saw it: how soon the kernel wakes a process
+    /// is not squall's to promise. Measured again, three times at most, if the machine was busy with something else: what
+    /// came out then says nothing. Connections are capped at 64, far more than it takes to keep the server busy: to
+    /// accept the 400 that would pile up costs the unoptimised server 20 ms.
+    #[test]
+    fn s1_a_stall_shows_in_full_in_an_open_loop_on_sockets() {
+        let _alone = alone();
+        for attempt in 1..=4 {
+            let bench = Bench::new("s1");
+            let (verdict, said, seen) =
+                stalled_before_a_witness(&bench, &format!("{OPEN}\n    connections: 64"));
+            let stall = seen.stall.as_secs_f64();
+            println!("S1: stalled for {stall:.4} s, and late by at most {:?} besides", seen.else_late);
+            let mut off = Vec::new();
+            if (stall / 2.0 - 1.0).abs() >= 0.02 {
+                off.push(format!("stalled for {stall:.4} s instead of 2 s"));
+            }
+            // Where the stall was the fixture's own, so must its literals be.
+            let as_planned = (stall - 2.0).abs() < 0.005;
+            for (quantile, rest, fixture) in [("p99", 0.01, 1.521), ("p97", 0.03, 0.561)] {
+                let (measured, expected) = (measured(&verdict, quantile), stall - 0.8 * rest * 60.0 + 0.001);
+                println!("S1 {quantile}: {measured:.3} s, expected {expected:.3} s, as planned {fixture} s");
+                for expected in [Some(expected), as_planned.then_some(fixture)].into_iter().flatten() {
+                    if (measured / expected - 1.0_f64).abs() >= 0.02 {
+                        off.push(format!("{quantile} {measured:.3} s instead of {expected:.3} s"));
+                    }
+                }
+            }
+            if off.is_empty() {
+                return;
+            }
+            let disturbed = seen.else_late > Duration::from_millis(5) || !as_planned;
+            assert!(
+                disturbed && attempt < 4,
+                "{off:?}, late besides by at most {:?}: {said}",
+                seen.else_late
+            );
+            forgiven(&format!(
+                "S1, attempt {attempt}: {off:?}, as the machine was late by {:?}",
+                seen.else_late
+            ));
+        }
     }
 }
 

@@ -170,19 +170,8 @@ impl Frame {
         }
         for w in &self.windows {
             let Some(Placed { spot, full: with_what }) = w.label else { continue };
-            let (y, room) = (top + spot.y, label::width(&w.what, SMALL, false) + 6.0);
-            let bold = Face { bold: true, ink: svg::AMBER_TEXT, ..FACE };
-            let thin = Face { bold: false, ..bold };
-            let what = Some(&w.what).filter(|what| with_what && !what.is_empty());
-            // What stands left of its line ends at it, however wide the browser's own letters are.
-            if spot.anchor == label::Anchor::End {
-                svg.text(end(spot.x - what.map_or(0.0, |_| room), y), bold, &w.name);
-                what.into_iter().for_each(|what| svg.text(end(spot.x, y), thin, what));
-            } else {
-                svg.text(start(spot.x, y), bold, &w.name);
-                let beside = spot.x + label::width(&w.name, SMALL, true) + 6.0;
-                what.into_iter().for_each(|what| svg.text(start(beside, y), thin, what));
-            }
+            let face = Face { ink: svg::AMBER_TEXT, ..FACE };
+            svg.named(Spot { y: top + spot.y, ..spot }, face, &w.name, if with_what { &w.what } else { "" });
         }
     }
 

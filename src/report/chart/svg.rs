@@ -39,6 +39,10 @@ pub(super) fn n(value: f64) -> String {
     text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
 }
 
+/// Around a text, in the colour of the page.
+const RIM: &[(&str, &str)] =
+    &[("stroke", "#ffffff"), ("stroke-width", "3"), ("stroke-linejoin", "round"), ("paint-order", "stroke")];
+
 /// A drawing of a fixed size.
 pub(super) struct Svg {
     body: Markup,
@@ -181,21 +185,32 @@ impl Svg {
 
     /// A text with a rim in the colour of the page, so that it reads over lines.
     pub(super) fn text(&mut self, spot: Spot, face: Face, text: &str) {
-        let rim = [
-            ("stroke", "#ffffff"),
-            ("stroke-width", "3"),
-            ("stroke-linejoin", "round"),
-            ("paint-order", "stroke"),
-        ];
-        self.set(spot, face, "t ", &rim, text);
+        self.set(spot, face, "t ", RIM, |body| body.text(text));
+    }
+
+    /// The same with a bold name before it, as one text: how far apart they stand is the browser's letters' to say.
+    pub(super) fn named(&mut self, spot: Spot, face: Face, name: &str, text: &str) {
+        self.set(spot, Face { bold: true, ..face }, "t ", RIM, |body| {
+            body.text(name);
+            if !text.is_empty() {
+                body.leaf("tspan", &[("dx", "6"), ("font-weight", "normal")], text);
+            }
+        });
     }
 
     /// A text without a rim, on a coloured ground.
     pub(super) fn caption(&mut self, spot: Spot, face: Face, text: &str) {
-        self.set(spot, face, "", &[], text);
+        self.set(spot, face, "", &[], |body| body.text(text));
     }
 
-    fn set(&mut self, spot: Spot, face: Face, class: &str, rim: &[(&str, &str)], text: &str) {
+    fn set(
+        &mut self,
+        spot: Spot,
+        face: Face,
+        class: &str,
+        rim: &[(&str, &str)],
+        inside: impl FnOnce(&mut Markup),
+    ) {
         let (x, y, size) = (n(spot.x), n(spot.y), n(face.size));
         let class = format!("{class}f-{}", face.ink.class);
         let attrs = [
@@ -207,7 +222,7 @@ impl Svg {
             ("font-weight", if face.bold { "bold" } else { "" }),
             ("fill", face.ink.colour),
         ];
-        self.body.leaf("text", &[&attrs, rim].concat(), text);
+        self.body.el("text", &[&attrs, rim].concat(), inside);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Flows made ready to run: templates compiled once, everything that is fixed built once.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
@@ -27,7 +28,7 @@ pub enum Step {
     Think(Think),
     Repeat { times: u64, parallel: u32, steps: Vec<Step> },
     Choice(Vec<(f64, Vec<Step>)>),
-    ForEach { list: String, name: String, steps: Vec<Step> },
+    ForEach { list: String, name: String, steps: Vec<Step>, ways: Ways },
     Group { op: OpId, steps: Vec<Step> },
     If(Box<If>),
 }
@@ -40,6 +41,27 @@ pub struct If {
     condition: String,
     pub then: Vec<Step>,
     pub otherwise: Vec<Step>,
+    pub ways: Ways,
+}
+
+/// How often what answers said led flows to the steps of an `if` or a list, and how often past them.
+#[derive(Default)]
+pub struct Ways {
+    led: AtomicU64,
+    past: AtomicU64,
+}
+
+impl Ways {
+    pub fn saw(&self, led: bool) {
+        let way = if led { &self.led } else { &self.past };
+        way.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The share that was led to them; all where none came yet.
+    pub fn share(&self) -> f64 {
+        let (led, past) = (self.led.load(Ordering::Relaxed), self.past.load(Ordering::Relaxed));
+        if led + past == 0 { 1.0 } else { led as f64 / (led + past) as f64 }
+    }
 }
 
 /// Something fixed, or the name of the template that makes it.
@@ -146,12 +168,13 @@ impl Program {
         }
     }
 
-    /// The way that an `if` takes.
+    /// The way that an `if` takes, which is remembered.
     ///
     /// # Errors
     /// In words: a variable is missing, or the expression cannot be worked out.
     pub fn way<'s>(&self, either: &'s If, vars: &Arc<Vars>) -> Result<&'s [Step], String> {
         let said = self.text(&either.condition, &Value::from_dyn_object(vars.clone()))?;
+        either.ways.saw(!said.is_empty());
         Ok(if said.is_empty() { &either.otherwise } else { &either.then })
     }
 
@@ -205,13 +228,15 @@ impl Compiler<'_> {
                     .collect::<Result<_, String>>()?,
             ),
             Written::ForEach { list, name, steps } => {
-                Step::ForEach { list: list.clone(), name: name.clone(), steps: self.steps(steps)? }
+                let (list, name, steps) = (list.clone(), name.clone(), self.steps(steps)?);
+                Step::ForEach { list, name, steps, ways: Ways::default() }
             }
             Written::If(either) => Step::If(Box::new(If {
                 place: either.place.clone(),
                 condition: self.add("", format!("{{% if ({}) %}}yes{{% endif %}}", either.condition))?,
                 then: self.steps(&either.then)?,
                 otherwise: self.steps(&either.otherwise)?,
+                ways: Ways::default(),
             })),
             Written::Group { op, steps } => Step::Group { op: *op, steps: self.steps(steps)? },
         })

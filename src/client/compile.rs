@@ -1,7 +1,7 @@
 //! Flows made ready to run: templates compiled once, everything that is fixed built once.
 
+use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
@@ -47,20 +47,28 @@ pub struct If {
 /// How often what answers said led flows to the steps of an `if` or a list, and how often past them.
 #[derive(Default)]
 pub struct Ways {
-    led: AtomicU64,
-    past: AtomicU64,
+    led: Cell<u64>,
+    past: Cell<u64>,
+    /// Of flows that failed before their way was known.
+    unknown: Cell<u64>,
+    guessed: Cell<u64>,
 }
 
 impl Ways {
     pub fn saw(&self, led: bool) {
         let way = if led { &self.led } else { &self.past };
-        way.fetch_add(1, Ordering::Relaxed);
+        way.set(way.get() + 1);
     }
 
-    /// The share that was led to them; all where none came yet.
-    pub fn share(&self) -> f64 {
-        let (led, past) = (self.led.load(Ordering::Relaxed), self.past.load(Ordering::Relaxed));
-        if led + past == 0 { 1.0 } else { led as f64 / (led + past) as f64 }
+    /// Whether one more flow whose way is not known is taken to be led to the steps: of all such as many as of those
+    /// who knew theirs, to the last that would be one too many; each before anybody knew.
+    pub fn guess(&self) -> bool {
+        let (led, known) = (self.led.get(), self.led.get() + self.past.get());
+        let share = if known == 0 { 1.0 } else { led as f64 / known as f64 };
+        self.unknown.set(self.unknown.get() + 1);
+        let led = (self.guessed.get() + 1) as f64 <= share * self.unknown.get() as f64;
+        self.guessed.set(self.guessed.get() + u64::from(led));
+        led
     }
 }
 

@@ -27,12 +27,12 @@ impl Flow {
                 }
                 Step::ForEach { list, steps, ways, .. } => self.leave_out_each(list, steps, ways),
                 Step::If(either) => {
-                    // What it turns on may never have been captured.
-                    let way =
-                        self.way(either).unwrap_or_else(|_| match self.goes_like_others(&either.ways) {
-                            true => &either.then,
-                            false => &either.otherwise,
-                        });
+                    // What it turns on may never have been captured: it goes as the others do, or steps that few
+                    // come to would answer for the failures of all.
+                    let way = self.way(either).unwrap_or_else(|_| match either.ways.guess() {
+                        true => &either.then,
+                        false => &either.otherwise,
+                    });
                     self.leave_out(way)
                 }
                 Step::Group { op, steps } => {
@@ -47,14 +47,8 @@ impl Flow {
     /// A list that nobody got is of some length where those before it were, and takes nobody any time.
     fn leave_out_each(&mut self, list: &str, steps: &[Step], ways: &Ways) -> Micros {
         let n = self.elements(list).len();
-        let led = if self.vars.own.contains_key(list) { n > 0 } else { self.goes_like_others(ways) };
+        let led = if self.vars.own.contains_key(list) { n > 0 } else { ways.guess() };
         if led { self.leave_out(steps) * n as i64 } else { Micros::ZERO }
-    }
-
-    /// Who failed before its way was known is led to steps as often as those were who knew theirs: otherwise
-    /// a step that few come to would answer for the failures of all.
-    fn goes_like_others(&mut self, ways: &Ways) -> bool {
-        self.draw(Purpose::Choice) < ways.share()
     }
 
     pub(super) fn think_time(&mut self, think: Think) -> Micros {

@@ -1,13 +1,14 @@
 //! Flows made ready to run: templates compiled once, everything that is fixed built once.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Uri};
 use http_body_util::Full;
-use minijinja::{Environment, Value};
+use minijinja::{Environment, ErrorKind, Template, Value};
 
 use super::check::{self, Check};
 use super::spelling::{ENCODED, encode, templates};
@@ -171,7 +172,9 @@ impl Program {
         match &request.uri {
             Compiled::Fixed(uri) => uri.to_string(),
             Compiled::Template(name) => {
-                self.text(name, &Value::from_dyn_object(vars.clone())).unwrap_or_else(|error| error)
+                let source = || self.templates.get_template(name).map(|t| t.source().to_owned());
+                let path = self.text(name, &Value::from_dyn_object(vars.clone()));
+                path.unwrap_or_else(|error| source().unwrap_or(error))
             }
         }
     }
@@ -205,9 +208,24 @@ impl Program {
     fn text(&self, name: &str, context: &Value) -> Result<String, String> {
         let template = self.templates.get_template(name).map_err(|e| e.to_string())?;
         template.render(context).map_err(|error| {
-            let detail = error.detail().map(str::to_owned).unwrap_or_else(|| error.to_string());
-            format!("template failed: {detail}")
+            let unknown =
+                self.unknown(&template, context).filter(|_| error.kind() == ErrorKind::UndefinedError);
+            let detail = unknown.or_else(|| error.detail().map(str::to_owned));
+            format!("template failed: {}", detail.unwrap_or_else(|| error.to_string()))
         })
+    }
+
+    /// What a template asks for and nobody has: `nothing is known of setup.token`.
+    fn unknown(&self, template: &Template<'_, '_>, context: &Value) -> Option<String> {
+        let given: BTreeSet<&str> = self.templates.globals().map(|(name, _)| name).collect();
+        let is_unknown = |path: &String| {
+            let value = path.split('.').try_fold(context.clone(), |value, part| value.get_attr(part));
+            !given.contains(path.as_str()) && value.map_or(true, |value| value.is_undefined())
+        };
+        let mut unknown: Vec<String> =
+            template.undeclared_variables(true).into_iter().filter(is_unknown).collect();
+        unknown.sort();
+        (!unknown.is_empty()).then(|| format!("nothing is known of `{}`", unknown.join("`, `")))
     }
 }
 

@@ -1,12 +1,14 @@
 //! Flows made ready to run: templates compiled once, everything that is fixed built once.
 
+use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Uri};
 use http_body_util::Full;
-use minijinja::{Environment, Value};
+use minijinja::{Environment, ErrorKind, Template, Value};
 
 use super::check::{self, Check};
 use super::spelling::{ENCODED, encode, templates};
@@ -27,7 +29,7 @@ pub enum Step {
     Think(Think),
     Repeat { times: u64, parallel: u32, steps: Vec<Step> },
     Choice(Vec<(f64, Vec<Step>)>),
-    ForEach { list: String, name: String, steps: Vec<Step> },
+    ForEach { list: String, name: String, steps: Vec<Step>, ways: Ways },
     Group { op: OpId, steps: Vec<Step> },
     If(Box<If>),
 }
@@ -40,6 +42,35 @@ pub struct If {
     condition: String,
     pub then: Vec<Step>,
     pub otherwise: Vec<Step>,
+    pub ways: Ways,
+}
+
+/// How often what answers said led flows to the steps of an `if` or a list, and how often past them.
+#[derive(Default)]
+pub struct Ways {
+    led: Cell<u64>,
+    past: Cell<u64>,
+    /// Of flows that failed before their way was known.
+    unknown: Cell<u64>,
+    guessed: Cell<u64>,
+}
+
+impl Ways {
+    pub fn saw(&self, led: bool) {
+        let way = if led { &self.led } else { &self.past };
+        way.set(way.get() + 1);
+    }
+
+    /// Whether one more flow whose way is not known is taken to be led to the steps: of all such as many as of those
+    /// who knew theirs, to the last that would be one too many; each before anybody knew.
+    pub fn guess(&self) -> bool {
+        let (led, known) = (self.led.get(), self.led.get() + self.past.get());
+        let share = if known == 0 { 1.0 } else { led as f64 / known as f64 };
+        self.unknown.set(self.unknown.get() + 1);
+        let led = (self.guessed.get() + 1) as f64 <= share * self.unknown.get() as f64;
+        self.guessed.set(self.guessed.get() + u64::from(led));
+        led
+    }
 }
 
 /// Something fixed, or the name of the template that makes it.
@@ -141,17 +172,20 @@ impl Program {
         match &request.uri {
             Compiled::Fixed(uri) => uri.to_string(),
             Compiled::Template(name) => {
-                self.text(name, &Value::from_dyn_object(vars.clone())).unwrap_or_else(|error| error)
+                let source = || self.templates.get_template(name).map(|t| t.source().to_owned());
+                let path = self.text(name, &Value::from_dyn_object(vars.clone()));
+                path.unwrap_or_else(|error| source().unwrap_or(error))
             }
         }
     }
 
-    /// The way that an `if` takes.
+    /// The way that an `if` takes, which is remembered.
     ///
     /// # Errors
     /// In words: a variable is missing, or the expression cannot be worked out.
     pub fn way<'s>(&self, either: &'s If, vars: &Arc<Vars>) -> Result<&'s [Step], String> {
         let said = self.text(&either.condition, &Value::from_dyn_object(vars.clone()))?;
+        either.ways.saw(!said.is_empty());
         Ok(if said.is_empty() { &either.otherwise } else { &either.then })
     }
 
@@ -174,9 +208,24 @@ impl Program {
     fn text(&self, name: &str, context: &Value) -> Result<String, String> {
         let template = self.templates.get_template(name).map_err(|e| e.to_string())?;
         template.render(context).map_err(|error| {
-            let detail = error.detail().map(str::to_owned).unwrap_or_else(|| error.to_string());
-            format!("template failed: {detail}")
+            let unknown =
+                self.unknown(&template, context).filter(|_| error.kind() == ErrorKind::UndefinedError);
+            let detail = unknown.or_else(|| error.detail().map(str::to_owned));
+            format!("template failed: {}", detail.unwrap_or_else(|| error.to_string()))
         })
+    }
+
+    /// What a template asks for and nobody has: `nothing is known of setup.token`.
+    fn unknown(&self, template: &Template<'_, '_>, context: &Value) -> Option<String> {
+        let given: BTreeSet<&str> = self.templates.globals().map(|(name, _)| name).collect();
+        let is_unknown = |path: &String| {
+            let value = path.split('.').try_fold(context.clone(), |value, part| value.get_attr(part));
+            !given.contains(path.as_str()) && value.map_or(true, |value| value.is_undefined())
+        };
+        let mut unknown: Vec<String> =
+            template.undeclared_variables(true).into_iter().filter(is_unknown).collect();
+        unknown.sort();
+        (!unknown.is_empty()).then(|| format!("nothing is known of `{}`", unknown.join("`, `")))
     }
 }
 
@@ -205,13 +254,15 @@ impl Compiler<'_> {
                     .collect::<Result<_, String>>()?,
             ),
             Written::ForEach { list, name, steps } => {
-                Step::ForEach { list: list.clone(), name: name.clone(), steps: self.steps(steps)? }
+                let (list, name, steps) = (list.clone(), name.clone(), self.steps(steps)?);
+                Step::ForEach { list, name, steps, ways: Ways::default() }
             }
             Written::If(either) => Step::If(Box::new(If {
                 place: either.place.clone(),
                 condition: self.add("", format!("{{% if ({}) %}}yes{{% endif %}}", either.condition))?,
                 then: self.steps(&either.then)?,
                 otherwise: self.steps(&either.otherwise)?,
+                ways: Ways::default(),
             })),
             Written::Group { op, steps } => Step::Group { op: *op, steps: self.steps(steps)? },
         })

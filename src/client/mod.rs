@@ -19,7 +19,7 @@ mod vars;
 
 pub use answer::{Answer, Finding, READING, read_answer};
 pub use attempt::{Attempt, Ending, attempt};
-pub use compile::{Common, If, Program, Request, Step};
+pub use compile::{Common, If, Program, Request, Step, Ways};
 pub use place::AddressCount;
 pub use pool::Pool;
 pub use room::Budget;

@@ -44,6 +44,10 @@ impl Outputs {
                 .iter()
                 .find(|(name, _)| *name == word)
                 .ok_or_else(|| format!("--out {text}: no kind `{word}` ({known})"))?;
+            // As where a variable is not set: `--out summary="$SUMMARY"`.
+            if path.is_empty() || path.ends_with('/') {
+                return Err(format!("--out {text}: no file is named after `=`; name one, or leave it out"));
+            }
             can_be_written(Path::new(path)).map_err(|e| {
                 format!(
                     "--out {text}: {path} cannot be written: {e}; make its folder, or choose another place"
@@ -153,4 +157,19 @@ fn write_all(
         write(path, text)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_without_a_file_is_refused_before_there_is_anything_to_lose() {
+        let parse = |out: &str| Outputs::parse(&cli::Output { out: vec![out.to_owned()], quiet: false });
+        for out in ["summary=", "html=pages/", "html=/"] {
+            let why = parse(out).expect_err(out);
+            assert!(why.starts_with(&format!("--out {out}: no file is named")), "{why}");
+        }
+        assert!(parse("summary=summary.md").is_ok());
+    }
 }

@@ -172,7 +172,7 @@ impl Script {
                             self.steps(steps, vars).await?;
                         }
                     }
-                    Step::ForEach { list, name, steps } => self.for_each(list, name, steps, vars).await?,
+                    Step::ForEach { list, name, steps, .. } => self.for_each(list, name, steps, vars).await?,
                     Step::Group { steps, .. } => self.steps(steps, vars).await?,
                     Step::If(either) => match self.program.way(either, vars) {
                         Ok(steps) => self.steps(steps, vars).await?,

@@ -4,7 +4,7 @@
 //! caller's.
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, Width, presets};
 
 use super::words;
 use super::words::visible;
@@ -13,6 +13,9 @@ use crate::verdict::{Judgement, Word};
 
 /// In fewer columns operations are told without p90 and p99.9; the page has them.
 const WIDE: u16 = 100;
+
+/// No word of a table is broken into less, however narrow the terminal.
+const SHORTEST: usize = 12;
 
 /// How the summary is to look.
 #[derive(Clone, Copy, Debug)]
@@ -115,6 +118,7 @@ impl Summary {
         }
         self.heading("OBJECTIVES", &words::held(judgement));
         let mut table = self.columns(&["", "objective", "phase", "measured", "limit", "n"], &[3, 4, 5]);
+        table.column_mut(0).expect("the words").set_constraint(ColumnConstraint::ContentWidth);
         for o in words::worst_first(judgement) {
             table.add_row([
                 format!("{} {}", words::mark(o.word), o.word.text()),
@@ -136,17 +140,18 @@ impl Summary {
         }
     }
 
-    /// Prints a table, whose words are not broken; where a line begins with a verdict's word, that word is coloured.
+    /// Prints a table, whose words are not broken but where its lines have no room for them; where a line begins with
+    /// a verdict's word, that word is coloured.
     fn table(&mut self, mut table: Table) {
-        for at in 0..table.column_count() {
-            let rows = table.header().into_iter().chain(table.row_iter());
-            let cells = rows.filter_map(|row| row.cell_iter().nth(at)).map(|cell| cell.content());
-            let longest = cells.flat_map(|text| text.split(' ').map(|word| word.chars().count()).max()).max();
-            let text = table.column_mut(at).filter(|column| column.constraint().is_none());
-            if let Some(column) = text {
-                let width = longest.unwrap_or(0) as u16 + column.padding_width();
-                column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width)));
-            }
+        let most = self.longest_word(&table);
+        table.row_iter_mut().for_each(|row| {
+            let cells: Vec<String> = row.cell_iter().map(|cell| broken(&cell.content(), most)).collect();
+            *row = Row::from(cells);
+        });
+        for (at, longest) in text_columns(&table) {
+            let column = table.column_mut(at).expect("a column of the table");
+            let width = longest as u16 + column.padding_width();
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width)));
         }
         for line in table.lines() {
             let known =
@@ -195,8 +200,12 @@ impl Summary {
         self.heading("ERRORS", "by operation, kind and status");
         for e in words::errors(judgement) {
             let (what, when) = (words::outcome(e.kind, e.status), words::from_to(e.first, e.last));
-            let line = format!(" {:>8}  {}  {what}  {when}", grouped(e.count), visible(&e.operation));
-            self.line(&line);
+            let (lead, name) = (format!(" {:>8}  ", grouped(e.count)), visible(&e.operation));
+            let line = format!("{lead}{name}  {what}  {when}");
+            match line.chars().count() > usize::from(self.look.columns) {
+                true => self.wrapped(&lead, &format!("{name} {what} {when}")),
+                false => self.line(&line),
+            }
             if !e.phases.is_empty() {
                 self.wrapped("           ", &words::by_phase(e));
             }
@@ -264,6 +273,20 @@ impl Summary {
         self.line(&line);
     }
 
+    /// How long a word of a text may be for all columns to have room: what is shorter is left to those that need it.
+    fn longest_word(&self, table: &Table) -> usize {
+        let longest: Vec<usize> = text_columns(table).into_iter().map(|(_, longest)| longest).collect();
+        let padded: usize = table.column_iter().map(|column| usize::from(column.padding_width())).sum();
+        let numbers = table.column_iter().filter(|c| c.constraint() == Some(&ColumnConstraint::ContentWidth));
+        let taken: usize = numbers.map(|column| lines_of(table, column.index).max().unwrap_or(0)).sum();
+        let hidden = table.column_iter().filter(|c| c.constraint() == Some(&ColumnConstraint::Hidden));
+        let padded = padded - hidden.map(|column| usize::from(column.padding_width())).sum::<usize>();
+        let room = usize::from(self.look.columns).saturating_sub(padded + taken);
+        let fits = |most: &usize| longest.iter().map(|word| word.min(most)).sum::<usize>() <= room;
+        let most = longest.iter().copied().max().unwrap_or(0);
+        (SHORTEST..=most).rev().find(fits).unwrap_or(SHORTEST)
+    }
+
     /// A table without rules; the columns in `right` hold numbers, which are never broken.
     fn columns(&self, head: &[&str], right: &[usize]) -> Table {
         let mut table = Table::new();
@@ -276,4 +299,37 @@ impl Summary {
         }
         table
     }
+}
+
+/// The lengths of the lines in a column, its head among them.
+fn lines_of(table: &Table, at: usize) -> impl Iterator<Item = usize> {
+    let cells =
+        table.header().into_iter().chain(table.row_iter()).filter_map(move |row| row.cell_iter().nth(at));
+    cells.flat_map(|cell| cell.content().lines().map(|line| line.chars().count()).collect::<Vec<_>>())
+}
+
+/// The columns of text, which give way to those of numbers, and the longest word in each.
+fn text_columns(table: &Table) -> Vec<(usize, usize)> {
+    let longest = |at: usize| {
+        let rows = table.header().into_iter().chain(table.row_iter());
+        let cells = rows.filter_map(|row| row.cell_iter().nth(at)).map(|cell| cell.content());
+        cells.flat_map(|text| text.split([' ', '\n']).map(|word| word.chars().count()).max()).max()
+    };
+    let columns = table.column_iter().filter(|column| column.constraint().is_none());
+    columns.map(|column| (column.index, longest(column.index).unwrap_or(0))).collect()
+}
+
+/// A text without words that are longer: they are broken after what joins the parts of a name, or else anywhere.
+fn broken(text: &str, most: usize) -> String {
+    let pieces = |word: &str| {
+        let (mut lines, mut rest) = (Vec::new(), word.chars().collect::<Vec<char>>());
+        while rest.len() > most {
+            let joint = rest[..most].iter().rposition(|c| "_-/.(".contains(*c)).map_or(most, |at| at + 1);
+            let joint = if joint < most / 2 { most } else { joint };
+            lines.push(rest.drain(..joint).collect::<String>());
+        }
+        lines.push(rest.into_iter().collect());
+        lines.join("\n")
+    };
+    text.split(' ').map(pieces).collect::<Vec<_>>().join(" ")
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::chart::label::{Anchor, Area, Spot, area};
 use super::fixture;
 use super::{Look, html, json, markdown, one_line, series, terminal, visible, words};
+use crate::objective::PhaseName;
 use crate::record::AddressCount;
 use crate::timeline::Timeline;
 use crate::units::Micros;
@@ -119,6 +120,35 @@ fn at_eighty_columns_no_line_is_longer_and_no_word_is_broken() {
     };
     let broken: Vec<String> = words(&wide).difference(&words(&text)).cloned().collect();
     assert_eq!(broken, ["p90"], "the page has it");
+}
+
+#[test]
+fn names_that_are_longer_than_their_columns_are_broken_where_they_are_joined() {
+    let (_, mut judgement) = run();
+    let (operation, fault) = ("list_participants_of_room_by_moderator", "primary_database_network_partition");
+    for o in &mut judgement.objectives {
+        o.text = format!("errors({operation}) < 1% during {fault}");
+        o.phase = PhaseName::During(fault.to_owned());
+    }
+    for op in &mut judgement.operations {
+        op.name = operation.to_owned();
+        op.phases.iter_mut().for_each(|p| p.phase = PhaseName::During(fault.to_owned()));
+    }
+    judgement
+        .errors
+        .iter_mut()
+        .for_each(|e| e.operation = "GET /twirp/livekit.RoomService/ListParticipants".into());
+    judgement.faults.iter_mut().for_each(|f| f.name = fault.to_owned());
+    for columns in [80, 90, 100] {
+        let text = terminal(&judgement, "reports/run/report.html", Look { columns, ..PLAIN });
+        leave(&format!("terminal-long-{columns}.txt"), &text);
+        let copied = |line: &&str| line.starts_with("again:");
+        let long = |line: &&str| line.chars().count() > usize::from(columns);
+        let long: Vec<&str> = text.lines().filter(|line| long(line) && !copied(line)).collect();
+        assert!(long.is_empty(), "{long:#?}");
+        assert!(text.lines().all(|line| !["✗", "✓", "FAIL", "PASS"].contains(&line.trim())), "{text}");
+        assert!(text.contains("list_participants_of_"), "{text}");
+    }
 }
 
 #[test]

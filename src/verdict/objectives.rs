@@ -159,7 +159,8 @@ fn of_subject(view: &View, objective: &Objective, subject: Subject, cells: &Cell
         objective.comparison,
         &Quantity::new(objective.metric.unit(), objective.value).to_string(),
     );
-    let said = || format!("{phase}, {}{long}; {limit}", words::claim(&objective.metric, &name, &m));
+    let at_best = if long.is_empty() { "" } else { " at best" };
+    let said = || format!("{phase}, {}{at_best}{long}; {limit}", words::claim(&objective.metric, &name, &m));
     let sentence = match (settled.word, settled.because, settled.needed) {
         (Word::Inconclusive, _, _) if m.n == 0 && matches!(subject, Subject::Target(..)) => {
             format!("{phase}, {name} was not seen.")

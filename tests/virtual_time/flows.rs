@@ -427,6 +427,31 @@ fn a_flow_that_failed_before_it_could_know_its_way_never_reached_the_first_one()
     assert_eq!(outcomes(&driven.timeline, "big"), big);
 }
 
+/// One answer in ten fails, whoever asks; one user in twenty goes the first way, and as many have a list.
+#[test]
+fn who_failed_before_a_way_was_known_goes_as_the_others_do() {
+    let profile = EITHER
+        .replace("{{ id > 49 }}", "{{ id % 20 == 3 }}")
+        .replace("{ id: $.id }", "{ id: $.id, list: $.list }")
+        + "\x20 - for_each: { in: list, as: x, steps: [{ get: /item, as: item }] }\n";
+    let driven = answered(&one_shape("100s", &profile), |seen| {
+        let id = seen.path.rsplit('/').next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+        let list: &[u64] = if id % 20 == 4 { &[1] } else { &[] };
+        let status = if seen.path.starts_with("/first/") && id % 10 == 7 { 500 } else { 200 };
+        Some((MS, reply(status, &json!({ "id": id, "list": list }))))
+    });
+    let of = |name: &str, kind: Kind| {
+        outcomes(&driven.timeline, name).iter().filter(|((k, _), _)| *k == kind).map(|(_, n)| n).sum::<u64>()
+    };
+    assert_eq!(of("first", Kind::Status), 100);
+    assert_eq!(of("big", Kind::Unreached) + of("small", Kind::Unreached), 100, "each goes one way");
+    for (name, led) in [("big", 50), ("small", 850), ("item", 50)] {
+        assert_eq!(of(name, Kind::Ok), led, "{name}");
+        let share = of(name, Kind::Unreached) as f64 / (led + of(name, Kind::Unreached)) as f64;
+        assert!((0.08..0.13).contains(&share), "{share} of {name} failed, and one in ten of all flows");
+    }
+}
+
 #[test]
 fn a_way_that_cannot_be_worked_out_is_the_profiles_fault_and_invalid() {
     let text = EITHER.replace("{{ id > 49 }}", "{{ id.name.first > 49 }}");

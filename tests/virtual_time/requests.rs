@@ -113,7 +113,8 @@ fn a_template_that_fails_at_run_time_is_squalls_and_names_its_place() {
     let steps = "- { get: /a, as: a, capture: { map: $ } }\n- { get: \"/{{ map.id }}\", as: b }\n";
     let driven = sent(steps, r#"{"other": 1}"#);
     assert_eq!(outcomes(&driven.timeline, "b"), [((Kind::Template, 0), 4)].into());
-    assert!(details(&driven)[0].starts_with("profile.yaml:10: template failed"), "{:?}", details(&driven));
+    let why = "profile.yaml:10: template failed: nothing is known of `map.id`";
+    assert_eq!(details(&driven)[0], why);
     let broken =
         "- { get: /a, as: a, capture: { v: $.v } }\n- { get: /b, as: b, headers: { x-v: \"{{ v }}\" } }\n";
     let driven = sent(broken, r#"{"v": "one\ntwo"}"#);

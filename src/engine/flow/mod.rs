@@ -232,7 +232,10 @@ impl Flow {
                     self.nested(steps).await?;
                 }
             }
-            Step::ForEach { list, name, steps } => self.for_each(list, name, steps).await?,
+            Step::ForEach { list, name, steps, ways } => {
+                ways.saw(!self.elements(list).is_empty());
+                self.for_each(list, name, steps).await?;
+            }
             Step::Group { op, steps } => self.group(*op, steps).await?,
             Step::If(either) => match self.way(either) {
                 Ok(steps) => self.nested(steps).await?,

@@ -3,7 +3,7 @@
 use minijinja::Value;
 
 use super::Flow;
-use crate::client::Step;
+use crate::client::{Step, Ways};
 use crate::experiment::Think;
 use crate::random::Purpose;
 use crate::units::Micros;
@@ -25,10 +25,14 @@ impl Flow {
                     let picked = self.pick(branches);
                     branches.get(picked).map_or(Micros::ZERO, |(_, steps)| self.leave_out(steps))
                 }
-                Step::ForEach { list, steps, .. } => self.leave_out_each(list, steps),
+                Step::ForEach { list, steps, ways, .. } => self.leave_out_each(list, steps, ways),
                 Step::If(either) => {
-                    // What it turns on may never have been captured: then its first way counts.
-                    let way = self.way(either).unwrap_or(&either.then);
+                    // What it turns on may never have been captured: it goes as the others do, or steps that few
+                    // come to would answer for the failures of all.
+                    let way = self.way(either).unwrap_or_else(|_| match either.ways.guess() {
+                        true => &either.then,
+                        false => &either.otherwise,
+                    });
                     self.leave_out(way)
                 }
                 Step::Group { op, steps } => {
@@ -40,11 +44,11 @@ impl Flow {
         thinking
     }
 
-    /// A list that nobody got counts as one of some length, and takes nobody any time.
-    fn leave_out_each(&mut self, list: &str, steps: &[Step]) -> Micros {
-        let known = self.vars.own.contains_key(list);
+    /// A list that nobody got is of some length where those before it were, and takes nobody any time.
+    fn leave_out_each(&mut self, list: &str, steps: &[Step], ways: &Ways) -> Micros {
         let n = self.elements(list).len();
-        if known && n == 0 { Micros::ZERO } else { self.leave_out(steps) * n as i64 }
+        let led = if self.vars.own.contains_key(list) { n > 0 } else { ways.guess() };
+        if led { self.leave_out(steps) * n as i64 } else { Micros::ZERO }
     }
 
     pub(super) fn think_time(&mut self, think: Think) -> Micros {

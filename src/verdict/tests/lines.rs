@@ -298,3 +298,13 @@ fn of_a_phase_that_squall_slept_through_no_count_is_known() {
         assert_eq!(is, Word::Invalid, "{why}");
     }
 }
+
+/// Four seconds of silence are no hundred a second on end, though one of every five has as many.
+#[test]
+fn what_lasted_on_end_is_told_as_what_it_was_at_best() {
+    let objective = expect(Metric::Rate, Comparison::AtLeast, 30.0, RUN);
+    let plan = rooms(60).objective(Objective { window: Some(s(5.0)), ..objective });
+    let (is, why) = word(plan, &evenly(100, 0, 60, bad(30.0, 34.0)));
+    assert_eq!(is, Word::Pass, "{why}");
+    assert!(why.contains("succeeded per second at best for 5 s on end"), "{why}");
+}

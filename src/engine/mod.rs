@@ -313,8 +313,7 @@ impl Shard {
         self.alarms.ring_early();
         // Flows that are cut off now, or time out at the very end, need a moment to say so.
         let over = self.world.now();
-        // For as long as the shard stood still meanwhile they could not: what they had to say is not the target's.
-        let last = |now| self.decided.get().max(over) + HEARTBEAT + self.stood_still_since(over, now);
+        let last = |now| drained_by(over, self.decided.get(), self.stood_still_since(over, now));
         while self.counts.borrow().all_in_flight() > 0 && self.world.now() < last(self.world.now()) {
             self.alarms.until(self.world.now() + HEARTBEAT).await;
             if self.stopped() && self.over.replace(Some(Over::Stopped)) != Some(Over::Stopped) {
@@ -360,6 +359,13 @@ impl Shard {
         // The reader has gone only when the run is over.
         let _ = self.load.records.send(Batch::Records(records));
     }
+}
+
+/// Until when those that were begun may end after the load was over. For as long as the shard stood still meanwhile
+/// they could not, and what they had to say is not the target's; but one that hardly runs comes to its end, too.
+fn drained_by(over: Micros, decided: Micros, still: Micros) -> Micros {
+    let wait = (decided - over).max(Micros::ZERO) + HEARTBEAT;
+    over + wait + still.min(wait)
 }
 
 type Source = Box<dyn Iterator<Item = (Micros, u64)>>;
@@ -414,4 +420,19 @@ impl ProcessorClock {
 fn used_seconds() -> f64 {
     let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     used.tv_sec as f64 + used.tv_nsec as f64 / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_load_waits_longer_by_what_squall_stood_still_in_it_and_at_most_twice() {
+        let (over, decided) = (Micros::secs(20), Micros::secs(22));
+        let until = |still| drained_by(over, decided, still) - HEARTBEAT;
+        assert_eq!(until(Micros::ZERO), decided);
+        assert_eq!(until(Micros::millis(700)), decided + Micros::millis(700));
+        assert_eq!(until(Micros::secs(60)), Micros::secs(24) + HEARTBEAT, "it hardly runs at all");
+        assert_eq!(drained_by(over, Micros::secs(3), Micros::ZERO), over + HEARTBEAT, "nothing is open");
+    }
 }

@@ -192,6 +192,11 @@ impl Shard {
         frozen.within(from, now)
     }
 
+    /// The same between two times that have passed, as far as was noticed.
+    fn stood_still_within(&self, from: Micros, to: Micros) -> Micros {
+        self.frozen.borrow().within(from, to)
+    }
+
     /// Issues every arrival at its time, then waits for the end of the load.
     async fn issue_all(self: Rc<Shard>) {
         let mut stop = self.load.stop.clone();
@@ -239,7 +244,7 @@ impl Shard {
     fn issue(self: &Rc<Shard>, shape: usize, index: u64, intended: Micros) {
         let runner = self.runners[shape].clone();
         let probe = self.is_probe(&runner, index);
-        self.counts.borrow_mut().arrived(shape, intended, self.world.now(), probe);
+        let in_time = self.counts.borrow_mut().arrived(shape, intended, self.world.now(), probe);
         if probe {
             runner.probes.set(runner.probes.get() + 1);
             let flow = Flow::new(self.clone(), runner.clone(), index, intended, true);
@@ -249,7 +254,7 @@ impl Shard {
             });
             return;
         }
-        let flow = Flow::new(self.clone(), runner.clone(), index, intended, false);
+        let flow = Flow::new(self.clone(), runner.clone(), index, intended, false).taken_up(in_time);
         self.counts.borrow_mut().due(runner.shape.op, intended);
         let cap = runner.shape.in_flight_cap.unwrap_or(u64::MAX);
         if self.counts.borrow().in_flight_now(shape) >= cap {

@@ -4,11 +4,15 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use squall::cli::{Cli, Command};
-use squall::commands::{bench, check, heal, keeper, plan, report, run, sandbox, trial};
+use squall::commands::{bench, check, error, heal, keeper, plan, report, run, sandbox, trial};
 
 fn main() -> ExitCode {
-    squall::world::survive_full_files();
     squall::world::open_many_files();
+    if let Err(why) = squall::world::has_files_for(1) {
+        error(&format!("error: {why}"));
+        return ExitCode::from(squall::exit::BAD_CONFIGURATION);
+    }
+    squall::world::survive_full_files();
     let code = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Plan(args) => plan::run(&args),

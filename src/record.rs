@@ -32,7 +32,8 @@ pub enum Record {
         /// Index into the outline's shapes.
         shape: usize,
         n: u64,
-        /// Those of them that were taken up later than half a cell after their time.
+        /// Those of them that were taken up later than half a cell after their time, or that squall held up for so
+        /// long before their first request left.
         #[serde(default, skip_serializing_if = "is_zero")]
         late: u64,
         /// Those of them that went out as patient probes, which are counted apart.

@@ -259,6 +259,22 @@ fn a_full_disk_ends_with_107_one_sentence_healed_and_what_was_recorded_is_kept()
     assert!(bench.run_folder().join("report.html").exists());
 }
 
+/// Where squall may not open what it needs for itself nothing is sent: said in a sentence, by no panic.
+#[test]
+fn too_few_files_for_squall_itself_are_said_before_anything_is_sent() {
+    let (bench, server) = (Bench::new("few"), Server::fine());
+    let file = bench.file("load.yaml", &profile(&server.url(), "12s", "errors < 5%", ""));
+    for (files, shards, needed) in [("10", "1", "64"), ("24", "1", "64"), ("100", "16", "176")] {
+        let mut shell = bench.command("sh");
+        shell.arg("-c").arg("ulimit -n $0; exec \"$@\"").arg(files).arg(env!("CARGO_BIN_EXE_squall"));
+        shell.arg("run").arg(&file).args(["--shards", shards]).arg("--reports").arg(bench.reports());
+        let (code, said) = outcome(shell);
+        assert_eq!(code, 104, "{said}");
+        says(&said, &[&format!("may open {files} files here and needs {needed} for itself"), "ulimit"]);
+        assert!(!said.contains("panicked"), "{said}");
+    }
+}
+
 fn written(folder: &Path) -> Vec<(&'static str, Vec<u8>)> {
     let names = ["report.html", "verdict.json", "summary.md"];
     names.map(|name| (name, fs::read(folder.join(name)).unwrap())).to_vec()

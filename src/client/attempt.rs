@@ -33,6 +33,8 @@ pub struct Attempt {
     pub ending: Ending,
     /// From dequeue until a connection was had; until the end if none was.
     pub pool_wait: Micros,
+    /// For how long of that squall itself held it up.
+    pub held_unsent: Micros,
     pub reading: Reading,
     /// None where nothing could be sent.
     pub work: Work,
@@ -42,6 +44,8 @@ pub struct Attempt {
 /// What is known of an attempt even when the timeout cuts it off.
 struct Progress {
     connected: Option<Micros>,
+    /// For how long it had been held up by then.
+    held_unsent: Micros,
     meter: Option<Rc<Meter>>,
     /// The latest wake that it went on in, and for how long it was held up between those.
     wake: Wake,
@@ -69,7 +73,8 @@ pub async fn attempt(
 ) -> Attempt {
     let stage = RefCell::<Stage>::default();
     let wake = world.wake();
-    let progress = RefCell::new(Progress { connected: None, meter: None, wake, held: Micros::ZERO });
+    let held = Micros::ZERO;
+    let progress = RefCell::new(Progress { connected: None, held_unsent: held, meter: None, wake, held });
     let ending = {
         // Handed on by value it would be copied, and lie here twice for every flow in flight.
         let mut exchange =
@@ -89,7 +94,7 @@ pub async fn attempt(
     let reading = progress.meter.map(|meter| meter.read()).unwrap_or_default();
     let (sent, received, held) = (reading.sent, reading.received, progress.held);
     let work = Work { attempts: 1, tried: 1, sent, received, held };
-    Attempt { ending, pool_wait, reading, work, done }
+    Attempt { ending, pool_wait, held_unsent: progress.held_unsent, reading, work, done }
 }
 
 /// What did not come in time.
@@ -121,7 +126,11 @@ async fn exchange(
             let mut progress = progress.borrow_mut();
             progress.connected = Some(world.now());
             progress.meter = Some(connection.meter.clone());
+            let before = progress.held;
             progress.goes_on(world);
+            // Who waited for a turn to dial may have waited for a processor meanwhile.
+            progress.held = progress.held.max(before + connection.queued);
+            progress.held_unsent = progress.held;
         }
         let answer = connection.sender.try_send_request(request).await;
         progress.borrow_mut().goes_on(world);
@@ -231,6 +240,7 @@ impl Attempt {
         Attempt {
             ending,
             pool_wait: now - dequeued,
+            held_unsent: Micros::ZERO,
             reading: Reading::default(),
             work: Work::default(),
             done: now,

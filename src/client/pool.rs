@@ -45,6 +45,8 @@ pub struct Connection {
     pub meter: Rc<Meter>,
     /// It has carried a request before.
     pub reused: bool,
+    /// How long whoever has it waited for a turn to dial: in squall, and not for the target.
+    pub queued: Micros,
     place: Rc<Place>,
     /// Which of the place's addresses it leads to.
     address: SocketAddr,
@@ -164,7 +166,7 @@ impl Pool {
 
     /// Keeps a connection for the next request as soon as it can take one.
     pub fn give_back(&self, mut connection: Connection) {
-        connection.reused = true;
+        (connection.reused, connection.queued) = (true, Micros::ZERO);
         if connection.sender.is_ready() {
             return self.0.hand_on(connection);
         }
@@ -211,16 +213,27 @@ impl Inner {
     /// A flow that has room waits for its own place alone: one that takes no connections would seem to serve, if its
     /// flows went elsewhere.
     async fn wait_or_dial(&self, turn: usize, stage: &RefCell<Stage>) -> io::Result<Connection> {
+        let asked = self.world.now();
+        // With as many turns to dial taken, the room is, too, by flows that wait for theirs.
+        let busy = self.dials.available_permits() == 0 && !self.room.is_at_limit();
+        let queued = || if busy { self.world.now() - asked } else { Micros::ZERO };
         let seat = match self.room.is_full() {
             false => self.room.seat().await,
             true => match self.or_handed(&self.waiting, self.room.seat()).await {
                 Ok(seat) => seat,
-                Err(connection) => return Ok(connection),
+                Err(mut connection) => {
+                    connection.queued = queued();
+                    return Ok(connection);
+                }
             },
         };
+        let for_room = queued();
         let Some(place) = self.places.get(turn) else { return self.connect(turn, seat, stage).await };
-        let dialled = self.or_handed(&place.waiting, self.dial(turn, seat, stage)).await;
-        dialled.unwrap_or_else(Ok)
+        let (asked, began) = (self.world.now(), Cell::new(None));
+        let dialled = self.or_handed(&place.waiting, self.dial(turn, seat, (stage, &began))).await;
+        let mut connection = dialled.unwrap_or_else(Ok)?;
+        connection.queued = for_room + (began.get().unwrap_or(self.world.now()) - asked);
+        Ok(connection)
     }
 
     /// What comes of `own`, unless a connection is handed on meanwhile.
@@ -245,8 +258,15 @@ impl Inner {
         Ok(own)
     }
 
-    async fn dial(&self, turn: usize, seat: Seat, stage: &RefCell<Stage>) -> io::Result<Connection> {
+    /// `began` is set when its turn has come.
+    async fn dial(
+        &self,
+        turn: usize,
+        seat: Seat,
+        (stage, began): (&RefCell<Stage>, &Cell<Option<Micros>>),
+    ) -> io::Result<Connection> {
         let slot = self.dials.acquire().await.expect("the semaphore is never closed");
+        began.set(Some(self.world.now()));
         let mut connecting = std::pin::pin!(self.connect(turn, seat, stage));
         match self.world.timeout(OWN_TIME, &mut connecting).await {
             Ok(connected) => connected,
@@ -301,7 +321,7 @@ impl Inner {
         });
         // The peer took the connection and closed it, or spoke before it was spoken to.
         sender.ready().await.map_err(|_| io::Error::from(io::ErrorKind::ConnectionAborted))?;
-        Ok(Connection { sender, meter, reused: false, place, address, task })
+        Ok(Connection { sender, meter, reused: false, queued: Micros::ZERO, place, address, task })
     }
 }
 
@@ -365,6 +385,35 @@ mod tests {
             let counts = pool.addresses();
             let told: Vec<_> = counts.iter().map(|count| (count.requests, count.refused)).collect();
             assert_eq!((open.get(), told), (2, vec![(0, 100), (200, 0)]));
+        });
+    }
+
+    #[test]
+    fn the_wait_for_a_turn_to_dial_is_told_apart_and_one_for_the_target_is_none() {
+        run_virtual(|world| async move {
+            let (address, _) = server(&world).await;
+            let pool = Pool::new(world.clone(), &[address], None, &Budget::of_shard(&world, 1));
+            let stage = RefCell::default();
+            let turns = pool.0.dials.acquire_many(DIALS as u32).await.unwrap();
+            let freed = async {
+                world.sleep(Micros::millis(300)).await;
+                drop(turns);
+            };
+            let (dialled, ()) = tokio::join!(pool.acquire(&stage), freed);
+            let dialled = dialled.unwrap();
+            assert_eq!(dialled.queued, Micros::millis(300));
+            let given_back = async {
+                let turns = pool.0.dials.acquire_many(DIALS as u32).await.unwrap();
+                world.sleep(Micros::millis(200)).await;
+                pool.give_back(dialled);
+                turns
+            };
+            let (turns, handed) = tokio::join!(biased; given_back, pool.acquire(&stage));
+            let handed = handed.unwrap();
+            assert_eq!((handed.queued, handed.reused), (Micros::millis(200), true));
+            drop(turns);
+            pool.give_back(handed);
+            assert_eq!(pool.acquire(&stage).await.unwrap().queued, Micros::ZERO, "it lay there");
         });
     }
 

@@ -96,6 +96,11 @@ impl Room {
         &self.budget.0.shelf
     }
 
+    /// The pool has as many connections as its shape may have.
+    pub fn is_at_limit(&self) -> bool {
+        self.own.are_full()
+    }
+
     /// A further connection would have to wait.
     pub fn is_full(&self) -> bool {
         self.own.are_full() || self.budget.0.seats.are_full()

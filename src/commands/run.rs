@@ -22,7 +22,7 @@ use crate::recorder::Recorder;
 use crate::redact::redact;
 use crate::report::visible;
 use crate::units::rfc3339;
-use crate::world::{Origin, World, run_real, run_virtual};
+use crate::world::{Origin, World, has_files_for, run_real, run_virtual};
 
 /// Runs and returns the exit code.
 pub fn run(args: &cli::Run) -> u8 {
@@ -32,13 +32,16 @@ pub fn run(args: &cli::Run) -> u8 {
 fn carry_out(args: &cli::Run) -> Result<u8, u8> {
     let outputs = Outputs::parse(&args.output).map_err(|why| bad(&why))?;
     let experiment = Arc::new(documents::experiment(&args.experiment)?);
+    let shards = shards(args);
+    if !experiment.outline.virtual_time {
+        has_files_for(shards).map_err(|why| bad(&format!("{why}, or ask for fewer `--shards`")))?;
+    }
     let folder = make_folder(&args.reports, &experiment.outline).map_err(|why| bad(&why))?;
     let history = folder.join("history.jsonl");
     let file =
         File::create(&history).map_err(|e| bad(&format!("{} cannot be made: {e}", history.display())))?;
     let plan = crate::report::plan::plan(&experiment, super::plan::limits());
     fs::write(folder.join("plan.txt"), plan).map_err(|e| bad(&format!("the plan cannot be written: {e}")))?;
-    let shards = shards(args);
     let progress = Progress::for_terminal(&experiment.outline, args.output.quiet);
     let result = if experiment.outline.virtual_time {
         in_virtual_time(&experiment, shards, file, progress)

@@ -78,13 +78,25 @@ impl Counts {
         (at.0.max(0) / self.cell.0) as u32
     }
 
-    /// A planned arrival is taken up, whatever becomes of it.
-    pub fn arrived(&mut self, shape: usize, intended: Micros, now: Micros, probe: bool) {
-        let late = now - intended > Micros(self.cell.0 / 2);
+    /// A planned arrival is taken up, whatever becomes of it; gives back whether that was in time.
+    pub fn arrived(&mut self, shape: usize, intended: Micros, now: Micros, probe: bool) -> bool {
+        let late = self.is_late(now - intended);
         let (n, too_late, probes) = self.arrived.entry((self.cell_of(intended), shape)).or_default();
         *n += 1;
         *too_late += u64::from(late);
         *probes += u64::from(probe);
+        !late
+    }
+
+    /// One that was taken up in time left `late` by squall's own doing.
+    pub fn left(&mut self, shape: usize, intended: Micros, late: Micros) {
+        if self.is_late(late) {
+            self.arrived.entry((self.cell_of(intended), shape)).or_default().1 += 1;
+        }
+    }
+
+    fn is_late(&self, late: Micros) -> bool {
+        late > Micros(self.cell.0 / 2)
     }
 
     /// An operation is due.
@@ -253,5 +265,27 @@ impl Counts {
         let happened = Happened { cell, shard, answers, attempts, connects, in_flight, heartbeat, cpu };
         records.push(Record::Happened(Box::new(happened)));
         records
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::timeline::fake::{Plan, s};
+
+    /// What is known later is told later.
+    #[test]
+    fn what_squall_held_up_for_half_a_cell_before_it_left_was_not_issued_in_time() {
+        let plan = Plan::new(10).shape("rooms", "create", s(2.0));
+        let (mut counts, mut timeline) = (Counts::new(0, &plan.outline), plan.timeline(&[]));
+        let taken_up = [(s(3.1), s(3.2)), (s(3.2), s(3.8)), (s(3.3), s(3.3)), (s(3.4), s(3.4))];
+        let in_time = taken_up.map(|(intended, now)| counts.arrived(0, intended, now, false));
+        assert_eq!(in_time, [true, false, true, true]);
+        counts.flush(s(4.0), Vec::new(), None).iter().for_each(|record| timeline.apply(record));
+        assert_eq!(timeline.arrived(0, 3), (4, 3));
+        counts.left(0, s(3.3), s(0.6));
+        counts.left(0, s(3.4), s(0.4));
+        counts.flush(s(5.0), Vec::new(), None).iter().for_each(|record| timeline.apply(record));
+        assert_eq!(timeline.arrived(0, 3), (4, 2));
     }
 }

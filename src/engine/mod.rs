@@ -192,6 +192,11 @@ impl Shard {
         frozen.within(from, now)
     }
 
+    /// The same between two times that have passed, as far as was noticed.
+    fn stood_still_within(&self, from: Micros, to: Micros) -> Micros {
+        self.frozen.borrow().within(from, to)
+    }
+
     /// Issues every arrival at its time, then waits for the end of the load.
     async fn issue_all(self: Rc<Shard>) {
         let mut stop = self.load.stop.clone();
@@ -239,7 +244,7 @@ impl Shard {
     fn issue(self: &Rc<Shard>, shape: usize, index: u64, intended: Micros) {
         let runner = self.runners[shape].clone();
         let probe = self.is_probe(&runner, index);
-        self.counts.borrow_mut().arrived(shape, intended, self.world.now(), probe);
+        let in_time = self.counts.borrow_mut().arrived(shape, intended, self.world.now(), probe);
         if probe {
             runner.probes.set(runner.probes.get() + 1);
             let flow = Flow::new(self.clone(), runner.clone(), index, intended, true);
@@ -249,7 +254,7 @@ impl Shard {
             });
             return;
         }
-        let flow = Flow::new(self.clone(), runner.clone(), index, intended, false);
+        let flow = Flow::new(self.clone(), runner.clone(), index, intended, false).taken_up(in_time);
         self.counts.borrow_mut().due(runner.shape.op, intended);
         let cap = runner.shape.in_flight_cap.unwrap_or(u64::MAX);
         if self.counts.borrow().in_flight_now(shape) >= cap {
@@ -313,8 +318,7 @@ impl Shard {
         self.alarms.ring_early();
         // Flows that are cut off now, or time out at the very end, need a moment to say so.
         let over = self.world.now();
-        // For as long as the shard stood still meanwhile they could not: what they had to say is not the target's.
-        let last = |now| self.decided.get().max(over) + HEARTBEAT + self.stood_still_since(over, now);
+        let last = |now| drained_by(over, self.decided.get(), self.stood_still_since(over, now));
         while self.counts.borrow().all_in_flight() > 0 && self.world.now() < last(self.world.now()) {
             self.alarms.until(self.world.now() + HEARTBEAT).await;
             if self.stopped() && self.over.replace(Some(Over::Stopped)) != Some(Over::Stopped) {
@@ -360,6 +364,13 @@ impl Shard {
         // The reader has gone only when the run is over.
         let _ = self.load.records.send(Batch::Records(records));
     }
+}
+
+/// Until when those that were begun may end after the load was over. For as long as the shard stood still meanwhile
+/// they could not, and what they had to say is not the target's; but one that hardly runs comes to its end, too.
+fn drained_by(over: Micros, decided: Micros, still: Micros) -> Micros {
+    let wait = (decided - over).max(Micros::ZERO) + HEARTBEAT;
+    over + wait + still.min(wait)
 }
 
 type Source = Box<dyn Iterator<Item = (Micros, u64)>>;
@@ -414,4 +425,19 @@ impl ProcessorClock {
 fn used_seconds() -> f64 {
     let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     used.tv_sec as f64 + used.tv_nsec as f64 / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_load_waits_longer_by_what_squall_stood_still_in_it_and_at_most_twice() {
+        let (over, decided) = (Micros::secs(20), Micros::secs(22));
+        let until = |still| drained_by(over, decided, still) - HEARTBEAT;
+        assert_eq!(until(Micros::ZERO), decided);
+        assert_eq!(until(Micros::millis(700)), decided + Micros::millis(700));
+        assert_eq!(until(Micros::secs(60)), Micros::secs(24) + HEARTBEAT, "it hardly runs at all");
+        assert_eq!(drained_by(over, Micros::secs(3), Micros::ZERO), over + HEARTBEAT, "nothing is open");
+    }
 }

@@ -338,7 +338,7 @@ impl Timeline {
             false => 0,
         };
         let arrived = self.arrived.get(&(shape, cell));
-        arrived.map_or((0, 0), |a| (a.n, (a.n - a.late).saturating_sub(refused())))
+        arrived.map_or((0, 0), |a| (a.n, a.n.saturating_sub(a.late).saturating_sub(refused())))
     }
 
     /// The cell after the last one with load.

@@ -270,6 +270,18 @@ pub fn open_many_files() {
 
 /// Files that squall needs beside its connections.
 pub const OWN_FILES: u64 = 64;
+/// Those of them that one thread which sends needs.
+const FILES_OF_SHARD: u64 = 8;
+
+/// What to say where this process may not open the files that it needs for itself and so many threads.
+///
+/// # Errors
+/// It may not.
+pub fn has_files_for(shards: u32) -> Result<(), String> {
+    let needed = OWN_FILES + FILES_OF_SHARD * u64::from(shards.saturating_sub(2));
+    let Some(files) = open_files().filter(|files| *files < needed) else { return Ok(()) };
+    Err(format!("squall may open {files} files here and needs {needed} for itself: raise `ulimit -Hn`"))
+}
 
 /// How many files this process may have open; none if there is no limit.
 pub fn open_files() -> Option<u64> {

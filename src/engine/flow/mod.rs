@@ -42,6 +42,8 @@ pub struct Flow {
     group: Option<Group>,
     /// A patient probe: no timeout, counted apart.
     patient: bool,
+    /// Squall took it up in time, and has not begun to send it.
+    in_time: bool,
     /// Think time that a step which failed has left out.
     owed: Micros,
     /// Draws made for think times and choices so far.
@@ -110,9 +112,15 @@ impl Flow {
             left_out: false,
             group: None,
             patient,
+            in_time: false,
             owed: Micros::ZERO,
             draws: 0,
         }
+    }
+
+    /// Of an open shape: squall took it up, in time or not.
+    pub fn taken_up(self, in_time: bool) -> Flow {
+        Flow { in_time, ..self }
     }
 
     /// Runs to its end; returns when that was to be, and what its user has yet to think.

@@ -22,6 +22,7 @@ impl Flow {
             self.reach(request.op, intended);
         }
         let count = self.counts(request, dequeued);
+        let first = self.is_first();
         let mut attempt = match self.send(request, dequeued, count).await {
             Ok(attempt) => attempt,
             Err(detail) => Attempt::unsent(detail, dequeued, self.shard.world.now()),
@@ -29,12 +30,30 @@ impl Flow {
         self.next = attempt.done;
         let stood_still = self.shard.stood_still_since(dequeued, attempt.done);
         attempt.work.held = attempt.work.held.max(stood_still);
+        if first {
+            self.left(&attempt, (intended, dequeued));
+        }
         if !self.patient && matches!(attempt.ending, Ending::Answer(_)) {
             self.shard.counts.borrow_mut().answered(self.runner.index);
         }
         let outcome = self.judge(request, &attempt, count).await;
         self.count(request, &attempt, (intended, dequeued), outcome, allowed);
         if outcome.kind.is_success() { Ok(()) } else { Err(Stopped::Failed(outcome)) }
+    }
+
+    /// Nothing of it was sent so far.
+    fn is_first(&self) -> bool {
+        self.work.attempts == 0 && self.group.as_ref().is_none_or(|group| group.work.attempts == 0)
+    }
+
+    /// Its first request left: late by how long squall took to begin it and then held it up, as one at its limit does.
+    fn left(&mut self, attempt: &Attempt, (intended, dequeued): (Micros, Micros)) {
+        if !std::mem::take(&mut self.in_time) {
+            return;
+        }
+        let stood_still = self.shard.stood_still_within(dequeued, dequeued + attempt.pool_wait);
+        let late = dequeued - intended + attempt.held_unsent.max(stood_still);
+        self.shard.counts.borrow_mut().left(self.runner.index, self.arrival, late);
     }
 
     /// The length of its list is wanted.

@@ -131,6 +131,11 @@ impl Hist {
         (!self.is_empty()).then(|| Micros(self.counts.places().mean().round() as i64))
     }
 
+    /// The sum of all values, in microseconds; as rounded as the mean.
+    pub fn sum(&self) -> f64 {
+        self.mean().map_or(0.0, |mean| mean.0 as f64 * self.len() as f64)
+    }
+
     /// How many values are at most `limit` (to the histogram's resolution).
     pub fn count_at_most(&self, limit: Micros) -> u64 {
         if limit.0 < 0 || self.is_empty() {

@@ -11,7 +11,6 @@ use super::faults;
 use super::judgement::JudgedFault;
 use super::own::Own;
 use super::recovery::{self, Aftermath};
-use crate::histogram::Hist;
 use crate::objective::PhaseName;
 use crate::sample::OpId;
 use crate::timeline::phases::{self, Frame, PhaseCells, Return};
@@ -256,8 +255,7 @@ impl<'a> View<'a> {
         }
         let users = users.iter().sum::<f64>() / users.len() as f64;
         let tally = timeline.shape_tally(shape, &cells, Count::Seen);
-        let sum = |hist: &Hist| hist.mean().map_or(0.0, |mean| mean.0 as f64 * hist.len() as f64);
-        let held = (sum(&tally.lag) + sum(&tally.held)) / self.length(&cells).0.max(1) as f64;
+        let held = (tally.lag.sum() + tally.held.sum()) / self.length(&cells).0.max(1) as f64;
         if held < users { users / (users - held) } else { f64::INFINITY }
     }
 

@@ -48,7 +48,7 @@ fn plan(objective: Objective) -> Plan {
 }
 
 /// The generator's own delay: sent late by the one, read late by the other.
-fn delayed(sample: &Sample, lag: Micros, held: Micros) -> Sample {
+pub(super) fn delayed(sample: &Sample, lag: Micros, held: Micros) -> Sample {
     let mut late = sample.clone();
     late.dequeued += lag;
     late.work.held += held;

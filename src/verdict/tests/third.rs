@@ -135,3 +135,22 @@ fn errors(of: Option<&str>, limit: f64) -> Objective {
     let selector = of.map(str::to_owned);
     Objective { selector, ..expect(Metric::Errors, Comparison::Below, limit, RUN) }
 }
+
+/// Of what fails at once and squall held up, the time that it was in flight is squall's own, as it is of what succeeds.
+#[test]
+fn what_failed_at_once_and_was_held_up_keeps_no_flows_in_flight() {
+    let mostly_fine = |at: Micros| match at.0 / 20_000 % 25 == 0 {
+        true => (s(0.001), Kind::Status),
+        false => fine(at),
+    };
+    let before = evenly(50, 0, 80, mostly_fine);
+    for (held, expected) in [(0.0, Word::Pass), (1.9, Word::Invalid), (2.3, Word::Invalid)] {
+        let late = |sample: &Sample| match sample.intended >= s(16.0) {
+            true => properties::delayed(sample, Micros::ZERO, s(held)),
+            false => sample.clone(),
+        };
+        let samples: Vec<Sample> = before.iter().map(late).collect();
+        let (is, why) = word(at_half_time(rooms(80), recovery_within(5.8)), &samples);
+        assert_eq!(is, expected, "held up for {held} s: {why}");
+    }
+}

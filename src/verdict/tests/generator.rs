@@ -393,3 +393,26 @@ fn what_the_keeper_spoilt_of_an_uneven_load_is_no_rate_of_nothing() {
         assert_eq!(is, Word::Invalid, "{name}: {why}");
     }
 }
+
+/// The service was well again, squall slept for a while, and later the service got slow: that it had not recovered
+/// nobody saw. One that was down before and after that sleep had not.
+#[test]
+fn what_squall_slept_through_after_a_recovery_is_no_proof_against_it() {
+    let slow_later = |at: Micros| if at >= s(44.0) { (s(0.2), Kind::Ok) } else { fine(at) };
+    let down = |at: Micros| if at >= s(25.0) { (s(0.001), Kind::Status) } else { fine(at) };
+    let rows: [(&str, Answers, f64, Word); 3] = [
+        ("well, and awake", slow_later, 0.0, Word::Pass),
+        ("well, then asleep", slow_later, 7.0, Word::Invalid),
+        ("down, then asleep", down, 7.0, Word::Fail),
+    ];
+    for (name, answer, asleep, expected) in rows {
+        let mut plan = at_half_time(rooms(80), recovery_within(30.0));
+        let (from, to) = (s(34.0), s(34.0 + asleep));
+        let samples = frozen(&evenly(20, 0, 80, answer), from.as_secs_f64(), to.as_secs_f64());
+        if asleep > 0.0 {
+            plan.events.push(heartbeat(to.as_secs_f64() as u32, to - from));
+        }
+        let (is, why) = word(plan, &samples);
+        assert_eq!(is, expected, "{name}: {why}");
+    }
+}

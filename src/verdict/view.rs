@@ -222,8 +222,7 @@ impl<'a> View<'a> {
         (planned > 0 && (told || self.own.counts_arrivals)).then(|| in_time as f64 / planned as f64)
     }
 
-    /// The same for a phase of a trigger: what follows one that hardly met any load proves nothing, and where it is a
-    /// shape the load that it is made of belongs to it.
+    /// The same for a phase of a trigger.
     pub(super) fn delivered_in(
         &self,
         shapes: &BTreeSet<usize>,
@@ -233,14 +232,24 @@ impl<'a> View<'a> {
         let (PhaseName::During(name) | PhaseName::After(name)) = phase else {
             return self.delivered(shapes, cells);
         };
+        self.delivered_about(shapes, name, (&self.cells(&PhaseName::During(name.clone())), cells))
+    }
+
+    /// The same for cells about a trigger: what follows one that hardly met any load while it was in force proves
+    /// nothing, and where it is a shape the load that it is made of belongs to it.
+    pub(super) fn delivered_about(
+        &self,
+        shapes: &BTreeSet<usize>,
+        trigger: &str,
+        (during, cells): (&Cells, &Cells),
+    ) -> Option<f64> {
         let outline = self.timeline.outline();
-        let trigger = outline.shapes.iter().position(|s| s.trigger && s.name == *name);
+        let trigger = outline.shapes.iter().position(|s| s.trigger && s.name == trigger);
         let of_trigger = trigger.and_then(|shape| {
             let until = self.timeline.cell_of(self.timeline.load_end()) + 1;
             self.delivered(&[shape].into(), &(0..until).collect())
         });
-        let met = self.delivered(shapes, &self.cells(&PhaseName::During(name.clone())));
-        let missed = met.filter(|share| *share < MET);
+        let missed = self.delivered(shapes, during).filter(|share| *share < MET);
         [self.delivered(shapes, cells), missed, of_trigger].into_iter().flatten().reduce(f64::min)
     }
 

@@ -416,3 +416,15 @@ fn what_squall_slept_through_after_a_recovery_is_no_proof_against_it() {
         assert_eq!(is, expected, "{name}: {why}");
     }
 }
+
+/// Of two repeats squall slept through the whole of one: that the service was well after the other is no word of it.
+#[test]
+fn a_repeat_that_met_no_load_is_not_proven_by_the_others() {
+    for (to, expected) in [(105.2, Word::Invalid), (102.0, Word::Pass)] {
+        let mut plan = rooms(400).objective(recovery_within(60.0));
+        plan = plan.fault("x#1", 100.0, Some(5.0)).fault("x#2", 250.0, Some(5.0));
+        plan.events.push(heartbeat(to as u32, s(to - 99.9)));
+        let (is, why) = word(plan, &frozen(&evenly(100, 0, 400, fine), 99.9, to));
+        assert_eq!(is, expected, "asleep until {to}: {why}");
+    }
+}

@@ -362,21 +362,18 @@ fn a_request_that_squall_could_not_make_is_squalls_mistake() {
 #[test]
 fn what_the_keeper_spoilt_of_an_uneven_load_is_no_rate_of_nothing() {
     let in_burst = |at: Micros| at.0 % 4_000_000 < 1_000_000;
-    let bursts = |_| -> Vec<Sample> {
-        evenly(100, 0, 60, fine).into_iter().filter(|sample| in_burst(sample.intended)).collect()
-    };
-    let ramp = |_| (0..60).flat_map(|cell| evenly(2 * cell.max(1), cell, cell + 1, fine)).collect();
-    let late = |_| evenly(60, 30, 60, fine);
-    let rows: [(&str, &dyn Fn(()) -> Vec<Sample>, f64, Option<f64>); 4] = [
-        ("bursts", &bursts, 20.0, None),
-        ("bursts, for a while", &bursts, 20.0, Some(8.0)),
-        ("a ramp", &ramp, 50.0, None),
-        ("a shape that begins late", &late, 25.0, None),
+    let bursts: Vec<Sample> =
+        evenly(100, 0, 60, fine).into_iter().filter(|sample| in_burst(sample.intended)).collect();
+    let ramp = (0..60).flat_map(|cell| evenly(2 * cell.max(1), cell, cell + 1, fine)).collect();
+    let rows = [
+        ("bursts", bursts.clone(), 20.0, None),
+        ("bursts, for a while", bursts, 20.0, Some(8.0)),
+        ("a ramp", ramp, 50.0, None),
+        ("a shape that begins late", evenly(60, 30, 60, fine), 25.0, None),
     ];
-    for (name, samples, limit, window) in rows {
+    for (name, fine, limit, window) in rows {
         let rate = expect(Metric::Rate, Comparison::AtLeast, limit, RUN);
         let objective = Objective { window: window.map(s), ..rate };
-        let fine = samples(());
         let mut plan = rooms(60).objective(objective);
         if name.starts_with("bursts") {
             plan.outline.shapes[0].period = Some(s(4.0));

@@ -27,6 +27,8 @@ pub(super) struct Window {
     pub(super) latency: Option<f64>,
     pub(super) in_flight: Option<f64>,
     pub(super) amplification: Option<f64>,
+    /// squall spoilt all of it, and that is left out: nothing is known of it.
+    pub(super) unknown: bool,
 }
 
 impl Window {
@@ -40,7 +42,7 @@ impl Window {
 #[derive(Clone, Debug)]
 pub(super) struct Series {
     pub(super) band: ShapeBand,
-    /// Windows with planned arrivals, ascending.
+    /// Windows with planned arrivals, ascending; those of which nothing is known among them.
     pub(super) windows: Vec<Window>,
 }
 
@@ -55,7 +57,7 @@ pub(super) enum Measures {
 impl Series {
     /// The goodput ratio left the band.
     pub(super) fn goodput_out(&self, window: &Window) -> bool {
-        self.band.goodput.is_some_and(|b| window.goodput() < b.limit)
+        !window.unknown && self.band.goodput.is_some_and(|b| window.goodput() < b.limit)
     }
 
     /// Anything left the band.
@@ -98,7 +100,8 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
         Err(reason) => return none(reason),
     };
     let all = windows(view, shape, (grid.origin(), width), quantile);
-    let inside: Vec<Window> = all.iter().filter(|w| w.from >= first && w.to <= last + 1).cloned().collect();
+    let within = |w: &&Window| w.from >= first && w.to <= last + 1 && !w.unknown;
+    let inside: Vec<Window> = all.iter().filter(within).cloned().collect();
     match varying_rate(outline, inside.iter().map(|w| w.from..w.to)) {
         Some(reason) => none(reason),
         None => {
@@ -191,12 +194,12 @@ fn windows(view: &View, shape: usize, (origin, width): (u32, u32), quantile: f64
     let mut waiting = Micros::ZERO;
     let mut kept = Vec::new();
     for from in planned {
-        let Some(window) = window(view, shape, from..from + width, quantile) else { continue };
+        let window = window(view, shape, from..from + width, quantile);
         // Users of a closed loop who think ask nothing: a window says something if they asked, or waited all
         // the time for what they had asked before.
         if window.intended > 0 {
             waiting = waiting.max(view.waits_until(shape, from..from + width));
-        } else if closed && timeline.cell_start(from + width) > waiting {
+        } else if !window.unknown && closed && timeline.cell_start(from + width) > waiting {
             continue;
         }
         kept.push(window);
@@ -204,29 +207,27 @@ fn windows(view: &View, shape: usize, (origin, width): (u32, u32), quantile: f64
     kept
 }
 
-/// None where squall spoilt all of it, and that is left out.
-fn window(view: &View, shape: usize, range: std::ops::Range<u32>, quantile: f64) -> Option<Window> {
+fn window(view: &View, shape: usize, range: std::ops::Range<u32>, quantile: f64) -> Window {
     let timeline = view.timeline;
     let cells: Cells = range.clone().collect();
     let tally = view.shape_tally(shape, &cells);
     let seen = || timeline.shape_tally(shape, &cells, Count::Seen);
-    if view.is_clean() && tally.intended == 0 && seen().intended > 0 {
-        return None;
-    }
+    let unknown = view.is_clean() && tally.intended == 0 && seen().intended > 0;
     let kept = range.clone().filter(|cell| !view.is_clean() || !view.own.cells.contains_key(cell));
     let flying: Vec<f64> = kept.filter_map(|cell| timeline.in_flight(shape, cell)).collect();
     let length = timeline.cell_start(range.len() as u32);
     let own = if view.is_clean() { own_in_flight(&seen(), &tally, length) } else { 0.0 };
     let mean = flying.iter().sum::<f64>() / flying.len() as f64;
-    Some(Window {
+    Window {
         from: range.start,
         to: range.end,
         intended: tally.intended,
         good: tally.good(),
         latency: tally.quantile(quantile).map(|v| v.value),
-        in_flight: (!flying.is_empty()).then_some((mean - own).max(0.0)),
+        in_flight: (!unknown && !flying.is_empty()).then_some((mean - own).max(0.0)),
         amplification: tally.amplification(),
-    })
+        unknown,
+    }
 }
 
 /// How many flows squall itself kept in flight: by Little's law the time that the clean count takes off, for

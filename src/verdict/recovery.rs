@@ -125,11 +125,8 @@ fn of_shape(
     let end = |w: &Window| timeline.cell_start(w.to);
     // What is out beside another trigger, or so near to the next, may be that one's doing: from there on nothing is
     // known.
-    let windows: Vec<(&Window, bool)> = series
-        .windows
-        .iter()
-        .filter(|w| end(w) > watch.effective && end(w) <= watch.until)
-        .map(|w| (w, series.out(w, measures)))
+    let windows: Vec<(&Window, bool)> = known(series, measures)
+        .filter(|(w, _)| end(w) > watch.effective && end(w) <= watch.until)
         .take_while(|(w, out)| !out || end(w) <= watch.doubtful || start(w) < watch.clear)
         .collect();
     let after = windows.partition_point(|(w, _)| start(w) < watch.clear);
@@ -179,6 +176,18 @@ fn of_shape(
         flapping: found.map(|i| relapses(timeline, &windows[i..])).unwrap_or_default(),
     };
     (judged, back)
+}
+
+/// All windows, and whether each was out of band. What squall slept through after one in band may be more of the same;
+/// after one that was out it is passed over.
+fn known(series: &Series, measures: Measures) -> impl Iterator<Item = (&Window, bool)> {
+    let mut was_out = true;
+    series.windows.iter().filter_map(move |window| {
+        if !window.unknown {
+            was_out = series.out(window, measures);
+        }
+        (!window.unknown || !was_out).then_some((window, was_out))
+    })
 }
 
 /// Where a tail begins that is too short for a stretch, and could have become one: the first that could.

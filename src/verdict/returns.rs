@@ -17,7 +17,7 @@ use super::words;
 use crate::objective::{Metric, Objective, PhaseName};
 use crate::quantity::{Quantity, Unit};
 use crate::timeline::Cells;
-use crate::timeline::phases::Return;
+use crate::timeline::phases::{self, Return};
 use crate::timeline::trigger::Trigger;
 use crate::units::clock;
 
@@ -206,10 +206,14 @@ impl Shape<'_, '_> {
         }
     }
 
-    fn cells(&self) -> Cells {
-        let name = &self.trigger.trigger;
-        let of = |phase| self.view.cells(&phase);
-        &of(PhaseName::During(name.clone())) | &of(PhaseName::After(name.clone()))
+    /// During the trigger and after it, and the former alone: of a repeat its own.
+    fn cells(&self) -> (Cells, Cells) {
+        let (during, after) = self.view.frame().spans(self.trigger, self.seen.back);
+        let (name, cell) = (|| self.trigger.trigger.clone(), self.view.timeline.outline().cell);
+        let during: Cells = phases::cells(&PhaseName::During(name()), &during, cell).collect();
+        let after = after.map(|span| phases::cells(&PhaseName::After(name()), &span, cell));
+        let after: Cells = after.into_iter().flatten().collect();
+        (&during | &after, during)
     }
 
     /// The word for a question about the aftermath. Where the baseline is no normal, nothing rests on it; where a
@@ -222,8 +226,8 @@ impl Shape<'_, '_> {
         let shapes: BTreeSet<usize> = (0..self.view.timeline.outline().shapes.len())
             .filter(|&i| self.view.timeline.outline().shapes[i].name == self.series.band.shape)
             .collect();
-        let during = PhaseName::During(self.trigger.trigger.clone());
-        let delivered = self.view.delivered_in(&shapes, &during, &self.cells());
+        let (cells, during) = self.cells();
+        let delivered = self.view.delivered_about(&shapes, &self.trigger.trigger, (&during, &cells));
         let with = |measures: Measures| {
             let again =
                 |view: &View| match view.series.iter().find(|s| s.band.shape == self.series.band.shape) {
@@ -233,7 +237,7 @@ impl Shape<'_, '_> {
                     }
                     None => Answer::Unknown(None),
                 };
-            settle(self.view, delivered, || self.view.blame(&self.cells()), again)
+            settle(self.view, delivered, || self.view.blame(&cells), again)
         };
         let Some(moved) = &self.series.band.unsteady else { return with(Measures::All) };
         match with(Measures::Steady) {

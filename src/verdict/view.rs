@@ -142,26 +142,39 @@ impl<'a> View<'a> {
         self.timeline.shape_tally(shape, &self.counted(cells), self.count)
     }
 
-    /// Those of the cells in which load was planned, and how much of it: what flows do after its end is
-    /// none of a rate's.
+    /// Those of the cells in which load was planned, and how much time is counted of them: what flows do after its end
+    /// is none of a rate's.
     pub(super) fn loaded(&self, cells: &Cells) -> (Cells, Micros) {
         let (timeline, end) = (self.timeline, self.timeline.load_end());
-        let cells: Cells =
-            self.counted(cells).into_iter().filter(|&c| timeline.cell_start(c) < end).collect();
-        let cut = cells
-            .last()
-            .map_or(Micros::ZERO, |&last| (timeline.cell_start(last + 1) - end).max(Micros::ZERO));
-        let length = self.length(&cells) - cut;
+        let cells: Cells = cells.iter().copied().filter(|&c| timeline.cell_start(c) < end).collect();
+        let length = self.under_load(&self.counted(&cells));
         (cells, length)
+    }
+
+    /// How much of cells with load lies before its end.
+    fn under_load(&self, cells: &Cells) -> Micros {
+        let (timeline, end) = (self.timeline, self.timeline.load_end());
+        let beyond = |&last: &u32| (timeline.cell_start(last + 1) - end).max(Micros::ZERO);
+        self.length(cells) - cells.last().map_or(Micros::ZERO, beyond)
     }
 
     /// How much of a time what is counted stands for: operations that are left out take their share with them.
     pub(super) fn exposed(&self, length: Micros, tally: &Tally) -> Micros {
         let all = tally.intended + tally.left_out;
-        match self.is_clean() && all > 0 {
-            true => Micros((length.0 as f64 * tally.intended as f64 / all as f64).round() as i64),
-            false => length,
+        if self.is_clean() && all > 0 { share(length, tally.intended, all) } else { length }
+    }
+
+    /// The same of an operation's cells with load, of which `length` is counted. What was due in those that squall's
+    /// keeper spoilt may be more than their share of the time: a burst, the top of a ramp, all of a shape that begins
+    /// late.
+    pub(super) fn exposed_of(&self, op: OpId, (cells, length): (&Cells, Micros), tally: &Tally) -> Micros {
+        let (exposed, outline) = (self.exposed(length, tally), self.timeline.outline());
+        let closed = outline.shapes[outline.operations[usize::from(op.0)].shape].closed;
+        if !self.is_clean() || closed || cells.is_disjoint(&self.own.spoilt) {
+            return exposed;
         }
+        let due = self.timeline.tally(op, cells).intended;
+        exposed.min(share(self.under_load(cells), tally.intended, due.max(1)))
     }
 
     /// How often what is counted of some cells fits into all that there was; endless where nothing is left.
@@ -208,8 +221,7 @@ impl<'a> View<'a> {
         (planned > 0 && (told || self.own.counts_arrivals)).then(|| in_time as f64 / planned as f64)
     }
 
-    /// The same for a phase of a trigger: what follows one that hardly met any load proves nothing, and where it is a
-    /// shape the load that it is made of belongs to it.
+    /// The same for a phase of a trigger.
     pub(super) fn delivered_in(
         &self,
         shapes: &BTreeSet<usize>,
@@ -219,14 +231,24 @@ impl<'a> View<'a> {
         let (PhaseName::During(name) | PhaseName::After(name)) = phase else {
             return self.delivered(shapes, cells);
         };
+        self.delivered_about(shapes, name, (&self.cells(&PhaseName::During(name.clone())), cells))
+    }
+
+    /// The same for cells about a trigger: what follows one that hardly met any load while it was in force proves
+    /// nothing, and where it is a shape the load that it is made of belongs to it.
+    pub(super) fn delivered_about(
+        &self,
+        shapes: &BTreeSet<usize>,
+        trigger: &str,
+        (during, cells): (&Cells, &Cells),
+    ) -> Option<f64> {
         let outline = self.timeline.outline();
-        let trigger = outline.shapes.iter().position(|s| s.trigger && s.name == *name);
+        let trigger = outline.shapes.iter().position(|s| s.trigger && s.name == trigger);
         let of_trigger = trigger.and_then(|shape| {
             let until = self.timeline.cell_of(self.timeline.load_end()) + 1;
             self.delivered(&[shape].into(), &(0..until).collect())
         });
-        let met = self.delivered(shapes, &self.cells(&PhaseName::During(name.clone())));
-        let missed = met.filter(|share| *share < MET);
+        let missed = self.delivered(shapes, during).filter(|share| *share < MET);
         [self.delivered(shapes, cells), missed, of_trigger].into_iter().flatten().reduce(f64::min)
     }
 
@@ -313,4 +335,9 @@ impl<'a> View<'a> {
             format!(" (1 in 100 operations left {lag} late or more, or was held up for {held} or more)")
         })
     }
+}
+
+/// So many of all that there were, of a time.
+fn share(length: Micros, some: u64, all: u64) -> Micros {
+    Micros((length.0 as f64 * some as f64 / all as f64).round() as i64)
 }

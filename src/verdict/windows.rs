@@ -187,7 +187,8 @@ fn of_operation(
         // What is left out of a count was asked all the same.
         let is_count = objective.metric == Metric::Count && !all.is_empty();
         let whole = if is_count { view.whole((all, cells), &tally) } else { 1.0 };
-        how(objective, &tally, Exposure { length: view.exposed(length, &tally), weight: weight * whole })
+        let length = view.exposed_of(op, (cells, length), &tally);
+        how(objective, &tally, Exposure { length, weight: weight * whole })
     };
     let whole = over(cells, measure);
     let Some(long) = objective.window.map(|long| in_cells(timeline, long)) else {

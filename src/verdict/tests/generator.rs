@@ -356,3 +356,72 @@ fn a_request_that_squall_could_not_make_is_squalls_mistake() {
     assert_eq!(judged.verdict, Word::Invalid, "{}", judged.summary.verdict);
     assert!(judged.summary.verdict.contains("could not make"), "{}", judged.summary.verdict);
 }
+
+/// The keeper was gone for the busier part of an uneven load: the rate of the rest is none of the whole, nor is
+/// nothing where nothing was planned.
+#[test]
+fn what_the_keeper_spoilt_of_an_uneven_load_is_no_rate_of_nothing() {
+    let in_burst = |at: Micros| at.0 % 4_000_000 < 1_000_000;
+    let bursts: Vec<Sample> =
+        evenly(100, 0, 60, fine).into_iter().filter(|sample| in_burst(sample.intended)).collect();
+    let ramp = (0..60).flat_map(|cell| evenly(2 * cell.max(1), cell, cell + 1, fine)).collect();
+    let rows = [
+        ("bursts", bursts.clone(), 20.0, None),
+        ("bursts, for a while", bursts, 20.0, Some(8.0)),
+        ("a ramp", ramp, 50.0, None),
+        ("a shape that begins late", evenly(60, 30, 60, fine), 25.0, None),
+    ];
+    for (name, fine, limit, window) in rows {
+        let rate = expect(Metric::Rate, Comparison::AtLeast, limit, RUN);
+        let objective = Objective { window: window.map(s), ..rate };
+        let mut plan = rooms(60).objective(objective);
+        if name.starts_with("bursts") {
+            plan.outline.shapes[0].period = Some(s(4.0));
+        }
+        assert_eq!(word(plan.clone(), &fine).0, Word::Pass, "{name}");
+        let refused = |sample: &Sample| match sample.intended >= s(20.5) {
+            true => Sample { outcome: crate::sample::Outcome::new(Kind::Connect, 0), ..sample.clone() },
+            false => sample.clone(),
+        };
+        let samples: Vec<Sample> = fine.iter().map(refused).collect();
+        assert_eq!(word(plan.clone(), &samples).0, Word::Fail, "{name}, refused by the target");
+        plan.events.push(Record::Keeper(KeeperEvent::Gone { at: s(20.5) }));
+        let (is, why) = word(plan, &samples);
+        assert_eq!(is, Word::Invalid, "{name}: {why}");
+    }
+}
+
+/// The service was well again, squall slept for a while, and later the service got slow: that it had not recovered
+/// nobody saw. One that was down before and after that sleep had not.
+#[test]
+fn what_squall_slept_through_after_a_recovery_is_no_proof_against_it() {
+    let slow_later = |at: Micros| if at >= s(44.0) { (s(0.2), Kind::Ok) } else { fine(at) };
+    let down = |at: Micros| if at >= s(25.0) { (s(0.001), Kind::Status) } else { fine(at) };
+    let rows: [(&str, Answers, f64, Word); 3] = [
+        ("well, and awake", slow_later, 0.0, Word::Pass),
+        ("well, then asleep", slow_later, 7.0, Word::Invalid),
+        ("down, then asleep", down, 7.0, Word::Fail),
+    ];
+    for (name, answer, asleep, expected) in rows {
+        let mut plan = at_half_time(rooms(80), recovery_within(30.0));
+        let (from, to) = (s(34.0), s(34.0 + asleep));
+        let samples = frozen(&evenly(20, 0, 80, answer), from.as_secs_f64(), to.as_secs_f64());
+        if asleep > 0.0 {
+            plan.events.push(heartbeat(to.as_secs_f64() as u32, to - from));
+        }
+        let (is, why) = word(plan, &samples);
+        assert_eq!(is, expected, "{name}: {why}");
+    }
+}
+
+/// Of two repeats squall slept through the whole of one: that the service was well after the other is no word of it.
+#[test]
+fn a_repeat_that_met_no_load_is_not_proven_by_the_others() {
+    for (to, expected) in [(105.2, Word::Invalid), (102.0, Word::Pass)] {
+        let mut plan = rooms(400).objective(recovery_within(60.0));
+        plan = plan.fault("x#1", 100.0, Some(5.0)).fault("x#2", 250.0, Some(5.0));
+        plan.events.push(heartbeat(to as u32, s(to - 99.9)));
+        let (is, why) = word(plan, &frozen(&evenly(100, 0, 400, fine), 99.9, to));
+        assert_eq!(is, expected, "asleep until {to}: {why}");
+    }
+}

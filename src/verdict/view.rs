@@ -138,6 +138,15 @@ impl<'a> View<'a> {
         self.timeline.counted(op, &self.counted(cells), self.count)
     }
 
+    /// The clean count leaves out most of an operation's cells, or of what was intended in them: what is left is chance.
+    pub(super) fn is_mostly_left_out(&self, op: OpId, cells: &Cells) -> bool {
+        let few = || {
+            let tally = self.tally(op, cells);
+            tally.left_out > tally.intended
+        };
+        self.is_clean() && (2 * self.counted(cells).len() < cells.len() || few())
+    }
+
     pub(super) fn shape_tally(&self, shape: usize, cells: &Cells) -> Tally {
         self.timeline.shape_tally(shape, &self.counted(cells), self.count)
     }

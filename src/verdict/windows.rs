@@ -200,6 +200,9 @@ fn of_operation(
     // One of so many in a window that is silent is no chance, and none of a plan that makes no pause.
     let usual = per_cell * f64::from(width) >= FEW && (closed || view.plans_no_pause(shape, width));
     let windows = windows_of(cells, width).into_iter().filter_map(|(range, cells)| {
+        if view.is_mostly_left_out(op, &cells) {
+            return None;
+        }
         let m = over(&cells, point);
         // A closed loop's users ask nothing while they wait. Nothing is what its rate is then; of anything else what
         // they wait for speaks for that time. Nothing it is as well where flows come no further, or elsewhere.

@@ -425,3 +425,25 @@ fn a_repeat_that_met_no_load_is_not_proven_by_the_others() {
         assert_eq!(is, expected, "asleep until {to}: {why}");
     }
 }
+
+/// The first of each twenty takes 150 ms: alone with one or two it makes no second slow that squall slept through.
+#[test]
+fn what_is_left_of_a_second_that_squall_mostly_slept_through_is_chance() {
+    let mixed = |at: Micros| if at.0 % 1_000_000 == 0 { (s(0.15), Kind::Ok) } else { fine(at) };
+    let slow = |_: Micros| (s(0.1), Kind::Ok);
+    let rows: [(&str, Answers, f64, Word); 3] = [
+        ("mixed, and awake", mixed, 0.0, Word::Pass),
+        ("mixed, and asleep", mixed, 0.4, Word::Invalid),
+        ("slow, and asleep", slow, 0.4, Word::Fail),
+    ];
+    for (name, answer, asleep, expected) in rows {
+        let mean = expect(Metric::Mean, Comparison::Below, s(0.04).0 as f64, RUN);
+        let mut plan = rooms(60).objective(Objective { window: Some(s(1.0)), ..mean });
+        let samples = frozen(&evenly(20, 0, 60, answer), 30.12, 30.12 + asleep);
+        if asleep > 0.0 {
+            plan.events.push(heartbeat(30, s(asleep)));
+        }
+        let (is, why) = word(plan, &samples);
+        assert_eq!(is, expected, "{name}: {why}");
+    }
+}

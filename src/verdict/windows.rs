@@ -98,7 +98,7 @@ fn severity(answer: Answer) -> u8 {
     }
 }
 
-/// A stretch as a whole.
+/// A stretch as a whole; nothing is known of one that is mostly left out.
 pub(super) fn over(
     view: &View,
     objective: &Objective,
@@ -108,7 +108,13 @@ pub(super) fn over(
 ) -> Measured {
     let (from, to) = (stretch.first().map_or(0, |w| w.0.start), stretch.last().map_or(0, |w| w.0.end));
     let inside = cells.range(from..to).copied().collect();
-    measured(view, &Objective { window: None, ..objective.clone() }, subject, &inside).0
+    let whole = measured(view, &Objective { window: None, ..objective.clone() }, subject, &inside).0;
+    match subject {
+        Subject::Operation(op) if view.is_mostly_left_out(op, &inside) => {
+            Measured { answer: Answer::Unknown(None), ..whole }
+        }
+        _ => whole,
+    }
 }
 
 /// Over all cells, and with `for D` in windows.

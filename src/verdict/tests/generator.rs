@@ -447,3 +447,24 @@ fn what_is_left_of_a_second_that_squall_mostly_slept_through_is_chance() {
         assert_eq!(is, expected, "{name}: {why}");
     }
 }
+
+/// Nor has anything been slow for ten seconds on end where squall could send nothing for six of them.
+#[test]
+fn what_squall_spoilt_most_of_did_not_last_on_end() {
+    let slow = |at: Micros| match at >= s(28.0) && at < s(30.0) || at >= s(36.0) && at < s(38.0) {
+        true => (s(0.2), Kind::Ok),
+        false => fine(at),
+    };
+    for (refused, expected) in [(0.0, Word::Pass), (6.0, Word::Invalid)] {
+        let mean = expect(Metric::Mean, Comparison::Below, s(0.1).0 as f64, RUN);
+        let plan = rooms(60).objective(Objective { window: Some(s(10.0)), ..mean });
+        let (mut samples, until) = (evenly(20, 0, 60, slow), s(30.0 + refused));
+        for sample in
+            samples.iter_mut().filter(|sample| sample.intended >= s(30.0) && sample.intended < until)
+        {
+            (sample.outcome, sample.clean) = (crate::sample::Outcome::new(Kind::Local, 0), Clean::LeftOut);
+        }
+        let (is, why) = word(plan, &samples);
+        assert_eq!(is, expected, "refused for {refused} s: {why}");
+    }
+}

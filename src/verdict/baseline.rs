@@ -213,11 +213,13 @@ fn window(view: &View, shape: usize, range: std::ops::Range<u32>, quantile: f64)
     let tally = view.shape_tally(shape, &cells);
     let seen = || timeline.shape_tally(shape, &cells, Count::Seen);
     let unknown = view.is_clean() && tally.intended == 0 && seen().intended > 0;
-    let kept = range.clone().filter(|cell| !view.is_clean() || !view.own.cells.contains_key(cell));
-    let flying: Vec<f64> = kept.filter_map(|cell| timeline.in_flight(shape, cell)).collect();
+    let flown = |cell| timeline.in_flight(shape, cell);
+    let is_kept = |cell: &u32| !view.is_clean() || !view.own.cells.contains_key(cell);
+    let flying: Vec<f64> = range.clone().filter(is_kept).filter_map(flown).collect();
     let length = timeline.cell_start(range.len() as u32);
     let own = if view.is_clean() { own_in_flight(&seen(), &tally, length) } else { 0.0 };
-    let mean = flying.iter().sum::<f64>() / flying.len() as f64;
+    // Those of cells that are left out are squall's doing, and none the target's: the rest of a burst is no mean of all.
+    let mean = flying.iter().sum::<f64>() / range.clone().filter_map(flown).count() as f64;
     Window {
         from: range.start,
         to: range.end,

@@ -27,7 +27,7 @@ pub(super) fn frozen(samples: &[Sample], from: f64, to: f64) -> Vec<Sample> {
     samples.iter().map(late).collect()
 }
 
-fn heartbeat(cell: u32, late: Micros) -> Record {
+pub(super) fn heartbeat(cell: u32, late: Micros) -> Record {
     let mut record = Happened { cell, ..Happened::default() };
     record.heartbeat.record(late);
     Record::Happened(Box::new(record))

@@ -154,3 +154,28 @@ fn what_failed_at_once_and_was_held_up_keeps_no_flows_in_flight() {
         assert_eq!(is, expected, "held up for {held} s: {why}");
     }
 }
+
+/// A second in which squall stood still leaves more of a burst's four: that is no mean of all of them.
+#[test]
+fn what_is_left_of_the_time_of_a_burst_is_not_all_of_it() {
+    let in_burst = |sample: &Sample| sample.intended.0 % 4_000_000 < 100_000;
+    let bursts: Vec<Sample> = evenly(900, 0, 80, fine).into_iter().filter(in_burst).collect();
+    for stood_still in [false, true] {
+        let mut plan = at_half_time(rooms(80), recovery_within(5.0));
+        plan.outline.shapes[0].period = Some(s(4.0));
+        let quiet =
+            |cell| Record::Happened(Box::new(Happened { cell, in_flight: vec![0.0], ..Happened::default() }));
+        plan.events.extend((0..80).map(quiet));
+        if stood_still {
+            let cells = [34, 35, 46, 47, 58, 59, 70, 71];
+            plan.events.extend(cells.map(|cell| generator::heartbeat(cell, s(0.2))));
+        }
+        let late = |sample: &Sample| match sample.intended >= s(26.0) {
+            true => properties::delayed(sample, Micros::ZERO, s(0.1)),
+            false => sample.clone(),
+        };
+        let samples: Vec<Sample> = bursts.iter().map(late).collect();
+        let (is, why) = word(plan, &samples);
+        assert_eq!(is, Word::Invalid, "{why}");
+    }
+}

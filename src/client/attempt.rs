@@ -90,6 +90,12 @@ pub async fn attempt(
     let done = world.now();
     let mut progress = progress.into_inner();
     progress.goes_on(world);
+    let queued = stage.borrow().queued(done);
+    if queued > Micros::ZERO {
+        // It has no connection to tell of it.
+        progress.held = progress.held.max(queued);
+        progress.held_unsent = progress.held;
+    }
     let pool_wait = progress.connected.unwrap_or(done) - dequeued;
     let reading = progress.meter.map(|meter| meter.read()).unwrap_or_default();
     let (sent, received, held) = (reading.sent, reading.received, progress.held);
@@ -100,8 +106,8 @@ pub async fn attempt(
 /// What did not come in time.
 fn too_late(stage: &Stage, timeout: Micros) -> Ending {
     let (kind, what) = match stage {
-        Stage::Waiting => (Kind::Timeout, "free connection"),
-        Stage::Dialling(_) => (Kind::Connect, "connection"),
+        Stage::Waiting | Stage::Queued(_) => (Kind::Timeout, "free connection"),
+        Stage::Dialling(..) => (Kind::Connect, "connection"),
         Stage::Connected(_) => (Kind::Timeout, "answer"),
     };
     Ending::Failed { kind, detail: format!("no {what} within {timeout}") }

@@ -62,10 +62,13 @@ impl Ways {
     }
 
     /// Whether one more flow whose way is not known is taken to be led to the steps: of all such as many as of those
-    /// who knew theirs, to the last that would be one too many; each before anybody knew.
+    /// who knew theirs, to the last that would be one too many; each before anybody knew, apart from the others.
     pub fn guess(&self) -> bool {
         let (led, known) = (self.led.get(), self.led.get() + self.past.get());
-        let share = if known == 0 { 1.0 } else { led as f64 / known as f64 };
+        if known == 0 {
+            return true;
+        }
+        let share = led as f64 / known as f64;
         self.unknown.set(self.unknown.get() + 1);
         let led = (self.guessed.get() + 1) as f64 <= share * self.unknown.get() as f64;
         self.guessed.set(self.guessed.get() + u64::from(led));

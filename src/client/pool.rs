@@ -68,8 +68,23 @@ pub enum Stage {
     /// It waits for a free one, or for room to open one.
     #[default]
     Waiting,
-    Dialling(SocketAddr),
+    /// It waits for its turn to open one, in squall and not for the target, since then.
+    Queued(Micros),
+    /// It opens one, and waited for so long for its turn.
+    Dialling(SocketAddr, Micros),
     Connected(SocketAddr),
+}
+
+impl Stage {
+    /// How long it has waited for its turn to open a connection, by `now`; what came of it once it has one is told by
+    /// that.
+    pub fn queued(&self, now: Micros) -> Micros {
+        match *self {
+            Stage::Waiting | Stage::Connected(_) => Micros::ZERO,
+            Stage::Queued(since) => now - since,
+            Stage::Dialling(_, queued) => queued,
+        }
+    }
 }
 
 /// A handle; clones share the connections.
@@ -134,8 +149,8 @@ impl Pool {
     /// A request or its connection came to the end of its time at this stage.
     pub fn timed_out(&self, stage: &Stage) {
         let (address, count): (_, fn(&mut AddressCount)) = match stage {
-            Stage::Waiting => return,
-            Stage::Dialling(address) => (address, |count| count.connect_timeouts += 1),
+            Stage::Waiting | Stage::Queued(_) => return,
+            Stage::Dialling(address, _) => (address, |count| count.connect_timeouts += 1),
             Stage::Connected(address) => (address, |count| count.timeouts += 1),
         };
         self.0.places.iter().for_each(|place| place.count(*address, count));
@@ -150,13 +165,14 @@ impl Pool {
             stage.replace(Stage::Waiting);
             let turn = self.0.next.get();
             self.0.next.set((turn + 1) % self.0.places.len().max(1));
-            let connection = match self.0.idle(turn) {
+            let mut connection = match self.0.idle(turn) {
                 Some(connection) => connection,
                 // Few flows open a connection; the room for that need not be in all that are in flight.
                 None => Box::pin(self.0.wait_or_dial(turn, stage)).await?,
             };
             if connection.sender.is_ready() {
                 let address = connection.address;
+                connection.queued = stage.borrow().queued(self.0.world.now());
                 connection.place.count(address, |count| count.requests += 1);
                 stage.replace(Stage::Connected(address));
                 return Ok(connection);
@@ -166,7 +182,7 @@ impl Pool {
 
     /// Keeps a connection for the next request as soon as it can take one.
     pub fn give_back(&self, mut connection: Connection) {
-        (connection.reused, connection.queued) = (true, Micros::ZERO);
+        connection.reused = true;
         if connection.sender.is_ready() {
             return self.0.hand_on(connection);
         }
@@ -213,27 +229,20 @@ impl Inner {
     /// A flow that has room waits for its own place alone: one that takes no connections would seem to serve, if its
     /// flows went elsewhere.
     async fn wait_or_dial(&self, turn: usize, stage: &RefCell<Stage>) -> io::Result<Connection> {
-        let asked = self.world.now();
         // With as many turns to dial taken, the room is, too, by flows that wait for theirs.
-        let busy = self.dials.available_permits() == 0 && !self.room.is_at_limit();
-        let queued = || if busy { self.world.now() - asked } else { Micros::ZERO };
+        if self.dials.available_permits() == 0 && !self.room.is_at_limit() {
+            stage.replace(Stage::Queued(self.world.now()));
+        }
         let seat = match self.room.is_full() {
             false => self.room.seat().await,
             true => match self.or_handed(&self.waiting, self.room.seat()).await {
                 Ok(seat) => seat,
-                Err(mut connection) => {
-                    connection.queued = queued();
-                    return Ok(connection);
-                }
+                Err(connection) => return Ok(connection),
             },
         };
-        let for_room = queued();
         let Some(place) = self.places.get(turn) else { return self.connect(turn, seat, stage).await };
-        let (asked, began) = (self.world.now(), Cell::new(None));
-        let dialled = self.or_handed(&place.waiting, self.dial(turn, seat, (stage, &began))).await;
-        let mut connection = dialled.unwrap_or_else(Ok)?;
-        connection.queued = for_room + (began.get().unwrap_or(self.world.now()) - asked);
-        Ok(connection)
+        let dialled = self.or_handed(&place.waiting, self.dial(turn, seat, stage)).await;
+        dialled.unwrap_or_else(Ok)
     }
 
     /// What comes of `own`, unless a connection is handed on meanwhile.
@@ -258,15 +267,11 @@ impl Inner {
         Ok(own)
     }
 
-    /// `began` is set when its turn has come.
-    async fn dial(
-        &self,
-        turn: usize,
-        seat: Seat,
-        (stage, began): (&RefCell<Stage>, &Cell<Option<Micros>>),
-    ) -> io::Result<Connection> {
+    async fn dial(&self, turn: usize, seat: Seat, stage: &RefCell<Stage>) -> io::Result<Connection> {
+        if !matches!(*stage.borrow(), Stage::Queued(_)) {
+            stage.replace(Stage::Queued(self.world.now()));
+        }
         let slot = self.dials.acquire().await.expect("the semaphore is never closed");
-        began.set(Some(self.world.now()));
         let mut connecting = std::pin::pin!(self.connect(turn, seat, stage));
         match self.world.timeout(OWN_TIME, &mut connecting).await {
             Ok(connected) => connected,
@@ -281,13 +286,14 @@ impl Inner {
     /// will do: those that serve do not get a new connection for every request that was another's turn.
     async fn connect(&self, turn: usize, seat: Seat, stage: &RefCell<Stage>) -> io::Result<Connection> {
         let mut failed = io::Error::new(io::ErrorKind::AddrNotAvailable, "the target has no address");
+        let queued = stage.borrow().queued(self.world.now());
         for n in 0..self.places.len() {
             let place = &self.places[(turn + n) % self.places.len()];
             if let Some(idle) = Some(place).filter(|_| n > 0).and_then(|place| place.take_idle()) {
                 return Ok(idle);
             }
             for address in place.in_order() {
-                stage.replace(Stage::Dialling(address));
+                stage.replace(Stage::Dialling(address, queued));
                 match self.world.connect(address).await {
                     Ok(stream) => {
                         place.answers_at(address);
@@ -414,6 +420,33 @@ mod tests {
             drop(turns);
             pool.give_back(handed);
             assert_eq!(pool.acquire(&stage).await.unwrap().queued, Micros::ZERO, "it lay there");
+        });
+    }
+
+    /// Who times out before it has a connection has none to tell of it: in the queue, or when its turn has come.
+    #[test]
+    fn who_timed_out_without_a_connection_was_held_up_for_as_long_as_it_waited_for_its_turn_to_dial() {
+        run_virtual(|world| async move {
+            let silent = world.listen(([127, 0, 0, 1], 0).into()).await.unwrap();
+            let address = silent.local_addr().unwrap();
+            let mut full = Vec::new();
+            while let Ok(taken) = world.timeout(Micros::MILLISECOND, world.connect(address)).await {
+                full.push(taken);
+            }
+            let pool = Pool::new(world.clone(), &[address], None, &Budget::of_shard(&world, 1));
+            let [limit, early, late] = [300, 200, 900].map(Micros::millis);
+            for (free_after, held) in [(late, limit), (early, early), (Micros::ZERO, Micros::ZERO)] {
+                let turns = pool.0.dials.acquire_many(DIALS as u32).await.unwrap();
+                let freed = async {
+                    world.sleep(free_after).await;
+                    drop(turns);
+                };
+                let (request, again) = (http::Request::default(), || None);
+                let sent =
+                    super::super::attempt(&world, &pool, request, &again, world.now(), Some(limit), false);
+                let (attempt, ()) = tokio::join!(sent, freed);
+                assert_eq!((attempt.work.held, attempt.held_unsent), (held, held), "{free_after}");
+            }
         });
     }
 

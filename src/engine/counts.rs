@@ -18,6 +18,8 @@ pub struct Counts {
     cell: Micros,
     deadlines: Vec<Micros>,
     due: BTreeMap<(u32, OpId), i64>,
+    /// Due and not done, of what was flushed.
+    open: BTreeMap<(u32, OpId), i64>,
     /// Taken up, of these too late, and of these as patient probes.
     arrived: BTreeMap<(u32, usize), (u64, u64, u64)>,
     done: BTreeMap<(u32, OpId, Kind, u16, Clean), Done>,
@@ -56,6 +58,7 @@ impl Counts {
             cell: outline.cell,
             deadlines: outline.operations.iter().map(|op| op.deadline).collect(),
             due: BTreeMap::new(),
+            open: BTreeMap::new(),
             arrived: BTreeMap::new(),
             done: BTreeMap::new(),
             sampling: Sampling::new(outline),
@@ -233,10 +236,32 @@ impl Counts {
         self.heartbeat.record(lateness);
     }
 
+    fn keep_open(&mut self) {
+        let done = self.done.values().map(|done| ((done.cell, done.op), -(done.n as i64)));
+        for (key, n) in self.due.iter().map(|(&key, &n)| (key, n)).chain(done) {
+            *self.open.entry(key).or_default() += n;
+        }
+        self.open.retain(|_, n| *n != 0);
+    }
+
+    /// What was flushed as due and nobody waits for any more at `now`, of which squall itself held up a quarter of its
+    /// time or more, by what it stood still since then: unfinished, and no part of the clean count.
+    pub fn given_up(&self, now: Micros, stood_still: impl Fn(Micros) -> Micros) -> Vec<Record> {
+        let unfinished = self.open.iter().filter(|(_, n)| **n > 0).filter_map(|(&(cell, op), &n)| {
+            let (since, deadline) = (self.cell * i64::from(cell), self.deadline(op));
+            let mut done = Done::none(cell, op, Outcome::new(Kind::Unfinished, 0), Clean::LeftOut);
+            done.n = n as u64;
+            done.response.record_n(deadline.max(now - since), done.n);
+            (stood_still(since) * 4 >= deadline).then(|| Record::Done(Box::new(done)))
+        });
+        unfinished.collect()
+    }
+
     /// Everything counted since the last flush, as records; what happened since then is put down to the
     /// cell that ends at `at`, however long it took. `connects` were opened, per shape.
     pub fn flush(&mut self, at: Micros, connects: Vec<u64>, cpu: Option<f64>) -> Vec<Record> {
         self.tell_slow();
+        self.keep_open();
         let mut records = Vec::with_capacity(self.due.len() + self.done.len() + self.ready.len() + 1);
         let due = std::mem::take(&mut self.due).into_iter().filter(|(_, n)| *n != 0);
         records.extend(due.map(|((cell, op), n)| Record::Due { cell, op, n }));
@@ -271,7 +296,8 @@ impl Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::timeline::fake::{Plan, s};
+    use crate::timeline::Count;
+    use crate::timeline::fake::{Plan, s, sample};
 
     /// What is known later is told later.
     #[test]
@@ -287,5 +313,24 @@ mod tests {
         counts.left(0, s(3.4), s(0.4));
         counts.flush(s(5.0), Vec::new(), None).iter().for_each(|record| timeline.apply(record));
         assert_eq!(timeline.arrived(0, 3), (4, 2));
+    }
+
+    /// With a short deadline a generator at its limit never came to tell of thousands that they had timed out.
+    #[test]
+    fn what_squall_stood_still_for_until_nobody_waited_is_unfinished_and_left_out() {
+        let plan = Plan::new(10).shape("rooms", "create", s(2.0));
+        let (mut counts, mut timeline) = (Counts::new(0, &plan.outline), plan.timeline(&[]));
+        let op = OpId(1);
+        [3.1, 3.2, 7.1, 7.2].iter().for_each(|&at| counts.due(op, s(at)));
+        counts.flush(s(4.0), Vec::new(), None).iter().for_each(|record| timeline.apply(record));
+        counts.finished(0, &sample(1, s(7.1), s(0.1), Kind::Ok), None);
+        counts.flush(s(12.0), Vec::new(), None).iter().for_each(|record| timeline.apply(record));
+        let still = |since: Micros| if since < s(5.0) { Micros::millis(499) } else { Micros::millis(500) };
+        counts.given_up(s(12.0), still).iter().for_each(|record| timeline.apply(record));
+        let of = |cell| {
+            let [seen, clean] = [Count::Seen, Count::Clean].map(|c| timeline.counted(op, &[cell].into(), c));
+            (seen.of_kind(Kind::Unfinished), clean.of_kind(Kind::Unfinished), clean.left_out)
+        };
+        assert_eq!((of(3), of(7)), ((2, 2, 0), (1, 0, 1)));
     }
 }

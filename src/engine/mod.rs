@@ -151,6 +151,7 @@ async fn run_shard(world: World, load: Load) -> Result<(), String> {
     beating.abort();
     flushing.abort();
     shard.flush(world.now(), None);
+    shard.give_up(world.now());
     let addresses = shard.runners.iter().flat_map(|runner| runner.addresses());
     // The reader has gone only when the run is over.
     let _ = shard.load.records.send(Batch::Records(addresses.map(Record::Address).collect()));
@@ -355,6 +356,12 @@ impl Shard {
             self.flush(at, cpu);
             at += cell;
         }
+    }
+
+    /// Tells of what is left when the drain is over: it had its time, unless squall stood still in it.
+    fn give_up(&self, now: Micros) {
+        let left = self.counts.borrow().given_up(now, |since| self.stood_still_since(since, now));
+        let _ = self.load.records.send(Batch::Records(left));
     }
 
     fn flush(&self, at: Micros, cpu: Option<f64>) {

@@ -452,6 +452,22 @@ fn who_failed_before_a_way_was_known_goes_as_the_others_do() {
     }
 }
 
+/// Those who failed before anybody knew a way are no reason to let the others of a later failure go elsewhere.
+#[test]
+fn a_service_that_fails_from_the_first_request_on_hides_nothing_of_its_next_failure() {
+    let profile = EITHER.replace("{{ id > 49 }}", "{{ id % 10 == 3 }}");
+    let driven = answered(&one_shape("50s", &profile), |seen| {
+        let id = seen.path.rsplit('/').next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+        let fails = seen.path.starts_with("/first/") && (id < 100 || (400..500).contains(&id));
+        Some((MS, reply(if fails { 500 } else { 200 }, &json!({ "id": id }))))
+    });
+    let unreached = |name: &str| {
+        let all = outcomes(&driven.timeline, name);
+        all.iter().filter(|((kind, _), _)| *kind == Kind::Unreached).map(|(_, n)| n).sum::<u64>()
+    };
+    assert_eq!((unreached("big"), unreached("small")), (100 + 10, 90));
+}
+
 #[test]
 fn a_way_that_cannot_be_worked_out_is_the_profiles_fault_and_invalid() {
     let text = EITHER.replace("{{ id > 49 }}", "{{ id.name.first > 49 }}");

@@ -275,7 +275,8 @@ impl Timeline {
     }
 
     /// One operation over cells; what is still open counts as bad at max(D, elapsed) (SEMANTICS.md). Of what
-    /// is open the clean count has only what had its whole deadline: where squall was killed nobody waited.
+    /// is open the clean count has only what had its whole deadline, and could have said so: where squall was killed
+    /// nobody waited, and where it stood still after the load nobody was asked.
     pub fn counted(&self, op: OpId, cells: &Cells, count: Count) -> Tally {
         let mut tally = Tally::default();
         self.add_to(&mut tally, op, cells, count);
@@ -297,10 +298,10 @@ impl Timeline {
     }
 
     fn add_to(&self, tally: &mut Tally, op: OpId, cells: &Cells, count: Count) {
-        let (deadline, end) = (self.deadline(op), self.ended_at());
+        let (deadline, end, asked) = (self.deadline(op), self.ended_at(), !self.stood_still_at_its_end());
         for (at, cell) in self.cells_of(op, cells) {
             let waited = end - self.cell_start(at);
-            let counts = count == Count::Seen || waited >= deadline;
+            let counts = count == Count::Seen || (asked && waited >= deadline);
             tally.add(cell, counts.then(|| deadline.max(waited)), count);
         }
     }
@@ -427,6 +428,18 @@ impl Timeline {
     /// The worst heartbeat of each cell of happening that has any.
     pub fn worst_heartbeats(&self) -> impl Iterator<Item = (u32, Micros)> + '_ {
         self.happened.iter().filter_map(|(&cell, m)| m.heartbeat.max(0).map(|late| (cell, late)))
+    }
+
+    /// A heartbeat or a send that is later than this, a tenth of a cell, was a standstill.
+    pub fn standstill(&self) -> Micros {
+        Micros(self.outline().cell.0 / 10)
+    }
+
+    /// Whether squall stood still after the load, while what had begun came to its end.
+    fn stood_still_at_its_end(&self) -> bool {
+        let drain = || self.happened.range(self.cell_of(self.load_end())..);
+        let late = |m: &Moment| m.heartbeat.max(0).is_some_and(|late| late > self.standstill());
+        self.end.is_some() && drain().any(|(_, m)| late(m))
     }
 
     /// Flows of a shape in flight, as a mean over a cell; none if the cell was not recorded.

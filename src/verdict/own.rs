@@ -39,7 +39,7 @@ impl Own {
     }
 
     fn heartbeats(&mut self, timeline: &Timeline) {
-        for (cell, late) in timeline.worst_heartbeats().filter(|(_, late)| *late > frozen(timeline)) {
+        for (cell, late) in timeline.worst_heartbeats().filter(|(_, late)| *late > timeline.standstill()) {
             let from = timeline.cell_of(timeline.cell_start(cell) - late);
             for cell in from..=cell {
                 self.cells.insert(cell, format!("squall stood still for {late}"));
@@ -51,7 +51,7 @@ impl Own {
 
     fn lags(&mut self, timeline: &Timeline) {
         for cell in timeline.all_cells() {
-            if let Some(lag) = timeline.worst_lag(cell).filter(|lag| *lag > frozen(timeline)) {
+            if let Some(lag) = timeline.worst_lag(cell).filter(|lag| *lag > timeline.standstill()) {
                 self.cells.insert(cell, format!("squall sent up to {lag} late"));
             }
         }
@@ -90,7 +90,7 @@ impl Own {
         }
         for event in &timeline.keeper {
             match *event {
-                KeeperEvent::Beats { from, at, late } if late > frozen(timeline) => {
+                KeeperEvent::Beats { from, at, late } if late > timeline.standstill() => {
                     let why = format!("squall's keeper, which carries the links, stood still for {late}");
                     self.spoil(timeline, from, at + late * 2, &why);
                 }
@@ -181,11 +181,6 @@ impl Own {
 fn ends(timeline: &Timeline, began: Micros) -> bool {
     let over = |e: &KeeperEvent| matches!(e, KeeperEvent::Silent { from, to: Some(_) } if *from == began);
     timeline.keeper.iter().any(over)
-}
-
-/// A heartbeat or a send that is later than this, a tenth of a cell, was a standstill.
-fn frozen(timeline: &Timeline) -> Micros {
-    Micros(timeline.outline().cell.0 / 10)
 }
 
 /// Planned arrivals of all shapes, and those that were taken up in time, by cell.

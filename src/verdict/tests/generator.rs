@@ -425,3 +425,17 @@ fn a_repeat_that_met_no_load_is_not_proven_by_the_others() {
         assert_eq!(is, expected, "asleep until {to}: {why}");
     }
 }
+
+/// What was open at the end had its time; but it could not say what came of it where squall stood still then.
+#[test]
+fn what_was_open_as_squall_stood_still_after_the_load_fails_nobody() {
+    let open_at_last = |at: Micros| if at >= s(59.5) { (s(3.0), Kind::Unfinished) } else { fine(at) };
+    let samples = evenly(200, 0, 60, open_at_last);
+    let rows = [(61, 0.4, Word::Invalid), (61, 0.05, Word::Fail), (30, 0.4, Word::Fail)];
+    for (cell, late, expected) in rows {
+        let mut plan = rooms(60).objective(expect(Metric::Errors, Comparison::Below, 0.005, RUN));
+        plan.events.push(heartbeat(cell, s(late)));
+        let (is, why) = word(plan, &samples);
+        assert_eq!(is, expected, "{late} s late in second {cell}: {why}");
+    }
+}

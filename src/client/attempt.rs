@@ -11,7 +11,8 @@ use http_body_util::{BodyExt, Full};
 use super::answer::Answer;
 use super::kept::Kept;
 use super::meter::{Meter, Reading};
-use super::pool::{Connection, MOST_HEADERS, Pool, Stage};
+use super::pool::{Connection, MOST_HEADERS, Pool};
+use super::way::{Stage, Way};
 use crate::sample::{Kind, Work};
 use crate::units::Micros;
 use crate::world::{Wake, World, is_local};
@@ -58,6 +59,14 @@ impl Progress {
         self.held += wake.held_since(self.wake);
         self.wake = wake;
     }
+
+    /// It has a connection, or will have none. Who waited for a turn to dial may have waited for a processor meanwhile.
+    fn was_on_its_way(&mut self, world: &World, queued: Micros) {
+        let before = self.held;
+        self.goes_on(world);
+        self.held = self.held.max(before + queued);
+        self.held_unsent = self.held;
+    }
 }
 
 /// Sends `request`, dequeued at `dequeued`. `whole` asks for the whole body, otherwise only its
@@ -71,30 +80,26 @@ pub async fn attempt(
     timeout: Option<Micros>,
     whole: bool,
 ) -> Attempt {
-    let stage = RefCell::<Stage>::default();
+    let way = Way::default();
     let wake = world.wake();
     let held = Micros::ZERO;
     let progress = RefCell::new(Progress { connected: None, held_unsent: held, meter: None, wake, held });
     let ending = {
         // Handed on by value it would be copied, and lie here twice for every flow in flight.
-        let mut exchange =
-            std::pin::pin!(exchange(world, pool, (request, again), whole, (&stage, &progress)));
+        let mut exchange = std::pin::pin!(exchange(world, pool, (request, again), whole, (&way, &progress)));
         match timeout {
             None => exchange.await,
             Some(timeout) => world.timeout_at(dequeued + timeout, &mut exchange).await.unwrap_or_else(|_| {
-                pool.timed_out(&stage.borrow());
-                too_late(&stage.borrow(), timeout)
+                pool.timed_out(way.stage());
+                too_late(way.stage(), timeout)
             }),
         }
     };
     let done = world.now();
     let mut progress = progress.into_inner();
-    progress.goes_on(world);
-    let queued = stage.borrow().queued(done);
-    if queued > Micros::ZERO {
-        // It has no connection to tell of it.
-        progress.held = progress.held.max(queued);
-        progress.held_unsent = progress.held;
+    match progress.connected {
+        Some(_) => progress.goes_on(world),
+        None => progress.was_on_its_way(world, pool.take_queued(&way)),
     }
     let pool_wait = progress.connected.unwrap_or(done) - dequeued;
     let reading = progress.meter.map(|meter| meter.read()).unwrap_or_default();
@@ -104,10 +109,10 @@ pub async fn attempt(
 }
 
 /// What did not come in time.
-fn too_late(stage: &Stage, timeout: Micros) -> Ending {
+fn too_late(stage: Stage, timeout: Micros) -> Ending {
     let (kind, what) = match stage {
-        Stage::Waiting | Stage::Queued(_) => (Kind::Timeout, "free connection"),
-        Stage::Dialling(..) => (Kind::Connect, "connection"),
+        Stage::Waiting => (Kind::Timeout, "free connection"),
+        Stage::Dialling(_) => (Kind::Connect, "connection"),
         Stage::Connected(_) => (Kind::Timeout, "answer"),
     };
     Ending::Failed { kind, detail: format!("no {what} within {timeout}") }
@@ -118,12 +123,12 @@ async fn exchange(
     pool: &Pool,
     (mut request, again): (Rendered, &dyn Fn() -> Option<Rendered>),
     whole: bool,
-    (stage, progress): (&RefCell<Stage>, &RefCell<Progress>),
+    (way, progress): (&Way, &RefCell<Progress>),
 ) -> Ending {
     loop {
         // What a connection that turned out to be closed has stamped is not this one's.
         (progress.borrow_mut().connected, progress.borrow_mut().meter) = (None, None);
-        let mut connection = match pool.acquire(stage).await {
+        let mut connection = match pool.acquire(way).await {
             Ok(connection) => connection,
             Err(error) => return connect_failed(&error),
         };
@@ -132,11 +137,7 @@ async fn exchange(
             let mut progress = progress.borrow_mut();
             progress.connected = Some(world.now());
             progress.meter = Some(connection.meter.clone());
-            let before = progress.held;
-            progress.goes_on(world);
-            // Who waited for a turn to dial may have waited for a processor meanwhile.
-            progress.held = progress.held.max(before + connection.queued);
-            progress.held_unsent = progress.held;
+            progress.was_on_its_way(world, pool.take_queued(way));
         }
         let answer = connection.sender.try_send_request(request).await;
         progress.borrow_mut().goes_on(world);

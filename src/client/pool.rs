@@ -22,6 +22,7 @@ use super::kept::Shelf;
 use super::meter::{Meter, Metered};
 use super::place::{AddressCount, Place, places};
 use super::room::{Budget, Idle, Room, Seat};
+use super::way::{Stage, Way};
 use crate::units::Micros;
 use crate::world::{World, is_local};
 
@@ -45,8 +46,6 @@ pub struct Connection {
     pub meter: Rc<Meter>,
     /// It has carried a request before.
     pub reused: bool,
-    /// How long whoever has it waited for a turn to dial: in squall, and not for the target.
-    pub queued: Micros,
     place: Rc<Place>,
     /// Which of the place's addresses it leads to.
     address: SocketAddr,
@@ -62,31 +61,6 @@ impl Drop for Connection {
 /// Flows without a connection, the longest waiting first.
 pub(super) type Waiting = RefCell<VecDeque<oneshot::Sender<Connection>>>;
 
-/// How far a flow has come on its way to a connection.
-#[derive(Clone, Default)]
-pub enum Stage {
-    /// It waits for a free one, or for room to open one.
-    #[default]
-    Waiting,
-    /// It waits for its turn to open one, in squall and not for the target, since then.
-    Queued(Micros),
-    /// It opens one, and waited for so long for its turn.
-    Dialling(SocketAddr, Micros),
-    Connected(SocketAddr),
-}
-
-impl Stage {
-    /// How long it has waited for its turn to open a connection, by `now`; what came of it once it has one is told by
-    /// that.
-    pub fn queued(&self, now: Micros) -> Micros {
-        match *self {
-            Stage::Waiting | Stage::Connected(_) => Micros::ZERO,
-            Stage::Queued(since) => now - since,
-            Stage::Dialling(_, queued) => queued,
-        }
-    }
-}
-
 /// A handle; clones share the connections.
 #[derive(Clone)]
 pub struct Pool(Rc<Inner>);
@@ -99,6 +73,8 @@ struct Inner {
     /// Flows without room for a connection.
     waiting: Waiting,
     dials: Semaphore,
+    /// When a dial last took longer than its own time: until then who waits for a turn waits for the target.
+    held_up: Cell<Micros>,
     room: Room,
     /// When unused connections were looked for.
     looked: Cell<Micros>,
@@ -119,6 +95,7 @@ impl Pool {
             next: Cell::new(0),
             waiting: RefCell::default(),
             dials: Semaphore::new(DIALS),
+            held_up: Cell::new(now),
             room: Room::new(budget, limit),
             looked: Cell::new(now),
         });
@@ -147,34 +124,38 @@ impl Pool {
     }
 
     /// A request or its connection came to the end of its time at this stage.
-    pub fn timed_out(&self, stage: &Stage) {
+    pub fn timed_out(&self, stage: Stage) {
         let (address, count): (_, fn(&mut AddressCount)) = match stage {
-            Stage::Waiting | Stage::Queued(_) => return,
-            Stage::Dialling(address, _) => (address, |count| count.connect_timeouts += 1),
+            Stage::Waiting => return,
+            Stage::Dialling(address) => (address, |count| count.connect_timeouts += 1),
             Stage::Connected(address) => (address, |count| count.timeouts += 1),
         };
-        self.0.places.iter().for_each(|place| place.count(*address, count));
+        self.0.places.iter().for_each(|place| place.count(address, count));
     }
 
-    /// An idle connection, one that is given back meanwhile, or a new one; `stage` tells how far it has come.
+    /// For how long a flow has waited for its turn to dial since this was last asked: in squall, and not for the target.
+    pub fn take_queued(&self, way: &Way) -> Micros {
+        way.take_queued(self.0.world.now(), self.0.held_up.get())
+    }
+
+    /// An idle connection, one that is given back meanwhile, or a new one; `way` tells how far it has come.
     ///
     /// # Errors
     /// The error of the last address, when none of them accepted.
-    pub async fn acquire(&self, stage: &RefCell<Stage>) -> io::Result<Connection> {
+    pub async fn acquire(&self, way: &Way) -> io::Result<Connection> {
         loop {
-            stage.replace(Stage::Waiting);
+            way.comes_to(Stage::Waiting);
             let turn = self.0.next.get();
             self.0.next.set((turn + 1) % self.0.places.len().max(1));
-            let mut connection = match self.0.idle(turn) {
+            let connection = match self.0.idle(turn) {
                 Some(connection) => connection,
                 // Few flows open a connection; the room for that need not be in all that are in flight.
-                None => Box::pin(self.0.wait_or_dial(turn, stage)).await?,
+                None => Box::pin(self.0.wait_or_dial(turn, way)).await?,
             };
             if connection.sender.is_ready() {
                 let address = connection.address;
-                connection.queued = stage.borrow().queued(self.0.world.now());
                 connection.place.count(address, |count| count.requests += 1);
-                stage.replace(Stage::Connected(address));
+                way.comes_to(Stage::Connected(address));
                 return Ok(connection);
             }
         }
@@ -228,10 +209,10 @@ impl Inner {
 
     /// A flow that has room waits for its own place alone: one that takes no connections would seem to serve, if its
     /// flows went elsewhere.
-    async fn wait_or_dial(&self, turn: usize, stage: &RefCell<Stage>) -> io::Result<Connection> {
+    async fn wait_or_dial(&self, turn: usize, way: &Way) -> io::Result<Connection> {
         // With as many turns to dial taken, the room is, too, by flows that wait for theirs.
         if self.dials.available_permits() == 0 && !self.room.is_at_limit() {
-            stage.replace(Stage::Queued(self.world.now()));
+            way.queues(self.world.now());
         }
         let seat = match self.room.is_full() {
             false => self.room.seat().await,
@@ -240,8 +221,9 @@ impl Inner {
                 Err(connection) => return Ok(connection),
             },
         };
-        let Some(place) = self.places.get(turn) else { return self.connect(turn, seat, stage).await };
-        let dialled = self.or_handed(&place.waiting, self.dial(turn, seat, stage)).await;
+        let Some(place) = self.places.get(turn) else { return self.connect(turn, seat, way).await };
+        way.queues(self.world.now());
+        let dialled = self.or_handed(&place.waiting, self.dial(turn, seat, way)).await;
         dialled.unwrap_or_else(Ok)
     }
 
@@ -267,15 +249,14 @@ impl Inner {
         Ok(own)
     }
 
-    async fn dial(&self, turn: usize, seat: Seat, stage: &RefCell<Stage>) -> io::Result<Connection> {
-        if !matches!(*stage.borrow(), Stage::Queued(_)) {
-            stage.replace(Stage::Queued(self.world.now()));
-        }
+    async fn dial(&self, turn: usize, seat: Seat, way: &Way) -> io::Result<Connection> {
         let slot = self.dials.acquire().await.expect("the semaphore is never closed");
-        let mut connecting = std::pin::pin!(self.connect(turn, seat, stage));
+        way.goes_on(self.world.now(), self.held_up.get());
+        let mut connecting = std::pin::pin!(self.connect(turn, seat, way));
         match self.world.timeout(OWN_TIME, &mut connecting).await {
             Ok(connected) => connected,
             Err(_) => {
+                self.held_up.set(self.world.now());
                 drop(slot);
                 connecting.await
             }
@@ -284,16 +265,15 @@ impl Inner {
 
     /// Tries the places in turn, as a resolver's client does; where one took nobody, an idle connection to the next
     /// will do: those that serve do not get a new connection for every request that was another's turn.
-    async fn connect(&self, turn: usize, seat: Seat, stage: &RefCell<Stage>) -> io::Result<Connection> {
+    async fn connect(&self, turn: usize, seat: Seat, way: &Way) -> io::Result<Connection> {
         let mut failed = io::Error::new(io::ErrorKind::AddrNotAvailable, "the target has no address");
-        let queued = stage.borrow().queued(self.world.now());
         for n in 0..self.places.len() {
             let place = &self.places[(turn + n) % self.places.len()];
             if let Some(idle) = Some(place).filter(|_| n > 0).and_then(|place| place.take_idle()) {
                 return Ok(idle);
             }
             for address in place.in_order() {
-                stage.replace(Stage::Dialling(address, queued));
+                way.comes_to(Stage::Dialling(address));
                 match self.world.connect(address).await {
                     Ok(stream) => {
                         place.answers_at(address);
@@ -327,12 +307,13 @@ impl Inner {
         });
         // The peer took the connection and closed it, or spoke before it was spoken to.
         sender.ready().await.map_err(|_| io::Error::from(io::ErrorKind::ConnectionAborted))?;
-        Ok(Connection { sender, meter, reused: false, queued: Micros::ZERO, place, address, task })
+        Ok(Connection { sender, meter, reused: false, place, address, task })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::attempt::{Attempt, Ending, attempt};
     use super::*;
     use crate::world::run_virtual;
     use tokio::io::AsyncReadExt;
@@ -355,19 +336,27 @@ mod tests {
         (address, open)
     }
 
+    /// A request that comes to no connection in its time.
+    async fn in_vain(world: &World, pool: &Pool) -> Attempt {
+        let (request, timeout) = (http::Request::new(Full::default()), Micros::millis(300));
+        let tried = attempt(world, pool, request, &|| None, world.now(), Some(timeout), false).await;
+        assert!(matches!(tried.ending, Ending::Failed { .. }));
+        tried
+    }
+
     #[test]
     fn connections_that_nobody_needs_any_more_are_closed_and_those_in_use_are_not() {
         run_virtual(|world| async move {
             let (address, open) = server(&world).await;
             let pool = Pool::new(world.clone(), &[address], None, &Budget::of_shard(&world, 1));
-            let (stage, mut burst) = (RefCell::default(), Vec::new());
+            let (way, mut burst) = (Way::default(), Vec::new());
             for _ in 0..10 {
-                burst.push(pool.acquire(&stage).await.unwrap());
+                burst.push(pool.acquire(&way).await.unwrap());
             }
             burst.into_iter().for_each(|connection| pool.give_back(connection));
             for seconds in 1..=130 {
                 world.sleep(Micros::SECOND).await;
-                let (first, second) = (pool.acquire(&stage).await, pool.acquire(&stage).await);
+                let (first, second) = (pool.acquire(&way).await, pool.acquire(&way).await);
                 [first, second].into_iter().for_each(|connection| pool.give_back(connection.unwrap()));
                 pool.close_unused();
                 assert!(seconds > 50 || open.get() == 10, "{seconds} s: {}", open.get());
@@ -382,9 +371,9 @@ mod tests {
             let ((serves, open), (gone, _)) = (server(&world).await, server(&world).await);
             let gone = SocketAddr::new([127, 0, 0, 9].into(), gone.port());
             let pool = Pool::new(world.clone(), &[gone, serves], None, &Budget::of_shard(&world, 1));
-            let stage = RefCell::default();
+            let way = Way::default();
             for _ in 0..100 {
-                let (first, second) = (pool.acquire(&stage).await, pool.acquire(&stage).await);
+                let (first, second) = (pool.acquire(&way).await, pool.acquire(&way).await);
                 [first, second].into_iter().for_each(|connection| pool.give_back(connection.unwrap()));
                 world.sleep(Micros::MILLISECOND).await;
             }
@@ -399,53 +388,57 @@ mod tests {
         run_virtual(|world| async move {
             let (address, _) = server(&world).await;
             let pool = Pool::new(world.clone(), &[address], None, &Budget::of_shard(&world, 1));
-            let stage = RefCell::default();
+            let way = Way::default();
             let turns = pool.0.dials.acquire_many(DIALS as u32).await.unwrap();
             let freed = async {
                 world.sleep(Micros::millis(300)).await;
                 drop(turns);
             };
-            let (dialled, ()) = tokio::join!(pool.acquire(&stage), freed);
+            let (dialled, ()) = tokio::join!(pool.acquire(&way), freed);
             let dialled = dialled.unwrap();
-            assert_eq!(dialled.queued, Micros::millis(300));
+            assert_eq!(pool.take_queued(&way), Micros::millis(300));
             let given_back = async {
                 let turns = pool.0.dials.acquire_many(DIALS as u32).await.unwrap();
                 world.sleep(Micros::millis(200)).await;
                 pool.give_back(dialled);
                 turns
             };
-            let (turns, handed) = tokio::join!(biased; given_back, pool.acquire(&stage));
+            let (turns, handed) = tokio::join!(biased; given_back, pool.acquire(&way));
             let handed = handed.unwrap();
-            assert_eq!((handed.queued, handed.reused), (Micros::millis(200), true));
+            assert_eq!((pool.take_queued(&way), handed.reused), (Micros::millis(200), true));
             drop(turns);
             pool.give_back(handed);
-            assert_eq!(pool.acquire(&stage).await.unwrap().queued, Micros::ZERO, "it lay there");
+            let _lay_there = pool.acquire(&way).await.unwrap();
+            assert_eq!(pool.take_queued(&way), Micros::ZERO);
         });
     }
 
-    /// Who times out before it has a connection has none to tell of it: in the queue, or when its turn has come.
+    /// Also where it has no connection to tell of it: such a time-out is none of the target's.
     #[test]
-    fn who_timed_out_without_a_connection_was_held_up_for_as_long_as_it_waited_for_its_turn_to_dial() {
+    fn who_times_out_while_it_waits_for_a_turn_to_dial_was_held_up_by_squall() {
         run_virtual(|world| async move {
-            let silent = world.listen(([127, 0, 0, 1], 0).into()).await.unwrap();
-            let address = silent.local_addr().unwrap();
-            let mut full = Vec::new();
+            let (address, _) = server(&world).await;
+            let pool = Pool::new(world.clone(), &[address], None, &Budget::of_shard(&world, 1));
+            let _turns = pool.0.dials.acquire_many(DIALS as u32).await.unwrap();
+            let attempt = in_vain(&world, &pool).await;
+            assert_eq!([attempt.work.held, attempt.held_unsent], [Micros::millis(300); 2]);
+        });
+    }
+
+    #[test]
+    fn who_waits_for_a_turn_to_dial_a_target_that_takes_nobody_is_held_up_by_the_target() {
+        run_virtual(|world| async move {
+            let listener = world.listen(([127, 0, 0, 1], 0).into()).await.unwrap();
+            let (address, mut backlog) = (listener.local_addr().unwrap(), Vec::new());
             while let Ok(taken) = world.timeout(Micros::MILLISECOND, world.connect(address)).await {
-                full.push(taken);
+                backlog.push(taken);
             }
             let pool = Pool::new(world.clone(), &[address], None, &Budget::of_shard(&world, 1));
-            let [limit, early, late] = [300, 200, 900].map(Micros::millis);
-            for (free_after, held) in [(late, limit), (early, early), (Micros::ZERO, Micros::ZERO)] {
-                let turns = pool.0.dials.acquire_many(DIALS as u32).await.unwrap();
-                let freed = async {
-                    world.sleep(free_after).await;
-                    drop(turns);
-                };
-                let (request, again) = (http::Request::default(), || None);
-                let sent =
-                    super::super::attempt(&world, &pool, request, &again, world.now(), Some(limit), false);
-                let (attempt, ()) = tokio::join!(sent, freed);
-                assert_eq!((attempt.work.held, attempt.held_unsent), (held, held), "{free_after}");
+            let flow = |(world, pool): (World, Pool)| async move { in_vain(&world, &pool).await.work.held };
+            let flows: Vec<_> =
+                (0..100 * DIALS).map(|_| world.spawn(flow((world.clone(), pool.clone())))).collect();
+            for flow in flows {
+                assert!(flow.await.unwrap() <= OWN_TIME);
             }
         });
     }
@@ -457,18 +450,18 @@ mod tests {
             let mut listener = world.listen(([0, 0, 0, 0, 0, 0, 0, 1], second.port()).into()).await.unwrap();
             let first = listener.local_addr().unwrap();
             let pool = Pool::new(world.clone(), &[first, second], None, &Budget::of_shard(&world, 1));
-            let stage = RefCell::default();
-            let old = pool.acquire(&stage).await.unwrap();
+            let way = Way::default();
+            let old = pool.acquire(&way).await.unwrap();
             // It takes no further connections, and goes on with this one.
             let _open = listener.accept().await.unwrap();
             drop(listener);
-            let _new = pool.acquire(&stage).await.unwrap();
+            let _new = pool.acquire(&way).await.unwrap();
             pool.give_back(old);
-            let _old = pool.acquire(&stage).await.unwrap();
+            let _old = pool.acquire(&way).await.unwrap();
             let requests: Vec<_> =
                 pool.addresses().iter().map(|count| (count.address, count.requests)).collect();
             assert_eq!(requests, [(first, 2), (second, 1)]);
-            pool.timed_out(&stage.borrow());
+            pool.timed_out(way.stage());
             assert_eq!(pool.addresses()[0].timeouts, 1);
         });
     }

@@ -10,6 +10,7 @@ use tokio::process::{ChildStdin, Command as Start};
 use tokio::sync::{oneshot, watch};
 
 use super::family::Family;
+use super::log;
 use super::process::{Group, MARK, ProcessId};
 use crate::experiment::Command;
 use crate::sandbox;
@@ -100,8 +101,21 @@ impl Child {
         let (tell, ended) = watch::channel(None);
         // It ends with this task, even before its first turn, and so does all that it started.
         let group = Group::led_by(pid);
+        let (clock, log) = (world.clone(), log.to_owned());
         world.spawn(async move {
-            let how = child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string());
+            let how = loop {
+                tokio::select! {
+                    biased;
+                    how = child.wait() => break how,
+                    () = clock.sleep(log::EVERY) => {}
+                }
+                if log::is_long(&log) {
+                    let long = log.clone();
+                    // A disk that refuses it has the log as it is, and is asked again.
+                    let _ = clock.aside(move || log::keep_the_end(&long)).await;
+                }
+            };
+            let how = how.map_or_else(|error| error.to_string(), |status| status.to_string());
             group.let_go();
             tell.send_replace(Some(how));
         });

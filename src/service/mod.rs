@@ -7,6 +7,7 @@ mod child;
 pub mod family;
 mod health;
 pub mod listener;
+mod log;
 #[cfg(test)]
 mod patience;
 pub mod process;
@@ -368,7 +369,10 @@ impl Service {
 /// The end of a log, however long that is, and nothing of its first `said` bytes.
 fn last_bytes(log: &Path, said: u64) -> io::Result<Vec<u8>> {
     let mut log = File::open(log)?;
-    let from = log.metadata()?.len().saturating_sub(LAST_WORDS).max(said);
+    let length = log.metadata()?.len();
+    // A log that is shorter than it was has only its end left.
+    let said = if said <= length { said } else { 0 };
+    let from = length.saturating_sub(LAST_WORDS).max(said);
     log.seek(SeekFrom::Start(from))?;
     let mut last = Vec::new();
     log.take(LAST_WORDS).read_to_end(&mut last)?;
@@ -396,6 +400,7 @@ mod tests {
         let last = last_bytes(&path, 0).unwrap();
         assert!(last.len() == 400 && last.ends_with(b"out of memory\n"));
         assert_eq!(last_bytes(&path, (1 << 40) + 7).unwrap(), b"memory\n", "not what was said before");
+        assert_eq!(last_bytes(&path, 1 << 41).unwrap().len(), 400, "it was cut short meanwhile");
         fs::remove_file(path).unwrap();
     }
 }

@@ -364,6 +364,12 @@ impl Timeline {
         planned.copied().filter(|_| lived).unwrap_or(0)
     }
 
+    /// The same of cells that were told of to their end: where a history breaks off it has but the beginning of its last.
+    pub fn planned_and_told(&self, shape: usize, cell: u32) -> u64 {
+        let known = self.happened.last_key_value().map_or(u32::MAX, |(&last, _)| last);
+        if self.end.is_some() || cell <= known { self.planned(shape, cell) } else { 0 }
+    }
+
     /// When the last arrival of a shape was planned, to the cell; the end of its window for a closed loop. None
     /// of a shape that is not there.
     pub fn load_planned_until(&self, name: &str) -> Option<Micros> {

@@ -193,7 +193,8 @@ fn deliveries(timeline: &Timeline) -> BTreeMap<u32, (u64, u64)> {
     let mut cells: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
     for (shape, outline) in timeline.outline().shapes.iter().enumerate() {
         let lived = timeline.oldest()..timeline.arrivals_until().min(outline.planned.len() as u32);
-        for (cell, planned) in lived.map(|cell| (cell, timeline.planned(shape, cell))).filter(|(_, n)| *n > 0)
+        for (cell, planned) in
+            lived.map(|cell| (cell, timeline.planned_and_told(shape, cell))).filter(|(_, n)| *n > 0)
         {
             let sum = cells.entry(cell).or_default();
             sum.0 += planned;

@@ -220,7 +220,7 @@ impl<'a> View<'a> {
         let (mut planned, mut in_time, mut told) = (0, 0, false);
         for &shape in shapes {
             for &cell in cells {
-                let expected = timeline.planned(shape, cell);
+                let expected = timeline.planned_and_told(shape, cell);
                 let (n, timely) = timeline.arrived(shape, cell);
                 planned += expected;
                 in_time += timely.min(expected);

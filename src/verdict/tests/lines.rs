@@ -308,3 +308,23 @@ fn what_lasted_on_end_is_told_as_what_it_was_at_best() {
     assert_eq!(is, Word::Pass, "{why}");
     assert!(why.contains("succeeded per second at best for 5 s on end"), "{why}");
 }
+
+/// What came of the beginning of a second was told before squall was killed in it: the rest of it was not sent too late.
+#[test]
+fn the_second_in_which_squall_was_killed_is_no_load_that_it_did_not_send() {
+    let samples: Vec<Sample> = evenly(100, 0, 4, fine).into_iter().filter(|a| a.intended < s(3.05)).collect();
+    let mut plan = rooms(60).objective(errors(Comparison::Below, 0.05, RUN));
+    plan.outline.shapes[0].planned =
+        (0..60).map(|cell| [0, 0, 0, 95].get(cell).copied().unwrap_or(100)).collect();
+    let records = plan.records(&samples);
+    let mut timeline = Timeline::new(plan.header());
+    let told = |record: &&Record| match record {
+        Record::End(_) => false,
+        Record::Happened(happened) => happened.cell < 3,
+        _ => true,
+    };
+    records.iter().filter(told).for_each(|record| timeline.apply(record));
+    let judged = judge(&timeline);
+    assert_eq!((judged.generator.delivered, judged.generator.sound), (Some(1.0), true));
+    assert_ne!(judged.objectives[0].word, Word::Invalid, "{}", judged.objectives[0].reason);
+}

@@ -75,6 +75,8 @@ struct Inner {
     dials: Semaphore,
     /// When a dial last took longer than its own time: until then who waits for a turn waits for the target.
     held_up: Cell<Micros>,
+    /// When the target last took a connection: who has waited for a turn since then waits for the target, too.
+    taken: Cell<Micros>,
     room: Room,
     /// When unused connections were looked for.
     looked: Cell<Micros>,
@@ -96,6 +98,7 @@ impl Pool {
             waiting: RefCell::default(),
             dials: Semaphore::new(DIALS),
             held_up: Cell::new(now),
+            taken: Cell::new(now),
             room: Room::new(budget, limit),
             looked: Cell::new(now),
         });
@@ -135,7 +138,7 @@ impl Pool {
 
     /// For how long a flow has waited for its turn to dial since this was last asked: in squall, and not for the target.
     pub fn take_queued(&self, way: &Way) -> Micros {
-        way.take_queued(self.0.world.now(), self.0.held_up.get())
+        way.take_queued(self.0.held_up.get(), self.0.taken.get())
     }
 
     /// An idle connection, one that is given back meanwhile, or a new one; `way` tells how far it has come.
@@ -251,7 +254,7 @@ impl Inner {
 
     async fn dial(&self, turn: usize, seat: Seat, way: &Way) -> io::Result<Connection> {
         let slot = self.dials.acquire().await.expect("the semaphore is never closed");
-        way.goes_on(self.world.now(), self.held_up.get());
+        way.goes_on(self.held_up.get(), self.taken.get());
         let mut connecting = std::pin::pin!(self.connect(turn, seat, way));
         match self.world.timeout(OWN_TIME, &mut connecting).await {
             Ok(connected) => connected,
@@ -277,6 +280,7 @@ impl Inner {
                 match self.world.connect(address).await {
                     Ok(stream) => {
                         place.answers_at(address);
+                        self.taken.set(self.world.now());
                         return self.begin(stream, (place.clone(), address), seat).await;
                     }
                     Err(error) => {
@@ -392,6 +396,7 @@ mod tests {
             let turns = pool.0.dials.acquire_many(DIALS as u32).await.unwrap();
             let freed = async {
                 world.sleep(Micros::millis(300)).await;
+                pool.0.taken.set(world.now());
                 drop(turns);
             };
             let (dialled, ()) = tokio::join!(pool.acquire(&way), freed);
@@ -400,6 +405,7 @@ mod tests {
             let given_back = async {
                 let turns = pool.0.dials.acquire_many(DIALS as u32).await.unwrap();
                 world.sleep(Micros::millis(200)).await;
+                pool.0.taken.set(world.now());
                 pool.give_back(dialled);
                 turns
             };
@@ -420,8 +426,12 @@ mod tests {
             let (address, _) = server(&world).await;
             let pool = Pool::new(world.clone(), &[address], None, &Budget::of_shard(&world, 1));
             let _turns = pool.0.dials.acquire_many(DIALS as u32).await.unwrap();
-            let attempt = in_vain(&world, &pool).await;
-            assert_eq!([attempt.work.held, attempt.held_unsent], [Micros::millis(300); 2]);
+            let others_come_about = async {
+                world.sleep(Micros::millis(299)).await;
+                pool.0.taken.set(world.now());
+            };
+            let (attempt, ()) = tokio::join!(in_vain(&world, &pool), others_come_about);
+            assert_eq!([attempt.work.held, attempt.held_unsent], [Micros::millis(299); 2]);
         });
     }
 
@@ -435,8 +445,12 @@ mod tests {
             }
             let pool = Pool::new(world.clone(), &[address], None, &Budget::of_shard(&world, 1));
             let flow = |(world, pool): (World, Pool)| async move { in_vain(&world, &pool).await.work.held };
-            let flows: Vec<_> =
-                (0..100 * DIALS).map(|_| world.spawn(flow((world.clone(), pool.clone())))).collect();
+            let mut flows = Vec::new();
+            // They come on for so long that turns are had just before a time-out.
+            for _ in 0..1_000 {
+                flows.extend((0..16).map(|_| world.spawn(flow((world.clone(), pool.clone())))));
+                world.sleep(Micros::MILLISECOND).await;
+            }
             for flow in flows {
                 assert!(flow.await.unwrap() <= OWN_TIME);
             }

@@ -39,15 +39,15 @@ impl Way {
         self.queues.set(Some(self.queues.get().unwrap_or(now)));
     }
 
-    /// Its turn has come. Until `held_up` it was the target that took nobody.
-    pub(super) fn goes_on(&self, now: Micros, held_up: Micros) {
-        let waited = self.queues.take().map_or(Micros::ZERO, |since| now - since.max(held_up).min(now));
-        self.queued.set(self.queued.get() + waited);
+    /// Its turn has come, or it waits no more. Until `held_up`, and after `taken`, it was the target that took nobody.
+    pub(super) fn goes_on(&self, held_up: Micros, taken: Micros) {
+        let waited = self.queues.take().map_or(Micros::ZERO, |since| taken - since.max(held_up));
+        self.queued.set(self.queued.get() + waited.max(Micros::ZERO));
     }
 
     /// For how long it has waited for its turn since this was last asked.
-    pub(super) fn take_queued(&self, now: Micros, held_up: Micros) -> Micros {
-        self.goes_on(now, held_up);
+    pub(super) fn take_queued(&self, held_up: Micros, taken: Micros) -> Micros {
+        self.goes_on(held_up, taken);
         self.queued.take()
     }
 }

@@ -259,7 +259,10 @@ impl Inner {
         match self.world.timeout(OWN_TIME, &mut connecting).await {
             Ok(connected) => connected,
             Err(_) => {
-                self.held_up.set(self.world.now());
+                // What it waits for once it is taken, squall may be too busy to come to.
+                if matches!(way.stage(), Stage::Dialling(_)) {
+                    self.held_up.set(self.world.now());
+                }
                 drop(slot);
                 connecting.await
             }
@@ -281,6 +284,7 @@ impl Inner {
                     Ok(stream) => {
                         place.answers_at(address);
                         self.taken.set(self.world.now());
+                        way.comes_to(Stage::Connected(address));
                         return self.begin(stream, (place.clone(), address), seat).await;
                     }
                     Err(error) => {

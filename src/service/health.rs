@@ -43,7 +43,7 @@ impl Service {
     }
 
     /// Returns when the process that runs now has ended.
-    async fn its_end(&self) {
+    pub(super) async fn its_end(&self) {
         let end = match self.body.borrow().as_deref() {
             Some(Body::Child(child)) => Some(child.gone()),
             _ => None,

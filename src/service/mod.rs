@@ -213,7 +213,7 @@ impl Service {
             return match self.world.timeout_at(deadline, told).await {
                 Ok(Ok(())) => Ok(()),
                 // squall's own program: it had no address to listen on.
-                Ok(Err(_)) => Err(StartError::NotStarted(self.ended_early())),
+                Ok(Err(_)) => Err(StartError::NotStarted(self.ended_early().await)),
                 Err(_) => Err(not_ready("")),
             };
         }
@@ -222,7 +222,7 @@ impl Service {
             let look = self.look(PATIENCE).await;
             // Whatever answered, it is not what has ended.
             if self.state() == State::Gone {
-                return Err(StartError::NotReady(self.ended_early()));
+                return Err(StartError::NotReady(self.ended_early().await));
             }
             match look {
                 Ok(()) => return Ok(()),
@@ -233,7 +233,9 @@ impl Service {
         Err(not_ready(&seen))
     }
 
-    fn ended_early(&self) -> String {
+    async fn ended_early(&self) -> String {
+        // That it has gone may be seen a moment before squall is told how.
+        let _ = self.world.timeout(PATIENCE, self.its_end()).await;
         let (name, log) = (&self.name, self.log.display());
         let how = self.exit().map_or(String::new(), |how| format!(" ({how})"));
         format!("service `{name}` ended before it was ready{how}: see {log} for what it said")

@@ -29,7 +29,7 @@ pub enum Step {
     Think(Think),
     Repeat { times: u64, parallel: u32, steps: Vec<Step> },
     Choice(Vec<(f64, Vec<Step>)>),
-    ForEach { list: String, name: String, steps: Vec<Step>, ways: Ways },
+    ForEach { list: String, name: String, steps: Vec<Step>, odds: Odds },
     Group { op: OpId, steps: Vec<Step> },
     If(Box<If>),
 }
@@ -42,12 +42,12 @@ pub struct If {
     condition: String,
     pub then: Vec<Step>,
     pub otherwise: Vec<Step>,
-    pub ways: Ways,
+    pub odds: Odds,
 }
 
 /// How often what answers said led flows to the steps of an `if` or a list, and how often past them.
 #[derive(Default)]
-pub struct Ways {
+pub struct Odds {
     led: Cell<u64>,
     past: Cell<u64>,
     /// Of flows that failed before their way was known.
@@ -55,7 +55,7 @@ pub struct Ways {
     guessed: Cell<u64>,
 }
 
-impl Ways {
+impl Odds {
     pub fn saw(&self, led: bool) {
         let way = if led { &self.led } else { &self.past };
         way.set(way.get() + 1);
@@ -188,7 +188,7 @@ impl Program {
     /// In words: a variable is missing, or the expression cannot be worked out.
     pub fn way<'s>(&self, either: &'s If, vars: &Arc<Vars>) -> Result<&'s [Step], String> {
         let said = self.text(&either.condition, &Value::from_dyn_object(vars.clone()))?;
-        either.ways.saw(!said.is_empty());
+        either.odds.saw(!said.is_empty());
         Ok(if said.is_empty() { &either.otherwise } else { &either.then })
     }
 
@@ -258,14 +258,14 @@ impl Compiler<'_> {
             ),
             Written::ForEach { list, name, steps } => {
                 let (list, name, steps) = (list.clone(), name.clone(), self.steps(steps)?);
-                Step::ForEach { list, name, steps, ways: Ways::default() }
+                Step::ForEach { list, name, steps, odds: Odds::default() }
             }
             Written::If(either) => Step::If(Box::new(If {
                 place: either.place.clone(),
                 condition: self.add("", format!("{{% if ({}) %}}yes{{% endif %}}", either.condition))?,
                 then: self.steps(&either.then)?,
                 otherwise: self.steps(&either.otherwise)?,
-                ways: Ways::default(),
+                odds: Odds::default(),
             })),
             Written::Group { op, steps } => Step::Group { op: *op, steps: self.steps(steps)? },
         })

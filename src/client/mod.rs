@@ -20,7 +20,7 @@ mod way;
 
 pub use answer::{Answer, Finding, READING, read_answer};
 pub use attempt::{Attempt, Ending, attempt};
-pub use compile::{Common, If, Program, Request, Step, Ways};
+pub use compile::{Common, If, Odds, Program, Request, Step};
 pub use place::AddressCount;
 pub use pool::Pool;
 pub use room::Budget;

@@ -235,7 +235,7 @@ fn window(view: &View, shape: usize, range: std::ops::Range<u32>, quantile: f64)
 /// How many flows squall itself kept in flight: by Little's law the time that the clean count takes off, for
 /// each second. What failed stands at its deadline in both counts, however long squall held it up.
 fn own_in_flight(seen: &Tally, clean: &Tally, length: Micros) -> f64 {
-    let sum = |t: &Tally| t.mean().map_or(0.0, |m| m.value) * (t.successes.len() + t.others.len()) as f64;
+    let sum = |t: &Tally| t.successes.sum() + t.others.sum();
     let own = (sum(seen) - sum(clean)).max(seen.lag.sum() + seen.held.sum());
     own / length.0.max(1) as f64
 }

@@ -240,8 +240,8 @@ impl Flow {
                     self.nested(steps).await?;
                 }
             }
-            Step::ForEach { list, name, steps, ways } => {
-                ways.saw(!self.elements(list).is_empty());
+            Step::ForEach { list, name, steps, odds } => {
+                odds.saw(!self.elements(list).is_empty());
                 self.for_each(list, name, steps).await?;
             }
             Step::Group { op, steps } => self.group(*op, steps).await?,

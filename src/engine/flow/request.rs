@@ -22,7 +22,6 @@ impl Flow {
             self.reach(request.op, intended);
         }
         let count = self.counts(request, dequeued);
-        let first = self.is_first();
         let mut attempt = match self.send(request, dequeued, count).await {
             Ok(attempt) => attempt,
             Err(detail) => Attempt::unsent(detail, dequeued, self.shard.world.now()),
@@ -30,20 +29,13 @@ impl Flow {
         self.next = attempt.done;
         let stood_still = self.shard.stood_still_since(dequeued, attempt.done);
         attempt.work.held = attempt.work.held.max(stood_still);
-        if first {
-            self.left(&attempt, (intended, dequeued));
-        }
+        self.left(&attempt, (intended, dequeued));
         if !self.patient && matches!(attempt.ending, Ending::Answer(_)) {
             self.shard.counts.borrow_mut().answered(self.runner.index);
         }
         let outcome = self.judge(request, &attempt, count).await;
         self.count(request, &attempt, (intended, dequeued), outcome, allowed);
         if outcome.kind.is_success() { Ok(()) } else { Err(Stopped::Failed(outcome)) }
-    }
-
-    /// Nothing of it was sent so far.
-    fn is_first(&self) -> bool {
-        self.work.attempts == 0 && self.group.as_ref().is_none_or(|group| group.work.attempts == 0)
     }
 
     /// Its first request left: late by how long squall took to begin it and then held it up, as one at its limit does.

@@ -3,7 +3,7 @@
 use minijinja::Value;
 
 use super::Flow;
-use crate::client::{Step, Ways};
+use crate::client::{Odds, Step};
 use crate::experiment::Think;
 use crate::random::Purpose;
 use crate::units::Micros;
@@ -25,11 +25,11 @@ impl Flow {
                     let picked = self.pick(branches);
                     branches.get(picked).map_or(Micros::ZERO, |(_, steps)| self.leave_out(steps))
                 }
-                Step::ForEach { list, steps, ways, .. } => self.leave_out_each(list, steps, ways),
+                Step::ForEach { list, steps, odds, .. } => self.leave_out_each(list, steps, odds),
                 Step::If(either) => {
                     // What it turns on may never have been captured: it goes as the others do, or steps that few
                     // come to would answer for the failures of all.
-                    let way = self.way(either).unwrap_or_else(|_| match either.ways.guess() {
+                    let way = self.way(either).unwrap_or_else(|_| match either.odds.guess() {
                         true => &either.then,
                         false => &either.otherwise,
                     });
@@ -45,9 +45,9 @@ impl Flow {
     }
 
     /// A list that nobody got is of some length where those before it were, and takes nobody any time.
-    fn leave_out_each(&mut self, list: &str, steps: &[Step], ways: &Ways) -> Micros {
+    fn leave_out_each(&mut self, list: &str, steps: &[Step], odds: &Odds) -> Micros {
         let n = self.elements(list).len();
-        let led = if self.vars.own.contains_key(list) { n > 0 } else { ways.guess() };
+        let led = if self.vars.own.contains_key(list) { n > 0 } else { odds.guess() };
         if led { self.leave_out(steps) * n as i64 } else { Micros::ZERO }
     }
 

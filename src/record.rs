@@ -403,6 +403,8 @@ pub struct SetupEvent {
 pub enum KeeperEvent {
     /// The latest of its beats in a second, if it was more than 50 ms late: due at `from`, come at `at`.
     Beats { from: Micros, at: Micros, late: Micros },
+    /// In between it had more to do than it could: what came queued in it.
+    Saturated { from: Micros, to: Micros },
     /// It did not answer for more than a second: from its last answer before to the next one. Told twice, first
     /// without an end, which is all if it never answered again.
     Silent { from: Micros, to: Option<Micros> },

@@ -37,7 +37,11 @@ fn interrupted_run(
         server.address
     );
     let plan = bench.file("plan.yaml", &plan);
-    let squall = bench.start(bench.run(&file, Some(&plan)));
+    let run = bench.run(&file, Some(&plan));
+    // Where the tests themselves go on without a terminal (`nohup`), so would it.
+    let mut hears_hang_ups = bench.command("env");
+    hears_hang_ups.arg("--default-signal=HUP").arg(run.get_program()).args(run.get_args());
+    let squall = bench.start(hears_hang_ups);
     bench.wait_for_history(&["\"slow\"", "\"effective\""]);
     squall
 }

@@ -72,8 +72,8 @@ pub async fn serve(world: World, journal: PathBuf) {
         let (links, answers, pulse) = (links.clone(), answers.clone(), pulse.clone());
         world.spawn(async move {
             let mut reply = links.handle(ask).await;
-            if let Reply::Look { late, ago, .. } = &mut reply {
-                (*late, *ago) = pulse.take();
+            if let Reply::Look { vitals, .. } = &mut reply {
+                *vitals = pulse.take();
             }
             let _ = answers.send(Answer { id, reply });
         });

@@ -1,12 +1,12 @@
 //! The keeper's pulse: it beats every 10 ms beside the links that it carries, and squall looks once a second.
-//! A keeper that stood still or is gone is squall's own failure, not the target's.
+//! A keeper that stood still, has more to do than it can, or is gone is squall's own failure, not the target's.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
 use super::Port;
 use super::keeper::Keeper;
-use crate::proxy::{Ask, Reply};
+use crate::proxy::{Ask, Reply, Vitals};
 use crate::record::{KeeperEvent, Record};
 use crate::recorder::Recorder;
 use crate::units::Micros;
@@ -20,18 +20,24 @@ const TOLD: Micros = Micros::millis(50);
 /// When squall itself wakes up so late, it knows nothing of the keeper.
 const FROZEN: Micros = Micros::millis(100);
 
-/// The keeper's own side: the latest beat since the last look.
+/// Who has something to do for more than this share of the time has more to do than it can: what comes queues.
+const SATURATED: f64 = 0.95;
+
+/// The keeper's own side: the latest beat since the last look, and what it had to do.
 pub struct Pulse {
     world: World,
     due: Cell<Micros>,
     /// How late it was, and when it came.
     worst: Cell<(Micros, Micros)>,
+    /// When it was looked at, and for how long it had had something to do by then.
+    looked: Cell<(Micros, Option<Micros>)>,
 }
 
 impl Pulse {
     pub fn new(world: World) -> Rc<Pulse> {
         let due = Cell::new(world.now() + HEARTBEAT);
-        Rc::new(Pulse { world, due, worst: Cell::default() })
+        let looked = Cell::new((world.now(), world.busy()));
+        Rc::new(Pulse { world, due, worst: Cell::default(), looked })
     }
 
     /// Beats until dropped.
@@ -54,13 +60,18 @@ impl Pulse {
         self.due.set((due + HEARTBEAT).max(now));
     }
 
-    /// How late the latest beat since the last look was, and how long ago it came.
-    pub fn take(&self) -> (Micros, Micros) {
+    /// How it was since the last look.
+    pub fn take(&self) -> Vitals {
         let now = self.world.now();
         // One that is overdue just now counts as well.
         self.note(now);
         let (late, at) = self.worst.take();
-        (late, now - at)
+        let busy = self.world.busy();
+        let (looked, before) = self.looked.replace((now, busy));
+        let share = before
+            .zip(busy)
+            .map(|(before, busy)| (busy - before).as_secs_f64() / (now - looked).as_secs_f64());
+        Vitals { late, ago: now - at, saturated: share.is_some_and(|share| share > SATURATED) }
     }
 }
 
@@ -119,10 +130,15 @@ impl Watcher {
                 Err(_) => self.is_silent(),
             }
         };
-        if let Reply::Look { refused, late, ago } = reply {
+        if let Reply::Look { refused, vitals: Vitals { late, ago, saturated } } = reply {
+            let (from, to) = (self.alive.get(), self.world.now());
             self.is_alive();
             self.is_refused(refused);
-            let at = self.world.now() - ago;
+            // A look that comes soon after another sees too little.
+            if saturated && (to - from) * 2 >= EVERY {
+                self.tell(KeeperEvent::Saturated { from, to });
+            }
+            let at = to - ago;
             if late > TOLD {
                 self.tell(KeeperEvent::Beats { from: at - late, at, late });
             }
@@ -159,7 +175,7 @@ impl Watcher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::world::run_virtual;
+    use crate::world::{Origin, run_real, run_virtual};
 
     #[test]
     fn the_latest_beat_since_the_last_look_is_told_also_one_that_is_overdue() {
@@ -167,14 +183,28 @@ mod tests {
             let pulse = Pulse::new(world.clone());
             let beating = world.spawn(pulse.clone().beat());
             world.sleep(Micros::millis(105)).await;
-            assert_eq!(pulse.take().0, Micros::ZERO, "all in time");
+            assert_eq!(pulse.take().late, Micros::ZERO, "all in time");
             beating.abort();
             world.sleep(Micros::millis(305)).await;
-            assert_eq!(pulse.take(), (Micros::millis(300), Micros::ZERO), "due at 110 ms");
+            let vitals = Vitals { late: Micros::millis(300), ..Vitals::default() };
+            assert_eq!(pulse.take(), vitals, "due at 110 ms");
             let beating = world.spawn(pulse.clone().beat());
             world.sleep(Micros::millis(100)).await;
-            assert_eq!(pulse.take().0, Micros::ZERO, "and told once");
+            assert_eq!(pulse.take().late, Micros::ZERO, "and told once");
             beating.abort();
+        });
+    }
+
+    #[test]
+    fn a_keeper_that_always_has_something_to_do_is_saturated_and_one_that_rests_is_not() {
+        run_real(Origin::now(), async |world| {
+            let pulse = Pulse::new(world.clone());
+            world.sleep(Micros::millis(200)).await;
+            assert!(!pulse.take().saturated);
+            let began = world.now();
+            while world.now() - began < Micros::millis(300) {}
+            let counted = world.busy().is_some();
+            assert_eq!(pulse.take().saturated, counted);
         });
     }
 }

@@ -48,24 +48,29 @@ struct Progress {
     /// For how long it had been held up by then.
     held_unsent: Micros,
     meter: Option<Rc<Meter>>,
-    /// The latest wake that it went on in, and for how long it was held up between those.
+    /// The latest wake that it went on in, and for how long it was held up by then.
     wake: Wake,
     held: Micros,
 }
 
 impl Progress {
-    fn goes_on(&mut self, world: &World) {
-        let wake = world.wake();
-        self.held += wake.held_since(self.wake);
-        self.wake = wake;
+    fn goes_on(&mut self, world: &World, way: &Way) {
+        let of_connection = self.meter.as_ref().map_or(Micros::ZERO, |meter| meter.turns().take_waited());
+        self.was_held(world, way, of_connection);
     }
 
-    /// It has a connection, or will have none. Who waited for a turn to dial may have waited for a processor meanwhile.
-    fn was_on_its_way(&mut self, world: &World, queued: Micros) {
-        let before = self.held;
-        self.goes_on(world);
-        self.held = self.held.max(before + queued);
+    /// It has a connection, or will have none.
+    fn was_on_its_way(&mut self, world: &World, way: &Way, queued: Micros) {
+        self.was_held(world, way, queued);
         self.held_unsent = self.held;
+    }
+
+    /// `queued` is what it waited for beside its own turns. Who waits inside squall may wait for a processor meanwhile.
+    fn was_held(&mut self, world: &World, way: &Way, queued: Micros) {
+        way.turns().goes_on();
+        let wake = world.wake();
+        self.held += wake.held_since(self.wake).max(way.turns().take_waited() + queued);
+        self.wake = wake;
     }
 }
 
@@ -80,16 +85,17 @@ pub async fn attempt(
     timeout: Option<Micros>,
     whole: bool,
 ) -> Attempt {
-    let way = Way::default();
+    let way = Way::new(world);
     let wake = world.wake();
     let held = Micros::ZERO;
     let progress = RefCell::new(Progress { connected: None, held_unsent: held, meter: None, wake, held });
     let ending = {
         // Handed on by value it would be copied, and lie here twice for every flow in flight.
-        let mut exchange = std::pin::pin!(exchange(world, pool, (request, again), whole, (&way, &progress)));
+        let exchange = std::pin::pin!(exchange(world, pool, (request, again), whole, (&way, &progress)));
+        let exchange = way.turns().count(exchange);
         match timeout {
             None => exchange.await,
-            Some(timeout) => world.timeout_at(dequeued + timeout, &mut exchange).await.unwrap_or_else(|_| {
+            Some(timeout) => world.timeout_at(dequeued + timeout, exchange).await.unwrap_or_else(|_| {
                 pool.timed_out(way.stage());
                 too_late(way.stage(), timeout)
             }),
@@ -98,8 +104,8 @@ pub async fn attempt(
     let done = world.now();
     let mut progress = progress.into_inner();
     match progress.connected {
-        Some(_) => progress.goes_on(world),
-        None => progress.was_on_its_way(world, pool.take_queued(&way)),
+        Some(_) => progress.goes_on(world, &way),
+        None => progress.was_on_its_way(world, &way, pool.take_queued(&way)),
     }
     let pool_wait = progress.connected.unwrap_or(done) - dequeued;
     let reading = progress.meter.map(|meter| meter.read()).unwrap_or_default();
@@ -132,15 +138,16 @@ async fn exchange(
             Ok(connection) => connection,
             Err(error) => return connect_failed(&error),
         };
-        connection.meter.arm();
+        // Those of one that was open already were none of this request's.
+        let turns = Some(connection.meter.arm()).filter(|_| !connection.reused).unwrap_or_default();
         {
             let mut progress = progress.borrow_mut();
             progress.connected = Some(world.now());
             progress.meter = Some(connection.meter.clone());
-            progress.was_on_its_way(world, pool.take_queued(way));
+            progress.was_on_its_way(world, way, pool.take_queued(way) + turns);
         }
         let answer = connection.sender.try_send_request(request).await;
-        progress.borrow_mut().goes_on(world);
+        progress.borrow_mut().goes_on(world, way);
         match answer {
             Ok(response) => return read(pool, connection, response, whole).await,
             Err(mut error) => {

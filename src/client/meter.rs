@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::units::Micros;
-use crate::world::{Stream, World};
+use crate::world::{Stream, Turns, World};
 
 /// Bytes that one connection reads on end before it is all others' turn: one that never stops talking (interim
 /// answers without end) would hold up its whole shard, every time-out included.
@@ -27,6 +27,8 @@ pub struct Meter {
     cut_off: Cell<bool>,
     /// Bytes that the peer had not taken when it ended the connection in order; none known where it broke off.
     untaken: Cell<Option<u64>>,
+    /// Of its I/O.
+    turns: Turns,
 }
 
 /// What a meter has read since it was armed.
@@ -38,11 +40,21 @@ pub struct Reading {
 }
 
 impl Meter {
-    /// A new request begins.
-    pub fn arm(&self) {
+    pub fn new(world: &World) -> Rc<Meter> {
+        Rc::new(Meter { turns: Turns::of(world), ..Meter::default() })
+    }
+
+    /// A new request begins. Gives back for how long the connection waited for squall before that.
+    pub fn arm(&self) -> Micros {
         self.first_byte.set(None);
         self.sent.set(0);
         self.received.set(0);
+        self.turns.take_waited()
+    }
+
+    /// What the connection's I/O is done by.
+    pub fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     /// The peer took no more of the request.
@@ -93,6 +105,7 @@ impl Metered {
     }
 
     fn count_sent(&self, n: usize) {
+        self.meter.turns.goes_on();
         if self.meter.first_byte.get().is_none() {
             self.meter.first_byte.set(Some(self.world.now()));
         }
@@ -121,6 +134,7 @@ impl AsyncRead for Metered {
         if n == 0 {
             self.meter.untaken.set(self.stream.untaken());
         }
+        self.meter.turns.goes_on();
         self.turn += n;
         self.meter.received.set(self.meter.received.get() + n as u64);
         Poll::Ready(Ok(()))

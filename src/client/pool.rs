@@ -22,7 +22,7 @@ use super::kept::Shelf;
 use super::meter::{Meter, Metered};
 use super::place::{AddressCount, Place, places};
 use super::room::{Budget, Idle, Room, Seat};
-use super::way::{Stage, Way};
+use super::way::{Dials, Stage, Way};
 use crate::units::Micros;
 use crate::world::{World, is_local};
 
@@ -72,11 +72,8 @@ struct Inner {
     next: Cell<usize>,
     /// Flows without room for a connection.
     waiting: Waiting,
-    dials: Semaphore,
-    /// When a dial last took longer than its own time: until then who waits for a turn waits for the target.
-    held_up: Cell<Micros>,
-    /// When the target last took a connection: who has waited for a turn since then waits for the target, too.
-    taken: Cell<Micros>,
+    turns: Semaphore,
+    dials: Rc<Dials>,
     room: Room,
     /// When unused connections were looked for.
     looked: Cell<Micros>,
@@ -90,15 +87,14 @@ impl Idle for Inner {
 
 impl Pool {
     pub fn new(world: World, addresses: &[SocketAddr], limit: Option<u32>, budget: &Budget) -> Pool {
-        let now = world.now();
+        let (now, dials) = (world.now(), Dials::new(&world));
         let inner = Rc::new(Inner {
             world,
             places: places(addresses),
             next: Cell::new(0),
             waiting: RefCell::default(),
-            dials: Semaphore::new(DIALS),
-            held_up: Cell::new(now),
-            taken: Cell::new(now),
+            turns: Semaphore::new(DIALS),
+            dials,
             room: Room::new(budget, limit),
             looked: Cell::new(now),
         });
@@ -138,7 +134,7 @@ impl Pool {
 
     /// For how long a flow has waited for its turn to dial since this was last asked: in squall, and not for the target.
     pub fn take_queued(&self, way: &Way) -> Micros {
-        way.take_queued(self.0.held_up.get(), self.0.taken.get())
+        way.take_queued(&self.0.dials)
     }
 
     /// An idle connection, one that is given back meanwhile, or a new one; `way` tells how far it has come.
@@ -214,8 +210,8 @@ impl Inner {
     /// flows went elsewhere.
     async fn wait_or_dial(&self, turn: usize, way: &Way) -> io::Result<Connection> {
         // With as many turns to dial taken, the room is, too, by flows that wait for theirs.
-        if self.dials.available_permits() == 0 && !self.room.is_at_limit() {
-            way.queues(self.world.now());
+        if self.turns.available_permits() == 0 && !self.room.is_at_limit() {
+            way.queues(&self.dials);
         }
         let seat = match self.room.is_full() {
             false => self.room.seat().await,
@@ -225,7 +221,7 @@ impl Inner {
             },
         };
         let Some(place) = self.places.get(turn) else { return self.connect(turn, seat, way).await };
-        way.queues(self.world.now());
+        way.queues(&self.dials);
         let dialled = self.or_handed(&place.waiting, self.dial(turn, seat, way)).await;
         dialled.unwrap_or_else(Ok)
     }
@@ -253,16 +249,13 @@ impl Inner {
     }
 
     async fn dial(&self, turn: usize, seat: Seat, way: &Way) -> io::Result<Connection> {
-        let slot = self.dials.acquire().await.expect("the semaphore is never closed");
-        way.goes_on(self.held_up.get(), self.taken.get());
+        let slot = self.turns.acquire().await.expect("the semaphore is never closed");
+        way.goes_on(&self.dials);
         let mut connecting = std::pin::pin!(self.connect(turn, seat, way));
         match self.world.timeout(OWN_TIME, &mut connecting).await {
             Ok(connected) => connected,
             Err(_) => {
-                // What it waits for once it is taken, squall may be too busy to come to.
-                if matches!(way.stage(), Stage::Dialling(_)) {
-                    self.held_up.set(self.world.now());
-                }
+                way.is_kept(&self.dials);
                 drop(slot);
                 connecting.await
             }
@@ -283,7 +276,6 @@ impl Inner {
                 match self.world.connect(address).await {
                     Ok(stream) => {
                         place.answers_at(address);
-                        self.taken.set(self.world.now());
                         way.comes_to(Stage::Connected(address));
                         return self.begin(stream, (place.clone(), address), seat).await;
                     }
@@ -304,17 +296,19 @@ impl Inner {
         (place, address): (Rc<Place>, SocketAddr),
         seat: Seat,
     ) -> io::Result<Connection> {
-        let meter = Rc::<Meter>::default();
+        let meter = Meter::new(&self.world);
         let io = TokioIo::new(Metered::new(stream, meter.clone(), self.world.clone()));
         let handshake = Builder::new().handshake(io).await;
         let (mut sender, connection) = handshake.map_err(io::Error::other)?;
+        let turns = meter.turns().clone();
         let task = self.world.spawn(async move {
             let _seat = seat;
             // Its error reaches the flow through the sender.
-            let _ = connection.await;
+            let _ = turns.count(std::pin::pin!(connection)).await;
         });
         // The peer took the connection and closed it, or spoke before it was spoken to.
         sender.ready().await.map_err(|_| io::Error::from(io::ErrorKind::ConnectionAborted))?;
+        meter.turns().goes_on();
         Ok(Connection { sender, meter, reused: false, place, address, task })
     }
 }
@@ -357,7 +351,7 @@ mod tests {
         run_virtual(|world| async move {
             let (address, open) = server(&world).await;
             let pool = Pool::new(world.clone(), &[address], None, &Budget::of_shard(&world, 1));
-            let (way, mut burst) = (Way::default(), Vec::new());
+            let (way, mut burst) = (Way::new(&world), Vec::new());
             for _ in 0..10 {
                 burst.push(pool.acquire(&way).await.unwrap());
             }
@@ -379,7 +373,7 @@ mod tests {
             let ((serves, open), (gone, _)) = (server(&world).await, server(&world).await);
             let gone = SocketAddr::new([127, 0, 0, 9].into(), gone.port());
             let pool = Pool::new(world.clone(), &[gone, serves], None, &Budget::of_shard(&world, 1));
-            let way = Way::default();
+            let way = Way::new(&world);
             for _ in 0..100 {
                 let (first, second) = (pool.acquire(&way).await, pool.acquire(&way).await);
                 [first, second].into_iter().for_each(|connection| pool.give_back(connection.unwrap()));
@@ -396,20 +390,18 @@ mod tests {
         run_virtual(|world| async move {
             let (address, _) = server(&world).await;
             let pool = Pool::new(world.clone(), &[address], None, &Budget::of_shard(&world, 1));
-            let way = Way::default();
-            let turns = pool.0.dials.acquire_many(DIALS as u32).await.unwrap();
+            let way = Way::new(&world);
+            let turns = pool.0.turns.acquire_many(DIALS as u32).await.unwrap();
             let freed = async {
                 world.sleep(Micros::millis(300)).await;
-                pool.0.taken.set(world.now());
                 drop(turns);
             };
             let (dialled, ()) = tokio::join!(pool.acquire(&way), freed);
             let dialled = dialled.unwrap();
             assert_eq!(pool.take_queued(&way), Micros::millis(300));
             let given_back = async {
-                let turns = pool.0.dials.acquire_many(DIALS as u32).await.unwrap();
+                let turns = pool.0.turns.acquire_many(DIALS as u32).await.unwrap();
                 world.sleep(Micros::millis(200)).await;
-                pool.0.taken.set(world.now());
                 pool.give_back(dialled);
                 turns
             };
@@ -429,13 +421,9 @@ mod tests {
         run_virtual(|world| async move {
             let (address, _) = server(&world).await;
             let pool = Pool::new(world.clone(), &[address], None, &Budget::of_shard(&world, 1));
-            let _turns = pool.0.dials.acquire_many(DIALS as u32).await.unwrap();
-            let others_come_about = async {
-                world.sleep(Micros::millis(299)).await;
-                pool.0.taken.set(world.now());
-            };
-            let (attempt, ()) = tokio::join!(in_vain(&world, &pool), others_come_about);
-            assert_eq!([attempt.work.held, attempt.held_unsent], [Micros::millis(299); 2]);
+            let _turns = pool.0.turns.acquire_many(DIALS as u32).await.unwrap();
+            let attempt = in_vain(&world, &pool).await;
+            assert_eq!([attempt.work.held, attempt.held_unsent], [Micros::millis(300); 2]);
         });
     }
 
@@ -468,7 +456,7 @@ mod tests {
             let mut listener = world.listen(([0, 0, 0, 0, 0, 0, 0, 1], second.port()).into()).await.unwrap();
             let first = listener.local_addr().unwrap();
             let pool = Pool::new(world.clone(), &[first, second], None, &Budget::of_shard(&world, 1));
-            let way = Way::default();
+            let way = Way::new(&world);
             let old = pool.acquire(&way).await.unwrap();
             // It takes no further connections, and goes on with this one.
             let _open = listener.accept().await.unwrap();

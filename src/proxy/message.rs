@@ -68,12 +68,10 @@ pub enum Reply {
     },
     Canary(Sighting),
     State(LinkState),
-    /// How often its own machine has refused it a connection so far; how late the latest of its beats since the
-    /// last look was, and how long ago that came.
+    /// How often its own machine has refused it a connection so far.
     Look {
         refused: u64,
-        late: Micros,
-        ago: Micros,
+        vitals: Vitals,
     },
     /// None where it cannot be told.
     Touched {
@@ -82,6 +80,16 @@ pub enum Reply {
     Failed {
         error: String,
     },
+}
+
+/// How a proxy's process was since the last look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Vitals {
+    /// How late the latest of its beats was, and how long ago that came.
+    pub late: Micros,
+    pub ago: Micros,
+    /// It had more to do than it could: hardly any time was left in which it neither ran nor waited for a processor.
+    pub saturated: bool,
 }
 
 /// What is in force on a link: the proof by state.

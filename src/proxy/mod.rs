@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use link::Link;
-pub use message::{Ask, Reply};
+pub use message::{Ask, Reply, Vitals};
 
 use crate::units::Micros;
 use crate::world::World;
@@ -70,9 +70,7 @@ impl Links {
             }
             Ask::Touched { link, fault } => Ok(Reply::Touched { counts: self.link(&link)?.touched(&fault) }),
             // Beside everything else it has no beat of its own.
-            Ask::Look => {
-                Ok(Reply::Look { refused: self.refused.get(), late: Micros::ZERO, ago: Micros::ZERO })
-            }
+            Ask::Look => Ok(Reply::Look { refused: self.refused.get(), vitals: Vitals::default() }),
             Ask::Dismiss => {
                 self.dismiss();
                 Ok(Reply::Done)

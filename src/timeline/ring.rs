@@ -53,6 +53,7 @@ impl Timeline {
         }
         self.keeper.retain(|event| match event {
             KeeperEvent::Beats { at, late, .. } => *at + *late * 2 >= before,
+            KeeperEvent::Saturated { to, .. } => *to >= before,
             KeeperEvent::Silent { from, .. } => !over.contains(from),
             KeeperEvent::Gone { .. } => true,
         });

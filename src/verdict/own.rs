@@ -95,6 +95,10 @@ impl Own {
                     self.spoil(timeline, from, at + late * 2, &why);
                 }
                 KeeperEvent::Beats { .. } => {}
+                KeeperEvent::Saturated { from, to } => {
+                    let why = "squall's keeper, which carries the links, had more to do than it could";
+                    self.spoil(timeline, from, to, why);
+                }
                 // It is told again with its end, where it had one.
                 KeeperEvent::Silent { from, to: None } if ends(timeline, from) => {}
                 KeeperEvent::Silent { from, to } => {

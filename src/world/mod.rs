@@ -9,6 +9,7 @@ mod network;
 mod pacer;
 mod pipe;
 mod stream;
+mod turns;
 mod wakes;
 
 use std::future::Future;
@@ -24,6 +25,7 @@ pub use group::TaskGroup;
 pub use network::Network;
 pub use pacer::Pacer;
 pub use stream::{Listener, Stream};
+pub use turns::Turns;
 pub use wakes::Wake;
 
 use crate::units::Micros;
@@ -51,6 +53,11 @@ impl Origin {
     #[allow(clippy::disallowed_methods)]
     pub fn now() -> Origin {
         Origin(Instant::now())
+    }
+
+    #[allow(clippy::disallowed_methods)]
+    fn micros(self) -> i64 {
+        self.0.elapsed().as_micros() as i64
     }
 }
 
@@ -104,7 +111,7 @@ impl World {
 
     pub fn now(&self) -> Micros {
         let since_start = match &self.kind {
-            Kind::Real(origin) => origin.0.elapsed().as_micros() as i64,
+            Kind::Real(origin) => origin.micros(),
             Kind::Virtual { start, .. } => start.elapsed().as_millis() as i64,
         };
         Micros(since_start) - self.zero
@@ -115,6 +122,14 @@ impl World {
         match &self.kind {
             Kind::Real(_) => wakes::latest(),
             Kind::Virtual { .. } => Wake::default(),
+        }
+    }
+
+    /// For how long this thread has run, or waited for a processor, so far; none where nobody counts it.
+    pub fn busy(&self) -> Option<Micros> {
+        match &self.kind {
+            Kind::Real(_) => wakes::busy(),
+            Kind::Virtual { .. } => None,
         }
     }
 

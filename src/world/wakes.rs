@@ -57,7 +57,7 @@ impl Wakes {
     #[allow(clippy::disallowed_methods, reason = "the thread's own time, of which a virtual world has none")]
     fn ask(&mut self) -> (u64, Micros) {
         self.asked = Instant::now();
-        let waited = waited(&self.schedstat).unwrap_or(self.waited);
+        let waited = ran_and_waited(&self.schedstat).map_or(self.waited, |(_, waited)| waited);
         (waited, Micros((waited.saturating_sub(self.waited) / 1_000) as i64))
     }
 }
@@ -66,7 +66,7 @@ impl Wakes {
 #[allow(clippy::disallowed_methods, reason = "the thread's own time, of which a virtual world has none")]
 pub(super) fn watch() {
     let Ok(schedstat) = File::open("/proc/thread-self/schedstat") else { return };
-    let Some(waited) = waited(&schedstat) else { return };
+    let Some((_, waited)) = ran_and_waited(&schedstat) else { return };
     WAKES.set(Some(Wakes { schedstat, waited, asked: Instant::now(), latest: Wake::default() }));
 }
 
@@ -90,15 +90,22 @@ pub(super) fn latest() -> Wake {
     })
 }
 
-/// The second of the file's three numbers.
-fn waited(schedstat: &File) -> Option<u64> {
+/// For how long this thread has had something to do so far: it ran, or waited for a processor.
+pub(super) fn busy() -> Option<Micros> {
+    let numbers = WAKES.with_borrow(|wakes| ran_and_waited(&wakes.as_ref()?.schedstat));
+    numbers.map(|(ran, waited)| Micros(((ran + waited) / 1_000) as i64))
+}
+
+/// The first two of the file's three numbers, in nanoseconds.
+fn ran_and_waited(schedstat: &File) -> Option<(u64, u64)> {
     let mut text = [0; 64];
     let length = schedstat.read_at(&mut text, 0).ok()?;
-    let text = std::str::from_utf8(text.get(..length)?).ok()?;
-    text.split_ascii_whitespace().nth(1)?.parse().ok()
+    let mut numbers = std::str::from_utf8(text.get(..length)?).ok()?.split_ascii_whitespace();
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "they hold up a real thread")]
 mod tests {
     use super::*;
 
@@ -111,6 +118,21 @@ mod tests {
         assert_eq!(after.held_since(before), Micros(96), "its answer lay there");
         assert_eq!(after.held_since(during), Micros(1), "it began after");
         assert_eq!(wake(6, 2, 0).held_since(before), Micros(2), "its answer came later");
+    }
+
+    #[test]
+    fn a_thread_that_works_is_busy_and_one_that_sleeps_is_not() {
+        watch();
+        let Some(before) = busy() else { return };
+        std::thread::sleep(Duration::from_millis(100));
+        let asleep = busy().unwrap() - before;
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_millis(100) {}
+        // The kernel adds up what a thread ran at its ticks.
+        std::thread::yield_now();
+        let awake = busy().unwrap() - before - asleep;
+        assert!(awake >= Micros::millis(80), "{awake} of 100 ms of work");
+        assert!(asleep < awake, "{asleep} of 100 ms asleep");
     }
 
     /// Where the kernel keeps no count there is nothing to note, and nothing is late.

@@ -303,10 +303,11 @@ fn the_sentence_is_about_what_decided() {
 fn a_keeper_that_was_gone_or_stood_still_is_squalls_own_trouble() {
     let gone = |at: Micros| if at >= s(60.0) { (s(0.001), Kind::Connect) } else { fine(at) };
     let held = |at: Micros| if at >= s(60.0) && at < s(63.0) { (s(2.0), Kind::Timeout) } else { fine(at) };
-    let rows: [(&str, KeeperEvent, Answers, Word); 4] = [
+    let rows: [(&str, KeeperEvent, Answers, Word); 5] = [
         ("gone", KeeperEvent::Gone { at: s(60.0) }, gone, Word::Invalid),
         ("silent", KeeperEvent::Silent { from: s(60.0), to: Some(s(63.0)) }, held, Word::Invalid),
         ("late", KeeperEvent::Beats { from: s(60.0), at: s(63.0), late: s(2.9) }, held, Word::Invalid),
+        ("saturated", KeeperEvent::Saturated { from: s(60.0), to: s(63.0) }, held, Word::Invalid),
         ("in time", KeeperEvent::Beats { from: s(60.0), at: s(63.0), late: s(0.06) }, held, Word::Fail),
     ];
     for (name, event, answer, word) in rows {

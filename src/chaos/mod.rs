@@ -10,8 +10,9 @@ pub mod journal;
 pub mod keeper;
 mod on_link;
 mod on_service;
-pub mod pulse;
+mod pulse;
 pub mod takeover;
+mod watcher;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -36,6 +37,7 @@ use action::Acted;
 use driver::{Driver, NotHealed};
 use journal::Journal;
 use keeper::Keeper;
+pub use watcher::Watcher;
 
 /// How long a fault without a window, or with a short one, has to show its effect; and how long its
 /// removal has to show.

@@ -72,7 +72,7 @@ struct Inner {
     next: Cell<usize>,
     /// Flows without room for a connection.
     waiting: Waiting,
-    turns: Semaphore,
+    slots: Semaphore,
     dials: Rc<Dials>,
     room: Room,
     /// When unused connections were looked for.
@@ -93,7 +93,7 @@ impl Pool {
             places: places(addresses),
             next: Cell::new(0),
             waiting: RefCell::default(),
-            turns: Semaphore::new(DIALS),
+            slots: Semaphore::new(DIALS),
             dials,
             room: Room::new(budget, limit),
             looked: Cell::new(now),
@@ -210,7 +210,7 @@ impl Inner {
     /// flows went elsewhere.
     async fn wait_or_dial(&self, turn: usize, way: &Way) -> io::Result<Connection> {
         // With as many turns to dial taken, the room is, too, by flows that wait for theirs.
-        if self.turns.available_permits() == 0 && !self.room.is_at_limit() {
+        if self.slots.available_permits() == 0 && !self.room.is_at_limit() {
             way.queues(&self.dials);
         }
         let seat = match self.room.is_full() {
@@ -249,7 +249,7 @@ impl Inner {
     }
 
     async fn dial(&self, turn: usize, seat: Seat, way: &Way) -> io::Result<Connection> {
-        let slot = self.turns.acquire().await.expect("the semaphore is never closed");
+        let slot = self.slots.acquire().await.expect("the semaphore is never closed");
         way.goes_on(&self.dials);
         let mut connecting = std::pin::pin!(self.connect(turn, seat, way));
         match self.world.timeout(OWN_TIME, &mut connecting).await {
@@ -391,24 +391,24 @@ mod tests {
             let (address, _) = server(&world).await;
             let pool = Pool::new(world.clone(), &[address], None, &Budget::of_shard(&world, 1));
             let way = Way::new(&world);
-            let turns = pool.0.turns.acquire_many(DIALS as u32).await.unwrap();
+            let slots = pool.0.slots.acquire_many(DIALS as u32).await.unwrap();
             let freed = async {
                 world.sleep(Micros::millis(300)).await;
-                drop(turns);
+                drop(slots);
             };
             let (dialled, ()) = tokio::join!(pool.acquire(&way), freed);
             let dialled = dialled.unwrap();
             assert_eq!(pool.take_queued(&way), Micros::millis(300));
             let given_back = async {
-                let turns = pool.0.turns.acquire_many(DIALS as u32).await.unwrap();
+                let slots = pool.0.slots.acquire_many(DIALS as u32).await.unwrap();
                 world.sleep(Micros::millis(200)).await;
                 pool.give_back(dialled);
-                turns
+                slots
             };
-            let (turns, handed) = tokio::join!(biased; given_back, pool.acquire(&way));
+            let (slots, handed) = tokio::join!(biased; given_back, pool.acquire(&way));
             let handed = handed.unwrap();
             assert_eq!((pool.take_queued(&way), handed.reused), (Micros::millis(200), true));
-            drop(turns);
+            drop(slots);
             pool.give_back(handed);
             let _lay_there = pool.acquire(&way).await.unwrap();
             assert_eq!(pool.take_queued(&way), Micros::ZERO);
@@ -421,7 +421,7 @@ mod tests {
         run_virtual(|world| async move {
             let (address, _) = server(&world).await;
             let pool = Pool::new(world.clone(), &[address], None, &Budget::of_shard(&world, 1));
-            let _turns = pool.0.turns.acquire_many(DIALS as u32).await.unwrap();
+            let _slots = pool.0.slots.acquire_many(DIALS as u32).await.unwrap();
             let attempt = in_vain(&world, &pool).await;
             assert_eq!([attempt.work.held, attempt.held_unsent], [Micros::millis(300); 2]);
         });

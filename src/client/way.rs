@@ -51,7 +51,9 @@ impl Way {
 
     pub(super) fn comes_to(&self, stage: Stage) {
         self.turns.goes_on();
-        self.kept.take();
+        if !matches!(stage, Stage::Dialling(_)) {
+            self.kept.take();
+        }
         self.stage.set(stage);
     }
 

@@ -20,8 +20,7 @@ pub use script::Show;
 pub use system::{Files, System, journal_of};
 pub use trial::trial;
 
-use crate::chaos::pulse::Watcher;
-use crate::chaos::{Controller, Reach, Urgency};
+use crate::chaos::{Controller, Reach, Urgency, Watcher};
 use crate::client::RunFacts;
 use crate::engine::{self, Batch, Load, Share};
 use crate::exit;

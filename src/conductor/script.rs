@@ -314,9 +314,9 @@ impl Script {
         }
         if finding.kind != Kind::Ok {
             let excerpt = String::from_utf8_lossy(&answer.body[..answer.body.len().min(200)]);
-            let excerpt = redact(&excerpt, &self.secrets);
+            let excerpt = redact(&excerpt, &self.secrets).split_whitespace().collect::<Vec<_>>().join(" ");
             let detail = cut(&redact(&finding.detail, &self.secrets), SHOWN);
-            return Err(Why::Target(format!("{detail} ({})", excerpt.escape_debug())));
+            return Err(Why::Target(format!("{detail} ({excerpt})")));
         }
         for (name, value) in finding.captured {
             if let Some(show) = &self.show {

@@ -94,7 +94,14 @@ impl de::Error for Error {
     }
 
     fn unknown_field(field: &str, known: &'static [&'static str]) -> Error {
-        let help = if known.is_empty() { "it takes no keys".to_owned() } else { suggest(field, known) };
+        let help = match field {
+            "<<" => {
+                "there are no merge keys here: write the keys out, or name a whole value with `&` and `*`"
+                    .to_owned()
+            }
+            _ if known.is_empty() => "it takes no keys".to_owned(),
+            _ => suggest(field, known),
+        };
         Error::new(unknown_key(field)).help(help)
     }
 

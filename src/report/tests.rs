@@ -338,6 +338,8 @@ fn no_harm_at_all_does_not_read_like_no_recovery() {
     assert_eq!([words::outage(&trigger), words::recovery(&trigger)], ["9 s ± 1 s", "at once"]);
     (trigger.outage, trigger.recovery) = (None, None);
     assert_eq!(words::recovery(&trigger), "not over");
+    (trigger.outage, trigger.doubt) = (Some(Micros::ZERO), Some("it was not proven".to_owned()));
+    assert_eq!([words::outage(&trigger), words::recovery(&trigger)], ["–", "–"]);
 }
 
 #[test]

@@ -72,13 +72,13 @@ pub(super) fn problem(view: &View, trigger: &str) -> Option<(Word, String)> {
 
 /// Why nothing rests on what was seen after a trigger: it was not proven, or no shape had a normal to come back to.
 pub(super) fn doubt(view: &View, judged: &JudgedTrigger) -> Option<String> {
-    let unproven = view.faults.iter().find(|f| f.name == judged.name).and_then(|f| f.problem.clone());
+    let unproven = view.faults.iter().any(|f| f.name == judged.name && f.problem.is_some());
     let bands = || {
         let of = |shape: &str| view.series.iter().find(|s| s.band.shape == shape);
         judged.shapes.iter().filter_map(move |s| of(&s.shape))
     };
     let abnormal = || bands().map(|s| s.band.broken.clone()).collect::<Option<Vec<_>>>()?.into_iter().next();
-    unproven.or_else(abnormal)
+    if unproven { Some("it was not proven".to_owned()) } else { abnormal() }
 }
 
 /// Why the time after a one-shot never came, and what that is worth; none if it came.

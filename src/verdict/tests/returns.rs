@@ -423,5 +423,5 @@ fn nothing_is_said_to_have_come_back_from_what_was_not_proven_or_to_what_was_no_
     let Some(Record::Fault(last)) = quiet.events.last_mut() else { panic!("a fault has events") };
     last.touched = Some(Touched::default());
     let (head, sentence) = told(quiet, fine);
-    assert!(head.is_none() && sentence.ends_with("if that is meant)."), "{sentence}");
+    assert!(head.is_none() && sentence.ends_with("is not known: it was not proven."), "{sentence}");
 }

@@ -62,9 +62,12 @@ pub(super) fn named(cell: &mut Markup, name: &str) {
     cell.leaf("b", &[("class", class)], name);
 }
 
+/// Beside numbers, words of more than this may.
+const WORD: usize = 16;
+
 /// Words in a cell that break within a word only where one of them is long.
 pub(super) fn words(cell: &mut Markup, element: &'static str, text: &str) {
-    let is_long = text.split(' ').any(|word| word.chars().count() > LONG);
+    let is_long = text.split(' ').any(|word| word.chars().count() > WORD);
     cell.leaf(element, &[("class", if is_long { "long" } else { "" })], text);
 }
 

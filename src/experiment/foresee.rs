@@ -83,6 +83,7 @@ impl Watch<'_> {
         }));
         remarks.extend(self.timeline.iter().filter_map(for_good));
         remarks.extend(self.short_baseline());
+        remarks.extend(self.outline.objectives.iter().filter_map(|o| self.nothing_comes(o)));
         let bands = self.bands();
         remarks.extend(self.outline.objectives.iter().filter_map(|o| coarse(o, &bands)));
         Foresight { phases, objectives, steady, bands, remarks }
@@ -164,6 +165,15 @@ impl Watch<'_> {
                 band: planned_band(self.outline, index, each(index), baseline.clone()),
             })
             .collect()
+    }
+
+    /// Without a trigger there is nothing to come back from.
+    fn nothing_comes(&self, objective: &Objective) -> Option<String> {
+        let asks = matches!(objective.metric, Metric::Outage | Metric::Recovery) && self.triggers.is_empty();
+        let text = objective.text.trim();
+        asks.then(|| {
+            format!("`{text}` will be INCONCLUSIVE: no trigger comes to recover from; faults come from a chaos plan, add `--chaos PLAN`")
+        })
     }
 
     /// A baseline that is shorter than was asked for, where the longest deadline takes a part of it.

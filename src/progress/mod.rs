@@ -123,7 +123,7 @@ impl Watch for Progress {
         match &mut self.shown {
             Shown::Bar(bar) => {
                 self.lost.look(timeline, now);
-                let text = View::of(timeline, now).with_lost(&self.lost).below_the_bar();
+                let text = View::of(timeline, now).with_lost(&self.lost).below_the_bar(columns());
                 let bar = bar.clone();
                 self.pen.show(move || {
                     bar.set_position(now.0.max(0) as u64);
@@ -140,6 +140,12 @@ impl Watch for Progress {
             Shown::Lines { .. } | Shown::Nothing => {}
         }
     }
+}
+
+/// How long a line may be, looked at each time: a terminal's size changes.
+fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok();
+    size.map(|size| usize::from(size.ws_col)).filter(|&columns| columns > 0).unwrap_or(80)
 }
 
 fn bar(duration: Micros) -> ProgressBar {

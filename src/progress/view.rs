@@ -2,14 +2,13 @@
 //!
 //! Owns the live numbers and their words; they are estimates of a run that still goes on, never verdicts.
 
-use crate::objective::{Objective, PhaseName};
 use crate::outline::{FaultOutline, Outline};
 use crate::quantity::Quantity;
 use crate::record::FaultStage;
 use crate::stats::n_min;
 use crate::timeline::{Cells, Tally, Timeline};
 use crate::units::{Micros, grouped, or_dash, short_clock};
-use crate::verdict::{self, Lost};
+use crate::verdict::{self, Lost, Standing};
 
 /// Latencies are those of operations intended within this time before now.
 const RECENT: Micros = Micros::secs(5);
@@ -54,21 +53,18 @@ impl View {
         self
     }
 
-    /// What stands beside the bar, and the lines below it.
-    pub(super) fn below_the_bar(&self) -> String {
-        let mut text = self.head();
-        for line in self.rows() {
-            text.push('\n');
-            text.push_str(&line);
-        }
-        text
+    /// What stands beside the bar, and the lines below it, none longer than so many columns where its words allow it:
+    /// what the terminal breaks by itself is broken anywhere.
+    pub(super) fn below_the_bar(&self, columns: usize) -> String {
+        let rows = self.rows().into_iter().map(|row| row.within(columns));
+        [self.head()].into_iter().chain(rows).collect::<Vec<_>>().join("\n")
     }
 
     /// The same as lines of text.
     pub(super) fn lines(&self) -> String {
         let mut text = self.head() + "\n";
         for line in self.rows() {
-            text.push_str(&format!("  {line}\n"));
+            text.push_str(&format!("  {}\n", line.within(usize::MAX)));
         }
         text
     }
@@ -77,46 +73,84 @@ impl View {
         format!("{} of {}  {}", short_clock(self.now), short_clock(self.length), self.phase)
     }
 
-    fn rows(&self) -> impl Iterator<Item = String> + '_ {
+    fn rows(&self) -> Vec<Row> {
         let width = self.shapes.iter().map(|s| s.name.chars().count()).max().unwrap_or(0);
-        let shapes = self.shapes.iter().map(move |s| {
-            format!(
-                "{:width$}  due {:>7}  done {:>7}  in flight {:>5}  errors {:>6}  p50 {:>8}  p99 {:>8}",
-                s.name,
-                grouped(s.due),
-                grouped(s.done),
-                grouped(s.due.saturating_sub(s.done)),
-                grouped(s.bad),
-                or_dash(s.p50),
-                or_dash(s.p99.map(|p99| format!("{}{p99}", if s.few { "~" } else { "" }))),
-            )
-        });
-        shapes.chain(self.faults.iter().cloned()).chain(self.lost.iter().cloned())
+        let shapes = self.shapes.iter().map(|s| s.row(width));
+        let sentences = self.faults.iter().chain(&self.lost);
+        shapes.chain(sentences.map(|text| Row::of_words(text))).collect()
+    }
+}
+
+impl ShapeLine {
+    fn row(&self, width: usize) -> Row {
+        let guess = if self.few { "~" } else { "" };
+        let fields = vec![
+            format!("{:width$}", self.name),
+            format!("due {:>7}", grouped(self.due)),
+            format!("done {:>7}", grouped(self.done)),
+            format!("in flight {:>5}", grouped(self.due.saturating_sub(self.done))),
+            format!("errors {:>6}", grouped(self.bad)),
+            format!("p50 {:>8}", or_dash(self.p50)),
+            format!("p99 {:>8}", or_dash(self.p99.map(|p99| format!("{guess}{p99}")))),
+        ];
+        Row { pieces: fields, between: "  " }
+    }
+}
+
+/// A line in pieces that are not broken.
+struct Row {
+    pieces: Vec<String>,
+    between: &'static str,
+}
+
+impl Row {
+    fn of_words(text: &str) -> Row {
+        Row { pieces: text.split(' ').map(str::to_owned).collect(), between: " " }
+    }
+
+    /// As one line, or as several of at most so many columns, all but the first set in.
+    fn within(&self, columns: usize) -> String {
+        let (mut text, mut length) = (String::new(), 0);
+        for (at, piece) in self.pieces.iter().enumerate() {
+            let long = piece.chars().count();
+            let fits = length + self.between.len() + long <= columns;
+            let lead = if at == 0 {
+                ""
+            } else if fits {
+                self.between
+            } else {
+                "\n  "
+            };
+            length = if fits || at == 0 { length + lead.len() + long } else { 2 + long };
+            text.push_str(lead);
+            text.push_str(piece);
+        }
+        text
     }
 }
 
 /// What was said last of each objective: one whose phase is over, and let go, stays lost.
 #[derive(Debug, Default)]
-pub(super) struct Latch(Vec<(Objective, Option<Lost>)>);
+pub(super) struct Latch(Vec<Option<Lost>>);
 
 impl Latch {
     pub(super) fn new(outline: &Outline) -> Latch {
-        Latch(outline.objectives.iter().map(|o| (o.clone(), None)).collect())
+        Latch(vec![None; outline.objectives.len()])
     }
 
-    /// Looks again. A phase that is over is not seen any more some time later; what spans the run always is.
+    /// Looks again: what comes in late may win an objective back.
     pub(super) fn look(&mut self, timeline: &Timeline, now: Micros) {
-        let mut lost = verdict::lost(timeline, now);
-        for (objective, last) in &mut self.0 {
-            let found = lost.iter().position(|l| l.text == objective.text).map(|at| lost.swap_remove(at));
-            if found.is_some() || objective.phase == PhaseName::Run {
-                *last = found;
+        for (last, stands) in self.0.iter_mut().zip(verdict::standings(timeline, now)) {
+            match stands {
+                Standing::Lost(lost) => *last = Some(lost),
+                Standing::Open => *last = None,
+                Standing::Past => {}
             }
         }
     }
 
     fn lines(&self) -> Vec<String> {
-        let all = self.0.iter().filter_map(|(_, lost)| lost.as_ref());
+        let all = self.0.iter().flatten();
         all.map(|lost| format!("lost so far: {}: {}", lost.text, lost.measured)).collect()
     }
 }
@@ -203,8 +237,11 @@ fn whole(time: Micros) -> Micros {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::objective::{Comparison, Metric, PhaseName};
     use crate::report::fixture;
+    use crate::sample::Kind;
     use crate::timeline::Timeline;
+    use crate::timeline::fake::{Plan, evenly, expect, s};
 
     /// The made-up run as it was known at `now`.
     fn at(now: i64) -> String {
@@ -245,5 +282,45 @@ mod tests {
         later.keep(0);
         latch.look(&later, Micros::secs(90));
         assert!(told(&latch).contains(line), "{}", told(&latch));
+    }
+
+    #[test]
+    fn on_a_narrow_terminal_lines_are_broken_between_fields_and_words() {
+        let view = |now| View::of(&fixture::timeline(), Micros::secs(now));
+        for columns in [60, 80, 100] {
+            for now in [30, 61] {
+                let text = view(now).below_the_bar(columns);
+                let longest = text.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+                assert!(longest <= columns, "{columns}: {text}");
+                let all = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+                assert_eq!(all(&text), all(&view(now).lines()));
+            }
+        }
+        let rows = |columns| view(30).below_the_bar(columns).lines().count();
+        assert!(rows(80) > rows(200), "nothing was too long for 80 columns");
+    }
+
+    #[test]
+    fn an_objective_that_what_comes_in_wins_back_is_told_no_more() {
+        let during = PhaseName::During("x".to_owned());
+        let errors = expect(Metric::Errors, Comparison::Below, 0.4, during);
+        let plan =
+            Plan::new(60).shape("rooms", "create", s(2.0)).fault("x", 30.0, Some(10.0)).objective(errors);
+        let answer = |at: Micros| match (s(30.0)..s(32.0)).contains(&at) {
+            true => (s(1.0), Kind::Status),
+            false => (s(0.1), Kind::Ok),
+        };
+        let samples = evenly(50, 0, 60, answer);
+        let known = |now: f64| {
+            let known: Vec<_> = samples.iter().filter(|sample| sample.intended < s(now)).cloned().collect();
+            plan.clone().timeline(&known)
+        };
+        let mut latch = Latch::new(&plan.outline);
+        let mut told = |now: f64| {
+            latch.look(&known(now), s(now));
+            latch.lines()
+        };
+        assert_eq!(told(33.0).len(), 1, "half of what is known failed");
+        assert_eq!(told(45.0), Vec::<String>::new(), "a fifth of all did");
     }
 }

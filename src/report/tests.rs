@@ -279,6 +279,23 @@ fn the_page_needs_nothing_from_elsewhere_and_is_small() {
 }
 
 #[test]
+fn words_among_numbers_may_be_broken_and_so_may_long_names_within_themselves() {
+    let (timeline, mut judgement) = run();
+    let fault = "primary_database_network_partition";
+    let trigger = &mut judgement.triggers[0];
+    (trigger.outage, trigger.recovery) = (Some(Micros::ZERO), Some(Micros::ZERO));
+    let objective = &mut judgement.objectives[0];
+    (objective.phase, objective.text) =
+        (PhaseName::During(fault.to_owned()), format!("errors < 1% during {fault}"));
+    let page = html(&timeline, &judgement);
+    let words = "<td class=\"num words\" data-name=\"recovery\"><div>nothing to recover from";
+    for piece in [words, &format!("<span class=\"long\">during {fault}"), "<code class=\"long\">errors"] {
+        assert!(page.contains(piece), "{piece}");
+    }
+    assert!(page.contains("<td class=\"num\" data-name=\"depth\">"), "numbers are not");
+}
+
+#[test]
 fn a_run_in_which_nothing_was_sent_still_has_a_report() {
     let (timeline, judgement) = run();
     let empty = Timeline::new(timeline.header);
@@ -338,6 +355,8 @@ fn no_harm_at_all_does_not_read_like_no_recovery() {
     assert_eq!([words::outage(&trigger), words::recovery(&trigger)], ["9 s ± 1 s", "at once"]);
     (trigger.outage, trigger.recovery) = (None, None);
     assert_eq!(words::recovery(&trigger), "not over");
+    (trigger.outage, trigger.doubt) = (Some(Micros::ZERO), Some("it was not proven".to_owned()));
+    assert_eq!([words::outage(&trigger), words::recovery(&trigger)], ["–", "–"]);
 }
 
 #[test]

@@ -283,6 +283,7 @@ pub(super) fn recovery(trigger: &JudgedTrigger) -> String {
 
 fn lasted(trigger: &JudgedTrigger, time: Option<Micros>, zero: &str) -> String {
     match time {
+        _ if trigger.doubt.is_some() => "–".to_owned(),
         Some(Micros::ZERO) => zero.to_owned(),
         Some(time) if trigger.margin > Micros::ZERO => format!("{time} ± {}", trigger.margin),
         Some(time) => time.to_string(),

@@ -2,12 +2,15 @@
 //!
 //! Owns which cells a live rule looks at; what is done when one decides is the controller's.
 
+use std::ops::Range;
+
 use super::answer::Answer;
 use super::measure::Measured;
 use super::view::View;
 use super::windows::{Subject, Window, badness, in_cells, measured, over, together, value};
 use super::words;
 use crate::objective::{Metric, Objective, PhaseName};
+use crate::timeline::phases::Return;
 use crate::timeline::{Cells, Timeline};
 use crate::units::{Micros, clock, grouped};
 
@@ -100,13 +103,36 @@ pub struct Lost {
     pub measured: String,
 }
 
-/// The objectives that are broken by what the live fold still holds of their phases: an estimate while the run goes
-/// on. Counts grow, and what follows a trigger is known when the run is over: of those nothing is said.
-pub fn lost(timeline: &Timeline, now: Micros) -> Vec<Lost> {
+/// What is known of an objective while the run goes on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Standing {
+    /// By what has been seen so far.
+    Lost(Lost),
+    /// Not by what has been seen so far.
+    Open,
+    /// Part of its phase was let go: what was known of it last is what is known.
+    Past,
+}
+
+/// How each objective stands by what the live fold still holds of its phase, in the profile's order: an estimate while
+/// the run goes on. Counts grow, and what follows a trigger is known when the run is over: those are open.
+pub fn standings(timeline: &Timeline, now: Micros) -> Vec<Standing> {
     let view = View::live(timeline);
-    let known = |o: &&Objective| !matches!(o.metric, Metric::Outage | Metric::Recovery | Metric::Count);
-    let objectives = timeline.outline().objectives.iter().filter(known);
-    objectives.filter_map(|objective| lost_one(&view, objective, now)).collect()
+    let grows = |o: &Objective| matches!(o.metric, Metric::Outage | Metric::Recovery | Metric::Count);
+    let phases = view.frame().phases(&vec![Return::Unknown; view.triggers.len()]);
+    let begins_before = |span: &Range<Micros>| timeline.cell_of(span.start) < timeline.oldest();
+    let let_go = |o: &Objective| {
+        phases.iter().any(|(name, spans)| *name == o.phase && spans.iter().any(begins_before))
+    };
+    let stands = |objective: &Objective| match grows(objective) {
+        true => Standing::Open,
+        false => match lost_one(&view, objective, now) {
+            Some(lost) => Standing::Lost(lost),
+            None if objective.phase != PhaseName::Run && let_go(objective) => Standing::Past,
+            None => Standing::Open,
+        },
+    };
+    timeline.outline().objectives.iter().map(stands).collect()
 }
 
 fn lost_one(view: &View, objective: &Objective, now: Micros) -> Option<Lost> {

@@ -29,6 +29,8 @@ mod words;
 use crate::exit::{self, Facts};
 use crate::record::How;
 use crate::timeline::Timeline;
+use crate::timeline::phases::Return;
+use recovery::Aftermath;
 use ruling::Ruling;
 use view::View;
 
@@ -37,7 +39,7 @@ pub use judgement::{
     Judgement, OperationPhase, OperationTable, Phase, Run, ShapeBand, ShapeTrigger, Span, Summary, Told,
     UnsoundCell, VERSION, Word,
 };
-pub use live::{Fired, Lost, fired, lost, unsteady};
+pub use live::{Fired, Lost, Standing, fired, standings, unsteady};
 pub use width::planned_band;
 
 /// Judges a whole history: the same function for the end of a run and for `squall report`.
@@ -50,9 +52,10 @@ pub fn judge(timeline: &Timeline) -> Judgement {
     let verdict = all().map(|ruling| ruling.word).max().unwrap_or_default();
     let generator = view.own.generator(timeline);
     let (code, reason) = exit::code(facts(&view, verdict));
+    let triggers: Vec<JudgedTrigger> = view.aftermaths.iter().map(|a| told(&view, a)).collect();
     let summary = Summary {
         verdict: headline(&beside, &objectives, verdict),
-        recovery: recovery_sentence(&view),
+        recovery: recovery_sentence(&triggers),
         generator: generator.sentence.clone(),
     };
     Judgement {
@@ -75,7 +78,7 @@ pub fn judge(timeline: &Timeline) -> Judgement {
         left: timeline.left.clone(),
         rulings: beside.iter().map(Ruling::told).collect(),
         notes: notes::notes(&view),
-        triggers: view.aftermaths.iter().map(|a| a.judged.clone()).collect(),
+        triggers,
         faults: view.faults.to_vec(),
         generator,
         objectives,
@@ -121,9 +124,21 @@ fn plural(word: Word) -> &'static str {
     }
 }
 
-fn recovery_sentence(view: &View) -> Option<String> {
-    let worst = view.aftermaths.iter().max_by_key(|a| (a.judged.recovered.is_none(), a.judged.outage));
-    worst.map(|a| a.judged.sentence.clone())
+/// A trigger as it is told: nothing is said to have come back from what was not proven, or to what was no normal.
+fn told(view: &View, aftermath: &Aftermath) -> JudgedTrigger {
+    let mut judged = aftermath.judged.clone();
+    let is_back = matches!(aftermath.back, Return::At(_));
+    if let Some(doubt) = is_back.then(|| returns::doubt(view, &judged)).flatten() {
+        judged.sentence = format!("What {} did to the service is not known: {doubt}.", judged.name);
+        judged.doubt = Some(doubt);
+    }
+    judged
+}
+
+/// Of the worst of what is known; the rulings tell what is not.
+fn recovery_sentence(triggers: &[JudgedTrigger]) -> Option<String> {
+    let known = triggers.iter().filter(|t| t.doubt.is_none());
+    known.max_by_key(|t| (t.recovered.is_none(), t.outage)).map(|t| t.sentence.clone())
 }
 
 #[cfg(test)]

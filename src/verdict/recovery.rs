@@ -106,6 +106,7 @@ fn judged(
         margin: shapes.iter().map(|s| s.window).max().unwrap_or(Micros::ZERO),
         needed: shapes.iter().filter_map(|s| s.needed).max(),
         shapes,
+        doubt: None,
         sentence: String::new(),
     };
     judged.sentence = words::aftermath(&judged, back, until, left_out);

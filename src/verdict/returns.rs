@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::answer::Answer;
 use super::baseline::{Measures, Series};
 use super::faults;
-use super::judgement::Word;
+use super::judgement::{JudgedTrigger, Word};
 use super::measure::Measured;
 use super::recovery::{self, Aftermath};
 use super::ruling::Ruling;
@@ -68,6 +68,17 @@ pub(super) fn problem(view: &View, trigger: &str) -> Option<(Word, String)> {
             )
         })
     })
+}
+
+/// Why nothing rests on what was seen after a trigger: it was not proven, or no shape had a normal to come back to.
+pub(super) fn doubt(view: &View, judged: &JudgedTrigger) -> Option<String> {
+    let unproven = view.faults.iter().any(|f| f.name == judged.name && f.problem.is_some());
+    let bands = || {
+        let of = |shape: &str| view.series.iter().find(|s| s.band.shape == shape);
+        judged.shapes.iter().filter_map(move |s| of(&s.shape))
+    };
+    let abnormal = || bands().map(|s| s.band.broken.clone()).collect::<Option<Vec<_>>>()?.into_iter().next();
+    if unproven { Some("it was not proven".to_owned()) } else { abnormal() }
 }
 
 /// Why the time after a one-shot never came, and what that is worth; none if it came.

@@ -52,6 +52,21 @@ fn the_plan_tells_of_default_deadlines_of_silent_shapes_and_of_a_baseline_cut_sh
 }
 
 #[test]
+fn the_plan_tells_of_a_recovery_without_a_trigger() {
+    let profile = format!("{CALM}objectives: [recovery < 5s, errors < 1%]\n");
+    let remarks = |chaos: Option<&str>| resolved(&profile, chaos).foresight.remarks.join("\n");
+    assert!(
+        remarks(None).contains("`recovery < 5s` will be INCONCLUSIVE: no trigger comes"),
+        "{}",
+        remarks(None)
+    );
+    let chaos = format!(
+        "{QUICK}timeline:\n  - {{name: slow, at: 40s, for: 8s, latency: {{link: api-store, latency: 100ms}}}}\n"
+    );
+    assert!(!remarks(Some(&chaos)).contains("INCONCLUSIVE"), "{}", remarks(Some(&chaos)));
+}
+
+#[test]
 fn the_plan_tells_of_a_limit_that_lies_within_two_windows() {
     let profile = format!("{CALM}objectives: [\"recovery(slow) < 3s\", \"outage(slow) < 4s\"]\n");
     let chaos = format!(

@@ -248,7 +248,9 @@ fn beside(timeline: &Timeline, judgement: &Judgement, op: OpId) -> Beside {
     let mut limits = limits(timeline, judgement, op);
     let mut moments = Vec::new();
     if rests {
-        limits.extend(judgement.baseline.iter().filter(|b| b.shape == *shape).flat_map(bands));
+        limits.extend(
+            judgement.baseline.iter().filter(|b| b.shape == *shape && b.broken.is_none()).flat_map(bands),
+        );
         moments.extend(judgement.triggers.iter().flat_map(|t| of_trigger(t, shape)));
     }
     Beside { limits, moments }
@@ -282,7 +284,8 @@ fn of_trigger<'t>(trigger: &'t JudgedTrigger, shape: &str) -> impl Iterator<Item
     let seen = trigger.shapes.iter().find(|s| s.shape == shape);
     let over = trigger.t_clear.filter(|_| seen.is_some() && !trigger.just_happens());
     let over = over.map(|at| Moment { at, text: "over", ink: svg::AMBER_TEXT });
-    let back = seen.and_then(|s| s.recovered).filter(|_| trigger.outage != Some(Micros::ZERO));
+    let harmed = trigger.outage != Some(Micros::ZERO) && trigger.doubt.is_none();
+    let back = seen.and_then(|s| s.recovered).filter(|_| harmed);
     let back = back.map(|at| Moment { at, text: "well again", ink: svg::GREEN });
     over.into_iter().chain(back)
 }

@@ -239,10 +239,11 @@ fn band(band: Option<Band>, show: impl Fn(f64) -> String) -> String {
 }
 
 fn remark(b: &ShapeBand) -> String {
-    match (&b.none, &b.unsteady) {
-        (Some(why), _) => format!("no band: {why}"),
-        (None, Some(what)) => format!("not stationary: {what}"),
-        (None, None) => String::new(),
+    match (&b.none, &b.broken, &b.unsteady) {
+        (Some(why), ..) => format!("no band: {why}"),
+        (None, Some(why), _) => format!("no normal: {why}"),
+        (None, None, Some(what)) => format!("not stationary: {what}"),
+        (None, None, None) => String::new(),
     }
 }
 

@@ -65,8 +65,10 @@ fn recovery(page: &mut Markup, judgement: &Judgement) {
         &told,
         |row, t| {
             row.cell("", |cell| named(cell, &t.name));
-            row.text(&words::outage(t));
-            row.text(&words::recovery(t));
+            for text in [words::outage(t), words::recovery(t)] {
+                let words = if text.contains(|c: char| c.is_ascii_digit()) { "" } else { "words" };
+                row.cell(words, |cell| cell.text(&text));
+            }
             let depth = t.shapes.iter().map(|s| s.depth_during.max(s.depth_after)).fold(0.0, f64::max);
             row.text(&format!("{} %", words::percent(depth)));
             let lost: f64 = t.shapes.iter().map(|s| s.area_during + s.area_after).sum();

@@ -2,7 +2,7 @@
 //!
 //! Owns that section of the page.
 
-use super::table::{Fit, table};
+use super::table::{Fit, table, words as words_in};
 use super::{class_of, heading};
 use crate::report::markup::{Markup, typeset};
 use crate::report::{chart, words};
@@ -39,14 +39,14 @@ fn fill(row: &mut super::table::Row, o: &JudgedObjective) {
         cell.leaf("b", &[("class", &class)], &format!("{} {}", words::mark(o.word), o.word.text()));
     });
     row.cell("wide", |cell| {
-        cell.leaf("code", &[], &o.text);
+        words_in(cell, "code", &o.text);
         let told = (o.word != Word::Pass).then_some(&o.reason).into_iter().chain(&o.notes);
         for sentence in told {
             cell.void("br", &[]);
             cell.leaf("small", &[], sentence);
         }
     });
-    row.text(&words::where_decided(o));
+    row.cell("", |cell| words_in(cell, "span", &words::where_decided(o)));
     row.cell("", |cell| measured(cell, o));
     row.cell("bar", |cell| chart::bar(cell, o));
     row.text(&typeset(&o.limit_text));

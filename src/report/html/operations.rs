@@ -2,7 +2,7 @@
 //!
 //! Owns those two sections of the page.
 
-use super::table::{named, plain};
+use super::table::{named, plain, words as words_in};
 use super::{Shown, first_name, heading, rest_folded};
 use crate::objective::PhaseName;
 use crate::report::markup::{Markup, typeset};
@@ -73,7 +73,7 @@ pub(super) fn section(page: &mut Markup, judgement: &Judgement) {
                     cell.text(" (flow)");
                 }
             });
-            row.text(&p.phase.to_string());
+            row.cell("", |cell| words_in(cell, "span", &p.phase.to_string()));
             row.text(&grouped(p.n));
             row.text(&words::plain(p.rate));
             row.text(&words::percent(p.bad));

@@ -62,6 +62,15 @@ pub(super) fn named(cell: &mut Markup, name: &str) {
     cell.leaf("b", &[("class", class)], name);
 }
 
+/// Beside numbers, words of more than this may.
+const WORD: usize = 16;
+
+/// Words in a cell that break within a word only where one of them is long.
+pub(super) fn words(cell: &mut Markup, element: &'static str, text: &str) {
+    let is_long = text.split(' ').any(|word| word.chars().count() > WORD);
+    cell.leaf(element, &[("class", if is_long { "long" } else { "" })], text);
+}
+
 /// A table; `each` fills one row after the other with a class for the row.
 pub(super) fn table<T>(
     page: &mut Markup,

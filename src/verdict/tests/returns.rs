@@ -402,3 +402,26 @@ fn what_was_not_watched_at_all_has_no_length_and_what_never_began_says_so() {
     let judged = verdict(plan, &evenly(100, 0, 200, fine));
     assert!(judged.objectives[0].reason.starts_with("When x was over no"), "{}", judged.objectives[0].reason);
 }
+
+#[test]
+fn nothing_is_said_to_have_come_back_from_what_was_not_proven_or_to_what_was_no_normal() {
+    let plan = || at_half_time(rooms(60), recovery_within(10.0));
+    let told = |plan: Plan, answer: Answers| {
+        let judged = verdict(plan, &evenly(50, 0, 60, answer));
+        assert_eq!(judged.triggers[0].outage, Some(Micros::ZERO), "it was seen in its band");
+        (judged.summary.recovery.clone(), judged.triggers[0].sentence.clone())
+    };
+    let (head, sentence) = told(plan(), fine);
+    assert_eq!(sentence, "x did not push the service out of its normal band.");
+    assert_eq!(head, Some(sentence));
+    let (head, sentence) = told(plan(), |_| (Micros::millis(1), Kind::Status));
+    assert!(
+        head.is_none() && sentence.starts_with("What x did to the service is not known: only 0 %"),
+        "{sentence}"
+    );
+    let mut quiet = plan();
+    let Some(Record::Fault(last)) = quiet.events.last_mut() else { panic!("a fault has events") };
+    last.touched = Some(Touched::default());
+    let (head, sentence) = told(quiet, fine);
+    assert!(head.is_none() && sentence.ends_with("is not known: it was not proven."), "{sentence}");
+}

@@ -106,7 +106,8 @@ fn objectives_that_are_lost_already_are_told_while_the_run_goes_on() {
         let mut timeline = plan.clone().timeline(&known);
         timeline.end = None;
         timeline.faults.retain(|event| event.at <= s(now));
-        lost(&timeline, s(now)).into_iter().map(|lost| lost.measured).collect::<Vec<_>>()
+        let lost = |standing| if let Standing::Lost(lost) = standing { Some(lost.measured) } else { None };
+        standings(&timeline, s(now)).into_iter().filter_map(lost).collect::<Vec<_>>()
     };
     assert!(told(29.0).is_empty());
     assert!(told(31.0).is_empty(), "in force, and nothing is bad yet");

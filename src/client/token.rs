@@ -119,10 +119,16 @@ fn sign(key: &str, claims: &str, wall: i64, lifetime: Micros) -> Result<String, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::RunFacts;
+    use crate::client::{RunFacts, Shelf};
 
     fn facts() -> Arc<RunFacts> {
-        Arc::new(RunFacts { seed: 1, run: "r".into(), data: Vec::new(), setup: BTreeMap::new() })
+        Arc::new(RunFacts {
+            seed: 1,
+            run: "r".into(),
+            data: Vec::new(),
+            setup: BTreeMap::new(),
+            room: Shelf::new(0),
+        })
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub use trial::trial;
 
 use crate::chaos::pulse::Watcher;
 use crate::chaos::{Controller, Reach, Urgency};
-use crate::client::RunFacts;
+use crate::client::{RunFacts, Shelf};
 use crate::engine::{self, Batch, Load, Share};
 use crate::exit;
 use crate::experiment::{Experiment, requests};
@@ -216,7 +216,7 @@ impl Run {
 
     fn facts(&self, setup: Captured) -> RunFacts {
         let (seed, run) = (self.experiment.outline.seed, self.setting.run.clone());
-        RunFacts { seed, run, data: self.experiment.data.clone(), setup }
+        RunFacts { seed, run, data: self.experiment.data.clone(), setup, room: Shelf::of_run() }
     }
 
     /// The facts with what setup captured; if it failed, what its good steps had captured until then.

@@ -318,11 +318,11 @@ impl Script {
             let detail = cut(&redact(&finding.detail, &self.secrets), SHOWN);
             return Err(Why::Target(format!("{detail} ({})", excerpt.escape_debug())));
         }
-        for (name, value) in finding.captured {
+        for captured in finding.captured {
             if let Some(show) = &self.show {
-                show(&exchange::captured(&name, &value, &self.secrets));
+                show(&exchange::captured(&captured.name, &captured.value, &self.secrets));
             }
-            Arc::make_mut(vars).own.insert(name, value);
+            Arc::make_mut(vars).learn(captured);
         }
         Ok(())
     }

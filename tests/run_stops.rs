@@ -206,6 +206,24 @@ fn the_planned_end_of_the_load_is_its_end() {
     assert!((30..=90).contains(&asked), "ten users, twice a second, for four seconds: {asked}");
 }
 
+/// Rounds in which an `if` takes no way wait for nothing: they neither outlast the load nor hold up what else is sent.
+#[test]
+fn a_loop_of_steps_that_nobody_takes_ends_with_the_load_and_holds_up_nobody() {
+    let (bench, server) = (Bench::new("idle-loop"), half_sick());
+    let never = "[{ if: \"{{ i == 1000000 }}\", then: [{ get: /never, as: never }] }]";
+    let profile = format!(
+        "target: {}\nduration: 4s\njudge: {{ warmup: 200ms, baseline: 500ms }}\nshapes:\n  idle:\n    arrival: {{ constant: {{ rate: 1/s }} }}\n    \
+         timeout: 1s\n    probes: false\n    flow: [{{ get: /walk, as: walk }}, {{ repeat: {{ times: 1000000000, steps: {never} }} }}]\n  \
+         beside:\n    arrival: {{ constant: {{ rate: 50/s }} }}\n    timeout: 1s\n    probes: false\n    flow: [{{ get: /beat, as: beat }}]\n\
+         objectives: [\"errors(beat) < 5%\", \"rate(beat) > 45/s\"]\n",
+        server.url()
+    );
+    let file = bench.file("idle.yaml", &profile);
+    let mut squall = bench.start(bench.run(&file, None));
+    let code = squall.end(secs(20)).code();
+    assert_eq!((code, server.count("GET /beat")), (Some(0), 200), "{}", squall.said());
+}
+
 /// Whoever watches may have pressed Ctrl-S, or lost the connection: what is shown is not worth a fault that stays.
 #[test]
 fn a_terminal_that_takes_nothing_holds_up_neither_the_load_nor_a_stop() {

@@ -79,6 +79,28 @@ fn a_second_ctrl_c_leaves_at_once_healed() {
     wait_for("the keeper to leave", secs(20), || bench.processes().is_empty().then_some(()));
 }
 
+/// Whoever has to wait presses it again.
+#[test]
+fn a_third_ctrl_c_changes_nothing_about_how_the_second_one_leaves() {
+    let (bench, server, flag) = (Bench::new("thrice"), Server::fine(), "broken.flag");
+    let file = bench.file("load.yaml", &profile(&server.url(), "60s", "errors < 5%", ""));
+    let flag = bench.reports().with_file_name(flag).display().to_string();
+    let hook = format!(
+        "run: [touch, \"{flag}\"], undo: [sh, -c, \"sleep 2; rm {flag}\"], check: [test, -e, \"{flag}\"]"
+    );
+    let plan = format!("{JUDGE}\ntimeline:\n  - {{ name: hook, at: 2s, for: 50s, exec: {{ {hook} }} }}\n");
+    let plan = bench.file("plan.yaml", &plan);
+    let mut squall = bench.start(bench.run(&file, Some(&plan)));
+    bench.wait_for_history(&["\"hook\"", "\"effective\""]);
+    for _ in 0..4 {
+        squall.signal(Signal::INT);
+        std::thread::sleep(secs(1) / 3);
+    }
+    assert_eq!(squall.end(secs(15)).code(), Some(105), "{}", squall.said());
+    assert!(!fs::exists(&flag).unwrap(), "healed");
+    wait_for("the keeper to leave", secs(5), || bench.processes().is_empty().then_some(()));
+}
+
 #[test]
 fn a_teardown_that_was_cut_short_is_told_and_ends_with_105() {
     let (bench, server) = (Bench::new("cut"), slow_to_delete(secs(14)));

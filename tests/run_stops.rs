@@ -83,6 +83,28 @@ fn a_second_ctrl_c_leaves_at_once_healed() {
     wait_for("the keeper to leave", secs(20), || bench.processes().is_empty().then_some(()));
 }
 
+/// Whoever has to wait presses it again.
+#[test]
+fn a_third_ctrl_c_changes_nothing_about_how_the_second_one_leaves() {
+    let (bench, server, flag) = (Bench::new("thrice"), Server::fine(), "broken.flag");
+    let file = bench.file("load.yaml", &profile(&server.url(), "60s", "errors < 5%", ""));
+    let flag = bench.reports().with_file_name(flag).display().to_string();
+    let hook = format!(
+        "run: [touch, \"{flag}\"], undo: [sh, -c, \"sleep 2; rm {flag}\"], check: [test, -e, \"{flag}\"]"
+    );
+    let plan = format!("{JUDGE}\ntimeline:\n  - {{ name: hook, at: 2s, for: 50s, exec: {{ {hook} }} }}\n");
+    let plan = bench.file("plan.yaml", &plan);
+    let mut squall = bench.start(bench.run(&file, Some(&plan)));
+    bench.wait_for_history(&["\"hook\"", "\"effective\""]);
+    for _ in 0..4 {
+        squall.signal(Signal::INT);
+        std::thread::sleep(secs(1) / 3);
+    }
+    assert_eq!(squall.end(secs(15)).code(), Some(105), "{}", squall.said());
+    assert!(!fs::exists(&flag).unwrap(), "healed");
+    wait_for("the keeper to leave", secs(5), || bench.processes().is_empty().then_some(()));
+}
+
 #[test]
 fn a_teardown_that_was_cut_short_is_told_and_ends_with_105() {
     let (bench, server) = (Bench::new("cut"), slow_to_delete(secs(14)));
@@ -208,6 +230,24 @@ fn the_planned_end_of_the_load_is_its_end() {
     squall.end(secs(20));
     let asked = server.count("GET /walk");
     assert!((30..=90).contains(&asked), "ten users, twice a second, for four seconds: {asked}");
+}
+
+/// Rounds in which an `if` takes no way wait for nothing: they neither outlast the load nor hold up what else is sent.
+#[test]
+fn a_loop_of_steps_that_nobody_takes_ends_with_the_load_and_holds_up_nobody() {
+    let (bench, server) = (Bench::new("idle-loop"), half_sick());
+    let never = "[{ if: \"{{ i == 1000000 }}\", then: [{ get: /never, as: never }] }]";
+    let profile = format!(
+        "target: {}\nduration: 4s\njudge: {{ warmup: 200ms, baseline: 500ms }}\nshapes:\n  idle:\n    arrival: {{ constant: {{ rate: 1/s }} }}\n    \
+         timeout: 1s\n    probes: false\n    flow: [{{ get: /walk, as: walk }}, {{ repeat: {{ times: 1000000000, steps: {never} }} }}]\n  \
+         beside:\n    arrival: {{ constant: {{ rate: 50/s }} }}\n    timeout: 1s\n    probes: false\n    flow: [{{ get: /beat, as: beat }}]\n\
+         objectives: [\"errors(beat) < 5%\", \"rate(beat) > 45/s\"]\n",
+        server.url()
+    );
+    let file = bench.file("idle.yaml", &profile);
+    let mut squall = bench.start(bench.run(&file, None));
+    let code = squall.end(secs(20)).code();
+    assert_eq!((code, server.count("GET /beat")), (Some(0), 200), "{}", squall.said());
 }
 
 /// Whoever watches may have pressed Ctrl-S, or lost the connection: what is shown is not worth a fault that stays.

@@ -9,9 +9,9 @@ use minijinja::Value;
 use super::check::Failed;
 use super::compile::{Asked, Program, Request};
 use super::json;
-use super::kept::{LONGEST, ROOM, Taken};
-use super::vars::Vars;
-use crate::experiment::CaptureFrom;
+use super::kept::{CAPTURED, LONGEST, NoRoom, ROOM, Shelf, Taken};
+use super::vars::{Captured, Vars};
+use crate::experiment::{Capture, CaptureFrom};
 use crate::sample::Kind;
 use crate::units::{Micros, cut, grouped};
 use crate::world::World;
@@ -23,7 +23,7 @@ pub struct Finding {
     pub kind: Kind,
     /// Why, where it is not `Ok`.
     pub detail: String,
-    pub captured: Vec<(String, Value)>,
+    pub captured: Vec<Captured>,
     /// Length of the list that the step counts.
     pub items: Option<u64>,
 }
@@ -94,15 +94,17 @@ pub async fn read_answer(
         Ok(expected) => expected,
         Err(detail) => return Finding::bad(Kind::Template, detail),
     };
+    let room = vars.room();
     if !answer.is_long() {
-        return look(&request.asked, &expected, answer, count);
+        return look(&request.asked, &expected, answer, count, &room);
     }
     let asked = request.asked.clone();
     let Answer { status, length, short, .. } = *answer;
     let (headers, body) = (answer.headers.clone(), answer.body.clone());
     let taken = answer.taken.clone();
     let answer = Answer { status, headers, body, length, short, taken };
-    let found = world.timeout(READING, world.aside(move || look(&asked, &expected, &answer, count))).await;
+    let found =
+        world.timeout(READING, world.aside(move || look(&asked, &expected, &answer, count, &room))).await;
     let own = |why: String| Finding::bad(Kind::Local, why);
     match found {
         Ok(found) => found.unwrap_or_else(|_| own("squall failed to read the answer".to_owned())),
@@ -110,7 +112,7 @@ pub async fn read_answer(
     }
 }
 
-fn look(asked: &Asked, expected: &[String], answer: &Answer, count: bool) -> Finding {
+fn look(asked: &Asked, expected: &[String], answer: &Answer, count: bool, room: &Shelf) -> Finding {
     if !accepts(&asked.status, answer.status) {
         return Finding::bad(Kind::Status, format!("status {} was not expected", answer.status));
     }
@@ -133,9 +135,9 @@ fn look(asked: &Asked, expected: &[String], answer: &Answer, count: bool) -> Fin
     }
     let mut captured = Vec::new();
     for capture in &asked.captures {
-        match take(&capture.from, &answer.headers, &mut parsed) {
-            Ok(value) => captured.push((capture.name.clone(), value)),
-            Err(detail) => return Finding::bad(Kind::Check, format!("capture `{}`: {detail}", capture.name)),
+        match take(capture, &answer.headers, &mut parsed, room) {
+            Ok(one) => captured.push(one),
+            Err(bad) => return bad,
         }
     }
     let items = asked.items.as_ref().filter(|_| count && !answer.short);
@@ -195,19 +197,44 @@ pub(super) fn first(parsed: &mut Lazy<'_>, path: &str) -> Result<serde_json::Val
     found.first().map(|value| (*value).clone()).ok_or_else(|| format!("{path} matches nothing"))
 }
 
-fn take(from: &CaptureFrom, headers: &http::HeaderMap, parsed: &mut Lazy<'_>) -> Result<Value, String> {
-    match from {
+/// What flows capture adds up, and how much of it there is the target decides: without room for it nothing is made of it.
+fn take(
+    capture: &Capture,
+    headers: &http::HeaderMap,
+    parsed: &mut Lazy<'_>,
+    room: &Shelf,
+) -> Result<Captured, Finding> {
+    let name = capture.name.clone();
+    let bad = |detail: String| Finding::bad(Kind::Check, format!("capture `{name}`: {detail}"));
+    let room_for = |bytes| {
+        let most = CAPTURED >> 20;
+        let detail =
+            || format!("capture `{name}`: squall keeps {most} MiB of captures at a time, and had no room");
+        room.room_for(bytes).map_err(|NoRoom| Finding::bad(Kind::Local, detail()))
+    };
+    let (room, value) = match &capture.from {
         CaptureFrom::Header(name) => {
-            let value = headers.get(name).ok_or_else(|| format!("the answer has no header {name}"))?;
-            let text = std::str::from_utf8(value.as_bytes());
-            text.map(Value::from).map_err(|_| format!("the header {name} is no UTF-8, and no text"))
+            let text = header(headers, name).map_err(bad)?;
+            (room_for(text.len())?, Ok(Value::from(text)))
         }
-        CaptureFrom::Json(path) => json::to_rendered(&first(parsed, path)?),
+        CaptureFrom::Json(path) => {
+            let found = first(parsed, path).map_err(bad)?;
+            (room_for(json::bytes_once_rendered(&found))?, json::to_rendered(&found))
+        }
         CaptureFrom::JsonAll(path) => {
-            let found = parsed.json()?.query(path).map_err(|e| e.to_string())?;
-            found.into_iter().map(json::to_rendered).collect::<Result<Vec<_>, _>>().map(Value::from)
+            let found = parsed.json().map_err(bad)?.query(path).map_err(|e| bad(e.to_string()))?;
+            let room = room_for(found.iter().map(|value| json::bytes_once_rendered(value)).sum())?;
+            let values = found.into_iter().map(json::to_rendered).collect::<Result<Vec<_>, _>>();
+            (room, values.map(Value::from))
         }
-    }
+    };
+    let value = value.map_err(bad)?;
+    Ok(Captured { name, value, room })
+}
+
+fn header<'h>(headers: &'h http::HeaderMap, name: &str) -> Result<&'h str, String> {
+    let value = headers.get(name).ok_or_else(|| format!("the answer has no header {name}"))?;
+    std::str::from_utf8(value.as_bytes()).map_err(|_| format!("the header {name} is no UTF-8, and no text"))
 }
 
 #[cfg(test)]
@@ -231,9 +258,34 @@ mod tests {
             let answer = Answer { status: 200, headers, body, length: 1, short: false, taken: None };
             let checks = if looked_at { vec![Check::new(&contains).unwrap()] } else { Vec::new() };
             let asked = Asked { status: vec![(200, 299)], checks, captures: Vec::new(), items: None };
-            let found = look(&asked, &["a".to_owned()], &answer, false);
+            let found = look(&asked, &["a".to_owned()], &answer, false, &Shelf::of_run());
             assert_eq!(found.kind, kind, "{coding:?}: {}", found.detail);
             assert_eq!(found.detail.contains("encoded as gzip"), kind == Kind::Check);
+        }
+    }
+
+    /// What a list takes up once it is captured is a multiple of its text, and as many flows have one as are under way.
+    #[test]
+    fn what_flows_capture_has_room_only_as_long_as_they_do_not_keep_too_much_already() {
+        let room = Shelf::new(100_000);
+        let rooms: Vec<_> = (0..100).map(|n| serde_json::json!({ "id": n })).collect();
+        let body = Bytes::from(serde_json::json!({ "rooms": rooms }).to_string());
+        for from in [CaptureFrom::Json("$.rooms".to_owned()), CaptureFrom::JsonAll("$.rooms[*]".to_owned())] {
+            let captures = vec![Capture { name: "rooms".to_owned(), from }];
+            let asked = Asked { status: vec![(200, 299)], checks: Vec::new(), captures, items: None };
+            let found = || {
+                let (headers, length) = (http::HeaderMap::new(), body.len() as u64);
+                let answer =
+                    Answer { status: 200, headers, body: body.clone(), length, short: false, taken: None };
+                look(&asked, &[], &answer, false, &room)
+            };
+            let first = found();
+            assert_eq!((first.kind, first.captured.len()), (Kind::Ok, 1));
+            let second = found();
+            assert_eq!((second.kind, second.captured.len()), (Kind::Local, 0));
+            assert!(second.detail.starts_with("capture `rooms`: squall keeps 1024 MiB"), "{}", second.detail);
+            drop(first);
+            assert_eq!(found().kind, Kind::Ok);
         }
     }
 }

@@ -206,6 +206,20 @@ pub fn to_rendered(value: &Value) -> Result<Rendered, String> {
     })
 }
 
+/// About so many bytes a value takes up in memory as `to_rendered` makes it: a map has nodes of eleven entries, and most
+/// of them hold few.
+pub fn bytes_once_rendered(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 24,
+        Value::String(text) => 48 + text.len(),
+        Value::Array(items) => 48 + items.iter().map(bytes_once_rendered).sum::<usize>(),
+        Value::Object(map) => {
+            let entries = map.iter().map(|(key, value)| key.len() + bytes_once_rendered(value));
+            600 * (1 + map.len() / 8) + entries.sum::<usize>()
+        }
+    }
+}
+
 fn long(digits: &str) -> Result<Rendered, String> {
     let signed = digits.parse::<i128>().map(Rendered::from);
     signed.or_else(|_| digits.parse::<u128>().map(Rendered::from)).map_err(|_| {

@@ -13,8 +13,14 @@ pub(super) const LONGEST: usize = 64 << 20;
 /// however many wait to be read.
 pub(super) const ROOM: usize = 256 << 20;
 
-/// A shard's room for answers that are needed whole.
-#[derive(Clone)]
+/// Bytes that all values may take up which flows have captured and keep, each until its flow ends: however long the
+/// lists are and however many flows have one.
+pub(super) const CAPTURED: usize = 1 << 30;
+/// What takes up less is not counted.
+const SMALL: usize = 4 << 10;
+
+/// Room for what answers bring: a shard's for those that are needed whole, a run's for what is captured.
+#[derive(Clone, Debug)]
 pub struct Shelf(Arc<AtomicUsize>);
 
 impl Shelf {
@@ -22,12 +28,34 @@ impl Shelf {
         Shelf::new(ROOM / shards.max(1) as usize)
     }
 
+    /// For what the flows of a run capture.
+    pub fn of_run() -> Shelf {
+        Shelf::new(CAPTURED)
+    }
+
     pub fn new(bytes: usize) -> Shelf {
         Shelf(Arc::new(AtomicUsize::new(bytes)))
     }
+
+    /// Room for a value of so many bytes that is captured; none is needed for a small one.
+    ///
+    /// # Errors
+    /// There is none left.
+    pub fn room_for(&self, bytes: usize) -> Result<Option<Taken>, NoRoom> {
+        if bytes < SMALL {
+            return Ok(None);
+        }
+        let mut taken = Taken { shelf: self.clone(), bytes: 0 };
+        if taken.add(bytes) { Ok(Some(taken)) } else { Err(NoRoom) }
+    }
 }
 
-/// What one answer takes up; given back when it is dropped.
+/// The shelf is full.
+#[derive(Debug)]
+pub struct NoRoom;
+
+/// What one answer or value takes up; given back when it is dropped.
+#[derive(Debug)]
 pub struct Taken {
     shelf: Shelf,
     bytes: usize,
@@ -130,6 +158,16 @@ mod tests {
         assert!(body(&shelf, true, 5).short, "the first is still there");
         drop(taken);
         assert!(!body(&shelf, true, 10).short);
+    }
+
+    #[test]
+    fn what_is_captured_needs_room_by_its_size_as_long_as_it_is_kept() {
+        let shelf = Shelf::new(10_000);
+        assert!(shelf.room_for(SMALL - 1).unwrap().is_none(), "too small to be counted");
+        let first = shelf.room_for(6_000).unwrap();
+        assert!(first.is_some() && shelf.room_for(6_000).is_err());
+        drop(first);
+        assert!(shelf.room_for(6_000).is_ok());
     }
 
     #[test]

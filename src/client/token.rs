@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -23,8 +24,9 @@ pub struct Tokens {
     auth: Option<Auth>,
     /// The claims or the bearer token as the body of a request that is never sent: one way to render.
     program: Option<Program>,
-    /// Tokens of users who come back, with the wall second at which they are renewed.
-    kept: RefCell<BTreeMap<u64, (HeaderValue, i64)>>,
+    /// Tokens of users who come back, with the wall seconds from and until which they are good. A clock that is set
+    /// back makes them tokens of the future, which nobody takes.
+    kept: RefCell<BTreeMap<u64, (HeaderValue, Range<i64>)>>,
     keep: bool,
 }
 
@@ -52,8 +54,8 @@ impl Tokens {
             Auth::Bearer { .. } => AUTHORIZATION,
         };
         let now = wall / 1_000_000;
-        if let Some((value, renew)) = self.kept.borrow().get(&vars.user)
-            && now < *renew
+        if let Some((value, good)) = self.kept.borrow().get(&vars.user)
+            && good.contains(&now)
         {
             return Ok(Some((name, value.clone())));
         }
@@ -61,11 +63,11 @@ impl Tokens {
             Some(Step::Request(request)) => program.render_body(request, vars)?,
             _ => return Err("no token to render".to_owned()),
         };
-        let (token, renew) = match auth {
-            Auth::Bearer { .. } => (text, i64::MAX),
+        let (token, good) = match auth {
+            Auth::Bearer { .. } => (text, i64::MIN..i64::MAX),
             Auth::Jwt { key, lifetime, .. } => {
                 let renew = now + (lifetime.as_secs_f64() * (1.0 - RENEW_BELOW)) as i64;
-                (sign(key, &text, wall, *lifetime)?, renew)
+                (sign(key, &text, wall, *lifetime)?, now..renew)
             }
         };
         let bearer = format!("Bearer {token}");
@@ -76,7 +78,7 @@ impl Tokens {
             })?;
         value.set_sensitive(true);
         if self.keep {
-            self.kept.borrow_mut().insert(vars.user, (value.clone(), renew));
+            self.kept.borrow_mut().insert(vars.user, (value.clone(), good));
         }
         Ok(Some((name, value)))
     }
@@ -119,10 +121,16 @@ fn sign(key: &str, claims: &str, wall: i64, lifetime: Micros) -> Result<String, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::RunFacts;
+    use crate::client::{RunFacts, Shelf};
 
     fn facts() -> Arc<RunFacts> {
-        Arc::new(RunFacts { seed: 1, run: "r".into(), data: Vec::new(), setup: BTreeMap::new() })
+        Arc::new(RunFacts {
+            seed: 1,
+            run: "r".into(),
+            data: Vec::new(),
+            setup: BTreeMap::new(),
+            room: Shelf::new(0),
+        })
     }
 
     #[test]
@@ -164,5 +172,7 @@ mod tests {
         assert_eq!(again, header, "kept while fresh");
         let (_, renewed) = tokens.header(&vars, 1_050_000_000).unwrap().unwrap();
         assert_ne!(renewed, header, "renewed before it expires");
+        let (_, back) = tokens.header(&vars, 1_020_000_000).unwrap().unwrap();
+        assert!(back != renewed && back != header, "minted anew where the clock was set back");
     }
 }

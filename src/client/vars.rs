@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use minijinja::Value;
 use minijinja::value::{Enumerator, Object};
 
+use super::kept::{Shelf, Taken};
 use crate::experiment::Data;
 use crate::random::{Key, Purpose};
 
@@ -19,6 +20,16 @@ pub struct RunFacts {
     pub data: Vec<(String, Data)>,
     /// What setup captured.
     pub setup: BTreeMap<String, Value>,
+    /// Room for what flows capture.
+    pub room: Shelf,
+}
+
+/// A value of an answer, and its room where it takes up much.
+#[derive(Debug)]
+pub struct Captured {
+    pub name: String,
+    pub value: Value,
+    pub room: Option<Taken>,
 }
 
 /// The variables of one flow.
@@ -30,13 +41,38 @@ pub struct Vars {
     pub user: u64,
     /// Captures and loop names; they hide nothing else (the plan refuses that).
     pub own: BTreeMap<String, Value>,
+    /// Room of those captures that take up much.
+    rooms: BTreeMap<String, Arc<Taken>>,
     /// Draws made by `hex` so far, so that two calls differ.
     drawn: Arc<Mutex<u32>>,
 }
 
 impl Vars {
     pub fn new(facts: Arc<RunFacts>, shape: u32, index: u64, user: u64) -> Vars {
-        Vars { facts, shape, index, user, own: BTreeMap::new(), drawn: Arc::default() }
+        Vars {
+            facts,
+            shape,
+            index,
+            user,
+            own: BTreeMap::new(),
+            rooms: BTreeMap::new(),
+            drawn: Arc::default(),
+        }
+    }
+
+    /// Keeps a captured value in the place of the one before it.
+    pub fn learn(&mut self, captured: Captured) {
+        let Captured { name, value, room } = captured;
+        match room {
+            Some(room) => _ = self.rooms.insert(name.clone(), Arc::new(room)),
+            None => _ = self.rooms.remove(&name),
+        }
+        self.own.insert(name, value);
+    }
+
+    /// Where what this flow captures finds room.
+    pub(super) fn room(&self) -> Shelf {
+        self.facts.room.clone()
     }
 
     pub fn key(&self, attempt: u32, purpose: Purpose) -> Key {

@@ -12,7 +12,7 @@ use super::documents::lookup;
 use super::print::{error, out};
 use crate::chaos_plan;
 use crate::cli;
-use crate::client::RunFacts;
+use crate::client::{RunFacts, Shelf};
 use crate::engine::{self, Batch, Load, Share};
 use crate::exit;
 use crate::experiment::{Experiment, Flags, resolve};
@@ -65,7 +65,8 @@ fn measure(args: &cli::BenchClient) -> Result<serde_json::Value, String> {
     let origin = Origin::now();
     let (tell, mut told) = mpsc::unbounded_channel();
     let (_keep, stop) = watch::channel(false);
-    let facts = RunFacts { seed: 1, run: "bench".to_owned(), data: Vec::new(), setup: BTreeMap::new() };
+    let (run, room) = ("bench".to_owned(), Shelf::of_run());
+    let facts = RunFacts { seed: 1, run, data: Vec::new(), setup: BTreeMap::new(), room };
     let load = Load {
         experiment,
         target,

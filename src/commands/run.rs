@@ -66,17 +66,34 @@ fn make_folder(reports: &Path, outline: &Outline) -> Result<PathBuf, String> {
     let wall = World::real(Origin::now()).wall();
     let stamp: String = rfc3339(wall).chars().filter(char::is_ascii_digit).collect();
     let (day, time) = stamp.split_at(8);
-    for attempt in 0..100 {
-        let suffix = if attempt == 0 { String::new() } else { format!("-{attempt}") };
-        let folder = reports.join(format!("{day}-{time}-{}{suffix}", outline.profile));
-        fs::create_dir_all(reports).map_err(|e| cannot_make(reports, &e))?;
-        match fs::create_dir(&folder) {
-            Ok(()) => return Ok(folder),
+    fs::create_dir_all(reports).map_err(|e| cannot_make(reports, &e))?;
+    let folder = reports.join(format!("{day}-{time}-{}", outline.profile));
+    made_new(&folder).map_err(|e| cannot_make(&folder, &e))
+}
+
+/// Makes a folder that was not there before; with a number behind its name where that is taken.
+///
+/// # Errors
+/// The system's.
+pub fn made_new(folder: &Path) -> io::Result<PathBuf> {
+    for attempt in 0..10_000 {
+        let mut name = folder.as_os_str().to_owned();
+        if attempt > 0 {
+            name.push(format!("-{attempt}"));
+        }
+        match fs::create_dir(&name) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(cannot_make(&folder, &e)),
+            made => return made.map(|()| name.into()),
         }
     }
-    Err(format!("{} is full of runs of this second", reports.display()))
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// A short id of a run that begins at this wall time (microseconds): no two that begin at once, on one machine, have the
+/// same.
+pub fn run_id(wall: i64) -> String {
+    let (moment, pid) = ((wall / 1_000) & 0xff_ffff, i64::from(std::process::id()) & 0xfff);
+    format!("{moment:06x}{pid:03x}")
 }
 
 fn cannot_make(folder: &Path, cause: &io::Error) -> String {
@@ -130,7 +147,7 @@ fn in_real_time(
             shards,
             files: Some(files),
             origin: Some(origin),
-            run: format!("{:06x}", (world.wall() / 1_000) & 0xff_ffff),
+            run: run_id(world.wall()),
             interrupts,
             host: host(),
         };
@@ -205,4 +222,25 @@ fn discard(folder: &Path) -> bool {
         let _ = fs::remove_dir_all(folder);
     }
     !began
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In a container every process has the number of the one before it, and its folders may outlive it.
+    #[test]
+    fn a_folder_that_an_ended_process_left_is_nobody_elses() {
+        let folder = std::env::temp_dir().join(format!("squall-left-{}", std::process::id()));
+        let made: Vec<PathBuf> = (0..3).map(|_| made_new(&folder).unwrap()).collect();
+        made.iter().for_each(|made| fs::remove_dir(made).unwrap());
+        let named = |n: u32| PathBuf::from(format!("{}-{n}", folder.display()));
+        assert_eq!(made, [folder.clone(), named(1), named(2)]);
+    }
+
+    #[test]
+    fn runs_that_begin_at_once_have_ids_of_their_own() {
+        let pid = std::process::id() & 0xfff;
+        assert_eq!(run_id(1_000_000 * 1_000), format!("0f4240{pid:03x}"));
+    }
 }

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::documents::lookup;
 use super::print::{colour, error, out};
+use super::run::made_new;
 use super::signals::Signals;
 use crate::cli;
 use crate::conductor::{Failure, Files, System};
@@ -31,10 +32,13 @@ pub fn run(args: &cli::Sandbox) -> u8 {
     };
     run_real(Origin::now(), |world| async move {
         let folder = std::env::temp_dir().join(format!("squall-sandbox-{}", std::process::id()));
-        if let Err(cause) = std::fs::create_dir_all(&folder) {
-            error(&format!("error: {} cannot be made: {cause}", folder.display()));
-            return exit::RUNTIME_ERROR;
-        }
+        let folder = match made_new(&folder) {
+            Ok(folder) => folder,
+            Err(cause) => {
+                error(&format!("error: {} cannot be made: {cause}", folder.display()));
+                return exit::RUNTIME_ERROR;
+            }
+        };
         let code = serve(world, &experiment, folder.clone()).await;
         // What the services said is of no use once they have ended well.
         let _ = std::fs::remove_dir_all(folder);

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::documents;
 use super::print::{error, out};
+use super::run::{made_new, run_id};
 use super::signals::Signals;
 use crate::cli;
 use crate::conductor::{Failure, Files, Show, trial};
@@ -46,13 +47,13 @@ fn show() -> Show {
 fn in_real_time(experiment: &Experiment) -> Result<bool, Failure> {
     let binary = own_binary().map_err(Failure::Runtime)?;
     let folder = std::env::temp_dir().join(format!("squall-try-{}", std::process::id()));
-    std::fs::create_dir_all(&folder)
+    let folder = made_new(&folder)
         .map_err(|e| Failure::Runtime(format!("{} cannot be made: {e}", folder.display())))?;
     let files = Files { folder: folder.clone(), binary };
     let tried = run_real(Origin::now(), |world| async move {
         let mut signals =
             Signals::new(&world).map_err(|e| Failure::Runtime(format!("signals cannot be heard: {e}")))?;
-        let run = format!("{:06x}", (world.wall() / 1_000) & 0xff_ffff);
+        let run = run_id(world.wall());
         trial(world, experiment, Some(&files), run, &show(), async || signals.next().await).await
     });
     // Of a service that did not start the message names the log.

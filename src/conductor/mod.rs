@@ -21,7 +21,7 @@ pub use system::{Files, System, journal_of};
 pub use trial::trial;
 
 use crate::chaos::{Controller, Reach, Urgency, Watcher};
-use crate::client::RunFacts;
+use crate::client::{RunFacts, Shelf};
 use crate::engine::{self, Batch, Load, Share};
 use crate::exit;
 use crate::experiment::{Experiment, requests};
@@ -126,13 +126,7 @@ pub async fn conduct(
     recorder: Recorder,
     watch: &mut dyn Watch,
 ) -> Result<Outcome, Failure> {
-    let mut interrupts = setting.interrupts.clone();
-    let asked = async move {
-        // Where nobody can ask, nobody does.
-        if interrupts.wait_for(|n| *n > 0).await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
+    let asked = asked(&setting, 1);
     let services = system::to_start(&experiment);
     if !services.is_empty() {
         watch.stage(&format!("starting {}", services.join(", ")));
@@ -146,6 +140,18 @@ pub async fn conduct(
     let result = run.conduct(watch).await;
     run.system.stop().await;
     result
+}
+
+/// Returns when the user has asked to stop so many times. What it waits for is let go by then: as long as somebody holds
+/// that, whoever asks once more waits, and with it all of squall.
+fn asked(setting: &Setting, times: u32) -> impl Future<Output = ()> + use<> {
+    let mut interrupts = setting.interrupts.clone();
+    async move {
+        // Where nobody can ask, nobody does.
+        if interrupts.wait_for(|n| *n >= times).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// Values by name.
@@ -215,7 +221,7 @@ impl Run {
 
     fn facts(&self, setup: Captured) -> RunFacts {
         let (seed, run) = (self.experiment.outline.seed, self.setting.run.clone());
-        RunFacts { seed, run, data: self.experiment.data.clone(), setup }
+        RunFacts { seed, run, data: self.experiment.data.clone(), setup, room: Shelf::of_run() }
     }
 
     /// The facts with what setup captured; if it failed, what its good steps had captured until then.
@@ -231,10 +237,9 @@ impl Run {
         let script = Script::new(world, &self.experiment, target, facts, &setup.steps, limits, false);
         let script = script.map_err(|why| (Failure::Configuration(why), Captured::new()))?;
         let script = Rc::new(script);
-        let mut interrupts = self.setting.interrupts.clone();
         let result = tokio::select! {
             biased;
-            Ok(_) = interrupts.wait_for(|n| *n > 0) => {
+            () = asked(&self.setting, 1) => {
                 Err(Failure::Interrupted("stopped during setup".to_owned()))
             }
             result = script.run() => result.map_err(|error| match error {
@@ -306,11 +311,10 @@ impl Run {
         beside.extend(self.system.reach.services.values().map(|s| world.spawn(s.clone().watch_health())));
         let end = self.until_load_ends(&world, &mut records, &stop, (&urgency, &gate), watch).await;
         urgency.send_replace(Urgency::Heal);
-        let mut interrupts = self.setting.interrupts.clone();
         let healed = tokio::select! {
             biased;
             healed = &mut faults => healed,
-            Ok(_) = interrupts.wait_for(|n| *n > 1) => {
+            () = asked(&self.setting, 2) => {
                 urgency.send_replace(Urgency::Leave);
                 faults.await
             }
@@ -442,15 +446,14 @@ impl Run {
         let limits = (1, teardown.within);
         let (world, target) = (&self.world, &self.system.target);
         let script = Script::new(world, &self.experiment, target, facts, &teardown.steps, limits, true);
-        let mut asked = false;
+        let mut leaves = false;
         let (mut left, undone) = match script {
             Err(error) => (vec![error], None),
             Ok(script) => {
                 let script = Rc::new(script);
-                let mut interrupts = self.setting.interrupts.clone();
                 tokio::select! {
                     biased;
-                    Ok(_) = interrupts.wait_for(|n| *n > 1) => asked = true,
+                    () = asked(&self.setting, 2) => leaves = true,
                     // Failures are in `left`; an error besides them cannot happen, as the script keeps going.
                     _ = world.timeout(teardown.within, script.run()) => {}
                 }
@@ -462,7 +465,7 @@ impl Run {
         let at = self.recorder.now();
         let left = left.into_iter().map(|what| crate::redact::redact(&what, &self.experiment.secrets));
         self.recorder.write(left.map(|what| Record::Left { at, what }).collect());
-        cut_short.filter(|_| asked)
+        cut_short.filter(|_| leaves)
     }
 }
 

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use minijinja::Value;
+use tokio::task::coop::consume_budget;
 
 use super::exchange;
 use crate::client::{
@@ -161,6 +162,8 @@ impl Script {
     fn steps<'a>(self: &'a Rc<Script>, steps: &'a [Step], vars: &'a mut Arc<Vars>) -> Steps<'a> {
         Box::pin(async move {
             for step in steps {
+                // Steps that wait for nothing must not keep a stop from being heard.
+                consume_budget().await;
                 match step {
                     Step::Request(request) => self.request(request, vars).await?,
                     Step::Think(think) => self.world.sleep(think.least).await,
@@ -318,11 +321,11 @@ impl Script {
             let detail = cut(&redact(&finding.detail, &self.secrets), SHOWN);
             return Err(Why::Target(format!("{detail} ({excerpt})")));
         }
-        for (name, value) in finding.captured {
+        for captured in finding.captured {
             if let Some(show) = &self.show {
-                show(&exchange::captured(&name, &value, &self.secrets));
+                show(&exchange::captured(&captured.name, &captured.value, &self.secrets));
             }
-            Arc::make_mut(vars).own.insert(name, value);
+            Arc::make_mut(vars).learn(captured);
         }
         Ok(())
     }

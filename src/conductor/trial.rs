@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::script::{Script, ScriptError, Show};
 use super::{Failure, Files, System};
-use crate::client::RunFacts;
+use crate::client::{RunFacts, Shelf};
 use crate::experiment::{Experiment, NO_TIMEOUT, Step};
 use crate::recorder::Recorder;
 use crate::redact::redact;
@@ -36,6 +36,7 @@ pub async fn trial(
         run,
         data: experiment.data.clone(),
         setup: Default::default(),
+        room: Shelf::of_run(),
     };
     let trial = Trial { world, experiment, system, show, facts: RefCell::new(facts) };
     let result = tokio::select! {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use squall::client::RunFacts;
+use squall::client::{RunFacts, Shelf};
 use squall::engine::{self, Batch, Load, Share};
 use squall::experiment::{Experiment, HttpTarget};
 use squall::http::{Reply, serve};
@@ -102,6 +102,7 @@ async fn load(
         run: "test".into(),
         data: experiment.data.clone(),
         setup: Default::default(),
+        room: Shelf::of_run(),
     };
     let facts = Arc::new(facts);
     for shard in 0..shards {

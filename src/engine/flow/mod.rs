@@ -9,6 +9,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use tokio::task::coop::consume_budget;
+
 use super::shape::ShapeRunner;
 use super::{Over, Shard};
 use crate::client::{If, Step, Vars};
@@ -228,7 +230,7 @@ impl Flow {
             }
             Step::Repeat { times, steps, .. } => {
                 for n in 0..*times {
-                    if let Err(stopped) = self.nested(steps).await {
+                    if let Err(stopped) = self.round(steps).await {
                         self.give_up(stopped, steps, *times - n - 1);
                         return Err(stopped);
                     }
@@ -300,6 +302,14 @@ impl Flow {
         }
     }
 
+    /// One round of a loop. Rounds in which nobody waits for anything, as each takes no way of an `if`, must neither
+    /// hold up all others of this thread nor outlast the load.
+    async fn round(&mut self, steps: &[Step]) -> Result<(), Stopped> {
+        self.may_go_on()?;
+        consume_budget().await;
+        self.nested(steps).await
+    }
+
     fn nested<'a>(&'a mut self, steps: &'a [Step]) -> Steps<'a> {
         Box::pin(self.steps(steps))
     }
@@ -341,7 +351,7 @@ impl Flow {
         let all = elements.len();
         for (n, element) in elements.into_iter().enumerate() {
             Arc::make_mut(&mut self.vars).own.insert(name.to_owned(), element);
-            if let Err(stopped) = self.nested(steps).await {
+            if let Err(stopped) = self.round(steps).await {
                 self.give_up(stopped, steps, (all - n - 1) as u64);
                 return Err(stopped);
             }

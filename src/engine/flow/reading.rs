@@ -33,8 +33,8 @@ impl Flow {
                     let event = ItemsEvent { at: attempt.done, op, items, bytes, service };
                     self.shard.counts.borrow_mut().items(event);
                 }
-                for (name, value) in finding.captured {
-                    Arc::make_mut(&mut self.vars).own.insert(name, value);
+                for captured in finding.captured {
+                    Arc::make_mut(&mut self.vars).learn(captured);
                 }
                 let excerpt =
                     String::from_utf8_lossy(&answer.body[..answer.body.len().min(512)]).into_owned();

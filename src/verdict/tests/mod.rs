@@ -3,6 +3,7 @@
 mod closed;
 mod day;
 mod enough;
+mod fifth;
 mod generator;
 mod lines;
 mod looks;

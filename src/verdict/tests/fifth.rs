@@ -87,6 +87,37 @@ fn what_is_left_of_a_window_that_squall_mostly_spoilt_puts_off_no_recovery() {
     }
 }
 
+/// Nobody knows what the rate of a ramp would have come to.
+#[test]
+fn the_beginning_of_a_ramp_that_was_stopped_is_no_rate_that_was_too_low() {
+    let ramp = |answer: fn(Micros) -> (Micros, Kind)| -> Vec<Sample> {
+        (0..20).flat_map(|cell| evenly(2 * cell.max(1), cell, cell + 1, answer)).collect()
+    };
+    let refused: fn(Micros) -> (Micros, Kind) = |_| (Micros::millis(1), Kind::Connect);
+    let rows = [
+        ("interrupted", How::Interrupted, fine as Answers, 40.0, Word::Inconclusive, Word::Inconclusive),
+        ("not steady", How::Unsteady, fine, 40.0, Word::Inconclusive, Word::Invalid),
+        ("aborted", How::Aborted, fine, 40.0, Word::Inconclusive, Word::Fail),
+        ("refused, of what came already", How::Interrupted, refused, 10.0, Word::Fail, Word::Fail),
+        ("as it was planned", How::Complete, fine, 40.0, Word::Fail, Word::Fail),
+    ];
+    for (name, how, answer, limit, objective, whole) in rows {
+        let rate = |phase| expect(Metric::Rate, Comparison::AtLeast, limit, phase);
+        let mut plan =
+            rooms(60).fault("x", 10.0, Some(45.0)).objective(rate(RUN)).objective(rate(during("x")));
+        let planned = |cell: u64| if cell < 20 || how == How::Complete { 0 } else { 2 * cell };
+        plan.outline.shapes[0].planned = (0..60).map(planned).collect();
+        (plan.how, plan.stopped) = (how, Some(s(20.0)).filter(|_| how != How::Complete));
+        if how == How::Complete {
+            plan.outline.duration = s(20.0);
+        }
+        let judged = verdict(plan, &ramp(answer));
+        let words: Vec<Word> = judged.objectives.iter().map(|o| o.word).collect();
+        assert_eq!(words, [objective; 2], "{name}: {:?}", judged.objectives);
+        assert_eq!(judged.verdict, whole, "{name}: {}", judged.summary.verdict);
+    }
+}
+
 /// squall was killed while every fourth operation had yet to be answered, long before its deadline.
 #[test]
 fn what_was_open_when_squall_was_killed_takes_its_time_out_of_a_rate() {

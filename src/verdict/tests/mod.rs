@@ -11,6 +11,7 @@ mod objectives;
 mod properties;
 mod returns;
 mod rules;
+mod scenes;
 mod second;
 mod third;
 

@@ -88,15 +88,22 @@ impl Series {
 
     /// Anything left the band.
     pub(super) fn out(&self, window: &Window, measures: Measures) -> bool {
+        self.strayed(window, measures).contains(&true)
+    }
+
+    /// Which left it: goodput, latency, flows in flight, amplification.
+    pub(super) fn strayed(&self, window: &Window, measures: Measures) -> [bool; 4] {
         let taken = |band: Option<Band>| band.filter(|b| measures == Measures::All || !b.moved);
         let above =
             |band: Option<Band>, value: Option<f64>| taken(band).zip(value).is_some_and(|(b, v)| v > b.limit);
         let slow = || is_no_chance(window.slow, window.intended, self.usual.slow);
         let retried = || is_no_chance(window.retried, window.tried, self.usual.retried);
-        (taken(self.band.goodput).is_some() && self.goodput_out(window))
-            || (above(self.band.latency, window.latency) && slow())
-            || above(self.band.in_flight, window.in_flight)
-            || (above(self.band.amplification, window.amplification()) && retried())
+        [
+            taken(self.band.goodput).is_some() && self.goodput_out(window),
+            above(self.band.latency, window.latency) && slow(),
+            above(self.band.in_flight, window.in_flight),
+            above(self.band.amplification, window.amplification()) && retried(),
+        ]
     }
 }
 

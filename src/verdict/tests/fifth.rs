@@ -137,3 +137,29 @@ fn what_was_open_when_squall_was_killed_takes_its_time_out_of_a_rate() {
         assert_eq!(objective.word, expected, "D {deadline}: {}", objective.reason);
     }
 }
+
+/// Nothing fails and nothing is slower: whoever reads that it did not recover must know by what.
+#[test]
+fn what_alone_left_its_band_is_named() {
+    let tried_again = |sample: Sample| {
+        let work = crate::sample::Work { attempts: 3, ..sample.work };
+        if sample.intended >= s(100.0) { Sample { work, ..sample } } else { sample }
+    };
+    for (until, said) in [(130, "and what left its band was"), (200, "where what was watched ends,")] {
+        for what in ["the number of flows in flight", "amplification"] {
+            let mut plan = rooms(200).fault("x", 100.0, Some(5.0)).objective(recovery_within(5.0));
+            let mut samples = evenly(100, 0, 200, fine);
+            if what == "amplification" {
+                let (well, ill): (Vec<Sample>, Vec<Sample>) =
+                    samples.into_iter().partition(|sample| sample.intended >= Micros::secs(until));
+                samples = ill.into_iter().map(tried_again).chain(well).collect();
+            } else {
+                let leaked = |cell| Happened { cell, in_flight: vec![50.0], ..Happened::default() };
+                plan.events.extend((100..until as u32).map(|cell| Record::Happened(Box::new(leaked(cell)))));
+            }
+            let (is, why) = word(plan, &samples);
+            assert_eq!(is, Word::Fail, "{why}");
+            assert!(why.contains(&format!("{said} {what}")), "{why}");
+        }
+    }
+}

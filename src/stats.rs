@@ -83,6 +83,15 @@ pub fn exceeds(hits: u64, n: u64, share: f64) -> bool {
     1.0 - fewer < TAIL
 }
 
+/// Whether two shares, of so many hits in so many each, differ by more than chance: neither comes of the share of both
+/// together, each by the bound of `exceeds`.
+pub fn differ(a: (u64, u64), b: (u64, u64)) -> bool {
+    let share = |(hits, n): (u64, u64)| hits as f64 / n.max(1) as f64;
+    let (less, more) = if share(a) < share(b) { (a, b) } else { (b, a) };
+    let both = share((a.0 + b.0, a.1 + b.1));
+    exceeds(more.0, more.1, both) && exceeds(less.1 - less.0, less.1, 1.0 - both)
+}
+
 /// By how much four median absolute deviations of `n` values must be widened so that a further value of the
 /// same normal source lies outside of them in at most 1 % of cases (simulated, 6,000 series each).
 pub fn widened(n: usize) -> f64 {
@@ -179,6 +188,22 @@ mod tests {
         ];
         for (hits, n, share, proves) in rows {
             assert_eq!(exceeds(hits, n, share), proves, "{hits} of {n} against {share}");
+        }
+    }
+
+    #[test]
+    fn shares_differ_where_neither_comes_of_both_together() {
+        let rows = [
+            ((0, 100), (4, 100), false),
+            ((0, 100), (12, 100), true),
+            ((12, 100), (0, 100), true),
+            ((10, 1_000), (20, 1_000), false),
+            ((100, 10_000), (200, 10_000), true),
+            ((0, 0), (5, 5), false),
+            ((7, 7), (7, 7), false),
+        ];
+        for (a, b, differs) in rows {
+            assert_eq!(differ(a, b), differs, "{a:?} and {b:?}");
         }
     }
 

@@ -156,7 +156,8 @@ pub struct Tally {
     pub wait: Hist,
     /// Of operations that squall held up at all.
     pub held: Hist,
-    /// Operations that the clean count leaves out, whichever count this is.
+    /// Operations that the clean count leaves out, whichever count this is; in it also those that had not had their
+    /// time when squall was killed.
     pub left_out: u64,
 }
 
@@ -194,10 +195,14 @@ impl Tally {
         pour(Place::Lag, &mut self.lag);
         pour(Place::Wait, &mut self.wait);
         pour(Place::Held, &mut self.held);
-        if let (Some(at), open @ 1..) = (open_at, cell.open()) {
-            *self.outcomes.entry(Outcome::new(Kind::Unfinished, 0)).or_default() += open;
-            self.intended += open;
-            self.others.record_n(at, open);
+        match (open_at, cell.open()) {
+            (Some(at), open @ 1..) => {
+                *self.outcomes.entry(Outcome::new(Kind::Unfinished, 0)).or_default() += open;
+                self.intended += open;
+                self.others.record_n(at, open);
+            }
+            (Some(_), 0) => {}
+            (None, open) => self.left_out += open,
         }
     }
 
@@ -302,6 +307,11 @@ impl Tally {
         let mut holds = self.held.clone();
         holds.record_n(Micros::ZERO, self.intended.saturating_sub(self.held.len()));
         holds
+    }
+
+    /// Attempts after the first try of each.
+    pub fn retried(&self) -> u64 {
+        self.attempts.saturating_sub(self.tried)
     }
 
     /// A: attempts per first try; none where nothing was sent.

@@ -5,7 +5,7 @@ use super::baseline::Window;
 use super::judgement::{Band, ShapeBand};
 use crate::objective::Metric;
 use crate::stats;
-use crate::timeline::Timeline;
+use crate::timeline::{Tally, Timeline};
 use crate::units::Micros;
 
 /// Estimates a standard deviation from the median absolute deviation of a normal sample.
@@ -22,18 +22,50 @@ struct Rule {
     absolute: f64,
     /// -1 where less is worse.
     side: f64,
+    /// Operations of its two halves that are on the worse side, of how many: where these do not differ, nothing moved.
+    halves: Option<[(u64, u64); 2]>,
 }
 
-pub(super) fn band(timeline: &Timeline, shape: &str, quantile: f64, windows: &[Window]) -> ShapeBand {
+/// Of the windows of a baseline, and all that was intended in each half of them.
+pub(super) fn band(
+    timeline: &Timeline,
+    shape: &str,
+    quantile: f64,
+    windows: &[Window],
+    halves: &[Tally; 2],
+) -> ShapeBand {
     let cell = timeline.outline().cell;
     let values = |of: fn(&Window) -> Option<f64>| windows.iter().filter_map(of).collect::<Vec<f64>>();
-    let linear = |name, values, floor, side| Rule { name, values, log: false, floor, absolute: 0.0, side };
-    let log = |name, values, floor, absolute| Rule { name, values, log: true, floor, absolute, side: 1.0 };
-    let rules = [
+    let linear = |name, values, floor, side| Rule {
+        name,
+        values,
+        log: false,
+        floor,
+        absolute: 0.0,
+        side,
+        halves: None,
+    };
+    let log = |name, values, floor, absolute| Rule {
+        name,
+        values,
+        log: true,
+        floor,
+        absolute,
+        side: 1.0,
+        halves: None,
+    };
+    let [goodput, latency, in_flight, amplification] = [
         linear("goodput", values(|w| Some(w.goodput())), 0.02, -1.0),
         log("latency", values(|w| w.latency), 1.25, 2_000.0 * cell.as_secs_f64()),
         log("the number of flows in flight", values(|w| w.in_flight), 1.5, 2.0),
-        linear("amplification", values(|w| w.amplification), 0.05, 1.0),
+        linear("amplification", values(Window::amplification), 0.05, 1.0),
+    ];
+    let usual = Micros(stats::median(&latency.values).unwrap_or(0.0) as i64);
+    let rules = [
+        goodput.of(halves, |half| (half.bad(), half.intended)),
+        latency.of(halves, |half| (half.above(usual), half.intended)),
+        in_flight,
+        amplification.of(halves, |half| (half.retried().min(half.tried), half.tried)),
     ];
     let moved: Vec<&str> = rules.iter().filter(|rule| rule.moves()).map(|rule| rule.name).collect();
     let [goodput, latency, in_flight, amplification] = rules.map(|rule| rule.band());
@@ -56,6 +88,10 @@ pub(super) fn band(timeline: &Timeline, shape: &str, quantile: f64, windows: &[W
 }
 
 impl Rule {
+    fn of(self, halves: &[Tally; 2], worse: impl Fn(&Tally) -> (u64, u64)) -> Rule {
+        Rule { halves: Some([worse(&halves[0]), worse(&halves[1])]), ..self }
+    }
+
     fn scaled(&self) -> Vec<f64> {
         let scale = |v: &f64| if self.log { v.max(1e-9).ln() } else { *v };
         self.values.iter().map(scale).collect()
@@ -79,7 +115,8 @@ impl Rule {
 
     /// Whether the halves of the baseline differ by more than half a band (from its median to its
     /// limit), or a Theil-Sen line through it rises or falls by as much. The band is that of the
-    /// deviations from the line: a drift must not widen the band that it is held against.
+    /// deviations from the line: a drift must not widen the band that it is held against. Few operations differ from
+    /// window to window by themselves: more of them in one half must be more than chance.
     fn moves(&self) -> bool {
         let scaled = self.scaled();
         let n = scaled.len();
@@ -91,6 +128,7 @@ impl Rule {
         let shift = halves.map_or(0.0, |(a, b)| (a - b).abs()).max((slope * n as f64).abs());
         let median = stats::median(&scaled).unwrap_or(0.0);
         let visible = if self.log { median.exp() * (shift.exp() - 1.0) } else { shift };
-        shift > half && visible > self.absolute
+        let differ = self.halves.is_none_or(|[first, second]| stats::differ(first, second));
+        shift > half && visible > self.absolute && differ
     }
 }

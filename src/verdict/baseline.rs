@@ -11,6 +11,7 @@ use super::width::{Grid, IS_TRIGGER, NO_BASELINE, varying_rate};
 use super::windows::{Subject, value};
 use crate::objective::{Metric, Objective, PhaseName};
 use crate::quantity::Quantity;
+use crate::stats;
 use crate::timeline::phases;
 use crate::timeline::{Cells, Count, Tally, Timeline};
 use crate::units::Micros;
@@ -26,8 +27,12 @@ pub(super) struct Window {
     /// Response time at the banded quantile, microseconds; none without operations.
     pub(super) latency: Option<f64>,
     pub(super) in_flight: Option<f64>,
-    pub(super) amplification: Option<f64>,
-    /// squall spoilt all of it, and that is left out: nothing is known of it.
+    /// First tries, and all that was tried again.
+    pub(super) tried: u64,
+    pub(super) retried: u64,
+    /// Operations beyond the limit of latency, where the quantile is.
+    pub(super) slow: u64,
+    /// squall spoilt most of it, and that is left out: nothing is known of it.
     pub(super) unknown: bool,
 }
 
@@ -36,6 +41,25 @@ impl Window {
     pub(super) fn goodput(&self) -> f64 {
         if self.intended == 0 { 0.0 } else { self.good as f64 / self.intended as f64 }
     }
+
+    /// Attempts per first try.
+    pub(super) fn amplification(&self) -> Option<f64> {
+        (self.tried > 0).then(|| 1.0 + self.retried as f64 / self.tried as f64)
+    }
+}
+
+/// Shares of the baseline's operations that were beyond a limit of its band all the same, or tried again.
+#[derive(Clone, Copy, Debug, Default)]
+struct Usual {
+    bad: f64,
+    slow: f64,
+    retried: f64,
+}
+
+/// Whether so many of a window are more than their usual share brings by chance: of few operations one or two are
+/// beyond every limit. All of them are never usual.
+fn is_no_chance(hits: u64, n: u64, usual: f64) -> bool {
+    hits >= n || usual >= 1.0 || stats::exceeds(hits, n, usual)
 }
 
 /// A shape's windows over the load, and what is normal for it.
@@ -44,6 +68,7 @@ pub(super) struct Series {
     pub(super) band: ShapeBand,
     /// Windows with planned arrivals, ascending; those of which nothing is known among them.
     pub(super) windows: Vec<Window>,
+    usual: Usual,
 }
 
 /// Which measures a window is held against.
@@ -57,18 +82,28 @@ pub(super) enum Measures {
 impl Series {
     /// The goodput ratio left the band.
     pub(super) fn goodput_out(&self, window: &Window) -> bool {
-        !window.unknown && self.band.goodput.is_some_and(|b| window.goodput() < b.limit)
+        let low = !window.unknown && self.band.goodput.is_some_and(|b| window.goodput() < b.limit);
+        low && is_no_chance(window.intended - window.good, window.intended, self.usual.bad)
     }
 
     /// Anything left the band.
     pub(super) fn out(&self, window: &Window, measures: Measures) -> bool {
+        self.strayed(window, measures).contains(&true)
+    }
+
+    /// Which left it: goodput, latency, flows in flight, amplification.
+    pub(super) fn strayed(&self, window: &Window, measures: Measures) -> [bool; 4] {
         let taken = |band: Option<Band>| band.filter(|b| measures == Measures::All || !b.moved);
         let above =
             |band: Option<Band>, value: Option<f64>| taken(band).zip(value).is_some_and(|(b, v)| v > b.limit);
-        (taken(self.band.goodput).is_some() && self.goodput_out(window))
-            || above(self.band.latency, window.latency)
-            || above(self.band.in_flight, window.in_flight)
-            || above(self.band.amplification, window.amplification)
+        let slow = || is_no_chance(window.slow, window.intended, self.usual.slow);
+        let retried = || is_no_chance(window.retried, window.tried, self.usual.retried);
+        [
+            taken(self.band.goodput).is_some() && self.goodput_out(window),
+            above(self.band.latency, window.latency) && slow(),
+            above(self.band.in_flight, window.in_flight),
+            above(self.band.amplification, window.amplification()) && retried(),
+        ]
     }
 }
 
@@ -81,7 +116,11 @@ pub(super) fn series(view: &View) -> Vec<Series> {
 fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
     let timeline = view.timeline;
     let outline = &timeline.outline().shapes[shape];
-    let none = |reason: String| Series { band: without(&outline.name, reason), windows: Vec::new() };
+    let none = |reason: String| Series {
+        band: without(&outline.name, reason),
+        windows: Vec::new(),
+        usual: Usual::default(),
+    };
     if view.triggers.is_empty() {
         return none("no trigger needs one".to_owned());
     }
@@ -99,16 +138,47 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
         Ok(choice) => choice,
         Err(reason) => return none(reason),
     };
-    let all = windows(view, shape, (grid.origin(), width), quantile);
+    let mut all = windows(view, shape, (grid.origin(), width), quantile);
     let within = |w: &&Window| w.from >= first && w.to <= last + 1 && !w.unknown;
     let inside: Vec<Window> = all.iter().filter(within).cloned().collect();
     match varying_rate(outline, inside.iter().map(|w| w.from..w.to)) {
         Some(reason) => none(reason),
         None => {
-            let mut band = band(timeline, &outline.name, quantile, &inside);
+            let half = |windows: &[Window]| {
+                let cells = windows.iter().flat_map(|w| w.from..w.to).collect();
+                view.shape_tally(shape, &cells)
+            };
+            let n = inside.len();
+            let halves = [half(&inside[..n / 2]), half(&inside[n - n / 2..])];
+            let mut band = band(timeline, &outline.name, quantile, &inside, &halves);
             band.broken = broken(view, shape, cells);
-            Series { band, windows: all }
+            let usual = usual(view, shape, cells, &band);
+            count_slow(view, shape, &band, &mut all);
+            Series { band, windows: all, usual }
         }
+    }
+}
+
+fn usual(view: &View, shape: usize, cells: &Cells, band: &ShapeBand) -> Usual {
+    let all = view.shape_tally(shape, cells);
+    let share = |some: u64, all: u64| some as f64 / all.max(1) as f64;
+    Usual {
+        bad: share(all.bad(), all.intended),
+        slow: share(slower(&all, band), all.intended),
+        retried: share(all.retried(), all.tried),
+    }
+}
+
+/// Operations that were slower than the band has it.
+fn slower(tally: &Tally, band: &ShapeBand) -> u64 {
+    band.latency.map_or(0, |b| tally.above(Micros(b.limit as i64)))
+}
+
+/// Only of windows that may be out: to look at each twice would take twice as long.
+fn count_slow(view: &View, shape: usize, band: &ShapeBand, windows: &mut [Window]) {
+    let beyond = |w: &&mut Window| band.latency.zip(w.latency).is_some_and(|(b, v)| v > b.limit);
+    for window in windows.iter_mut().filter(beyond) {
+        window.slow = slower(&view.shape_tally(shape, &(window.from..window.to).collect()), band);
     }
 }
 
@@ -212,7 +282,8 @@ fn window(view: &View, shape: usize, range: std::ops::Range<u32>, quantile: f64)
     let cells: Cells = range.clone().collect();
     let tally = view.shape_tally(shape, &cells);
     let seen = || timeline.shape_tally(shape, &cells, Count::Seen);
-    let unknown = view.is_clean() && tally.intended == 0 && seen().intended > 0;
+    // What is left of a window that squall mostly spoilt is chance.
+    let unknown = view.is_little_left(&cells, &tally) && seen().intended > 0;
     let flown = |cell| timeline.in_flight(shape, cell);
     let is_kept = |cell: &u32| !view.is_clean() || !view.own.cells.contains_key(cell);
     let flying: Vec<f64> = range.clone().filter(is_kept).filter_map(flown).collect();
@@ -227,7 +298,9 @@ fn window(view: &View, shape: usize, range: std::ops::Range<u32>, quantile: f64)
         good: tally.good(),
         latency: tally.quantile(quantile).map(|v| v.value),
         in_flight: (!unknown && !flying.is_empty()).then_some((mean - own).max(0.0)),
-        amplification: tally.amplification(),
+        tried: tally.tried,
+        retried: tally.retried(),
+        slow: 0,
         unknown,
     }
 }

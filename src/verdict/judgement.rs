@@ -255,6 +255,9 @@ pub struct ShapeTrigger {
     pub window: Micros,
     /// The worst latency of a window out of band, at `quantile`.
     pub slowest: Option<Micros>,
+    /// What left its band where neither goodput nor latency did: `the number of flows in flight`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quietly: Option<String>,
     pub quantile: f64,
     /// 1 - min of g / g_base while the trigger was in force.
     pub depth_during: f64,

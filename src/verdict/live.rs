@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::answer::Answer;
 use super::measure::Measured;
 use super::view::View;
-use super::windows::{Subject, Window, badness, in_cells, measured, over, together, value};
+use super::windows::{Subject, Window, badness, in_cells, measured, over, rate_at_best, together, value};
 use super::words;
 use crate::objective::{Metric, Objective, PhaseName};
 use crate::timeline::phases::Return;
@@ -241,10 +241,8 @@ fn is_one_failure(rule: &Objective, m: &Measured) -> bool {
 
 /// A rate that satisfies the rule even where everything succeeds: too little was planned by then.
 fn is_the_plans(view: &View, rule: &Objective, subject: Subject, cells: &Cells, m: &Measured) -> bool {
-    let length = view.length(cells).as_secs_f64();
-    let shapes = subject.shapes(view.timeline);
-    let weight = shapes.iter().map(|&shape| view.timeline.weight(shape, cells)).fold(1.0, f64::max);
+    let at_best = || rate_at_best(view, subject, (cells, view.length(cells)), m.n);
     rule.metric == Metric::Rate
         && !subject.closed(view.timeline)
-        && rule.comparison.holds(m.n as f64 * weight / length, rule.value)
+        && rule.comparison.holds(at_best(), rule.value)
 }

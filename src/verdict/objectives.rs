@@ -9,7 +9,7 @@ use super::returns;
 use super::ruling::Ruling;
 use super::view::View;
 use super::whose::{Settled, settle};
-use super::windows::{Subject, badness, value};
+use super::windows::{Subject, badness, rate_at_best, value};
 use super::words;
 use crate::objective::{Metric, Objective, PhaseName};
 use crate::quantity::Quantity;
@@ -267,16 +267,25 @@ fn asked(view: &View, objective: &Objective, subject: Subject, cells: &Cells) ->
     match volume && view.is_clean() && (short || nothing_left) {
         true => Answer::Unknown(None),
         false if m.n == 0 && !volume => Answer::Unknown(None),
-        false if m.answer == Answer::Breaks && grows(objective) && is_cut(view, cells) => {
-            Answer::Unknown(None)
+        false if m.answer == Answer::Breaks && is_cut(view, cells) => {
+            let grows = grows(view, objective, subject, (cells, m.n));
+            if grows { Answer::Unknown(None) } else { m.answer }
         }
         false => m.answer,
     }
 }
 
-/// More of the load may yet satisfy it.
-fn grows(objective: &Objective) -> bool {
-    objective.metric == Metric::Count && !objective.comparison.wants_less()
+/// More of the load may yet satisfy it: a count, and a rate that would be too low by now if everything had succeeded, as
+/// the beginning of a ramp is.
+fn grows(view: &View, objective: &Objective, subject: Subject, (cells, n): (&Cells, u64)) -> bool {
+    match objective.metric {
+        Metric::Count => !objective.comparison.wants_less(),
+        Metric::Rate if objective.window.is_none() && !subject.closed(view.timeline) => {
+            let at_best = rate_at_best(view, subject, (cells, view.loaded(cells).1), n);
+            objective.comparison.wants_more() && !objective.comparison.holds(at_best, objective.value)
+        }
+        _ => false,
+    }
 }
 
 /// The load was stopped before its planned end or was planned in short, and with it these cells.

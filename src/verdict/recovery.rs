@@ -171,6 +171,7 @@ fn of_shape(
         depth_during: depth(series, &windows[..split]),
         depth_after: depth(series, &windows[split..]),
         slowest: worst_latency(&windows),
+        quietly: quietly(series, &windows, measures),
         area_during: area(series, &windows[..split]),
         area_after: area(series, &windows[split..]),
         time_to_detect: windows.windows(2).find(|p| p[0].1 && p[1].1).map(|p| end(p[1].0) - watch.effective),
@@ -210,6 +211,17 @@ fn too_many_out(windows: &[(&Window, bool)], need: usize) -> bool {
 fn worst_latency(windows: &[(&Window, bool)]) -> Option<Micros> {
     let slow = windows.iter().filter(|(_, out)| *out).filter_map(|(w, _)| w.latency);
     slow.reduce(f64::max).map(|us| Micros(us as i64))
+}
+
+/// What left its band in windows of which neither goodput nor latency did; none if one of these did, or nothing.
+fn quietly(series: &Series, windows: &[(&Window, bool)], measures: Measures) -> Option<String> {
+    let out = windows.iter().filter(|(w, out)| *out && !w.unknown);
+    let all = out.map(|(w, _)| series.strayed(w, measures));
+    let [goodput, latency, in_flight, amplification] =
+        all.reduce(|a, b| std::array::from_fn(|i| a[i] || b[i]))?;
+    let named = [(in_flight, "the number of flows in flight"), (amplification, "amplification")];
+    let names: Vec<&str> = named.into_iter().filter(|(strayed, _)| *strayed).map(|(_, name)| name).collect();
+    (!goodput && !latency).then(|| names.join(" and "))
 }
 
 /// How many windows must be in band for the service to count as recovered.

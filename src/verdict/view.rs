@@ -140,11 +140,12 @@ impl<'a> View<'a> {
 
     /// The clean count leaves out most of an operation's cells, or of what was intended in them: what is left is chance.
     pub(super) fn is_mostly_left_out(&self, op: OpId, cells: &Cells) -> bool {
-        let few = || {
-            let tally = self.tally(op, cells);
-            tally.left_out > tally.intended
-        };
-        self.is_clean() && (2 * self.counted(cells).len() < cells.len() || few())
+        self.is_clean() && self.is_little_left(cells, &self.tally(op, cells))
+    }
+
+    /// The same of what was counted of cells.
+    pub(super) fn is_little_left(&self, cells: &Cells, tally: &Tally) -> bool {
+        self.is_clean() && (2 * self.counted(cells).len() < cells.len() || tally.left_out > tally.intended)
     }
 
     pub(super) fn shape_tally(&self, shape: usize, cells: &Cells) -> Tally {

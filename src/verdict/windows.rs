@@ -166,6 +166,13 @@ fn stretch(windows: &[Window], long: u32) -> Option<&[Window]> {
     (begun..=windows.len()).find(|&n| reach(n) >= until).map(|n| &windows[..n])
 }
 
+/// The rate of an open loop's operations over cells of this length, if all of them had succeeded.
+pub(super) fn rate_at_best(view: &View, subject: Subject, (cells, length): (&Cells, Micros), n: u64) -> f64 {
+    let shapes = subject.shapes(view.timeline);
+    let weight = shapes.iter().map(|&shape| view.timeline.weight(shape, cells)).fold(1.0, f64::max);
+    n as f64 * weight / length.as_secs_f64()
+}
+
 pub(super) fn in_cells(timeline: &Timeline, length: Micros) -> u32 {
     let cell = timeline.outline().cell.0.max(1);
     u32::try_from((length.0 + cell - 1) / cell).unwrap_or(u32::MAX).max(1)

@@ -91,9 +91,10 @@ pub(super) fn aftermath(trigger: &JudgedTrigger, back: Return, until: Micros, le
             )
         }
         (Return::Never, ..) => format!(
-            "The service did not recover from {name}: {} after it {over} at {}, where what was watched ends, it was still out of its normal band.",
+            "The service did not recover from {name}: {} after it {over} at {}, where what was watched ends, {} was still out of its normal band.",
             until - end,
-            clock(end)
+            clock(end),
+            quietly(trigger).unwrap_or_else(|| "it".to_owned()),
         ),
         _ if trigger.t_clear.is_none() => {
             format!("{name} was never proven to be over, so nothing can be said of recovery.")
@@ -118,6 +119,13 @@ pub(super) fn aftermath(trigger: &JudgedTrigger, back: Return, until: Micros, le
     }
 }
 
+/// What alone left its band, where goodput and latency kept to theirs in all shapes: a leak, a pool, retries.
+fn quietly(trigger: &JudgedTrigger) -> Option<String> {
+    let out = trigger.shapes.iter().filter(|s| s.slowest.is_some());
+    let all: Option<Vec<&str>> = out.map(|s| s.quietly.as_deref()).collect();
+    all?.first().map(|what| (*what).to_owned())
+}
+
 /// The worst of what was lost: goodput, or time where everything was answered.
 fn harm(trigger: &JudgedTrigger) -> String {
     let depth = trigger.shapes.iter().map(|s| s.depth_during.max(s.depth_after)).fold(0.0, f64::max);
@@ -131,7 +139,10 @@ fn harm(trigger: &JudgedTrigger) -> String {
                 0 => "it kept answering".to_owned(),
                 lost => format!("of good operations it lost {}", grouped(lost)),
             };
-            format!("{kept}, and at worst its {} was {slow}", Metric::Quantile(quantile))
+            match quietly(trigger) {
+                Some(what) => format!("{kept}, and what left its band was {what}"),
+                None => format!("{kept}, and at worst its {} was {slow}", Metric::Quantile(quantile)),
+            }
         }
         _ => format!("at worst it lost {} of its goodput", percent(depth)),
     }

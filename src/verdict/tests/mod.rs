@@ -3,6 +3,7 @@
 mod closed;
 mod day;
 mod enough;
+mod fifth;
 mod generator;
 mod lines;
 mod looks;
@@ -10,6 +11,7 @@ mod objectives;
 mod properties;
 mod returns;
 mod rules;
+mod scenes;
 mod second;
 mod third;
 

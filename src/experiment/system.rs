@@ -143,11 +143,7 @@ fn http(guard: &Guard<'_>, urls: &[String]) -> Result<Resolved, Refusal> {
         }
         addresses.extend(guard.addresses(&url.host, url.port)?);
     }
-    let mut secrets: Vec<String> = first.authorization().into_iter().collect();
-    if let Some(info) = &first.user_info {
-        secrets.push(info.clone());
-        secrets.extend(info.split_once(':').map(|(_, password)| password.to_owned()));
-    }
+    let secrets = first.secrets();
     let shown = urls.iter().map(Url::shown).collect::<Vec<_>>().join(", ");
     let target = HttpTarget { authority: first.authority.clone(), addresses, base_path: first.path.clone() };
     Ok(Resolved { place: Place::Http(target), shown, authorization: first.authorization(), secrets })

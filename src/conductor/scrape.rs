@@ -45,18 +45,35 @@ pub async fn scrape(world: World, recorder: Recorder, target: HttpTarget, metric
 /// Values by name, label sets of one name added up.
 fn parse(text: &str) -> BTreeMap<String, f64> {
     let mut values = BTreeMap::new();
-    for line in text.lines().filter(|line| !line.starts_with('#')) {
-        let name_end = line.find(['{', ' ']).unwrap_or(line.len());
-        let after_labels = line.rfind('}').map_or(name_end, |end| end + 1);
+    for line in text.lines().map(str::trim_start).filter(|line| !line.starts_with('#')) {
+        let name_end = line.find(|c: char| c == '{' || c.is_whitespace()).unwrap_or(line.len());
+        let (name, rest) = line.split_at(name_end);
+        // A timestamp may follow, and an exemplar with labels and a value of its own.
         let value =
-            line.get(after_labels..).and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
+            without_labels(rest).split_whitespace().next().and_then(|value| value.parse::<f64>().ok());
         // An idle summary is `NaN`: no number, and no JSON either.
         let value = value.filter(|value| value.is_finite());
-        if let (Some(value), false) = (value, name_end == 0) {
-            *values.entry(line[..name_end].to_owned()).or_insert(0.0) += value;
+        if let (Some(value), false) = (value, name.is_empty()) {
+            *values.entry(name.to_owned()).or_insert(0.0) += value;
         }
     }
     values
+}
+
+/// What follows the labels, whose quoted values may have any character in them.
+fn without_labels(text: &str) -> &str {
+    let text = text.trim_start();
+    if !text.starts_with('{') {
+        return text;
+    }
+    let (mut quoted, mut escaped) = (false, false);
+    let end = text.find(|c: char| {
+        let is_end = c == '}' && !quoted;
+        quoted ^= c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        is_end
+    });
+    end.map_or("", |end| &text[end + 1..])
 }
 
 #[cfg(test)]
@@ -70,5 +87,16 @@ mod tests {
         assert_eq!(values.get("a_total"), Some(&5.0));
         assert_eq!(values.get("b"), Some(&0.5));
         assert_eq!(values.len(), 2);
+    }
+
+    #[test]
+    fn an_exemplar_is_no_value_and_labels_may_have_any_character() {
+        let exemplar = "# {trace_id=\"a}b\"} 0.67 1700000000.1";
+        let text = format!(
+            "a_total{{m=\"GET\"}} 7 {exemplar}\na_total{{m=\"PUT\"}} 3 1700000000 {exemplar}\nb_total 4 {exemplar}\nc{{p=\"}} # {{\", q=\"a\\\\\",r=\"\\\"}} 9\"}}5\nd\t6\n  e {{ m = \"x\" , }} 1e1\n"
+        );
+        let values = parse(&text);
+        let named = ["a_total", "b_total", "c", "d", "e"].map(|name| values.get(name).copied());
+        assert_eq!((named, values.len()), ([10.0, 4.0, 5.0, 6.0, 10.0].map(Some), 5));
     }
 }

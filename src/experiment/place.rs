@@ -49,6 +49,11 @@ impl Url {
             }
         };
         let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        // A password's own `/` ends the authority too early.
+        if path.contains('@') && host_and_port(authority, Some(80)).is_err() {
+            let help = "write them percent-encoded: `%2F`, `%3F`, `%23`";
+            return refuse("the user or the password has a `/`, `?` or `#` of its own".to_owned(), help);
+        }
         if path.contains(['?', '#']) {
             return refuse("a target has no query".to_owned(), "put `query:` into the steps");
         }
@@ -180,6 +185,9 @@ mod tests {
             ("http://a:x", "no address"),
             ("http://a:0", "no address"),
             ("http://a/?q=1", "no query"),
+            ("http://bob:sec/ret@a", "has a `/`, `?` or `#` of its own"),
+            ("http://bob:sec#ret@a:80/x", "has a `/`, `?` or `#` of its own"),
+            ("http://bob:sec?r/et@[::1]", "has a `/`, `?` or `#` of its own"),
         ] {
             assert!(Url::parse(text).unwrap_err().message.contains(word), "{text}");
         }

@@ -12,31 +12,39 @@ use crate::world::World;
 /// Bytes of one scrape that are read.
 const MOST: usize = 4 << 20;
 
-/// Scrapes until dropped. A scrape that fails leaves a gap, and one that is too long a note.
+/// Scrapes until dropped. A scrape that fails leaves a gap; one that is too long is told, and that the target refuses
+/// them from the first on.
 pub async fn scrape(world: World, recorder: Recorder, target: HttpTarget, metrics: Metrics) {
     let Some(&address) = target.addresses.first() else { return };
     let caller = Caller::new(world.clone(), address, 1).at_most(MOST);
-    let mut told = false;
+    let caller = caller.named(&target.authority, target.authorization.as_deref());
+    let (mut was_read, mut told) = (false, false);
     let mut at = Micros::ZERO;
     loop {
         world.sleep_until(at).await;
-        match caller.get(&metrics.path, metrics.every.min(Micros::secs(5))).await {
-            Ok(answer) => {
+        let why = match caller.get(&metrics.path, metrics.every.min(Micros::secs(5))).await {
+            Ok(answer) if (200..300).contains(&answer.status) => {
+                was_read = true;
                 let text = String::from_utf8_lossy(&answer.body);
                 let now = world.now();
                 let values = parse(&text).into_iter().filter(|(name, _)| metrics.keep.contains(name));
                 let records = values.map(|(name, value)| Record::Scrape(Scrape { at: now, name, value }));
                 recorder.write(records.collect());
+                None
             }
-            Err(CallError::TooLong(most)) if !told => {
-                told = true;
-                let text = format!(
-                    "the target's metrics were not read: more than {} MiB of them came at once",
-                    most >> 20
-                );
-                recorder.write(vec![Record::Note { at: world.now(), text }]);
+            // Later it may be a fault's doing.
+            Ok(answer) => {
+                Some(format!("`{}` gave status {}", metrics.path, answer.status)).filter(|_| !was_read)
             }
-            Err(_) => {}
+            Err(CallError::TooLong(most)) => {
+                Some(format!("more than {} MiB of them came at once", most >> 20))
+            }
+            Err(_) => None,
+        };
+        if let Some(why) = why.filter(|_| !told) {
+            told = true;
+            let text = format!("the target's metrics were not read: {why}");
+            recorder.write(vec![Record::Note { at: world.now(), text }]);
         }
         at = (at + metrics.every).max(world.now());
     }

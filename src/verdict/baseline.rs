@@ -152,20 +152,31 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
             let halves = [half(&inside[..n / 2]), half(&inside[n - n / 2..])];
             let mut band = band(timeline, &outline.name, quantile, &inside, &halves);
             band.broken = broken(view, shape, cells);
-            let usual = usual(view, shape, cells, &band);
+            let usual = usual(view, shape, &inside, &band);
             count_slow(view, shape, &band, &mut all);
             Series { band, windows: all, usual }
         }
     }
 }
 
-fn usual(view: &View, shape: usize, cells: &Cells, band: &ShapeBand) -> Usual {
-    let all = view.shape_tally(shape, cells);
-    let share = |some: u64, all: u64| some as f64 / all.max(1) as f64;
+fn usual(view: &View, shape: usize, windows: &[Window], band: &ShapeBand) -> Usual {
+    let slow = |w: &Window| slower(&view.shape_tally(shape, &(w.from..w.to).collect()), band);
     Usual {
-        bad: share(all.bad(), all.intended),
-        slow: share(slower(&all, band), all.intended),
-        retried: share(all.retried(), all.tried),
+        bad: usual_share(windows.iter().map(|w| (w.intended - w.good, w.intended)).collect()),
+        slow: usual_share(windows.iter().map(|w| (slow(w), w.intended)).collect()),
+        retried: usual_share(windows.iter().map(|w| (w.retried.min(w.tried), w.tried)).collect()),
+    }
+}
+
+/// The share of all windows together, without those that stray from it by more than chance.
+fn usual_share(mut windows: Vec<(u64, u64)>) -> f64 {
+    loop {
+        let (hits, n) = windows.iter().fold((0, 0), |sum, w| (sum.0 + w.0, sum.1 + w.1));
+        let (share, before) = (hits as f64 / n.max(1) as f64, windows.len());
+        windows.retain(|w| !stats::exceeds(w.0, w.1, share));
+        if windows.len() == before || windows.is_empty() {
+            return share;
+        }
     }
 }
 

@@ -149,10 +149,13 @@ fn of_shape(
         None if trigger.one_shot => watch.until,
         _ => watch.clear,
     };
+    // What squall spoilt to the end of what was watched may have been a recovery.
+    let last = series.windows.iter().rfind(|w| start(w) >= watch.clear && end(w) <= watch.until);
+    let ends_unknown = last.is_some_and(|w| w.unknown);
     let split = windows.partition_point(|(w, _)| start(w) < during_end);
     let back = match (r, beginning(&windows[after..], need)) {
         (Some(r), _) => Return::At(r),
-        (None, None) if windows.len() > after => Return::Never,
+        (None, None) if windows.len() > after && !ends_unknown => Return::Never,
         (None, _) => Return::TooShort,
     };
     // A stretch that begins where this one may have, or at the end of what was seen.

@@ -163,3 +163,36 @@ fn what_alone_left_its_band_is_named() {
         }
     }
 }
+
+/// Six seconds of a baseline in which nothing succeeded are not usual: 5 % of errors for good are none either.
+#[test]
+fn what_strays_within_a_baseline_is_no_part_of_what_is_usual() {
+    let bad = |at: Micros| match at {
+        at if at < s(40.0) || (at >= s(46.0) && at < s(90.0)) => 0,
+        at if at < s(46.0) => 20,
+        _ => 1,
+    };
+    let answer = |at: Micros| match at.0 / 2_000 % 20 < bad(at) {
+        true => (Micros::millis(1), Kind::Status),
+        false => fine(at),
+    };
+    let mut plan = rooms(240).fault("x", 90.0, Some(20.0)).objective(recovery_within(10.0));
+    plan.outline.judge = JudgeSettings::default();
+    let (is, why) = word(plan, &evenly(500, 0, 240, answer));
+    assert_eq!(is, Word::Fail, "{why}");
+}
+
+/// Down for a while after a kill, and from then on nothing is known, as the keeper is gone.
+#[test]
+fn what_is_not_known_to_the_end_is_no_proof_that_a_service_never_came_back() {
+    for (gone, expected) in [(Some(40.0), Word::Invalid), (None, Word::Fail)] {
+        let down = |at: Micros| if at >= s(31.0) { (Micros::millis(1), Kind::Connect) } else { fine(at) };
+        let after = expect(Metric::Quantile(0.5), Comparison::Below, s(1.0).0 as f64, after("x"));
+        let mut plan = at_half_time(rooms(80), after);
+        plan.outline.faults[0].length = None;
+        plan.events.truncate(2);
+        plan.events.extend(gone.map(|at| Record::Keeper(crate::record::KeeperEvent::Gone { at: s(at) })));
+        let (is, why) = word(plan, &evenly(23, 0, 80, down));
+        assert_eq!(is, expected, "{why}");
+    }
+}

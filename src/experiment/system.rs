@@ -155,6 +155,7 @@ pub(super) fn target(
     scope: &Scope,
     keep: Vec<String>,
 ) -> Target {
+    let scope = &before_setup(scope);
     let mut all = headers(notes, &profile.headers, scope);
     let authorization = match &resolved.place {
         Place::Http(target) => target.authorization.clone(),
@@ -173,6 +174,16 @@ pub(super) fn target(
     let auth = profile.auth.as_ref().map(|a| self::auth(notes, a, scope));
     let metrics = metrics(notes, profile, &resolved.place, keep);
     Target { place: resolved.place, headers: all, auth, metrics }
+}
+
+/// What setup captures is not there in what setup's own requests carry as well.
+fn before_setup(scope: &Scope) -> Scope {
+    let mut scope = scope.clone();
+    let captured = std::mem::take(&mut scope.setup).into_iter();
+    scope
+        .unsure
+        .extend(captured.map(|name| (format!("setup.{name}"), "by setup, whose requests carry this too")));
+    scope
 }
 
 fn auth(notes: &mut Notes, written: &profile::Auth, scope: &Scope) -> Auth {

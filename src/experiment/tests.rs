@@ -405,6 +405,25 @@ fn what_setup_captures_for_each_of_several_at_a_time_is_not_there_later() {
 }
 
 #[test]
+fn what_setup_captures_is_not_there_for_what_its_own_requests_carry_too() {
+    let with = |lines: &str| {
+        format!("{CALM}setup: {{steps: [{{post: /login, capture: {{token: $.t}}}}]}}\n{lines}\n")
+    };
+    let key = "0123456789abcdef0123456789abcdef";
+    for carried in [
+        "auth: {bearer: \"{{ setup.token }}\"}".to_owned(),
+        "headers: {cookie: \"sid={{ setup.token }}\"}".to_owned(),
+        format!("auth: {{jwt: {{key: {key}, claims: {{sub: \"{{{{ setup.token }}}}\"}}}}}}"),
+    ] {
+        let text = refused(&with(&carried), None);
+        let why =
+            "`setup.token` is captured only by setup, whose requests carry this too, and not always there";
+        assert!(text.contains(why), "{carried}: {text}");
+        resolved(&with(&carried.replace("token }}", "token | default('none') }}")), None);
+    }
+}
+
+#[test]
 fn what_the_last_repeat_asks_for_must_come_before_the_load_ends() {
     let plan = |after: &str| {
         format!(

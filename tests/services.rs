@@ -4,13 +4,14 @@
 
 mod support;
 
-use std::net::SocketAddr;
+use std::io::{BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::process::Signal;
 
-use support::http::{Connection, Server};
+use support::http::{Connection, Message, Server};
 use support::{Bench, code_and_text, free_address, secs, serve, state, wait_for};
 
 /// A plan with the service `other`, a script that listens on `ready`, and a timeline.
@@ -154,4 +155,67 @@ fn a_service_that_ended_is_told_at_once_and_never_healthy_again_whatever_answers
     let told = |what: &str| events.iter().filter(|event| event["what"] == what).count();
     assert_eq!((told("ended"), told("unhealthy"), told("healthy")), (1, 1, 0), "{events:?}");
     assert!(!answers(address), "what it left ended with squall");
+}
+
+/// Serves who calls it by its name and says who asks, as virtual hosts and guarded services do.
+fn strict(stream: TcpStream, host: &str) -> Option<()> {
+    let mut writer = stream.try_clone().ok()?;
+    let mut reader = BufReader::new(stream);
+    while let Ok(message) = Message::read(&mut reader) {
+        let header = |name: &str| message.headers.get(name).map(String::as_str);
+        let known = header("authorization") == Some("Basic Ym9iOnBAc3M=");
+        let status = if header("host") != Some(host) {
+            421
+        } else if known {
+            200
+        } else {
+            401
+        };
+        write!(writer, "HTTP/1.1 {status} X\r\ncontent-length: 4\r\n\r\nm 7\n").ok()?;
+    }
+    Some(())
+}
+
+#[test]
+fn health_checks_and_metrics_call_the_host_by_its_name_and_say_who_asks() {
+    let (bench, address) = (Bench::new("names"), free_address());
+    let (port, host) = (address.port(), format!("localhost:{}", address.port()));
+    let started = bench.reports().with_file_name("up");
+    let script = format!("touch {}; exec sleep 60", started.display());
+    for ip in ["127.0.0.1", "::1"] {
+        let (host, started) = (host.clone(), started.clone());
+        std::thread::spawn(move || {
+            wait_for("the service to start", secs(20), || started.exists().then_some(()));
+            for stream in TcpListener::bind((ip, port)).unwrap().incoming().flatten() {
+                let host = host.clone();
+                std::thread::spawn(move || strict(stream, &host));
+            }
+        });
+    }
+    let url = format!("http://bob:p%40ss@{host}");
+    let plan = plan(address, &script, "").replace(&format!("http://{address}/"), &format!("{url}/readyz"));
+    let profile = support::light_load(&url, "3s").replace("objectives: [", "objectives: [target.m = 7, ");
+    let profile = profile + "metrics: { path: /metrics, every: 1s }\n";
+    let plan = bench.file("plan.yaml", &format!("judge: {{ warmup: 100ms }}\n{plan}"));
+    let (code, said) =
+        code_and_text(&bench.run(&bench.file("load.yaml", &profile), Some(&plan)).output().unwrap());
+    assert_eq!(code, 0, "{said}");
+    let history = std::fs::read_to_string(bench.run_folder().join("history.jsonl")).unwrap();
+    assert!(!history.contains("unhealthy") && !history.contains("were not read"), "{said}");
+}
+
+#[test]
+fn metrics_that_a_target_refuses_are_told() {
+    let server = Server::start(|message| match message.first_line.contains("/metrics") {
+        true => (401, "m 7\n".to_owned()),
+        false => (200, String::new()),
+    });
+    let bench = Bench::new("refused");
+    let profile =
+        support::light_load(&server.url(), "3s").replace("objectives: [", "objectives: [target.m = 7, ");
+    let file = bench
+        .file("load.yaml", &(profile + "judge: { warmup: 100ms }\nmetrics: { path: /metrics, every: 1s }\n"));
+    let (code, said) = code_and_text(&bench.run(&file, None).output().unwrap());
+    assert_eq!(code, 98, "{said}");
+    assert!(said.contains("`/metrics` gave status 401"), "{said}");
 }

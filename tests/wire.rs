@@ -75,6 +75,9 @@ fn the_example_of_the_docs_is_sent_as_it_is_written() {
     }
 
     assert_eq!(of("PATCH /again").len(), 140, "repeated");
+    let length = |line: &str| of(line)[0].headers.get("content-length").map(String::as_str);
+    let lengths = ["PATCH /again", "GET /search", "DELETE /rooms/"].map(length);
+    assert_eq!(lengths, [Some("0"), None, None], "servers ask for the length of what may have a body");
     let (often, seldom) = (of("GET /often").len(), of("GET /seldom").len());
     assert!(often + seldom == 70 && often > seldom, "one of both, by weight: {often} and {seldom}");
     assert_eq!((of("DELETE /rooms/x ").len(), of("DELETE /rooms/y ").len()), (70, 70), "for each");

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Uri};
 use http_body_util::Full;
 use minijinja::{Environment, ErrorKind, Template, Value};
@@ -75,6 +75,9 @@ impl Odds {
         led
     }
 }
+
+/// With these methods servers ask for a length also where there is no body (411), and clients give it (RFC 9110, 8.6).
+const MEANT_FOR_A_BODY: [Method; 3] = [Method::POST, Method::PUT, Method::PATCH];
 
 /// Something fixed, or the name of the template that makes it.
 #[derive(Clone, Debug)]
@@ -155,6 +158,7 @@ impl Program {
             Compiled::Fixed(bytes) => bytes.clone(),
             Compiled::Template(name) => Bytes::from(self.text(name, &context)?),
         };
+        let no_body = body.is_empty() && MEANT_FOR_A_BODY.contains(&request.method);
         let mut rendered = http::Request::new(Full::new(body));
         *rendered.method_mut() = request.method.clone();
         *rendered.uri_mut() = uri;
@@ -166,6 +170,9 @@ impl Program {
         }
         if let Some((name, value)) = auth {
             headers.entry(name).or_insert_with(|| value.clone());
+        }
+        if no_body {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         Ok(rendered)
     }

@@ -12,31 +12,39 @@ use crate::world::World;
 /// Bytes of one scrape that are read.
 const MOST: usize = 4 << 20;
 
-/// Scrapes until dropped. A scrape that fails leaves a gap, and one that is too long a note.
+/// Scrapes until dropped. A scrape that fails leaves a gap; one that is too long is told, and that the target refuses
+/// them from the first on.
 pub async fn scrape(world: World, recorder: Recorder, target: HttpTarget, metrics: Metrics) {
     let Some(&address) = target.addresses.first() else { return };
     let caller = Caller::new(world.clone(), address, 1).at_most(MOST);
-    let mut told = false;
+    let caller = caller.named(&target.authority, target.authorization.as_deref());
+    let (mut was_read, mut told) = (false, false);
     let mut at = Micros::ZERO;
     loop {
         world.sleep_until(at).await;
-        match caller.get(&metrics.path, metrics.every.min(Micros::secs(5))).await {
-            Ok(answer) => {
+        let why = match caller.get(&metrics.path, metrics.every.min(Micros::secs(5))).await {
+            Ok(answer) if (200..300).contains(&answer.status) => {
+                was_read = true;
                 let text = String::from_utf8_lossy(&answer.body);
                 let now = world.now();
                 let values = parse(&text).into_iter().filter(|(name, _)| metrics.keep.contains(name));
                 let records = values.map(|(name, value)| Record::Scrape(Scrape { at: now, name, value }));
                 recorder.write(records.collect());
+                None
             }
-            Err(CallError::TooLong(most)) if !told => {
-                told = true;
-                let text = format!(
-                    "the target's metrics were not read: more than {} MiB of them came at once",
-                    most >> 20
-                );
-                recorder.write(vec![Record::Note { at: world.now(), text }]);
+            // Later it may be a fault's doing.
+            Ok(answer) => {
+                Some(format!("`{}` gave status {}", metrics.path, answer.status)).filter(|_| !was_read)
             }
-            Err(_) => {}
+            Err(CallError::TooLong(most)) => {
+                Some(format!("more than {} MiB of them came at once", most >> 20))
+            }
+            Err(_) => None,
+        };
+        if let Some(why) = why.filter(|_| !told) {
+            told = true;
+            let text = format!("the target's metrics were not read: {why}");
+            recorder.write(vec![Record::Note { at: world.now(), text }]);
         }
         at = (at + metrics.every).max(world.now());
     }
@@ -45,18 +53,35 @@ pub async fn scrape(world: World, recorder: Recorder, target: HttpTarget, metric
 /// Values by name, label sets of one name added up.
 fn parse(text: &str) -> BTreeMap<String, f64> {
     let mut values = BTreeMap::new();
-    for line in text.lines().filter(|line| !line.starts_with('#')) {
-        let name_end = line.find(['{', ' ']).unwrap_or(line.len());
-        let after_labels = line.rfind('}').map_or(name_end, |end| end + 1);
+    for line in text.lines().map(str::trim_start).filter(|line| !line.starts_with('#')) {
+        let name_end = line.find(|c: char| c == '{' || c.is_whitespace()).unwrap_or(line.len());
+        let (name, rest) = line.split_at(name_end);
+        // A timestamp may follow, and an exemplar with labels and a value of its own.
         let value =
-            line.get(after_labels..).and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
+            without_labels(rest).split_whitespace().next().and_then(|value| value.parse::<f64>().ok());
         // An idle summary is `NaN`: no number, and no JSON either.
         let value = value.filter(|value| value.is_finite());
-        if let (Some(value), false) = (value, name_end == 0) {
-            *values.entry(line[..name_end].to_owned()).or_insert(0.0) += value;
+        if let (Some(value), false) = (value, name.is_empty()) {
+            *values.entry(name.to_owned()).or_insert(0.0) += value;
         }
     }
     values
+}
+
+/// What follows the labels, whose quoted values may have any character in them.
+fn without_labels(text: &str) -> &str {
+    let text = text.trim_start();
+    if !text.starts_with('{') {
+        return text;
+    }
+    let (mut quoted, mut escaped) = (false, false);
+    let end = text.find(|c: char| {
+        let is_end = c == '}' && !quoted;
+        quoted ^= c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        is_end
+    });
+    end.map_or("", |end| &text[end + 1..])
 }
 
 #[cfg(test)]
@@ -70,5 +95,16 @@ mod tests {
         assert_eq!(values.get("a_total"), Some(&5.0));
         assert_eq!(values.get("b"), Some(&0.5));
         assert_eq!(values.len(), 2);
+    }
+
+    #[test]
+    fn an_exemplar_is_no_value_and_labels_may_have_any_character() {
+        let exemplar = "# {trace_id=\"a}b\"} 0.67 1700000000.1";
+        let text = format!(
+            "a_total{{m=\"GET\"}} 7 {exemplar}\na_total{{m=\"PUT\"}} 3 1700000000 {exemplar}\nb_total 4 {exemplar}\nc{{p=\"}} # {{\", q=\"a\\\\\",r=\"\\\"}} 9\"}}5\nd\t6\n  e {{ m = \"x\" , }} 1e1\n"
+        );
+        let values = parse(&text);
+        let named = ["a_total", "b_total", "c", "d", "e"].map(|name| values.get(name).copied());
+        assert_eq!((named, values.len()), ([10.0, 4.0, 5.0, 6.0, 10.0].map(Some), 5));
     }
 }

@@ -306,6 +306,7 @@ fn sandbox_target(addresses: &BTreeMap<String, SocketAddr>) -> HttpTarget {
         authority: "sandbox".to_owned(),
         addresses: faces.map(|(_, address)| *address).collect(),
         base_path: String::new(),
+        authorization: None,
     }
 }
 

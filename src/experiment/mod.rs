@@ -108,6 +108,9 @@ pub struct HttpTarget {
     pub addresses: Vec<SocketAddr>,
     /// Without a trailing slash; empty for none.
     pub base_path: String,
+    /// From the URL's user info.
+    #[serde(skip)]
+    pub authorization: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -410,11 +413,21 @@ pub struct Command {
 #[derive(Clone, Debug, Serialize)]
 pub enum Ready {
     /// `GET` answers 2xx.
-    Http { address: SocketAddr, path: String },
+    Http(Box<HttpReady>),
     /// The address accepts.
     Tcp { address: SocketAddr },
     /// The sandbox tells.
     Sandbox,
+}
+
+/// A URL, its path with its query.
+#[derive(Clone, Debug, Serialize)]
+pub struct HttpReady {
+    pub address: SocketAddr,
+    pub authority: String,
+    pub path: String,
+    #[serde(skip)]
+    pub authorization: Option<String>,
 }
 
 /// A program that is run once, so long after a fault began.

@@ -49,6 +49,11 @@ impl Url {
             }
         };
         let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        // A password's own `/` ends the authority too early.
+        if path.contains('@') && host_and_port(authority, Some(80)).is_err() {
+            let help = "write them percent-encoded: `%2F`, `%3F`, `%23`";
+            return refuse("the user or the password has a `/`, `?` or `#` of its own".to_owned(), help);
+        }
         if path.contains(['?', '#']) {
             return refuse("a target has no query".to_owned(), "put `query:` into the steps");
         }
@@ -61,10 +66,22 @@ impl Url {
         Ok(Url { user_info, host, port, authority: authority.to_owned(), path })
     }
 
-    /// The header that the user info stands for (RFC 7617).
+    /// The header that the user info stands for (RFC 7617): `p%40ss` in a URL is the password `p@ss`.
     pub fn authorization(&self) -> Option<String> {
-        let user_info = self.user_info.as_ref()?;
+        let user_info = decoded(self.user_info.as_ref()?);
         Some(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(user_info)))
+    }
+
+    /// What must never be printed: the header, and the user info and its password as written and as meant.
+    pub fn secrets(&self) -> Vec<String> {
+        let Some(info) = &self.user_info else { return Vec::new() };
+        let password = info.split_once(':').map(|(_, password)| password);
+        let meant = |text: &str| String::from_utf8_lossy(&decoded(text)).into_owned();
+        let texts = [Some(info.as_str()), password].into_iter().flatten();
+        self.authorization()
+            .into_iter()
+            .chain(texts.flat_map(|text| [text.to_owned(), meant(text)]))
+            .collect()
     }
 
     /// As written, without the user info.
@@ -72,6 +89,18 @@ impl Url {
         let user = if self.user_info.is_some() { "***@" } else { "" };
         format!("http://{user}{}{}", self.authority, self.path)
     }
+}
+
+/// What percent-encoded bytes mean; a `%` that begins none stays.
+fn decoded(text: &str) -> Vec<u8> {
+    let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
+    while let [byte, after @ ..] = rest {
+        let digit = |n: usize| after.get(n).and_then(|b| char::from(*b).to_digit(16));
+        let pair = if *byte == b'%' { digit(0).zip(digit(1)) } else { None };
+        bytes.push(pair.map_or(*byte, |(high, low)| (high * 16 + low) as u8));
+        rest = if pair.is_some() { &after[2..] } else { after };
+    }
+    bytes
 }
 
 /// `host:port`, `[::1]:80`; without a port the default, if there is one.
@@ -156,8 +185,26 @@ mod tests {
             ("http://a:x", "no address"),
             ("http://a:0", "no address"),
             ("http://a/?q=1", "no query"),
+            ("http://bob:sec/ret@a", "has a `/`, `?` or `#` of its own"),
+            ("http://bob:sec#ret@a:80/x", "has a `/`, `?` or `#` of its own"),
+            ("http://bob:sec?r/et@[::1]", "has a `/`, `?` or `#` of its own"),
         ] {
             assert!(Url::parse(text).unwrap_err().message.contains(word), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_what_its_percent_encoding_means() {
+        let url = |info: &str| Url::parse(&format!("http://{info}@a")).unwrap();
+        for (written, meant) in
+            [("us%40er:p%3Ass%2f", "us@er:p:ss/"), ("bob:50%off%", "bob:50%off%"), ("%c3%a9:x", "\u{e9}:x")]
+        {
+            let header = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(meant));
+            assert_eq!(url(written).authorization().as_deref(), Some(header.as_str()), "{written}");
+        }
+        let secrets = url("bob:p%40ss").secrets();
+        for secret in ["bob:p%40ss", "bob:p@ss", "p%40ss", "p@ss"] {
+            assert!(secrets.iter().any(|s| s == secret), "{secret}: {secrets:?}");
         }
     }
 

@@ -8,8 +8,8 @@ use crate::experiment::notes::Notes;
 use crate::experiment::place::{Guard, Refusal, Url};
 use crate::experiment::request::{headers, json_templates, one_line};
 use crate::experiment::{
-    Auth, Canary, Command, Flaw, HttpTarget, Link, Place, PlainOptions, Ready, SandboxOptions, Service,
-    Target, Upstream,
+    Auth, Canary, Command, Flaw, HttpReady, HttpTarget, Link, Place, PlainOptions, Ready, SandboxOptions,
+    Service, Target, Upstream,
 };
 use crate::profile::{self, Profile};
 use crate::template::{self, Scope};
@@ -26,8 +26,6 @@ const SHORTEST_KEY: usize = 32;
 pub(super) struct Resolved {
     pub place: Place,
     pub shown: String,
-    /// From the URL's user info.
-    pub authorization: Option<String>,
     pub secrets: Vec<String>,
 }
 
@@ -51,7 +49,6 @@ pub(super) fn place(
         profile::Target::Sandbox(options) => Some(Resolved {
             place: Place::Sandbox(sandbox_options(notes, &options, flaws)),
             shown: "sandbox".to_owned(),
-            authorization: None,
             secrets: Vec::new(),
         }),
         profile::Target::Urls(urls) => {
@@ -143,14 +140,11 @@ fn http(guard: &Guard<'_>, urls: &[String]) -> Result<Resolved, Refusal> {
         }
         addresses.extend(guard.addresses(&url.host, url.port)?);
     }
-    let mut secrets: Vec<String> = first.authorization().into_iter().collect();
-    if let Some(info) = &first.user_info {
-        secrets.push(info.clone());
-        secrets.extend(info.split_once(':').map(|(_, password)| password.to_owned()));
-    }
+    let secrets = first.secrets();
     let shown = urls.iter().map(Url::shown).collect::<Vec<_>>().join(", ");
-    let target = HttpTarget { authority: first.authority.clone(), addresses, base_path: first.path.clone() };
-    Ok(Resolved { place: Place::Http(target), shown, authorization: first.authorization(), secrets })
+    let (authority, base_path) = (first.authority.clone(), first.path.clone());
+    let target = HttpTarget { authority, addresses, base_path, authorization: first.authorization() };
+    Ok(Resolved { place: Place::Http(target), shown, secrets })
 }
 
 /// What every request carries. `keep`: metrics that expressions use.
@@ -162,7 +156,11 @@ pub(super) fn target(
     keep: Vec<String>,
 ) -> Target {
     let mut all = headers(notes, &profile.headers, scope);
-    if let Some(value) = resolved.authorization {
+    let authorization = match &resolved.place {
+        Place::Http(target) => target.authorization.clone(),
+        Place::Sandbox(_) => None,
+    };
+    if let Some(value) = authorization {
         if profile.auth.is_some() {
             notes.add(
                 profile.target.as_ref().map_or(Span::default(), |t| t.span),
@@ -346,5 +344,6 @@ fn http_ready(guard: &Guard<'_>, written: &str) -> Result<Ready, Refusal> {
     let address = guard.addresses(&url.host, url.port)?[0];
     let asked = rest.split('#').next().unwrap_or(rest);
     let path = asked.find('/').map_or("/", |at| &asked[at..]).to_owned();
-    Ok(Ready::Http { address, path })
+    let authorization = url.authorization();
+    Ok(Ready::Http(Box::new(HttpReady { address, authority: url.authority, path, authorization })))
 }

@@ -184,7 +184,7 @@ fn where_services_are_ready_is_asked_as_written_and_paths_have_no_host() {
     ] {
         let experiment = resolved(CALM, Some(&plan(ready)));
         let api = experiment.services.iter().find(|s| s.name == "api").unwrap();
-        assert!(matches!(&api.ready, Ready::Http { path, .. } if path == asked), "{ready}: {:?}", api.ready);
+        assert!(matches!(&api.ready, Ready::Http(ready) if ready.path == asked), "{ready}: {:?}", api.ready);
     }
     let text = refused(CALM, Some(&plan("/up")));
     assert!(text.contains("`/up` is no URL") && text.contains("write all of it: `http://"), "{text}");

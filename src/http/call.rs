@@ -43,6 +43,10 @@ type Sender = SendRequest<Full<Bytes>>;
 pub struct Caller {
     world: World,
     address: SocketAddr,
+    /// What it calls the address.
+    host: String,
+    /// How it says who it is.
+    authorization: Option<String>,
     /// Bytes of a body that are taken.
     most: usize,
     idle: Rc<RefCell<Vec<Sender>>>,
@@ -51,7 +55,13 @@ pub struct Caller {
 
 impl Caller {
     pub fn new(world: World, address: SocketAddr, limit: usize) -> Caller {
-        Caller { world, address, most: MOST, idle: Rc::default(), turns: Rc::new(Semaphore::new(limit)) }
+        let (idle, turns) = (Rc::default(), Rc::new(Semaphore::new(limit)));
+        Caller { world, address, host: address.to_string(), authorization: None, most: MOST, idle, turns }
+    }
+
+    /// Calls the address as it was written, and says who asks.
+    pub fn named(self, host: &str, authorization: Option<&str>) -> Caller {
+        Caller { host: host.to_owned(), authorization: authorization.map(str::to_owned), ..self }
     }
 
     /// Takes bodies of so many bytes at most.
@@ -75,12 +85,12 @@ impl Caller {
         path: &str,
         body: impl Into<Bytes>,
     ) -> io::Result<http::Request<Full<Bytes>>> {
-        let request = http::Request::builder()
-            .method(method)
-            .uri(path)
-            .header(http::header::HOST, self.address.to_string())
-            .body(Full::new(body.into()));
-        request.map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))
+        let mut request =
+            http::Request::builder().method(method).uri(path).header(http::header::HOST, &self.host);
+        if let Some(authorization) = &self.authorization {
+            request = request.header(http::header::AUTHORIZATION, authorization);
+        }
+        request.body(Full::new(body.into())).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))
     }
 
     /// Sends one request and reads the whole answer within `timeout`, the wait for a turn included.

@@ -1,6 +1,7 @@
 //! Canaries: squall's own request through a link, to see a fault come and go with its own eyes.
 
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -25,7 +26,7 @@ pub async fn send(world: &World, link: &Link, timeout: Micros) -> Reply {
         let Ok(peer) = stream.local_addr() else { return Ok(CanaryResult::Closed) };
         let _uncounted = link.uncounted(peer, felt.clone());
         let Some(canary) = &link.canary else { return Ok(CanaryResult::None) };
-        Ok(match exchange(stream, canary).await {
+        Ok(match exchange(stream, request(canary, link.address()), canary).await {
             Ok(answer) if answer.is_empty() => CanaryResult::Closed,
             Ok(answer) if expected(canary, &answer) => CanaryResult::Answered,
             Ok(answer) => CanaryResult::Wrong { answer: String::from_utf8_lossy(&answer).into_owned() },
@@ -38,9 +39,10 @@ pub async fn send(world: &World, link: &Link, timeout: Micros) -> Reply {
     }
 }
 
-fn request(canary: &Canary) -> String {
+/// As whoever uses the link would ask.
+fn request(canary: &Canary, link: SocketAddr) -> String {
     match canary {
-        Canary::Http { path } => format!("GET {path} HTTP/1.1\r\nHost: canary\r\nConnection: close\r\n\r\n"),
+        Canary::Http { path } => format!("GET {path} HTTP/1.1\r\nHost: {link}\r\nConnection: close\r\n\r\n"),
         Canary::Redis => "PING\r\n".to_owned(),
         Canary::Bytes { send, .. } => send.clone(),
     }
@@ -63,8 +65,8 @@ fn enough(canary: &Canary) -> usize {
     }
 }
 
-async fn exchange(mut stream: Stream, canary: &Canary) -> io::Result<Vec<u8>> {
-    stream.write_all(request(canary).as_bytes()).await?;
+async fn exchange(mut stream: Stream, request: String, canary: &Canary) -> io::Result<Vec<u8>> {
+    stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     let mut buffer = [0; 256];
     while answer.len() < enough(canary) {

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use super::{Body, Service};
-use crate::experiment::Ready;
+use crate::experiment::{HttpReady, Ready};
 use crate::http::{CallError, Caller};
 use crate::record::ServiceStage;
 use crate::units::Micros;
@@ -72,14 +72,18 @@ impl Service {
     /// Whether anything answers in its place, well or not.
     pub(super) async fn anybody_answers(&self) -> bool {
         match &self.ready {
-            Ready::Http { address, path } => {
-                match Caller::new(self.world.clone(), *address, 1).get(path, PATIENCE).await {
-                    Err(CallError::Broken(error)) => error.is_parse(),
-                    answer => answer.is_ok(),
-                }
-            }
+            Ready::Http(ready) => match self.caller(ready).get(&ready.path, PATIENCE).await {
+                Err(CallError::Broken(error)) => error.is_parse(),
+                answer => answer.is_ok(),
+            },
             _ => self.look(PATIENCE).await.is_ok(),
         }
+    }
+
+    /// Asks as the URL was written: servers tell their own hosts from others'.
+    fn caller(&self, ready: &HttpReady) -> Caller {
+        let caller = Caller::new(self.world.clone(), ready.address, 1);
+        caller.named(&ready.authority, ready.authorization.as_deref())
     }
 
     /// One look at whether it serves, in the way in which it becomes ready.
@@ -87,17 +91,17 @@ impl Service {
     /// # Errors
     /// In words.
     pub(super) async fn look(&self, patience: Micros) -> Result<(), String> {
-        let (address, path) = match (&self.ready, self.address()) {
+        let (caller, path) = match (&self.ready, self.address()) {
             (Ready::Tcp { address }, _) => {
                 let connected = self.world.timeout(patience, self.world.connect(*address)).await;
                 let connected = connected.map_err(|_| format!("no connection within {patience}"))?;
                 return connected.map(|_| ()).map_err(|error| format!("no connection: {error}"));
             }
-            (Ready::Http { address, path }, _) => (*address, path.as_str()),
-            (Ready::Sandbox, Some(address)) => (address, "/livez"),
+            (Ready::Http(ready), _) => (self.caller(ready), ready.path.as_str()),
+            (Ready::Sandbox, Some(address)) => (Caller::new(self.world.clone(), address, 1), "/livez"),
             (Ready::Sandbox, None) => return Ok(()),
         };
-        let status = Caller::new(self.world.clone(), address, 1).status(path, patience).await;
+        let status = caller.status(path, patience).await;
         match status.map_err(|error| error.to_string())? {
             200..300 => Ok(()),
             status => Err(format!("status {status}")),

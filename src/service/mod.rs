@@ -160,7 +160,11 @@ impl Service {
 
     /// Whatever answers before a foreign program is started would be taken for it.
     async fn no_stranger(&self) -> Result<(), String> {
-        let (Ready::Tcp { address } | Ready::Http { address, .. }) = &self.ready else { return Ok(()) };
+        let address = match &self.ready {
+            Ready::Tcp { address } => address,
+            Ready::Http(ready) => &ready.address,
+            Ready::Sandbox => return Ok(()),
+        };
         if !self.anybody_answers().await {
             return Ok(());
         }
@@ -245,7 +249,7 @@ impl Service {
     fn not_ready(&self, seen: &str) -> String {
         let (name, within, log) = (&self.name, self.within, self.log.display());
         let seen = match &self.ready {
-            Ready::Http { address, path } => format!(" (GET http://{address}{path}: {seen})"),
+            Ready::Http(ready) => format!(" (GET http://{}{}: {seen})", ready.authority, ready.path),
             Ready::Tcp { address } => format!(" ({address}: {seen})"),
             Ready::Sandbox => String::new(),
         };

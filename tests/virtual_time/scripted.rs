@@ -95,8 +95,12 @@ async fn load(
 ) -> Vec<Record> {
     let (tell, mut told) = mpsc::unbounded_channel();
     let (_keep, stop) = watch::channel(false);
-    let target =
-        HttpTarget { authority: "scripted".into(), addresses: vec![address], base_path: String::new() };
+    let target = HttpTarget {
+        authority: "scripted".into(),
+        addresses: vec![address],
+        base_path: String::new(),
+        authorization: None,
+    };
     let facts = RunFacts {
         seed: experiment.outline.seed,
         run: "test".into(),

@@ -20,7 +20,6 @@ enum Arriving {
     /// So many seconds apart.
     Bursts(i64),
     Ramp,
-    /// A closed loop.
     Users,
 }
 
@@ -321,7 +320,6 @@ impl Scene {
         asked.into_iter().map(later).collect()
     }
 
-    /// The history of it.
     fn told(&self, worse: Worse, own: Option<&Own>) -> (Plan, Vec<Sample>) {
         let mut plan = self.plan();
         plan.events.extend(own.into_iter().flat_map(Own::records));
@@ -353,9 +351,11 @@ fn eased(objective: &Objective) -> Objective {
         Metric::Rate => objective.value * 0.66,
         _ => objective.value * 1.5,
     };
-    let share =
-        |metric| if let Metric::Quantile(q) = metric { Metric::Quantile(1.5 * q - 0.5) } else { metric };
-    Objective { value, metric: share(objective.metric), ..objective.clone() }
+    let mut eased = Objective { value, ..objective.clone() };
+    if let Metric::Quantile(q) = &mut eased.metric {
+        *q = 1.5 * *q - 0.5;
+    }
+    eased
 }
 
 impl Own {

@@ -17,6 +17,8 @@ use crate::world::{Stream, Turns, World};
 /// Bytes that one connection reads on end before it is all others' turn: one that never stops talking (interim
 /// answers without end) would hold up its whole shard, every time-out included.
 const TURN: usize = 64 * 1024;
+/// Less than the least that a system lets its peer send before it is read: whoever sent no more has waited for nobody.
+const WINDOW: usize = 32 * 1024;
 
 /// Stamps and counters of one connection, shared between its I/O and whoever uses it.
 #[derive(Debug, Default)]
@@ -29,6 +31,8 @@ pub struct Meter {
     untaken: Cell<Option<u64>>,
     /// Of its I/O.
     turns: Turns,
+    /// For how long what was read since nothing was left to read had waited to be read.
+    late: Cell<Micros>,
 }
 
 /// What a meter has read since it was armed.
@@ -49,6 +53,7 @@ impl Meter {
         self.first_byte.set(None);
         self.sent.set(0);
         self.received.set(0);
+        self.late.set(Micros::ZERO);
         self.turns.take_waited()
     }
 
@@ -81,11 +86,14 @@ pub struct Metered {
     world: World,
     /// Bytes read on end.
     turn: usize,
+    /// Bytes read since nothing was left to read, and whether nothing is left once more.
+    taken: usize,
+    empty: bool,
 }
 
 impl Metered {
     pub fn new(stream: Stream, meter: Rc<Meter>, world: World) -> Metered {
-        Metered { stream, meter, world, turn: 0 }
+        Metered { stream, meter, world, turn: 0, taken: 0, empty: false }
     }
 
     /// What was written, or where the peer takes no more: as if it were, and nothing is counted.
@@ -102,6 +110,21 @@ impl Metered {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Bytes came. Where all that had come before was read, and the peer has sent these since in its own time, it held
+    /// nothing up that those had waited.
+    fn came(&mut self, n: usize) {
+        let turns = &self.meter.turns;
+        if std::mem::take(&mut self.empty) {
+            let late = self.meter.late.take();
+            if std::mem::take(&mut self.taken) < WINDOW {
+                turns.forget(late);
+            }
+        }
+        self.taken += n;
+        self.meter.late.set(self.meter.late.get() + turns.goes_on());
+        self.meter.received.set(self.meter.received.get() + n as u64);
     }
 
     fn count_sent(&self, n: usize) {
@@ -126,7 +149,7 @@ impl AsyncRead for Metered {
         }
         let before = buf.filled().len();
         let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buf) else {
-            self.turn = 0;
+            (self.turn, self.empty) = (0, true);
             return Poll::Pending;
         };
         let n = buf.filled().len() - before;
@@ -134,9 +157,8 @@ impl AsyncRead for Metered {
         if n == 0 {
             self.meter.untaken.set(self.stream.untaken());
         }
-        self.meter.turns.goes_on();
         self.turn += n;
-        self.meter.received.set(self.meter.received.get() + n as u64);
+        self.came(n);
         Poll::Ready(Ok(()))
     }
 }
@@ -179,9 +201,10 @@ impl AsyncWrite for Metered {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::world::run_virtual;
+    use crate::world::{Origin, run_real, run_virtual};
     use std::future::poll_fn;
-    use tokio::io::AsyncWriteExt;
+    use std::pin::pin;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[test]
     fn a_peer_that_always_has_more_to_say_leaves_others_their_turn() {
@@ -203,5 +226,50 @@ mod tests {
             }
             assert_eq!(turns, 40 * 16 * 1024 / TURN - 1, "one in each {TURN} bytes");
         });
+    }
+
+    /// For how long squall held up a peer that sends so many bytes ten times, 30 ms apart, to each of which it comes
+    /// 10 ms late.
+    fn held_up(bytes: usize) -> Micros {
+        run_real(Origin::now(), async move |world| {
+            let mut listener = world.listen(([127, 0, 0, 1], 0).into()).await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let mut other = world.connect(address).await.unwrap();
+            let (mut before, _) = listener.accept().await.unwrap();
+            let clock = world.clone();
+            world.spawn(async move {
+                while let Ok(1..) = other.read(&mut [0; 1]).await {
+                    let until = clock.now() + Micros::millis(10);
+                    while clock.now() < until {}
+                }
+            });
+            let meter = Meter::new(&world);
+            let stream = world.connect(address).await.unwrap();
+            let (mut peer, _) = listener.accept().await.unwrap();
+            let (mut metered, turns) =
+                (Metered::new(stream, meter.clone(), world.clone()), meter.turns.clone());
+            world.spawn(async move {
+                let mut some = vec![0; TURN];
+                let reading = async { while let Ok(1..) = metered.read(&mut some).await {} };
+                turns.count(pin!(reading)).await;
+            });
+            for _ in 0..10 {
+                before.write_all(b"x").await.unwrap();
+                peer.write_all(&vec![b'x'; bytes]).await.unwrap();
+                world.sleep(Micros::millis(30)).await;
+            }
+            meter.turns.take_waited()
+        })
+    }
+
+    /// A peer that sends piece by piece, each in its own time, is held up by what squall is late to the last of them.
+    #[test]
+    fn what_waited_before_the_peer_was_waited_for_once_more_held_nothing_up() {
+        let (pieces, windows) = (held_up(1), held_up(WINDOW));
+        assert!(pieces < Micros::millis(60), "{pieces}");
+        assert!(
+            windows >= Micros::millis(90),
+            "who may send no more before it is read waits for squall: {windows}"
+        );
     }
 }

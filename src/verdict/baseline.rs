@@ -42,13 +42,17 @@ impl Window {
         if self.intended == 0 { 0.0 } else { self.good as f64 / self.intended as f64 }
     }
 
+    fn bad(&self) -> u64 {
+        self.intended - self.good
+    }
+
     /// Attempts per first try.
     pub(super) fn amplification(&self) -> Option<f64> {
         (self.tried > 0).then(|| 1.0 + self.retried as f64 / self.tried as f64)
     }
 }
 
-/// Shares of the baseline's operations that were beyond a limit of its band all the same, or tried again.
+/// Shares of the baseline's operations that were usually beyond a limit of its band all the same, or tried again.
 #[derive(Clone, Copy, Debug, Default)]
 struct Usual {
     bad: f64,
@@ -79,11 +83,17 @@ pub(super) enum Measures {
     Steady,
 }
 
+impl Measures {
+    fn of(self, band: Option<Band>) -> Option<Band> {
+        band.filter(|b| self == Measures::All || !b.moved)
+    }
+}
+
 impl Series {
     /// The goodput ratio left the band.
     pub(super) fn goodput_out(&self, window: &Window) -> bool {
         let low = !window.unknown && self.band.goodput.is_some_and(|b| window.goodput() < b.limit);
-        low && is_no_chance(window.intended - window.good, window.intended, self.usual.bad)
+        low && is_no_chance(window.bad(), window.intended, self.usual.bad)
     }
 
     /// Anything left the band.
@@ -91,15 +101,40 @@ impl Series {
         self.strayed(window, measures).contains(&true)
     }
 
+    /// The windows of a stretch, or the first of one of `need`, left the band of goodput together: of few operations each
+    /// may lose what all of them may not. What is out counts as what just is not, and those that are to come lose nothing.
+    pub(super) fn lose_together(&self, windows: &[(&Window, bool)], need: usize, measures: Measures) -> bool {
+        let Some(band) = measures.of(self.band.goodput) else { return false };
+        let known = || windows.iter().map(|(w, _)| *w).filter(|w| !w.unknown);
+        let intended: u64 = known().map(|w| w.intended).sum();
+        let all = intended * need as u64 / windows.len().max(1) as u64;
+        let too_many = |bad: u64| {
+            let lost = bad as f64 / all.max(1) as f64 - self.usual.bad;
+            lost > band.median - band.limit && stats::exceeds(bad, all, self.usual.bad)
+        };
+        too_many(known().map(Window::bad).sum()) && too_many(known().map(|w| self.lost_in_band(w)).sum())
+    }
+
+    /// What failed in a window, but no more than may before it is out.
+    fn lost_in_band(&self, window: &Window) -> u64 {
+        let out = |bad: u64| self.goodput_out(&Window { good: window.intended - bad, ..window.clone() });
+        let (mut inside, mut beyond) = (0, window.bad() + 1);
+        while beyond - inside > 1 {
+            let middle = (inside + beyond) / 2;
+            *(if out(middle) { &mut beyond } else { &mut inside }) = middle;
+        }
+        inside
+    }
+
     /// Which left it: goodput, latency, flows in flight, amplification.
     pub(super) fn strayed(&self, window: &Window, measures: Measures) -> [bool; 4] {
-        let taken = |band: Option<Band>| band.filter(|b| measures == Measures::All || !b.moved);
-        let above =
-            |band: Option<Band>, value: Option<f64>| taken(band).zip(value).is_some_and(|(b, v)| v > b.limit);
+        let above = |band: Option<Band>, value: Option<f64>| {
+            measures.of(band).zip(value).is_some_and(|(b, v)| v > b.limit)
+        };
         let slow = || is_no_chance(window.slow, window.intended, self.usual.slow);
         let retried = || is_no_chance(window.retried, window.tried, self.usual.retried);
         [
-            taken(self.band.goodput).is_some() && self.goodput_out(window),
+            measures.of(self.band.goodput).is_some() && self.goodput_out(window),
             above(self.band.latency, window.latency) && slow(),
             above(self.band.in_flight, window.in_flight),
             above(self.band.amplification, window.amplification()) && retried(),
@@ -159,25 +194,25 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
     }
 }
 
-fn usual(view: &View, shape: usize, windows: &[Window], band: &ShapeBand) -> Usual {
+/// Of the windows of a baseline.
+fn usual(view: &View, shape: usize, inside: &[Window], band: &ShapeBand) -> Usual {
     let slow = |w: &Window| slower(&view.shape_tally(shape, &(w.from..w.to).collect()), band);
+    let share = |of: &dyn Fn(&Window) -> (u64, u64)| usual_share(&inside.iter().map(of).collect::<Vec<_>>());
     Usual {
-        bad: usual_share(windows.iter().map(|w| (w.intended - w.good, w.intended)).collect()),
-        slow: usual_share(windows.iter().map(|w| (slow(w), w.intended)).collect()),
-        retried: usual_share(windows.iter().map(|w| (w.retried.min(w.tried), w.tried)).collect()),
+        bad: share(&|w| (w.bad(), w.intended)),
+        slow: share(&|w| (slow(w), w.intended)),
+        retried: share(&|w| (w.retried.min(w.tried), w.tried)),
     }
 }
 
-/// The share of all windows together, without those that stray from it by more than chance.
-fn usual_share(mut windows: Vec<(u64, u64)>) -> f64 {
-    loop {
-        let (hits, n) = windows.iter().fold((0, 0), |sum, w| (sum.0 + w.0, sum.1 + w.1));
-        let (share, before) = (hits as f64 / n.max(1) as f64, windows.len());
-        windows.retain(|w| !stats::exceeds(w.0, w.1, share));
-        if windows.len() == before || windows.is_empty() {
-            return share;
-        }
-    }
+/// The share of all, those left out that are more than it brings by chance: what happened once is not what is usual.
+fn usual_share(each: &[(u64, u64)]) -> f64 {
+    let share = |some: &mut dyn Iterator<Item = &(u64, u64)>| {
+        let (hits, all) = some.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        hits as f64 / all.max(1) as f64
+    };
+    let all = share(&mut each.iter());
+    share(&mut each.iter().filter(|(hits, n)| !stats::exceeds(*hits, *n, all)))
 }
 
 /// Operations that were slower than the band has it.

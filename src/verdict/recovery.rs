@@ -132,7 +132,10 @@ fn of_shape(
         .collect();
     let after = windows.partition_point(|(w, _)| start(w) < watch.clear);
     let need = stretch(timeline, series.band.window);
-    let found = first_stretch(&windows[after..], need).map(|i| after + i);
+    let is_stretch = |some: &[(&Window, bool)]| {
+        could_be_stretch(some, need) && !series.lose_together(some, need, measures)
+    };
+    let found = windows[after..].windows(need).position(is_stretch).map(|i| after + i);
     let r = found.map(|i| start(windows[i].0));
     let until_back = found.unwrap_or(windows.len());
     let significant = significant(series, &windows, until_back, need);
@@ -153,13 +156,14 @@ fn of_shape(
     let last = series.windows.iter().rfind(|w| start(w) >= watch.clear && end(w) <= watch.until);
     let ends_unknown = last.is_some_and(|w| w.unknown);
     let split = windows.partition_point(|(w, _)| start(w) < during_end);
-    let back = match (r, beginning(&windows[after..], need)) {
+    let begins = beginning(&windows[after..], need, is_stretch);
+    let back = match (r, begins) {
         (Some(r), _) => Return::At(r),
         (None, None) if windows.len() > after && !ends_unknown => Return::Never,
         (None, _) => Return::TooShort,
     };
     // A stretch that begins where this one may have, or at the end of what was seen.
-    let begins = beginning(&windows[after..], need).map(|i| start(windows[after + i].0));
+    let begins = begins.map(|i| start(windows[after + i].0));
     let whole = begins.unwrap_or(watch.until.max(watch.clear)) + series.band.window * need as i64;
     let judged = ShapeTrigger {
         shape: series.band.shape.clone(),
@@ -196,9 +200,13 @@ fn known(series: &Series, measures: Measures) -> impl Iterator<Item = (&Window, 
 }
 
 /// Where a tail begins that is too short for a stretch, and could have become one: the first that could.
-fn beginning(windows: &[(&Window, bool)], need: usize) -> Option<usize> {
+fn beginning(
+    windows: &[(&Window, bool)],
+    need: usize,
+    is_stretch: impl Fn(&[(&Window, bool)]) -> bool,
+) -> Option<usize> {
     let from = windows.len().saturating_sub(need.saturating_sub(1));
-    (from..windows.len()).find(|&i| could_be_stretch(&windows[i..], need))
+    (from..windows.len()).find(|&i| is_stretch(&windows[i..]))
 }
 
 /// In band at first, at least 80 % of `need` windows in band, and no two in a row out.
@@ -232,11 +240,6 @@ fn stretch(timeline: &Timeline, window: Micros) -> usize {
     let judge = &timeline.outline().judge;
     let long = (judge.stretch.0 + window.0 - 1) / window.0.max(1);
     long.max(i64::from(judge.stretch_windows)).max(1) as usize
-}
-
-/// The first in-band window that begins a stretch with at least 80 % in band and no two in a row out.
-fn first_stretch(windows: &[(&Window, bool)], need: usize) -> Option<usize> {
-    windows.windows(need).position(|stretch| could_be_stretch(stretch, need))
 }
 
 /// Out-of-band windows before `until` that count as an outage: goodput out, one of two in a row, or one of more than a

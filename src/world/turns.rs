@@ -58,10 +58,19 @@ impl Turns {
         .await
     }
 
-    /// It goes on in this turn, which it has waited for: what wakes it in vain costs it nothing.
-    pub fn goes_on(&self) {
+    /// It goes on in this turn, which it has waited for: what wakes it in vain costs it nothing. Gives
+    /// back for how long.
+    pub fn goes_on(&self) -> Micros {
+        let Some(stamps) = &self.0 else { return Micros::ZERO };
+        let waited = stamps.latest.swap(0, Relaxed);
+        stamps.waited.fetch_add(waited, Relaxed);
+        Micros(waited)
+    }
+
+    /// So much of what it has waited held nothing up.
+    pub fn forget(&self, waited: Micros) {
         if let Some(stamps) = &self.0 {
-            stamps.waited.fetch_add(stamps.latest.swap(0, Relaxed), Relaxed);
+            stamps.waited.store((stamps.waited.load(Relaxed) - waited.0).max(0), Relaxed);
         }
     }
 

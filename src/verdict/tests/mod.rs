@@ -13,6 +13,7 @@ mod returns;
 mod rules;
 mod scenes;
 mod second;
+mod sixth;
 mod third;
 
 use super::*;

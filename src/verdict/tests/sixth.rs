@@ -1,0 +1,82 @@
+//! What a sixth look found: what is usual in a baseline is not what happened in it once.
+
+use super::*;
+
+fn draw(seed: u64, purpose: u32, index: u64) -> f64 {
+    let key =
+        crate::random::Key { seed, shape: purpose, index, attempt: 0, purpose: crate::random::Purpose::Data };
+    key.stream().unit()
+}
+
+/// Four minutes, with a fault in them.
+fn judged_by_default() -> Plan {
+    let mut plan = rooms(240).fault("x", 90.0, Some(20.0)).objective(recovery_within(10.0));
+    plan.outline.judge = JudgeSettings::default();
+    plan
+}
+
+/// At such a rate. For a while before the fault all fail or are slow, and from it on so many of a hundred.
+fn with_a_pause(
+    rate: f64,
+    seed: u64,
+    pause: (f64, f64),
+    (pause_fails, pause_slow): (f64, f64),
+    (fail, slow): (f64, f64),
+) -> Judgement {
+    let each = |(i, at): (usize, f64)| {
+        let paused = at >= pause.0 && at < pause.0 + pause.1;
+        let [fails, is_slow] = [1, 2].map(|purpose| draw(seed, purpose, i as u64) * 100.0);
+        let then = at >= 90.0;
+        let took = match (then && is_slow < slow) || (paused && pause_slow > 0.0) {
+            true => 40.0,
+            false => 5.0 + draw(seed, 3, i as u64),
+        };
+        let failed = (then && fails < fail) || (paused && pause_fails > 0.0);
+        sample(0, s(at), Micros((took * 1e3) as i64), if failed { Kind::Status } else { Kind::Ok })
+    };
+    let samples: Vec<Sample> = poisson(rate, 240, seed).into_iter().enumerate().map(each).collect();
+    verdict(judged_by_default(), &samples)
+}
+
+/// Some windows of its baseline lost all, or were slow throughout: they are no part of what is usual in the others.
+#[test]
+fn what_happened_once_in_a_baseline_hides_no_harm_that_is_done_for_good() {
+    let rows = [
+        ("slow at 1,000/s", 1_000.0, (40.0, 4.0), (0.0, 4.0)),
+        ("slow at 300/s", 300.0, (40.0, 6.0), (0.0, 8.0)),
+        ("failing at 20/s", 20.0, (40.0, 7.0), (12.0, 0.0)),
+        ("failing at 200/s", 200.0, (40.0, 4.0), (5.0, 0.0)),
+    ];
+    for (name, rate, pause, worse) in rows {
+        for (pause, then, expected) in
+            [((0.0, 0.0), worse, Word::Fail), (pause, worse, Word::Fail), (pause, (0.0, 0.0), Word::Pass)]
+        {
+            let judged = with_a_pause(rate, 7, pause, worse, then);
+            let said = &judged.summary.verdict;
+            assert_eq!(judged.verdict, expected, "{name}, paused for {} s, then {then:?}: {said}", pause.1);
+        }
+    }
+}
+
+/// Four operations a window: two of them may be chance in each, and are none in all of them.
+#[test]
+fn what_each_window_may_lose_by_chance_all_of_a_stretch_may_not() {
+    for (rate, before, then) in [(2.0, 1.0, 25.0), (5.0, 1.0, 10.0)] {
+        let word = |then: f64, seed: u64| {
+            let fails = |i: u64, at: f64| draw(seed, 1, i) * 100.0 < if at < 90.0 { before } else { then };
+            let each = |(i, at): (usize, f64)| match fails(i as u64, at) {
+                true => sample(0, s(at), Micros::MILLISECOND, Kind::Status),
+                false => sample(0, s(at), Micros::millis(5), Kind::Ok),
+            };
+            let samples: Vec<Sample> = poisson(rate, 240, seed).into_iter().enumerate().map(each).collect();
+            verdict(judged_by_default(), &samples).verdict
+        };
+        let seeds = 30;
+        let [healthy, worse] =
+            [before, then].map(|then| (0..seeds).filter(|&seed| word(then, seed) == Word::Fail).count());
+        assert!(
+            healthy <= 1 && worse >= 28,
+            "{rate}/s, {before} % then {then} %: {healthy} and {worse} of {seeds} FAIL"
+        );
+    }
+}

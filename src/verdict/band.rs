@@ -98,7 +98,7 @@ impl Rule {
     }
 
     /// max(4 x 1.4826 x MAD, floor), on the rule's scale; `few` corrects the deviation for the number of values.
-    fn half_width(&self, scaled: &[f64], few: fn(usize) -> f64) -> Option<f64> {
+    fn half_width(&self, scaled: &[f64], few: impl Fn(usize) -> f64) -> Option<f64> {
         let floor = if self.log { self.floor.ln() } else { self.floor };
         Some((4.0 * SIGMA_PER_MAD * stats::mad(scaled)? * few(scaled.len())).max(floor))
     }
@@ -115,20 +115,27 @@ impl Rule {
 
     /// Whether the halves of the baseline differ by more than half a band (from its median to its
     /// limit), or a Theil-Sen line through it rises or falls by as much. The band is that of the
-    /// deviations from the line: a drift must not widen the band that it is held against. Few operations differ from
-    /// window to window by themselves: more of them in one half must be more than chance.
+    /// deviations from the halves, or from the line: what moves must not widen the band that it is held against. Few
+    /// operations differ from window to window by themselves: more of them in one half must be more than chance.
     fn moves(&self) -> bool {
         let scaled = self.scaled();
         let n = scaled.len();
         let points: Vec<(f64, f64)> = scaled.iter().enumerate().map(|(i, &v)| (i as f64, v)).collect();
         let Some(slope) = stats::theil_sen(&points) else { return false };
-        let rest: Vec<f64> = points.iter().map(|(x, y)| y - slope * x).collect();
-        let Some(half) = self.half_width(&rest, stats::drifted) else { return false };
-        let halves = stats::median(&scaled[..n / 2]).zip(stats::median(&scaled[n - n / 2..]));
-        let shift = halves.map_or(0.0, |(a, b)| (a - b).abs()).max((slope * n as f64).abs());
+        let (first, second) = (&scaled[..n / 2], &scaled[n - n / 2..]);
+        let Some((a, b)) = stats::median(first).zip(stats::median(second)) else { return false };
+        let off_line: Vec<f64> = points.iter().map(|(x, y)| y - slope * x).collect();
+        let off_halves: Vec<f64> = first.iter().map(|v| v - a).chain(second.iter().map(|v| v - b)).collect();
+        let few = stats::drifted(n);
+        // Of very few, halves of one or two values have no deviation.
+        let halves = few.is_finite().then(|| ((a - b).abs(), off_halves));
+        let steps = [((slope * n as f64).abs(), off_line)].into_iter().chain(halves);
+        let beyond =
+            |(by, rest): &(f64, Vec<f64>)| self.half_width(rest, |_| few).is_some_and(|half| *by > half);
+        let Some(shift) = steps.filter(beyond).map(|(by, _)| by).reduce(f64::max) else { return false };
         let median = stats::median(&scaled).unwrap_or(0.0);
         let visible = if self.log { median.exp() * (shift.exp() - 1.0) } else { shift };
         let differ = self.halves.is_none_or(|[first, second]| stats::differ(first, second));
-        shift > half && visible > self.absolute && differ
+        visible > self.absolute && differ
     }
 }

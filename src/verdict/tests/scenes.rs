@@ -331,6 +331,12 @@ impl Scene {
         words(plan, &samples)
     }
 
+    /// Where a one-shot's phases lie moves with what becomes of any shape.
+    fn moves(&self, objective: &Objective) -> bool {
+        let of = |fault: &Fault| [during(fault.name), after(fault.name)].contains(&objective.phase);
+        self.faults.iter().any(|fault| fault.long.is_none() && of(fault))
+    }
+
     fn eased(&self) -> Scene {
         Scene { objectives: self.objectives.iter().map(eased).collect(), ..self.clone() }
     }
@@ -420,7 +426,6 @@ fn few() -> ProptestConfig {
 proptest! {
     #![proptest_config(few())]
 
-    /// But where a one-shot's phases lie moves with it.
     #[test]
     fn more_bad_never_improves_a_word(
         scene in scene(), share in 0.05f64..1.0, seed in any::<u64>(), from in 0.0f64..60.0, long in 5.0f64..80.0,
@@ -437,12 +442,8 @@ proptest! {
         };
         let (was, is) = (scene.words(&nothing, None), scene.words(&worse, None));
         for ((was, is), objective) in was.iter().zip(&is).zip(&scene.objectives) {
-            let moves = |fault: &Fault| {
-                let of = [during(fault.name), after(fault.name)];
-                fault.long.is_none() && of.contains(&objective.phase)
-            };
             let no_better = was.0 == Word::Pass || is.0 == Word::Fail || (was.0 != Word::Fail && is.0 != Word::Pass);
-            prop_assert!(no_better || scene.faults.iter().any(moves), "{:?} became {:?}", was, is);
+            prop_assert!(no_better || scene.moves(objective), "{:?} became {:?}", was, is);
         }
     }
 
@@ -492,7 +493,7 @@ proptest! {
         samples.extend(evenly(100, 0, LENGTH, fine).into_iter().map(|sample| Sample { op: beside, ..sample }));
         samples.sort_by_key(|sample| sample.intended);
         let is = words(plan.shape("healthy", "beside", s(DEADLINE)), &samples);
-        for (was, is) in was.iter().zip(&is) {
+        for ((was, is), _) in was.iter().zip(&is).zip(&scene.objectives).filter(|(_, o)| !scene.moves(o)) {
             let either = [was.0, is.0];
             prop_assert!(was.0 == is.0 || either.contains(&Word::Inconclusive) && !either.contains(&Word::Fail), "{:?} became {:?}", was, is);
         }

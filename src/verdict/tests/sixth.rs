@@ -80,3 +80,40 @@ fn what_each_window_may_lose_by_chance_all_of_a_stretch_may_not() {
         );
     }
 }
+
+/// Half of the baseline well, the other half ill: its deviation from the middle of both is as wide as what moved, and
+/// whatever came then was within it.
+#[test]
+fn a_baseline_that_changes_once_has_moved() {
+    let status = |share: f64| move |fails: f64| (5.0, if fails < share { Kind::Status } else { Kind::Ok });
+    let takes = |ms: f64| move |_: f64| (ms, Kind::Ok);
+    type Answer = Box<dyn Fn(f64) -> (f64, Kind)>;
+    let rows: [[Answer; 3]; 2] = [
+        [Box::new(status(0.0)), Box::new(status(0.15)), Box::new(status(0.35))],
+        [Box::new(takes(5.0)), Box::new(takes(40.0)), Box::new(takes(300.0))],
+    ];
+    for (row, [first, second, then]) in rows.iter().enumerate() {
+        for (moves, answer, expected) in [
+            (true, then, Word::Invalid),
+            (true, second, Word::Invalid),
+            (false, then, Word::Fail),
+            (false, first, Word::Pass),
+        ] {
+            let each = |(i, at): (usize, f64)| {
+                let now = if at >= 90.0 {
+                    answer
+                } else if at >= 50.0 && moves {
+                    second
+                } else {
+                    first
+                };
+                let (ms, kind) = now(draw(3, 1, i as u64));
+                let ms = ms * (1.0 + 0.2 * draw(3, 2, i as u64));
+                sample(0, s(at), Micros((ms * 1e3) as i64), kind)
+            };
+            let samples: Vec<Sample> = poisson(50.0, 240, 3).into_iter().enumerate().map(each).collect();
+            let judged = verdict(judged_by_default(), &samples);
+            assert_eq!(judged.verdict, expected, "row {row}, moves {moves}: {}", judged.summary.verdict);
+        }
+    }
+}

@@ -196,8 +196,10 @@ proptest! {
             _ => objective.clone(),
         };
         let ((was, why), (is, then)) = (word(plan(&objective), &once), word(plan(&double), &twice));
+        // What few of a window may have by chance, twice as many have not, and then it is out of its band.
+        let by_chance = objective.metric == Metric::Recovery && was == Word::Pass;
         let opposite = matches!((was, is), (Word::Pass, Word::Fail) | (Word::Fail, Word::Pass));
-        prop_assert!(!opposite, "{} became {}", why, then);
+        prop_assert!(!opposite || by_chance, "{} became {}", why, then);
     }
 }
 

@@ -59,7 +59,6 @@ struct Own {
     late: (f64, i64, i64),
     /// Its keeper stands still: from when on, for how long.
     keeper: Option<(f64, f64)>,
-    /// Its keeper is gone from here on.
     gone: Option<f64>,
     /// Its machine refuses one in so many: from when on, for how long.
     refused: Option<(f64, f64, usize)>,

@@ -288,8 +288,8 @@ mod alone {
         let ((core, other), bench, address) = (cores(), Bench::new("limit"), free_address());
         let _target = bored(&bench, &other, address);
         let profile = format!(
-            "target: http://{address}\nduration: 4s\njudge: {{ warmup: 1s }}\nshapes:\n  load:\n    \
-             arrival: {{ constant: {{ rate: 25000/s }} }}\n    timeout: 4s\n    flow: [{{ get: /look, as: look }}]\n\
+            "target: http://{address}\nduration: 3s\njudge: {{ warmup: 1s }}\nshapes:\n  load:\n    \
+             arrival: {{ constant: {{ rate: 25000/s }} }}\n    timeout: 3s\n    flow: [{{ get: /look, as: look }}]\n\
              objectives: [\"p95(look) < 50ms\"]\n"
         );
         let profile = bench.file("load.yaml", &profile);

@@ -417,9 +417,9 @@ fn nothing(_: usize, _: u64, _: Micros) -> bool {
     false
 }
 
-/// A scene takes as long as four simple histories.
+/// A scene takes as long as eight simple histories.
 fn few() -> ProptestConfig {
-    ProptestConfig { cases: cases().cases.div_ceil(4), ..cases() }
+    ProptestConfig { cases: cases().cases.div_ceil(8), ..cases() }
 }
 
 proptest! {

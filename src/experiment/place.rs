@@ -93,14 +93,7 @@ impl Url {
 
 /// What percent-encoded bytes mean; a `%` that begins none stays.
 fn decoded(text: &str) -> Vec<u8> {
-    let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
-    while let [byte, after @ ..] = rest {
-        let digit = |n: usize| after.get(n).and_then(|b| char::from(*b).to_digit(16));
-        let pair = if *byte == b'%' { digit(0).zip(digit(1)) } else { None };
-        bytes.push(pair.map_or(*byte, |(high, low)| (high * 16 + low) as u8));
-        rest = if pair.is_some() { &after[2..] } else { after };
-    }
-    bytes
+    percent_encoding::percent_decode_str(text).collect()
 }
 
 /// `host:port`, `[::1]:80`; without a port the default, if there is one.

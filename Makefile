@@ -6,7 +6,7 @@ SQUALL := $(or $(CARGO_TARGET_DIR),target)/release/squall
 
 .DEFAULT_GOAL := help
 .PHONY: help release demo demo-broken demo-livekit test test-virtual test-sockets
-.PHONY: fmt lint doc check bench healthy long nightly
+.PHONY: fmt lint doc check bench healthy properties long nightly
 
 # Whole runs without sockets; then what measures, and shares the cores with little (three at a time, and what needs
 # them alone by itself); all others mostly wait for processes, and do so six at a time.
@@ -14,6 +14,7 @@ VIRTUAL := virtual_time shipped tidy
 MEASURES := sockets bounds
 WAITS := $(filter-out $(VIRTUAL) $(MEASURES),$(patsubst tests/%.rs,%,$(wildcard tests/*.rs)))
 HEALTHY ?= 20
+CASES ?= 2000
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,12 +65,16 @@ bench: release ## requests per second and client CPU beside wrk, and how late sq
 healthy: release ## HEALTHY=20 short demos on a sound sandbox, two cores: none FAIL, none INVALID
 	scripts/healthy.sh $(SQUALL) $(HEALTHY)
 
+properties: ## CASES=2000 other histories for each property of the judge, and an eighth as many scenes
+	PROPTEST_CASES=$(CASES) $(CARGO) test --locked --release --lib verdict::tests::
+
 long: ## a day in virtual time, minutes at 5,000/s: memory, and what judge and report cost
 	$(CARGO) test --locked --release --test bounds -- --ignored --nocapture
 
 nightly: check ## check, what tests forgave, the demos, long runs and the benchmark: too long for every change
 	scripts/forgiven.sh 3 2 $(MAKE) --no-print-directory test-sockets
 	@$(MAKE) --no-print-directory healthy
+	@$(MAKE) --no-print-directory properties
 	@$(MAKE) --no-print-directory long
 	@$(MAKE) --no-print-directory demo
 	@$(MAKE) --no-print-directory demo-broken

@@ -8,6 +8,7 @@ mod generator;
 mod lines;
 mod looks;
 mod objectives;
+mod own;
 mod properties;
 mod returns;
 mod rules;
@@ -30,11 +31,14 @@ const RUN: PhaseName = PhaseName::Run;
 /// What becomes of an operation that is intended at a time: how long it takes, and how it ends.
 type Answers = fn(Micros) -> (Micros, Kind);
 
-/// So many cases of each property, or as many as `PROPTEST_CASES` asks for.
+/// The same cases of each property every time, as a change is held against what it changed; as many others as
+/// `PROPTEST_CASES` asks for each night.
 fn cases() -> proptest::prelude::ProptestConfig {
+    use proptest::test_runner::RngSeed;
     let asked = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok());
     proptest::prelude::ProptestConfig {
         failure_persistence: None,
+        rng_seed: asked.map_or(RngSeed::Fixed(20_261_127), |_| RngSeed::Random),
         ..proptest::prelude::ProptestConfig::with_cases(asked.unwrap_or(48))
     }
 }

@@ -17,7 +17,7 @@ use crate::record::ServiceStage;
 use crate::sample::OpId;
 use crate::stats;
 use crate::timeline::Cells;
-use crate::units::{Micros, clock, grouped};
+use crate::units::{Micros, clock, grouped, three_digits};
 
 /// Judges one objective. Where nothing is to disturb the service, its baseline is the run.
 pub(super) fn judge(view: &View, objective: &Objective) -> (Ruling, JudgedObjective) {
@@ -29,7 +29,7 @@ pub(super) fn judge(view: &View, objective: &Objective) -> (Ruling, JudgedObject
         Metric::Outage | Metric::Recovery => returns::of_triggers(view, objective),
         _ => match obstacle(view, objective) {
             Some(ruling) => vec![ruling],
-            None => of_phase(view, objective),
+            None => in_short(view, objective, of_phase(view, objective)),
         },
     };
     let badness = |r: &Ruling| match r.measured.value {
@@ -41,6 +41,25 @@ pub(super) fn judge(view: &View, objective: &Objective) -> (Ruling, JudgedObject
     let worst = worst.unwrap_or_else(|| nothing(objective));
     let judged = dress(objective, &worst);
     (worst, judged)
+}
+
+/// A smoke run's phases are shorter, and time-outs and restarts are not: of a phase that it shares with a trigger it may
+/// break what the whole run does not, unless that was broken before the first trigger too.
+fn in_short(view: &View, objective: &Objective, rulings: Vec<Ruling>) -> Vec<Ruling> {
+    let disturbed = view.phases.iter().any(|p| p.name == PhaseName::Baseline);
+    let Some(factor) = view.timeline.outline().smoke.filter(|_| disturbed) else { return rulings };
+    let before = of_phase(view, &Objective { phase: PhaseName::Baseline, ..objective.clone() });
+    let broken = |who: &Option<String>| before.iter().any(|r| r.subject == *who && r.word == Word::Fail);
+    let weaker = |ruling: Ruling| {
+        if ruling.word != Word::Fail || broken(&ruling.subject) {
+            return ruling;
+        }
+        let (said, factor) = (ruling.sentence.trim_end_matches('.'), three_digits(factor));
+        let why = "what a service takes to fail and to come back is not";
+        let sentence = format!("{said}, but in a smoke run phases are {factor} times shorter, and {why}.");
+        Ruling { word: Word::Inconclusive, sentence, ..ruling }
+    };
+    rulings.into_iter().map(weaker).collect()
 }
 
 fn nothing(objective: &Objective) -> Ruling {

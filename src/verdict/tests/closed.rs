@@ -100,12 +100,15 @@ fn objectives() -> impl Strategy<Value = Objective> {
     )
 }
 
-/// A little less is asked: users who are held up ask less often, and so other things at another time.
+/// Less is asked: users who are held up ask less often, and so other things at another time, which in a short while is
+/// another mixture.
 fn eased(objective: &Objective) -> Objective {
-    let ease = match objective.metric.unit() {
-        Unit::Duration => 1.25,
-        Unit::Share => 1.0,
-        Unit::Rate | Unit::Number => 0.9,
+    let ease = match (objective.metric.unit(), objective.window) {
+        (Unit::Duration, None) => 1.25,
+        (Unit::Duration, Some(_)) => 1.5,
+        (Unit::Share, _) => 1.0,
+        (Unit::Rate | Unit::Number, None) => 0.9,
+        (Unit::Rate | Unit::Number, Some(_)) => 0.66,
     };
     Objective { value: objective.value * ease, ..objective.clone() }
 }

@@ -19,6 +19,8 @@ pub(super) struct Own {
     pub(super) cells: BTreeMap<u32, String>,
     /// Cells in which squall stood still from one end to the other: users of a closed loop asked nothing.
     pub(super) still: Cells,
+    /// Cells in which it did so for some of the time: how much of the first and the last, nobody knows.
+    pub(super) halting: Cells,
     /// Cells in which the keeper stood still, was gone, or was refused something by its machine: what went
     /// through its links then is no part of the clean count.
     pub(super) spoilt: Cells,
@@ -43,6 +45,7 @@ impl Own {
             let from = timeline.cell_of(timeline.cell_start(cell) - late);
             for cell in from..=cell {
                 self.cells.insert(cell, format!("squall stood still for {late}"));
+                self.halting.insert(cell);
             }
             let whole = u32::try_from(late.0 / timeline.outline().cell.0.max(1)).unwrap_or(u32::MAX);
             self.still.extend(cell.saturating_sub(whole).max(timeline.oldest())..cell);

@@ -189,10 +189,10 @@ fn of_operation(
     let timeline = view.timeline;
     let shape = timeline.outline().operations[usize::from(op.0)].shape;
     let over = |cells: &Cells, how: fn(&Objective, &Tally, Exposure) -> Measured| {
-        // Of a rate or a count of users nothing is known of a time that squall slept through.
+        // Of a rate or a count of users nothing is known of a time in which squall slept.
         let volume = matches!(objective.metric, Metric::Rate | Metric::Count);
         let slept = volume && view.is_clean() && timeline.outline().shapes[shape].closed;
-        let (all, cells) = (cells, if slept { cells - &view.own.still } else { cells.clone() });
+        let (all, cells) = (cells, if slept { cells - &view.own.halting } else { cells.clone() });
         let (loaded, length) = view.loaded(&cells);
         let cells = if objective.metric == Metric::Rate { &loaded } else { &cells };
         let tally = view.tally(op, cells);

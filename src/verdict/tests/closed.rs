@@ -239,6 +239,27 @@ fn a_frozen_squall_beside_users_who_wait_is_told_from_a_target_that_is_away() {
     }
 }
 
+/// What is left of the seconds in which it began and ended is not all of their time.
+#[test]
+fn the_ends_of_a_standstill_are_no_time_in_which_users_asked() {
+    let well = |_: usize, _: Micros| (Micros::millis(120), Kind::Ok);
+    let rows = [
+        (26.1, 29.9, [Word::Invalid; 2]),
+        (25.2, 29.9, [Word::Invalid; 2]),
+        (26.9, 29.1, [Word::Invalid, Word::Fail]),
+        (27.1, 29.9, [Word::Invalid, Word::Fail]),
+    ];
+    for (from, to, words) in rows {
+        let frozen = [(from, to)];
+        let samples = users(8, LENGTH, &well, &frozen, Micros::ZERO);
+        for (least, word) in [60.0, 75.0].into_iter().zip(words) {
+            let objective = expect(Metric::Rate, Comparison::AtLeast, least, during("x"));
+            let judged = verdict(disturbed(objective, &frozen), &samples);
+            assert_eq!(judged.verdict, word, "{from} to {to}, {least}: {}", judged.summary.verdict);
+        }
+    }
+}
+
 /// Nobody asked anything while the fault was in force: that nothing failed proves nothing.
 #[test]
 fn a_phase_that_squall_slept_through_supports_no_pass_of_a_closed_loop() {

@@ -269,6 +269,8 @@ fn a_steady_state_that_there_is_no_time_to_look_for_is_refused() {
     );
     let told = refused(&stormy, Some(&cut("60s", "errors < 1% for 10s")));
     assert!(told.contains("before the first trigger (12 s)"), "{told}");
+    let elsewhere = refused(CALM, Some(&cut("60s", "errors < 1%").replace("api-store", "db")));
+    assert!(elsewhere.contains("there is no link `db`") && !elsewhere.contains("steady"), "{elsewhere}");
     let told = refused(CALM, Some(&format!("{QUICK}steady: [errors < 1%]\n")));
     assert!(told.contains("nobody would look for this steady state"), "{told}");
     let told = resolved(CALM, Some(&cut("12s", "errors < 1% for 5s"))).foresight.remarks.join("\n");

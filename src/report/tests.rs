@@ -416,6 +416,13 @@ fn the_chart_shows_what_recovery_is_judged_by_and_whose_health_changed() {
         !html(&timeline, &judgement).contains(">over</text>"),
         "what killed a service is not over with the kill"
     );
+    let lists = judgement.baseline.iter_mut().find(|band| band.shape == "lists").unwrap();
+    lists.latency.as_mut().unwrap().limit = 1.0;
+    let page = html(&timeline, &judgement);
+    assert!(
+        !page.contains("normal for lists") && page.contains("normal from "),
+        "one of several is far from it"
+    );
     timeline.header.outline.objectives.retain(|o| !o.text.starts_with("recovery"));
     assert!(!html(&timeline, &judgement).contains("normal for"), "nothing rests on it");
 }

@@ -464,3 +464,11 @@ fn an_if_takes_one_expression_and_what_only_one_way_captures_is_not_sure() {
     let bad = "[{get: /a, then: [{get: /x}]}, {if: \"n > 3\", then: [{get: /b}]}, {if: \"{{ m }}\"}, {if: \"{{ i }}\", as: z, then: [{get: /b, capture: {x: $.x}}]}, {get: \"/{{ x }}\"}]";
     insta::assert_snapshot!(refused(&flow(bad), None));
 }
+
+#[test]
+fn a_step_that_is_none_is_told_all_that_there_are() {
+    let told = refused(&CALM.replace("{get: /rooms, as: list}", "{loop: 3}"), None);
+    for known in ["`if`", "`repeat`", "`choice`", "`for_each`", "`group`"] {
+        assert!(told.contains(known), "{told}");
+    }
+}

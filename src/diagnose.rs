@@ -125,7 +125,7 @@ pub fn one_of<'a, S: AsRef<str> + ?Sized + 'a>(known: impl IntoIterator<Item = &
     match words.len() {
         0 => "there are none here".to_owned(),
         1 => format!("it can only be {}", words[0]),
-        n if n > 24 => format!("one of {}, and {} more", words[..20].join(", "), n - 20),
+        n if n > 30 => format!("one of {}, and {} more", words[..20].join(", "), n - 20),
         _ => format!("one of {}", words.join(", ")),
     }
 }

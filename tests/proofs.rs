@@ -35,12 +35,19 @@ fn hook(run: &str, undo: &str) -> String {
 
 #[test]
 fn a_hook_that_fails_is_told_with_its_status_and_its_own_words() {
-    let (bench, server) = (Bench::new("words"), Server::fine());
-    let plan = hook("echo permission denied for table rooms >&2; exit 13", "rm -f flag");
-    let mut squall = start(&bench, &server, &plan);
-    assert_eq!(squall.end(secs(20)).code(), Some(97), "{}", squall.said());
-    let problem = bench.verdict()["faults"][0]["problem"].to_string();
-    assert!(problem.contains("exit status: 13; it said: permission denied for table rooms"), "{problem}");
+    let denied = "echo permission denied for table rooms >&2; exit 13";
+    let told = "exit status: 13; it said: permission denied for table rooms";
+    let check =
+        hook("touch flag", "rm -f flag").replace("[test, -e, flag]", &format!("[sh, -c, \"{denied}\"]"));
+    for (plan, told) in
+        [(hook(denied, "rm -f flag"), told.to_owned()), (check, format!("`sh -c {denied}`: {told}"))]
+    {
+        let (bench, server) = (Bench::new("words"), Server::fine());
+        let mut squall = start(&bench, &server, &plan);
+        assert_eq!(squall.end(secs(20)).code(), Some(97), "{}", squall.said());
+        let problem = bench.verdict()["faults"][0]["problem"].as_str().unwrap().to_owned();
+        assert!(problem.contains(&told), "{problem}");
+    }
 }
 
 #[test]

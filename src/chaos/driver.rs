@@ -110,9 +110,13 @@ impl Driver {
             Driver::Link(link) => link.effect().await,
             Driver::Service(service) => service.effect().await,
             Driver::Exec { reach, check, .. } => {
-                match exec::run(&reach.world, check, None, None).await?.well() {
+                let ended = exec::run(&reach.world, check, None, None).await?;
+                match ended.well() {
                     true => Ok("its check says so".to_owned()),
-                    false => Err("its check says that it is not in force".to_owned()),
+                    false => {
+                        let check = check.join(" ");
+                        Err(format!("its check says that it is not in force (`{check}`: {ended})"))
+                    }
                 }
             }
         }

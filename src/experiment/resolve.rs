@@ -436,7 +436,7 @@ impl Resolver<'_> {
     }
 
     /// A smoke run need leave no time for anything, as it proves nothing. Where times could not be read nothing is
-    /// known of the rest: a time-out that lacks its unit is not one of 30 s.
+    /// known of the rest: a time-out that lacks its unit is not one of 30 s, nor is a fault on no link none.
     fn fits_in_time(
         &mut self,
         outline: &Outline,
@@ -446,7 +446,8 @@ impl Resolver<'_> {
     ) -> Foresight {
         let watch = Watch::new(outline, timeline, shapes);
         let read = ["duration", "judge", "shapes"].iter().all(|key| self.profile.is_whole(key))
-            && ["judge", "timeline"].iter().all(|key| self.chaos.is_whole(key));
+            && ["judge", "timeline"].iter().all(|key| self.chaos.is_whole(key))
+            && self.plan.timeline.iter().all(|f| timeline.iter().any(|p| p.outline.trigger == f.name.value));
         if self.smoke.is_none() && read {
             self.leaves_time(&watch, rules);
         }

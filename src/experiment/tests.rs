@@ -269,6 +269,8 @@ fn a_steady_state_that_there_is_no_time_to_look_for_is_refused() {
     );
     let told = refused(&stormy, Some(&cut("60s", "errors < 1% for 10s")));
     assert!(told.contains("before the first trigger (12 s)"), "{told}");
+    let elsewhere = refused(CALM, Some(&cut("60s", "errors < 1%").replace("api-store", "db")));
+    assert!(elsewhere.contains("there is no link `db`") && !elsewhere.contains("steady"), "{elsewhere}");
     let told = refused(CALM, Some(&format!("{QUICK}steady: [errors < 1%]\n")));
     assert!(told.contains("nobody would look for this steady state"), "{told}");
     let told = resolved(CALM, Some(&cut("12s", "errors < 1% for 5s"))).foresight.remarks.join("\n");
@@ -461,4 +463,12 @@ fn an_if_takes_one_expression_and_what_only_one_way_captures_is_not_sure() {
     assert_eq!((ahead("a"), ahead("b")), (Some("a".to_owned()), None), "nobody can tell how many go there");
     let bad = "[{get: /a, then: [{get: /x}]}, {if: \"n > 3\", then: [{get: /b}]}, {if: \"{{ m }}\"}, {if: \"{{ i }}\", as: z, then: [{get: /b, capture: {x: $.x}}]}, {get: \"/{{ x }}\"}]";
     insta::assert_snapshot!(refused(&flow(bad), None));
+}
+
+#[test]
+fn a_step_that_is_none_is_told_all_that_there_are() {
+    let told = refused(&CALM.replace("{get: /rooms, as: list}", "{loop: 3}"), None);
+    for known in ["`if`", "`repeat`", "`choice`", "`for_each`", "`group`"] {
+        assert!(told.contains(known), "{told}");
+    }
 }

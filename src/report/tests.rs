@@ -9,7 +9,7 @@ use crate::objective::PhaseName;
 use crate::record::AddressCount;
 use crate::timeline::Timeline;
 use crate::units::Micros;
-use crate::verdict::{Exit, JudgedFault, Judgement, OperationPhase, Span, Word};
+use crate::verdict::{Exit, JudgedFault, Judgement, OperationPhase, Span, UnsoundCell, Word};
 
 const PLAIN: Look = Look { columns: 100, colour: false };
 
@@ -415,6 +415,21 @@ fn the_chart_shows_what_recovery_is_judged_by_and_whose_health_changed() {
     assert!(
         !html(&timeline, &judgement).contains(">over</text>"),
         "what killed a service is not over with the kill"
+    );
+    assert!(!felt.contains("squall unsound"));
+    judgement.generator.unsound =
+        [7, 8, 20].map(|at| UnsoundCell { at: Micros::secs(at), why: "late".to_owned() }).into();
+    let page = html(&timeline, &judgement);
+    assert!(
+        page.contains("squall unsound: 0:07 to 0:09<") && page.contains("squall unsound: 0:20 to 0:21<"),
+        "{page}"
+    );
+    let lists = judgement.baseline.iter_mut().find(|band| band.shape == "lists").unwrap();
+    lists.latency.as_mut().unwrap().limit = 1.0;
+    let page = html(&timeline, &judgement);
+    assert!(
+        !page.contains("normal for lists") && page.contains("normal from "),
+        "one of several is far from it"
     );
     timeline.header.outline.objectives.retain(|o| !o.text.starts_with("recovery"));
     assert!(!html(&timeline, &judgement).contains("normal for"), "nothing rests on it");

@@ -132,6 +132,9 @@ fn unknown(path: &str, written: &str, scope: &Scope) -> Option<Mistake> {
     Some(Mistake { range: place(written, path), message: format!("`{first}` has no `{second}`"), help })
 }
 
+/// How an expression asks for what JSON calls null.
+const NOTHING: &str = "JSON's null is `none` here: `{{ next is none }}`";
+
 fn unknown_name(name: &str, written: &str, scope: &Scope) -> Option<Mistake> {
     if scope.unsure.contains_key(name) {
         return not_sure(name, written, scope);
@@ -142,6 +145,7 @@ fn unknown_name(name: &str, written: &str, scope: &Scope) -> Option<Mistake> {
     let mut known: Vec<&str> = scope.names.iter().map(String::as_str).chain(FUNCTIONS).collect();
     known.extend(["data", "setup"]);
     let help = match crate::diagnose::nearest(name, known.iter().copied()) {
+        _ if matches!(name, "null" | "nil" | "None" | "undefined") => NOTHING.to_owned(),
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("it knows {}", one_of(known.iter().copied()).trim_start_matches("one of ")),
     };
@@ -250,6 +254,7 @@ mod tests {
             "{{ room | uper }}",
             "{{ room",
             "{{ zzz }}",
+            "{{ room != null }}",
             "{{ maybe }}",
             "{{ \u{fdd0}user\u{fdd1} }}",
         ];

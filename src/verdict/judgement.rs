@@ -222,8 +222,8 @@ pub struct JudgedTrigger {
     pub needed: Option<Micros>,
     /// Shapes with a band.
     pub shapes: Vec<ShapeTrigger>,
-    /// Why nothing is known of what it did, though all shapes were seen in their bands afterwards: it was not proven, or
-    /// there was no normal to come back to.
+    /// Why nothing is known of what it did, where it had no effect to be seen or all shapes were seen in their bands
+    /// afterwards: it was not proven, or there was no normal to come back to.
     #[serde(default)]
     pub doubt: Option<String>,
     pub sentence: String,

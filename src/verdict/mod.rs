@@ -127,18 +127,21 @@ fn plural(word: Word) -> &'static str {
 /// A trigger as it is told: nothing is said to have come back from what was not proven, or to what was no normal.
 fn told(view: &View, aftermath: &Aftermath) -> JudgedTrigger {
     let mut judged = aftermath.judged.clone();
-    let is_back = matches!(aftermath.back, Return::At(_));
-    if let Some(doubt) = is_back.then(|| returns::doubt(view, &judged)).flatten() {
+    let without_effect = judged.t_effective.is_none() && judged.t_clear.is_some();
+    let looks_well = matches!(aftermath.back, Return::At(_)) || without_effect;
+    if let Some(doubt) = looks_well.then(|| returns::doubt(view, &judged)).flatten() {
         judged.sentence = format!("What {} did to the service is not known: {doubt}.", judged.name);
         judged.doubt = Some(doubt);
     }
     judged
 }
 
-/// Of the worst of what is known; the rulings tell what is not.
+/// Of the worst of what is known: what did not come back, or did so last, or lost the most meanwhile. The rulings tell
+/// what is not known.
 fn recovery_sentence(triggers: &[JudgedTrigger]) -> Option<String> {
     let known = triggers.iter().filter(|t| t.doubt.is_none());
-    known.max_by_key(|t| (t.recovered.is_none(), t.outage)).map(|t| t.sentence.clone())
+    let lost = |t: &JudgedTrigger| t.shapes.iter().map(|s| s.area_during + s.area_after).sum::<f64>() as u64;
+    known.max_by_key(|t| (t.recovered.is_none(), t.recovery, lost(t), t.outage)).map(|t| t.sentence.clone())
 }
 
 #[cfg(test)]

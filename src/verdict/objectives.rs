@@ -205,6 +205,14 @@ fn of_subject(view: &View, objective: &Objective, subject: Subject, cells: &Cell
         let note = "A closed loop: its users wait for an answer before they ask again, so their waiting is hidden from this number.";
         ruling.evidence.push(note.to_owned());
     }
+    // What broke both ways is told with what squall made worse.
+    let unsound = || cells.iter().any(|cell| view.own.cells.contains_key(cell)) || view.were_left_open(cells);
+    if ruling.word == Word::Fail && unsound() {
+        let clean = value(view.clean(), objective, subject, cells);
+        let note =
+            format!("Without squall's own part: {}, n = {}.", words::measured(&clean), grouped(clean.n));
+        ruling.evidence.push(note);
+    }
     ruling
 }
 

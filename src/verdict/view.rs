@@ -330,8 +330,21 @@ impl<'a> View<'a> {
         let later = || self.own.cells.iter().find(|(c, _)| cells.last().is_some_and(|last| *c > last));
         match inside.or_else(later) {
             Some((cell, why)) => format!(" (at {}: {why})", clock(self.timeline.cell_start(*cell))),
+            None if self.were_left_open(cells) => {
+                format!(
+                    " (the history breaks off at {}, with operations open)",
+                    clock(self.timeline.ended_at())
+                )
+            }
             None => self.small_delays(cells),
         }
+    }
+
+    /// Whether squall was killed, or goes on, before operations of these cells had their time.
+    pub(super) fn were_left_open(&self, cells: &Cells) -> bool {
+        let timeline = self.timeline;
+        let since = timeline.ended_at() - timeline.outline().largest_deadline();
+        timeline.end.is_none() && cells.last().is_some_and(|&last| last >= timeline.cell_of(since))
     }
 
     /// ` (1 in 100 operations left 0.4 ms late or more, or was held up for 4.7 ms or more)`: no standstill, and yet.

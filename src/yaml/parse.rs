@@ -24,8 +24,8 @@ pub(super) fn parse(source: &Arc<Source>) -> (Option<Node>, Vec<Problem>) {
             }
             Err(error) => {
                 let at = error.marker().byte_offset().unwrap_or(source.text.len());
+                let (at, help) = trap(&source.text, at, &error.info());
                 let span = Span { start: at, end: at };
-                let help = flow_help(&source.text, at);
                 builder.problem(span, format!("this is not YAML: {}", error.info()), help);
                 return (None, builder.problems);
             }
@@ -43,19 +43,51 @@ pub(super) fn parse(source: &Arc<Source>) -> (Option<Node>, Vec<Problem>) {
 }
 
 const QUOTED: &str = "write templates quoted: \"{{ name }}\"";
+const SPACES: &str = "indent with spaces: YAML takes no tabs";
+/// What the parser says, and what to do.
+const TRAPS: [(&[&str], &str); 3] = [
+    (
+        &["block collection", "block mapping"],
+        "what belongs together begins in the same column: compare this line with those above it",
+    ),
+    (
+        &["mapping values"],
+        "keys that belong together begin in the same column, a space comes after `:`, and a text with `: ` in it stands in quotes",
+    ),
+    (
+        &["flow mapping", "flow sequence", "bracket"],
+        "close each bracket, and quote a text that has one, `,` or `: ` in it",
+    ),
+];
 
-/// Two traps of YAML that most errors come from.
-fn flow_help(text: &str, at: usize) -> Option<&'static str> {
+/// The traps of YAML that most errors come from: where the mistake is, and what to do.
+fn trap(text: &str, at: usize, info: &str) -> (usize, Option<&'static str>) {
     let head = text.get(..at).unwrap_or(text);
     let start = head.rfind('\n').map_or(0, |n| n + 1);
-    let line = text.get(start..).and_then(|t| t.lines().next()).unwrap_or("");
-    if line.contains("${") {
+    let rest = text.get(start..).unwrap_or("");
+    let line = rest.lines().next().unwrap_or("");
+    if let Some(tab) = tab_before_text(rest).filter(|_| info.contains("tab")) {
+        return (start + tab, Some(SPACES));
+    }
+    let quotes = line.split("{{").next().unwrap_or("").matches(['"', '\'']).count();
+    let help = if line.contains("${") {
         Some("inside `{ }` and `[ ]` write it quoted: \"${NAME}\"")
-    } else if line.contains("{{") {
+    } else if line.contains("{{") && quotes % 2 == 0 {
         Some(QUOTED)
     } else {
-        None
-    }
+        TRAPS.iter().find(|(words, _)| words.iter().any(|words| info.contains(words))).map(|(_, help)| *help)
+    };
+    (at, help)
+}
+
+/// The tab that a line is indented with, or the one after it: a text that could go on there is blamed for that.
+fn tab_before_text(lines: &str) -> Option<usize> {
+    let mut start = 0;
+    lines.split_inclusive('\n').take(2).find_map(|line| {
+        let (indent, at) = (line.len() - line.trim_start().len(), start);
+        start += line.len();
+        line[..indent].find('\t').map(|tab| at + tab)
+    })
 }
 
 /// A list or map that is still open.

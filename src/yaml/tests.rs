@@ -118,3 +118,20 @@ fn a_template_without_quotes_is_told_as_that() {
     let text = render(&doc.problems, false);
     assert!(text.contains("write templates quoted"), "{text}");
 }
+
+#[test]
+fn what_is_no_yaml_is_told_where_it_is_and_with_what_to_do() {
+    let rows = [
+        ("name: a\nmore:\n\tx: {}\n", "3:1", "indent with spaces"),
+        ("name: a\nmore:\n  x: a\n\ty: b\n", "4:1", "indent with spaces"),
+        ("kinds:\n  - a: b\n   c: d\n", "3:4", "begins in the same column"),
+        ("name: a\n  count: 3\n", "2:8", "begin in the same column"),
+        ("name: a: b\n", "1:8", "in quotes"),
+        ("name: \"{{ a }}\"\nmore: [ \"{{ a }}\" }\n", "2:7", "close each bracket"),
+    ];
+    for (text, place, help) in rows {
+        let told = render(&read_thing(text).problems, false);
+        assert!(told.contains(&format!(":{place}")) && told.contains(help), "{text}\n{told}");
+        assert!(!told.contains("write templates quoted"), "{told}");
+    }
+}

@@ -7,10 +7,10 @@ use super::frame::Frame;
 use super::label::{Area, Placer};
 use super::scale::{self, Scale};
 use super::svg::{self, Face, Ink, Svg, end, start};
-use crate::objective::{Comparison, Metric};
+use crate::objective::{Comparison, Metric, PhaseName};
 use crate::quantity::Quantity;
 use crate::report::markup::Markup;
-use crate::report::series::{Point, upper};
+use crate::report::series::{Point, over, upper};
 use crate::report::words::{percent, visible};
 use crate::sample::OpId;
 use crate::stats::n_min;
@@ -248,16 +248,23 @@ fn beside(timeline: &Timeline, judgement: &Judgement, op: OpId) -> Beside {
     let mut limits = limits(timeline, judgement, op);
     let mut moments = Vec::new();
     if rests {
-        limits.extend(
-            judgement.baseline.iter().filter(|b| b.shape == *shape && b.broken.is_none()).flat_map(bands),
-        );
+        let normal = judgement.baseline.iter().filter(|b| b.shape == *shape && b.broken.is_none());
+        limits.extend(normal.flat_map(|band| bands(band, is_usual(timeline, judgement, op, band))));
         moments.extend(judgement.triggers.iter().flat_map(|t| of_trigger(t, shape)));
     }
     Beside { limits, moments }
 }
 
+/// Whether what was usual for the operation lies within its shape's band of latency, which is one of all its operations
+/// together: of a log-in and a report that takes a hundred times as long it says nothing of the report.
+fn is_usual(timeline: &Timeline, judgement: &Judgement, op: OpId, band: &ShapeBand) -> bool {
+    let baseline = judgement.phases.iter().find(|p| p.name == PhaseName::Baseline);
+    let of_one = baseline.and_then(|phase| over(timeline, op, phase).quantile(band.quantile));
+    of_one.zip(band.latency.as_ref()).is_some_and(|(of_one, all)| of_one.value <= all.limit)
+}
+
 /// What is normal for the shape: the ends of its band.
-fn bands(band: &ShapeBand) -> impl Iterator<Item = Limit> + '_ {
+fn bands(band: &ShapeBand, usual: bool) -> impl Iterator<Item = Limit> + '_ {
     let spans = || vec![Span { from: Micros::ZERO, to: Micros::MAX }];
     let limit = move |metric: Metric, value: f64, text: String| Limit {
         metric,
@@ -268,7 +275,7 @@ fn bands(band: &ShapeBand) -> impl Iterator<Item = Limit> + '_ {
         spans: spans(),
     };
     let quantile = Metric::Quantile(band.quantile);
-    let latency = band.latency.map(|b| {
+    let latency = band.latency.filter(|_| usual).map(|b| {
         let text = format!("normal for {}: {quantile} to {}", visible(&band.shape), Micros(b.limit as i64));
         limit(quantile.clone(), b.limit, text)
     });

@@ -42,9 +42,11 @@ struct Segment {
     label: Option<(Spot, String)>,
 }
 
-/// When what squall's health check saw of one service was bad.
+/// When what squall's health check saw of one service was bad, or squall itself was unsound.
 struct Health {
     service: String,
+    /// `unhealthy`, `unsound`.
+    how: &'static str,
     bad: Vec<(Micros, Micros)>,
 }
 
@@ -82,7 +84,7 @@ impl Frame {
             strip: 0.0,
             windows: windows(judgement, length),
             rows: 0.0,
-            health: health(timeline, length),
+            health: health(timeline, length).into_iter().chain(unsound(timeline, judgement)).collect(),
         };
         frame.lay_out_strip();
         frame.lay_out_windows();
@@ -227,19 +229,19 @@ impl Frame {
             if all.is_empty() { "no faults".to_owned() } else { format!("faults: {}", all.join(", ")) };
         let unwell = self.health.iter().flat_map(|h| {
             let each = move |(from, to): &(Micros, Micros)| {
-                format!("; {} unhealthy from {} to {}", h.service, short_clock(*from), short_clock(*to))
+                format!("; {} {} from {} to {}", h.service, h.how, short_clock(*from), short_clock(*to))
             };
             h.bad.iter().map(each)
         });
         faults + &unwell.collect::<String>()
     }
 
-    /// Height of the lines of services' health; 0 where all were well all the time.
+    /// Height of the lines of services' and squall's health; 0 where all were well all the time.
     pub(super) fn health_height(&self) -> f64 {
         self.health.len() as f64 * HEALTH
     }
 
-    /// A line for each service that was unwell, on the time axis.
+    /// A line for each service that was unwell, and for squall if it was unsound, on the time axis.
     pub(super) fn draw_health(&self, svg: &mut Svg, top: f64) {
         for (i, health) in self.health.iter().enumerate() {
             let y = top + i as f64 * HEALTH;
@@ -247,8 +249,8 @@ impl Frame {
             svg.caption(end(self.left - 4.0, y + 11.0), FACE, name.as_deref().unwrap_or("…"));
             svg.line((self.left, y + 7.0), (self.right, y + 7.0), svg::GREEN, 2.0, "");
             for (from, to) in &health.bad {
-                let title =
-                    format!("{} unhealthy: {} to {}", health.service, short_clock(*from), short_clock(*to));
+                let (service, how) = (&health.service, health.how);
+                let title = format!("{service} {how}: {} to {}", short_clock(*from), short_clock(*to));
                 let (a, b) = (self.at(*from), self.at(*to));
                 svg.rect_titled((a, y + 3.0), ((b - a).max(2.0), 8.0), svg::RED, 1.0, &title);
             }
@@ -309,7 +311,7 @@ fn health(timeline: &Timeline, length: Micros) -> Vec<Health> {
     let mut open: Vec<(String, Micros)> = Vec::new();
     let close = |all: &mut Vec<Health>, service: &str, from: Micros, to: Micros| {
         if all.iter().all(|h| h.service != service) {
-            all.push(Health { service: visible(service), bad: Vec::new() });
+            all.push(Health { service: visible(service), how: "unhealthy", bad: Vec::new() });
         }
         let known = all.iter_mut().find(|h| h.service == visible(service));
         known.into_iter().for_each(|h| h.bad.push((from.max(Micros::ZERO), to.min(length))));
@@ -332,4 +334,17 @@ fn health(timeline: &Timeline, length: Micros) -> Vec<Health> {
     }
     all.sort_by(|a, b| a.service.cmp(&b.service));
     all
+}
+
+/// When squall itself spoilt what it measured: what users seem to have felt then may be its own doing.
+fn unsound(timeline: &Timeline, judgement: &Judgement) -> Option<Health> {
+    let cell = timeline.outline().cell;
+    let mut bad: Vec<(Micros, Micros)> = Vec::new();
+    for from in judgement.generator.unsound.iter().map(|cell| cell.at) {
+        match bad.last_mut() {
+            Some((_, to)) if *to == from => *to = from + cell,
+            _ => bad.push((from, from + cell)),
+        }
+    }
+    (!bad.is_empty()).then(|| Health { service: "squall".to_owned(), how: "unsound", bad })
 }

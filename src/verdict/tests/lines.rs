@@ -240,6 +240,14 @@ fn what_was_open_when_squall_was_killed_had_not_its_time() {
             "open since {since}: {}",
             judged.objectives[0].reason
         );
+        let squalls =
+            judged.objectives[0].reason.contains("(the history breaks off at 0:30.00, with operations open)");
+        assert_eq!(squalls, expected == Word::Invalid, "{}", judged.objectives[0].reason);
+        let notes = &judged.objectives[0].notes;
+        let clean = notes
+            .iter()
+            .any(|note| note.starts_with("Without squall's own part: ") && note.contains(" %, n = "));
+        assert_eq!(clean, expected == Word::Fail, "{notes:?}");
     }
 }
 

@@ -424,4 +424,26 @@ fn nothing_is_said_to_have_come_back_from_what_was_not_proven_or_to_what_was_no_
     last.touched = Some(Touched::default());
     let (head, sentence) = told(quiet, fine);
     assert!(head.is_none() && sentence.ends_with("is not known: it was not proven."), "{sentence}");
+
+    let mut without_effect = rooms(60).unproven("x", 30.0, Some(5.0)).objective(recovery_within(10.0));
+    without_effect.event("x", 31.0, FaultStage::NotEffective);
+    without_effect.event("x", 35.0, FaultStage::Verified);
+    let judged = verdict(without_effect, &evenly(50, 0, 60, fine));
+    let sentence = &judged.triggers[0].sentence;
+    assert_eq!(sentence, "What x did to the service is not known: it was not proven.");
+    assert_eq!(judged.summary.recovery, None, "the shape has a normal band, and the fault had no effect");
+}
+
+#[test]
+fn the_head_tells_of_what_lost_the_most_before_what_lasted_longest() {
+    let plan = rooms(200).fault("slow", 80.0, Some(20.0)).fault("gone", 140.0, Some(8.0));
+    let answer = |at: Micros| match at {
+        at if at >= s(80.0) && at < s(100.0) => (s(0.2), Kind::Ok),
+        at if at >= s(140.0) && at < s(148.0) => (s(0.01), Kind::Status),
+        at => fine(at),
+    };
+    let judged = verdict(plan, &evenly(100, 0, 200, answer));
+    let [slow, gone] = &judged.triggers[..] else { panic!("{:?}", judged.triggers) };
+    assert!(slow.outage > gone.outage && slow.recovery == gone.recovery, "{slow:?}, {gone:?}");
+    assert_eq!(judged.summary.recovery.as_ref(), Some(&gone.sentence));
 }

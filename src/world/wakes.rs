@@ -19,46 +19,54 @@ thread_local! {
 /// A thread that has been awake for longer than this may have waited again meanwhile, and the kernel is asked once more.
 const AWAKE: Duration = Duration::from_millis(1);
 
-/// The latest wake of this thread.
+/// The latest wake of this thread: it was idle before, or its processor was taken away while it worked, as other
+/// programs want it, or its container has used up its share.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wake {
     /// Counts up.
     number: u64,
     /// How long the thread had waited for a processor since the wake before.
     late: Micros,
-    /// How long it has since, as one does whose processor is taken away while it works: other programs want it, or
-    /// its container has used up its share.
-    again: Micros,
+    /// It was at work.
+    at_work: bool,
+    /// How late the wake before was, if the thread was at work between them: what it came for may lie there yet.
+    earlier: Micros,
 }
 
 impl Wake {
-    /// How long what went on in `before` and goes on in this wake was held up between them.
+    /// How long what went on in `before` and goes on in this wake was held up between them. What a thread without rest
+    /// has waited for a processor before that was while others were at work, as the target is.
     pub fn held_since(self, before: Wake) -> Micros {
-        // What it had waited through by then lies in the next wake's lateness, too.
         match self.number - before.number {
-            0 => self.again - before.again,
-            1 => (self.late - before.again).max(Micros::ZERO) + self.again,
-            _ => self.late + self.again,
+            0 => Micros::ZERO,
+            1 => self.late,
+            _ => self.late + self.earlier,
         }
+    }
+
+    /// The one after it.
+    fn then(self, late: Micros, at_work: bool) -> Wake {
+        let earlier = if at_work || self.at_work { self.late } else { Micros::ZERO };
+        Wake { number: self.number + 1, late, at_work, earlier }
     }
 }
 
 struct Wakes {
     schedstat: File,
-    /// Nanoseconds waited in all, by the latest wake.
+    /// Nanoseconds waited in all, and when that was last asked for.
     waited: u64,
-    /// When that was last asked for.
     asked: Instant,
     latest: Wake,
 }
 
 impl Wakes {
-    /// Since the latest wake, as the kernel says now.
+    /// How long the thread has waited since this was last asked.
     #[allow(clippy::disallowed_methods, reason = "the thread's own time, of which a virtual world has none")]
-    fn ask(&mut self) -> (u64, Micros) {
+    fn ask(&mut self) -> Micros {
         self.asked = Instant::now();
         let waited = ran_and_waited(&self.schedstat).map_or(self.waited, |(_, waited)| waited);
-        (waited, Micros((waited.saturating_sub(self.waited) / 1_000) as i64))
+        let before = std::mem::replace(&mut self.waited, waited);
+        Micros((waited.saturating_sub(before) / 1_000) as i64)
     }
 }
 
@@ -74,9 +82,8 @@ pub(super) fn watch() {
 pub(super) fn note() {
     WAKES.with_borrow_mut(|wakes| {
         let Some(wakes) = wakes else { return };
-        let (waited, late) = wakes.ask();
-        wakes.waited = waited;
-        wakes.latest = Wake { number: wakes.latest.number + 1, late, again: Micros::ZERO };
+        let late = wakes.ask();
+        wakes.latest = wakes.latest.then(late, false);
     });
 }
 
@@ -84,7 +91,10 @@ pub(super) fn latest() -> Wake {
     WAKES.with_borrow_mut(|wakes| {
         let Some(wakes) = wakes else { return Wake::default() };
         if wakes.asked.elapsed() >= AWAKE {
-            wakes.latest.again = wakes.ask().1;
+            let late = wakes.ask();
+            if late > Micros::ZERO {
+                wakes.latest = wakes.latest.then(late, true);
+            }
         }
         wakes.latest
     })
@@ -111,13 +121,24 @@ mod tests {
 
     #[test]
     fn what_goes_on_later_in_a_wake_was_held_up_by_what_took_the_processor_away_in_it() {
-        let wake = |number, late, again| Wake { number, late: Micros(late), again: Micros(again) };
-        let (before, during, after) = (wake(4, 7, 0), wake(4, 7, 95), wake(5, 96, 0));
+        let idle = Wake::default();
+        let before = idle.then(Micros(7), false);
+        let during = before.then(Micros(95), true);
+        let after = during.then(Micros(1), false);
         assert_eq!(during.held_since(before), Micros(95), "its turn came after");
-        assert_eq!(during.held_since(wake(3, 0, 0)), Micros(102), "it was woken, and its turn came after");
+        assert_eq!(during.held_since(idle), Micros(102), "it was woken, and its turn came after");
         assert_eq!(after.held_since(before), Micros(96), "its answer lay there");
         assert_eq!(after.held_since(during), Micros(1), "it began after");
-        assert_eq!(wake(6, 2, 0).held_since(before), Micros(2), "its answer came later");
+        assert_eq!(after.then(Micros(2), false).held_since(before), Micros(2), "its answer came later");
+    }
+
+    /// A thread with more to do than it can, beside another program on its core, waits for half of all time: of the
+    /// 300 ms that a target takes for an answer, too.
+    #[test]
+    fn what_a_thread_without_rest_waited_while_the_target_was_at_work_held_nothing_up() {
+        let before = Wake::default().then(Micros::ZERO, false);
+        let slices = (0..40).fold(before, |wake, _| wake.then(Micros::millis(4), true));
+        assert_eq!(slices.held_since(before), Micros::millis(8));
     }
 
     #[test]

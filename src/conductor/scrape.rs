@@ -65,6 +65,8 @@ fn parse(text: &str) -> BTreeMap<String, f64> {
             *values.entry(name.to_owned()).or_insert(0.0) += value;
         }
     }
+    // So is what adds up to more than a number can be.
+    values.retain(|_, value| value.is_finite());
     values
 }
 
@@ -95,6 +97,13 @@ mod tests {
         assert_eq!(values.get("a_total"), Some(&5.0));
         assert_eq!(values.get("b"), Some(&0.5));
         assert_eq!(values.len(), 2);
+    }
+
+    /// The largest number is how some say "no limit"; that of two of them is no JSON, and ended the run.
+    #[test]
+    fn what_adds_up_to_no_number_is_none() {
+        let values = parse("limit{pool=\"a\"} 1.7e308\nlimit{pool=\"b\"} 1.7e308\none 1.7e308\n");
+        assert_eq!(values.into_iter().collect::<Vec<_>>(), [("one".to_owned(), 1.7e308)]);
     }
 
     #[test]

@@ -133,7 +133,8 @@ impl Flow<'_> {
             return Body::Json(json.value.clone());
         }
         if let Some(form) = &step.form {
-            return Body::Form(self.texts(form, AS_TEXT));
+            let instead = "write the whole as a text, with its `content-type`: `body: '{{ name }}=1'`";
+            return Body::Form(self.texts(form, instead));
         }
         step.body.as_ref().map_or(Body::None, |b| Body::Raw(self.notes.text(b, &self.scope)))
     }
@@ -264,7 +265,7 @@ pub(super) fn one_line(notes: &mut Notes, span: Span, value: &str) {
 }
 
 /// What does what names of fields cannot.
-const AS_TEXT: &str = "write the whole as a text: `body: '{\"{{ name }}\": 1}'`";
+const AS_TEXT: &str = "write the whole as a text, with its `content-type`: `body: '{\"{{ name }}\": 1}'`";
 
 /// Every text inside a JSON value may be a template; the names of its fields are none.
 pub(super) fn json_templates(notes: &mut Notes, span: Span, value: &serde_json::Value, scope: &Scope) {

@@ -232,9 +232,13 @@ fn take(
     Ok(Captured { name, value, room })
 }
 
-fn header<'h>(headers: &'h http::HeaderMap, name: &str) -> Result<&'h str, String> {
-    let value = headers.get(name).ok_or_else(|| format!("the answer has no header {name}"))?;
-    std::str::from_utf8(value.as_bytes()).map_err(|_| format!("the header {name} is no UTF-8, and no text"))
+/// The first of this name; of cookies all, as a `cookie` header has them: a balancer's comes before the session's.
+fn header(headers: &http::HeaderMap, name: &str) -> Result<String, String> {
+    let most = if name == http::header::SET_COOKIE { usize::MAX } else { 1 };
+    let values = headers.get_all(name).iter().take(most);
+    let texts: Result<Vec<&str>, _> = values.map(|value| std::str::from_utf8(value.as_bytes())).collect();
+    let texts = texts.map_err(|_| format!("the header {name} is no UTF-8, and no text"))?;
+    if texts.is_empty() { Err(format!("the answer has no header {name}")) } else { Ok(texts.join("; ")) }
 }
 
 #[cfg(test)]
@@ -262,6 +266,19 @@ mod tests {
             assert_eq!(found.kind, kind, "{coding:?}: {}", found.detail);
             assert_eq!(found.detail.contains("encoded as gzip"), kind == Kind::Check);
         }
+    }
+
+    #[test]
+    fn of_several_cookies_all_are_captured_and_of_other_headers_the_first() {
+        let mut headers = http::HeaderMap::new();
+        for (name, value) in
+            [("set-cookie", "lb=1; Path=/"), ("set-cookie", "sid=2"), ("via", "a"), ("via", "b")]
+        {
+            headers.append(name, value.parse().unwrap());
+        }
+        assert_eq!(header(&headers, "set-cookie").unwrap(), "lb=1; Path=/; sid=2");
+        assert_eq!(header(&headers, "via").unwrap(), "a");
+        assert!(header(&headers, "etag").unwrap_err().contains("no header etag"));
     }
 
     /// What a list takes up once it is captured is a multiple of its text, and as many flows have one as are under way.

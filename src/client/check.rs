@@ -1,5 +1,7 @@
 //! Checks of an answer's body: contains, matches, exists, compared, and the opposite of each.
 
+use std::cmp::Ordering;
+
 use regex::Regex;
 
 use super::answer::{Lazy, first};
@@ -72,7 +74,7 @@ impl Check {
             }
             BodyCheck::Exists { path } => first(parsed, path).map(|_| ()).map_err(Failed::Check),
             BodyCheck::Json { path, comparison, .. } => {
-                let value = json::text(&first(parsed, path).map_err(Failed::Check)?);
+                let value = first(parsed, path).map_err(Failed::Check)?;
                 self.compare(path, *comparison, &value, expected)
             }
             BodyCheck::Not(inner) => self.not(inner, expected, parsed),
@@ -98,28 +100,69 @@ impl Check {
         self.regex.as_ref().is_some_and(|regex| regex.is_match(text))
     }
 
-    fn compare(&self, path: &str, comparison: Comparison, value: &str, with: &str) -> Result<(), Failed> {
-        let shown = cut(value, SHOWN);
-        let number = |text: &str| text.trim().parse::<f64>().ok().filter(|n| n.is_finite());
-        let holds: fn(f64, f64) -> bool = match comparison {
+    fn compare(
+        &self,
+        path: &str,
+        comparison: Comparison,
+        value: &serde_json::Value,
+        with: &str,
+    ) -> Result<(), Failed> {
+        let text = json::text(value);
+        let (found, limit) = (Number::of(&text), Number::of(with));
+        let shown = cut(&text, SHOWN);
+        let holds: fn(Ordering) -> bool = match comparison {
             Comparison::Equals => {
-                return need(value == with, || format!("{path} is `{shown}`, not `{}`", cut(with, SHOWN)));
+                // However a number is spelled: a 1 that comes as 1.0 is one.
+                let same =
+                    json::is_number(value) && found.zip(limit).is_some_and(|(a, b)| a.order(b).is_eq());
+                return need(same || text == with, || {
+                    format!("{path} is `{shown}`, not `{}`", cut(with, SHOWN))
+                });
             }
             Comparison::Matches => {
-                return need(self.matches(value), || format!("{path} is `{shown}`, which does not match"));
+                return need(self.matches(&text), || format!("{path} is `{shown}`, which does not match"));
             }
-            Comparison::Above => |a, b| a > b,
-            Comparison::AtLeast => |a, b| a >= b,
-            Comparison::Below => |a, b| a < b,
-            Comparison::AtMost => |a, b| a <= b,
+            Comparison::Above => Ordering::is_gt,
+            Comparison::AtLeast => Ordering::is_ge,
+            Comparison::Below => Ordering::is_lt,
+            Comparison::AtMost => Ordering::is_le,
         };
-        let Some(limit) = number(with) else {
+        let Some(limit) = limit else {
             return Err(Failed::Own(format!("`{}` is no number to compare {path} with", cut(with, SHOWN))));
         };
-        let Some(found) = number(value) else {
+        let Some(found) = found else {
             return Err(Failed::Check(format!("{path} is `{shown}`, which is no number")));
         };
-        need(holds(found, limit), || format!("{path} is {shown}, not {} {with}", word(comparison)))
+        need(holds(found.order(limit)), || format!("{path} is {shown}, not {} {with}", word(comparison)))
+    }
+}
+
+/// A number to compare: a whole one with every digit, as ids of 64 bits differ where their nearest fractions do not.
+#[derive(Clone, Copy)]
+enum Number {
+    Whole(i128),
+    Other(f64),
+}
+
+impl Number {
+    fn of(text: &str) -> Option<Number> {
+        let text = text.trim();
+        let whole = text.parse().ok().map(Number::Whole);
+        whole.or_else(|| text.parse().ok().filter(|n: &f64| n.is_finite()).map(Number::Other))
+    }
+
+    fn order(self, other: Number) -> Ordering {
+        match (self, other) {
+            (Number::Whole(a), Number::Whole(b)) => a.cmp(&b),
+            (a, b) => (a.nearly() + 0.0).total_cmp(&(b.nearly() + 0.0)),
+        }
+    }
+
+    fn nearly(self) -> f64 {
+        match self {
+            Number::Whole(n) => n as f64,
+            Number::Other(x) => x,
+        }
     }
 }
 
@@ -171,6 +214,33 @@ mod tests {
             let ready = Check::new(&check).unwrap();
             let told = ready.holds("error", &mut Lazy::new(&body, length));
             assert_eq!(told.is_ok(), holds, "{check:?} of {length}");
+        }
+    }
+
+    /// Ids of 64 bits differ where floats of theirs do not, and one server writes `1.0` where another writes `1`.
+    #[test]
+    fn numbers_are_compared_with_every_digit_and_however_they_are_spelled() {
+        use Comparison::{Above, AtMost, Equals};
+        let answer =
+            br#"{"id": 9007199254740993, "long": 12345678901234567890123, "one": 1.0, "k": 1e3, "zero": -0.0, "text": "1.0"}"#;
+        for (path, comparison, with, holds) in [
+            ("$.id", Above, "9007199254740992", true),
+            ("$.id", AtMost, "9007199254740992", false),
+            ("$.id", Equals, "9007199254740992", false),
+            ("$.long", Above, "12345678901234567890122", true),
+            ("$.long", Equals, "12345678901234567890123", true),
+            ("$.long", Equals, "12345678901234567890122", false),
+            ("$.one", Equals, "1", true),
+            ("$.k", Equals, "1000", true),
+            ("$.zero", Equals, "0", true),
+            ("$.text", Equals, "1", false),
+            ("$.text", Equals, "1.0", true),
+        ] {
+            let body = Bytes::from_static(answer);
+            let with_text = Text::Fixed(with.to_owned());
+            let check = BodyCheck::Json { path: path.to_owned(), comparison, with: with_text };
+            let told = Check::new(&check).unwrap().holds(with, &mut Lazy::new(&body, body.len() as u64));
+            assert_eq!(told.is_ok(), holds, "{path} {comparison:?} {with}");
         }
     }
 }

@@ -177,6 +177,11 @@ pub fn text(value: &Value) -> String {
     }
 }
 
+/// A number, however long.
+pub fn is_number(value: &Value) -> bool {
+    value.is_number() || value.as_str().is_some_and(|text| text.starts_with(LONG))
+}
+
 /// Nested long numbers as JSON texts; for messages and comparisons only.
 fn unmarked(value: &Value) -> Value {
     match value {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 
@@ -123,9 +124,10 @@ fn flags(args: &cli::Experiment) -> Result<Flags, Problem> {
     })
 }
 
-/// A short seed, so that people can read it to each other.
+/// A short seed, so that people can read it to each other. Of the system's own chance: a pid is the same in each run
+/// in a container, and so would be all that `hex` and `random` draw.
 fn draw_seed() -> u64 {
-    u64::from(std::process::id()) * 31 % 9_000 + 1_000
+    100_000 + RandomState::new().build_hasher().finish() % 900_000
 }
 
 /// The command that runs it again, but for the seed.
@@ -158,6 +160,8 @@ pub fn lookup(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -173,6 +177,12 @@ mod tests {
         for (text, plan, profile) in rows {
             assert_eq!((is_plan(text), is_profile(text)), (plan, profile), "{text}");
         }
+    }
+
+    #[test]
+    fn each_run_draws_a_seed_of_its_own() {
+        let drawn: BTreeSet<u64> = (0..20).map(|_| draw_seed()).collect();
+        assert!(drawn.len() >= 18 && drawn.iter().all(|seed| seed.to_string().len() == 6), "{drawn:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Scrapes of the target's own metrics on squall's clock (OpenMetrics or Prometheus text).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::experiment::{HttpTarget, Metrics};
 use crate::http::{CallError, Caller};
@@ -18,7 +18,7 @@ pub async fn scrape(world: World, recorder: Recorder, target: HttpTarget, metric
     let Some(&address) = target.addresses.first() else { return };
     let caller = Caller::new(world.clone(), address, 1).at_most(MOST);
     let caller = caller.named(&target.authority, target.authorization.as_deref());
-    let (mut was_read, mut told) = (false, false);
+    let (mut counters, mut was_read, mut told) = (Counters::default(), false, false);
     let mut at = Micros::ZERO;
     loop {
         world.sleep_until(at).await;
@@ -26,10 +26,8 @@ pub async fn scrape(world: World, recorder: Recorder, target: HttpTarget, metric
             Ok(answer) if (200..300).contains(&answer.status) => {
                 was_read = true;
                 let text = String::from_utf8_lossy(&answer.body);
-                let now = world.now();
-                let values = parse(&text).into_iter().filter(|(name, _)| metrics.keep.contains(name));
-                let records = values.map(|(name, value)| Record::Scrape(Scrape { at: now, name, value }));
-                recorder.write(records.collect());
+                let scrapes = counters.read(world.now(), &text, &metrics.keep);
+                recorder.write(scrapes.into_iter().map(Record::Scrape).collect());
                 None
             }
             // Later it may be a fault's doing.
@@ -50,22 +48,86 @@ pub async fn scrape(world: World, recorder: Recorder, target: HttpTarget, metric
     }
 }
 
-/// Values by name, label sets of one name added up.
-fn parse(text: &str) -> BTreeMap<String, f64> {
-    let mut values = BTreeMap::new();
-    for line in text.lines().map(str::trim_start).filter(|line| !line.starts_with('#')) {
+/// What is known of the target's counters. Those with labels are there only once they have counted something: one
+/// that a reading lacks is at 0, be it not begun yet or begun anew, or what it began with would be no rise.
+#[derive(Default)]
+struct Counters {
+    known: BTreeSet<String>,
+    /// When the target was read: a day of it takes some 300 kB.
+    readings: Vec<Micros>,
+}
+
+impl Counters {
+    /// What is kept of a text read at `now`.
+    fn read(&mut self, now: Micros, text: &str, keep: &[String]) -> Vec<Scrape> {
+        let Reading { values, named, counters } = parse(text);
+        let mut scrapes = Vec::new();
+        // Who says nothing says nothing of counters either: a page that is not ready yet.
+        if values.is_empty() {
+            return scrapes;
+        }
+        for name in keep {
+            let scrape = |at, value| Scrape { at, name: name.clone(), value };
+            if counters.contains(name) && self.known.insert(name.clone()) {
+                scrapes.extend(self.readings.iter().map(|&at| scrape(at, 0.0)));
+            }
+            let none_yet = self.known.contains(name) && !named.contains(name);
+            let value = values.get(name).copied().or(none_yet.then_some(0.0));
+            scrapes.extend(value.map(|value| scrape(now, value)));
+        }
+        self.readings.push(now);
+        scrapes
+    }
+}
+
+/// What a text says.
+#[derive(Default)]
+struct Reading {
+    /// By name, label sets of one name added up.
+    values: BTreeMap<String, f64>,
+    /// Who has a line, whatever stands in it.
+    named: BTreeSet<String>,
+    /// Of which it says that they are counters.
+    counters: BTreeSet<String>,
+}
+
+fn parse(text: &str) -> Reading {
+    let (mut reading, mut families) = (Reading::default(), Vec::new());
+    for line in text.lines().map(str::trim_start) {
+        if line.starts_with('#') {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            if let ["#", "TYPE", name, "counter"] = words[..] {
+                families.push(name);
+            }
+            continue;
+        }
         let name_end = line.find(|c: char| c == '{' || c.is_whitespace()).unwrap_or(line.len());
         let (name, rest) = line.split_at(name_end);
+        if name.is_empty() {
+            continue;
+        }
+        reading.named.insert(name.to_owned());
         // A timestamp may follow, and an exemplar with labels and a value of its own.
         let value =
             without_labels(rest).split_whitespace().next().and_then(|value| value.parse::<f64>().ok());
         // An idle summary is `NaN`: no number, and no JSON either.
-        let value = value.filter(|value| value.is_finite());
-        if let (Some(value), false) = (value, name.is_empty()) {
-            *values.entry(name.to_owned()).or_insert(0.0) += value;
+        if let Some(value) = value.filter(|value| value.is_finite()) {
+            *reading.values.entry(name.to_owned()).or_insert(0.0) += value;
         }
     }
-    values
+    // So is what adds up to more than a number can be.
+    reading.values.retain(|_, value| value.is_finite());
+    reading.counters = families.into_iter().filter_map(|name| counter(name, &reading.named)).collect();
+    reading
+}
+
+/// Whom `# TYPE a_total counter` is about. OpenMetrics writes the family's name there, without `_total`.
+fn counter(name: &str, named: &BTreeSet<String>) -> Option<String> {
+    let total = format!("{name}_total");
+    if named.contains(&total) {
+        return Some(total);
+    }
+    (name.ends_with("_total") || named.contains(name)).then(|| name.to_owned())
 }
 
 /// What follows the labels, whose quoted values may have any character in them.
@@ -91,10 +153,44 @@ mod tests {
     #[test]
     fn label_sets_add_up_and_comments_and_timestamps_are_passed_over() {
         let text = "# TYPE a counter\na_total{m=\"GET\",p=\"/x y\"} 2\na_total{m=\"PUT\"} 3 1700000000\nidle{quantile=\"0.5\"} NaN\nb 0.5\n\n# EOF\n";
-        let values = parse(text);
+        let values = parse(text).values;
         assert_eq!(values.get("a_total"), Some(&5.0));
         assert_eq!(values.get("b"), Some(&0.5));
         assert_eq!(values.len(), 2);
+    }
+
+    /// A counter with labels is not there before it has counted something, and not after a restart.
+    #[test]
+    fn what_a_counter_counts_before_it_is_first_seen_is_a_rise() {
+        let keep = ["a_total", "b_total", "c", "c_total", "gauge", "none_total"].map(str::to_owned);
+        let texts = [
+            "up 1\n",
+            "# TYPE a_total counter\na_total{op=\"x\"} 60\n# TYPE gauge gauge\ngauge 4\n",
+            "up 1\n# TYPE c counter\n",
+            "# TYPE b counter\nb_total{op=\"x\"} 7\na_total NaN\n",
+            "# TYPE none_total counter\n# TYPE c counter\nc 5\n",
+            "starting up\n",
+        ];
+        let mut counters = Counters::default();
+        let read = |(n, text): (usize, &&str)| counters.read(Micros(n as i64), text, &keep);
+        let scrapes: Vec<Scrape> = texts.iter().enumerate().flat_map(read).collect();
+        let of = |name: &str| {
+            let of_it = scrapes.iter().filter(|s| s.name == name);
+            of_it.map(|s| (s.at.0, s.value)).collect::<Vec<_>>()
+        };
+        assert_eq!(of("a_total"), [(0, 0.0), (1, 60.0), (2, 0.0), (4, 0.0)]);
+        assert_eq!(of("b_total"), [(0, 0.0), (1, 0.0), (2, 0.0), (3, 7.0), (4, 0.0)]);
+        assert_eq!(of("c"), [(0, 0.0), (1, 0.0), (2, 0.0), (3, 0.0), (4, 5.0)]);
+        // There is such a family, and it has counted nothing.
+        assert_eq!(of("none_total"), [0, 1, 2, 3, 4].map(|n| (n, 0.0)));
+        assert_eq!((of("gauge"), of("c_total")), (vec![(1, 4.0)], vec![]));
+    }
+
+    /// The largest number is how some say "no limit"; that of two of them is no JSON, and ended the run.
+    #[test]
+    fn what_adds_up_to_no_number_is_none() {
+        let values = parse("limit{pool=\"a\"} 1.7e308\nlimit{pool=\"b\"} 1.7e308\none 1.7e308\n").values;
+        assert_eq!(values.into_iter().collect::<Vec<_>>(), [("one".to_owned(), 1.7e308)]);
     }
 
     #[test]
@@ -103,7 +199,7 @@ mod tests {
         let text = format!(
             "a_total{{m=\"GET\"}} 7 {exemplar}\na_total{{m=\"PUT\"}} 3 1700000000 {exemplar}\nb_total 4 {exemplar}\nc{{p=\"}} # {{\", q=\"a\\\\\",r=\"\\\"}} 9\"}}5\nd\t6\n  e {{ m = \"x\" , }} 1e1\n"
         );
-        let values = parse(&text);
+        let values = parse(&text).values;
         let named = ["a_total", "b_total", "c", "d", "e"].map(|name| values.get(name).copied());
         assert_eq!((named, values.len()), ([10.0, 4.0, 5.0, 6.0, 10.0].map(Some), 5));
     }

@@ -57,6 +57,15 @@ impl Notes {
         }
     }
 
+    /// A name of a field is sent as it is written: who takes it for a template, or for the environment's, would send
+    /// the braces.
+    pub fn sent_as_written(&mut self, span: Span, name: &str, instead: &str) {
+        if ["{{", "{%", "${"].iter().any(|mark| name.contains(mark)) {
+            let place = self.source.word_in(span, name);
+            self.add(place, format!("`{name}` is a field's name, and no template"), instead);
+        }
+    }
+
     /// A path, with its query, where a template may be.
     pub fn path(&mut self, at: &At<String>, scope: &Scope) -> super::Text {
         if let Some(stray) = template::stray_in_path(&at.value) {

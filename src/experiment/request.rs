@@ -26,7 +26,7 @@ impl Flow<'_> {
             name,
             method,
             path,
-            query: self.texts(&step.query),
+            query: self.texts(&step.query, "write it into the path: `/search?{{ name }}={{ value }}`"),
             headers: headers(self.notes, &step.headers, &self.scope),
             body: self.body(step),
             expect: self.expect(step.expect.as_ref()),
@@ -111,8 +111,12 @@ impl Flow<'_> {
         }
     }
 
-    fn texts(&mut self, entries: &Entries<At<String>>) -> Vec<(String, Text)> {
-        entries.iter().map(|(key, text)| (key.value.clone(), self.notes.text(text, &self.scope))).collect()
+    fn texts(&mut self, entries: &Entries<At<String>>, instead: &str) -> Vec<(String, Text)> {
+        let text = |(key, text): &(At<String>, At<String>)| {
+            self.notes.sent_as_written(key.span, key, instead);
+            (key.value.clone(), self.notes.text(text, &self.scope))
+        };
+        entries.iter().map(text).collect()
     }
 
     fn body(&mut self, step: &profile::Step) -> Body {
@@ -129,7 +133,8 @@ impl Flow<'_> {
             return Body::Json(json.value.clone());
         }
         if let Some(form) = &step.form {
-            return Body::Form(self.texts(form));
+            let instead = "write the whole as a text, with its `content-type`: `body: '{{ name }}=1'`";
+            return Body::Form(self.texts(form, instead));
         }
         step.body.as_ref().map_or(Body::None, |b| Body::Raw(self.notes.text(b, &self.scope)))
     }
@@ -259,12 +264,18 @@ pub(super) fn one_line(notes: &mut Notes, span: Span, value: &str) {
     }
 }
 
-/// Every text inside a JSON value may be a template.
+/// What does what names of fields cannot.
+const AS_TEXT: &str = "write the whole as a text, with its `content-type`: `body: '{\"{{ name }}\": 1}'`";
+
+/// Every text inside a JSON value may be a template; the names of its fields are none.
 pub(super) fn json_templates(notes: &mut Notes, span: Span, value: &serde_json::Value, scope: &Scope) {
     match value {
         serde_json::Value::String(text) => notes.template(span, text, scope),
         serde_json::Value::Array(items) => items.iter().for_each(|v| json_templates(notes, span, v, scope)),
-        serde_json::Value::Object(map) => map.values().for_each(|v| json_templates(notes, span, v, scope)),
+        serde_json::Value::Object(map) => map.iter().for_each(|(name, value)| {
+            notes.sent_as_written(span, name, AS_TEXT);
+            json_templates(notes, span, value, scope);
+        }),
         _ => {}
     }
 }

@@ -383,6 +383,22 @@ fn what_the_environment_brings_is_data_and_keeps_its_type() {
     assert!(text.contains("what the environment gives is data"), "{text}");
 }
 
+/// Its braces would be sent, and a server that passes over what it does not know hides that.
+#[test]
+fn a_field_whose_name_is_meant_to_be_a_template_is_refused() {
+    for (body, name) in [
+        ("get: /rooms, query: {'filter[{{ i }}]': 1}", "filter[{{ i }}]"),
+        ("post: /rooms, form: {'{{ user }}': 1}", "{{ user }}"),
+        ("post: /rooms, json: {deep: [{'k{{ i }}': 1}]}", "k{{ i }}"),
+        ("post: /rooms, json: {\"${PIN}\": 1}", "${PIN}"),
+    ] {
+        let said = refused(&CALM.replace("get: /rooms", body), None);
+        assert!(said.contains(&format!("`{name}` is a field's name, and no template")), "{said}");
+        assert_eq!(said.matches("error:").count(), 1, "{said}");
+    }
+    resolved(&CALM.replace("get: /rooms", "post: /rooms, json: {'$set': {'a{b}': 1}}"), None);
+}
+
 #[test]
 fn a_line_break_at_the_end_of_what_was_mounted_is_named() {
     let text = refused(&format!("{CALM}auth: {{bearer: \"${{MOUNTED}}\"}}\n"), None);

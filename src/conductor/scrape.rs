@@ -48,11 +48,15 @@ pub async fn scrape(world: World, recorder: Recorder, target: HttpTarget, metric
     }
 }
 
-/// What is known of the target's counters. Those with labels are there only once they have counted something: one
-/// that a reading lacks is at 0, be it not begun yet or begun anew, or what it began with would be no rise.
+/// The target's counters, as if they had gone on since squall first read them. One with labels is there only once it has
+/// counted something: what it began with has been counted since the reading that lacked it. One that is lower than it was
+/// has begun anew, as its process has, and what it lacks in between is not known.
 #[derive(Default)]
 struct Counters {
-    known: BTreeSet<String>,
+    /// Where each series stood when it was last seen, by name and labels.
+    series: BTreeMap<String, BTreeMap<String, f64>>,
+    /// What all of a name have counted.
+    totals: BTreeMap<String, f64>,
     /// When the target was read: a day of it takes some 300 kB.
     readings: Vec<Micros>,
 }
@@ -60,33 +64,50 @@ struct Counters {
 impl Counters {
     /// What is kept of a text read at `now`.
     fn read(&mut self, now: Micros, text: &str, keep: &[String]) -> Vec<Scrape> {
-        let Reading { values, named, counters } = parse(text);
+        let reading = parse(text);
         let mut scrapes = Vec::new();
         // Who says nothing says nothing of counters either: a page that is not ready yet.
-        if values.is_empty() {
+        if reading.series.values().all(BTreeMap::is_empty) {
             return scrapes;
         }
         for name in keep {
             let scrape = |at, value| Scrape { at, name: name.clone(), value };
-            if counters.contains(name) && self.known.insert(name.clone()) {
+            let declared = reading.counters.contains(name);
+            if declared && !self.totals.contains_key(name) {
+                self.totals.insert(name.clone(), 0.0);
                 scrapes.extend(self.readings.iter().map(|&at| scrape(at, 0.0)));
             }
-            let none_yet = self.known.contains(name) && !named.contains(name);
-            let value = values.get(name).copied().or(none_yet.then_some(0.0));
-            scrapes.extend(value.map(|value| scrape(now, value)));
+            let seen = reading.series.get(name);
+            let value = match (self.totals.contains_key(name), seen) {
+                (true, Some(seen)) => self.goes_on(name, seen),
+                // There is such a family, and it has counted nothing.
+                (true, None) => self.totals.get(name).copied().filter(|_| declared),
+                (false, seen) => seen.filter(|seen| !seen.is_empty()).map(|seen| seen.values().sum()),
+            };
+            // What adds up to more than a number can be is none.
+            scrapes.extend(value.filter(|value| value.is_finite()).map(|value| scrape(now, value)));
         }
         self.readings.push(now);
         scrapes
+    }
+
+    /// What a counter has counted by now.
+    fn goes_on(&mut self, name: &str, seen: &BTreeMap<String, f64>) -> Option<f64> {
+        let series = self.series.entry(name.to_owned()).or_default();
+        let total = self.totals.get_mut(name)?;
+        for (labels, &value) in seen {
+            let before = series.insert(labels.clone(), value).unwrap_or(0.0);
+            *total += if value < before { value } else { value - before };
+        }
+        (!seen.is_empty()).then_some(*total)
     }
 }
 
 /// What a text says.
 #[derive(Default)]
 struct Reading {
-    /// By name, label sets of one name added up.
-    values: BTreeMap<String, f64>,
-    /// Who has a line, whatever stands in it.
-    named: BTreeSet<String>,
+    /// By name and labels; who has a line, whatever stands in it, is there.
+    series: BTreeMap<String, BTreeMap<String, f64>>,
     /// Of which it says that they are counters.
     counters: BTreeSet<String>,
 }
@@ -106,28 +127,28 @@ fn parse(text: &str) -> Reading {
         if name.is_empty() {
             continue;
         }
-        reading.named.insert(name.to_owned());
+        let series = reading.series.entry(name.to_owned()).or_default();
         // A timestamp may follow, and an exemplar with labels and a value of its own.
-        let value =
-            without_labels(rest).split_whitespace().next().and_then(|value| value.parse::<f64>().ok());
+        let after = without_labels(rest);
+        let labels = rest[..rest.len() - after.len()].trim();
+        let value = after.split_whitespace().next().and_then(|value| value.parse::<f64>().ok());
         // An idle summary is `NaN`: no number, and no JSON either.
         if let Some(value) = value.filter(|value| value.is_finite()) {
-            *reading.values.entry(name.to_owned()).or_insert(0.0) += value;
+            *series.entry(labels.to_owned()).or_insert(0.0) += value;
         }
     }
-    // So is what adds up to more than a number can be.
-    reading.values.retain(|_, value| value.is_finite());
-    reading.counters = families.into_iter().filter_map(|name| counter(name, &reading.named)).collect();
+    let named = &reading.series;
+    reading.counters = families.into_iter().filter_map(|name| counter(name, named)).collect();
     reading
 }
 
 /// Whom `# TYPE a_total counter` is about. OpenMetrics writes the family's name there, without `_total`.
-fn counter(name: &str, named: &BTreeSet<String>) -> Option<String> {
+fn counter(name: &str, named: &BTreeMap<String, BTreeMap<String, f64>>) -> Option<String> {
     let total = format!("{name}_total");
-    if named.contains(&total) {
+    if named.contains_key(&total) {
         return Some(total);
     }
-    (name.ends_with("_total") || named.contains(name)).then(|| name.to_owned())
+    (name.ends_with("_total") || named.contains_key(name)).then(|| name.to_owned())
 }
 
 /// What follows the labels, whose quoted values may have any character in them.
@@ -153,13 +174,13 @@ mod tests {
     #[test]
     fn label_sets_add_up_and_comments_and_timestamps_are_passed_over() {
         let text = "# TYPE a counter\na_total{m=\"GET\",p=\"/x y\"} 2\na_total{m=\"PUT\"} 3 1700000000\nidle{quantile=\"0.5\"} NaN\nb 0.5\n\n# EOF\n";
-        let values = parse(text).values;
+        let values = values(text);
         assert_eq!(values.get("a_total"), Some(&5.0));
         assert_eq!(values.get("b"), Some(&0.5));
         assert_eq!(values.len(), 2);
     }
 
-    /// A counter with labels is not there before it has counted something, and not after a restart.
+    /// A counter with labels is not there before it has counted something.
     #[test]
     fn what_a_counter_counts_before_it_is_first_seen_is_a_rise() {
         let keep = ["a_total", "b_total", "c", "c_total", "gauge", "none_total"].map(str::to_owned);
@@ -178,18 +199,46 @@ mod tests {
             let of_it = scrapes.iter().filter(|s| s.name == name);
             of_it.map(|s| (s.at.0, s.value)).collect::<Vec<_>>()
         };
-        assert_eq!(of("a_total"), [(0, 0.0), (1, 60.0), (2, 0.0), (4, 0.0)]);
-        assert_eq!(of("b_total"), [(0, 0.0), (1, 0.0), (2, 0.0), (3, 7.0), (4, 0.0)]);
+        assert_eq!(of("a_total"), [(0, 0.0), (1, 60.0)]);
+        assert_eq!(of("b_total"), [(0, 0.0), (1, 0.0), (2, 0.0), (3, 7.0)]);
         assert_eq!(of("c"), [(0, 0.0), (1, 0.0), (2, 0.0), (3, 0.0), (4, 5.0)]);
         // There is such a family, and it has counted nothing.
         assert_eq!(of("none_total"), [0, 1, 2, 3, 4].map(|n| (n, 0.0)));
         assert_eq!((of("gauge"), of("c_total")), (vec![(1, 4.0)], vec![]));
     }
 
+    /// A process that begins anew counts from 0; who exports a database's counters has none while that is away.
+    #[test]
+    fn a_counter_goes_on_over_restarts_and_where_it_was_lacking_for_a_while() {
+        let there = |x: u32, y: u32| {
+            format!("# TYPE a_total counter\na_total{{op=\"x\"}} {x}\na_total{{op=\"y\"}} {y}\n")
+        };
+        let (gone, only) = ("up 0\n".to_owned(), "# TYPE a_total counter\na_total{op=\"y\"} 31\n".to_owned());
+        let rows = [
+            ("restarted", vec![there(900, 30), there(7, 2), there(9, 2)], vec![930.0, 939.0, 941.0]),
+            ("away", vec![there(900, 30), gone.clone(), there(905, 30)], vec![930.0, 935.0]),
+            ("away and restarted", vec![there(900, 30), gone, there(5, 30)], vec![930.0, 935.0]),
+            ("one series less", vec![there(900, 30), only, there(901, 31)], vec![930.0, 931.0, 932.0]),
+        ];
+        for (name, texts, expected) in rows {
+            let mut counters = Counters::default();
+            let read = |text: &String| counters.read(Micros::ZERO, text, &["a_total".to_owned()]);
+            let values: Vec<f64> = texts.iter().flat_map(read).map(|s: Scrape| s.value).collect();
+            assert_eq!(values, expected, "{name}");
+        }
+    }
+
+    /// The values of a first reading, by name.
+    fn values(text: &str) -> BTreeMap<String, f64> {
+        let keep: Vec<String> = parse(text).series.into_keys().collect();
+        let scrapes = Counters::default().read(Micros::ZERO, text, &keep);
+        scrapes.into_iter().map(|s| (s.name, s.value)).collect()
+    }
+
     /// The largest number is how some say "no limit"; that of two of them is no JSON, and ended the run.
     #[test]
     fn what_adds_up_to_no_number_is_none() {
-        let values = parse("limit{pool=\"a\"} 1.7e308\nlimit{pool=\"b\"} 1.7e308\none 1.7e308\n").values;
+        let values = values("limit{pool=\"a\"} 1.7e308\nlimit{pool=\"b\"} 1.7e308\none 1.7e308\n");
         assert_eq!(values.into_iter().collect::<Vec<_>>(), [("one".to_owned(), 1.7e308)]);
     }
 
@@ -199,7 +248,7 @@ mod tests {
         let text = format!(
             "a_total{{m=\"GET\"}} 7 {exemplar}\na_total{{m=\"PUT\"}} 3 1700000000 {exemplar}\nb_total 4 {exemplar}\nc{{p=\"}} # {{\", q=\"a\\\\\",r=\"\\\"}} 9\"}}5\nd\t6\n  e {{ m = \"x\" , }} 1e1\n"
         );
-        let values = parse(&text).values;
+        let values = values(&text);
         let named = ["a_total", "b_total", "c", "d", "e"].map(|name| values.get(name).copied());
         assert_eq!((named, values.len()), ([10.0, 4.0, 5.0, 6.0, 10.0].map(Some), 5));
     }

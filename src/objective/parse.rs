@@ -188,6 +188,12 @@ impl<'t> Parser<'t> {
         Ok(Some((inner, start..start + inner.len())))
     }
 
+    /// A shape by this name has phases only as a trigger.
+    fn shape(&self, name: &str) -> Option<String> {
+        let known = self.names.operations.iter().flatten().any(|k| k == name);
+        known.then(|| format!("if `{name}` is the shape, write `trigger: true` into it"))
+    }
+
     fn known(
         &self,
         name: &str,
@@ -195,15 +201,14 @@ impl<'t> Parser<'t> {
         what: &str,
         known: &Option<Vec<String>>,
     ) -> Result<(), Mistake> {
-        match known {
-            Some(known) if known.is_empty() => {
-                self.mistake(range, format!("there is no {what} `{name}`"), NO_TRIGGERS)
-            }
-            Some(known) if !known.iter().any(|k| k == name) => {
-                self.mistake(range, format!("there is no {what} `{name}`"), suggest(name, known))
-            }
-            _ => Ok(()),
-        }
+        let Some(known) = known.as_ref().filter(|known| !known.iter().any(|k| k == name)) else {
+            return Ok(());
+        };
+        let help = self.shape(name).unwrap_or_else(|| match known.is_empty() {
+            true => NO_TRIGGERS.to_owned(),
+            false => suggest(name, known),
+        });
+        self.mistake(range, format!("there is no {what} `{name}`"), help)
     }
 
     fn comparison(&mut self) -> Result<Comparison, Mistake> {
@@ -285,10 +290,12 @@ impl<'t> Parser<'t> {
             return Ok(());
         }
         let known: Vec<&str> = triggers.iter().map(String::as_str).chain(PHASES).collect();
-        let help = match triggers.is_empty() && nearest(name, known.iter().copied()).is_none() {
-            true => NO_TRIGGERS.to_owned(),
-            false => suggest(name, known.iter().copied()),
-        };
+        let help = self.shape(name).unwrap_or_else(|| {
+            match triggers.is_empty() && nearest(name, known.iter().copied()).is_none() {
+                true => NO_TRIGGERS.to_owned(),
+                false => suggest(name, known.iter().copied()),
+            }
+        });
         self.mistake(range, format!("there is no phase or trigger `{name}`"), help)
     }
 

@@ -80,6 +80,22 @@ fn a_wrong_word_is_marked_and_the_right_one_named() {
     insta::assert_snapshot!(shown.join("\n"));
 }
 
+/// A chaos plan was asked for, or another trigger's name.
+#[test]
+fn a_shape_that_is_no_trigger_is_told_to_become_one() {
+    for triggers in [names().triggers, Some(vec![])] {
+        let names = Names { triggers, ..names() };
+        for text in [
+            "recovery(create_burst) < 5s",
+            "errors < 1% during create_burst",
+            "rate > 1/s after create_burst",
+        ] {
+            let help = parse(text, &names).unwrap_err().help;
+            assert_eq!(help, "if `create_burst` is the shape, write `trigger: true` into it", "{text}");
+        }
+    }
+}
+
 #[test]
 fn unknown_names_pass_where_names_are_not_known() {
     assert!(parse("p99(anything) < 1s after whatever", &Names::default()).is_ok());

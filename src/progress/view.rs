@@ -129,6 +129,10 @@ impl Row {
     }
 }
 
+/// So many lost objectives are told: more would be taller than a terminal, which a live view cannot be, and a CI's log
+/// has them every ten seconds.
+const SHOWN: usize = 5;
+
 /// What was said last of each objective: one whose phase is over, and let go, stays lost.
 #[derive(Debug, Default)]
 pub(super) struct Latch(Vec<Option<Lost>>);
@@ -150,8 +154,14 @@ impl Latch {
     }
 
     fn lines(&self) -> Vec<String> {
-        let all = self.0.iter().flatten();
-        all.map(|lost| format!("lost so far: {}: {}", lost.text, lost.measured)).collect()
+        let all: Vec<&Lost> = self.0.iter().flatten().collect();
+        let shown = all.iter().take(SHOWN);
+        let mut lines: Vec<String> =
+            shown.map(|lost| format!("lost so far: {}: {}", lost.text, lost.measured)).collect();
+        if all.len() > SHOWN {
+            lines.push(format!("lost so far, too: {} more", all.len() - SHOWN));
+        }
+        lines
     }
 }
 
@@ -282,6 +292,15 @@ mod tests {
         later.keep(0);
         latch.look(&later, Micros::secs(90));
         assert!(told(&latch).contains(line), "{}", told(&latch));
+    }
+
+    #[test]
+    fn of_many_lost_objectives_a_few_are_told_and_the_rest_counted() {
+        let lost = |n: usize| Lost { text: format!("p95(list_{n}) < 1s"), measured: "2 s".to_owned() };
+        let told = |n: usize| Latch((0..n).map(|n| Some(lost(n))).collect()).lines();
+        assert_eq!(told(5).len(), 5);
+        let many = told(23);
+        assert_eq!((many.len(), many[5].as_str()), (6, "lost so far, too: 18 more"));
     }
 
     #[test]

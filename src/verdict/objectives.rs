@@ -48,7 +48,12 @@ pub(super) fn judge(view: &View, objective: &Objective) -> (Ruling, JudgedObject
 fn in_short(view: &View, objective: &Objective, rulings: Vec<Ruling>) -> Vec<Ruling> {
     let disturbed = view.phases.iter().any(|p| p.name == PhaseName::Baseline);
     let Some(factor) = view.timeline.outline().smoke.filter(|_| disturbed) else { return rulings };
-    let before = of_phase(view, &Objective { phase: PhaseName::Baseline, ..objective.clone() });
+    // One deadline, which is not shorter either, often leaves no baseline, but a warm-up.
+    let phase = match view.cells(&PhaseName::Baseline).is_empty() {
+        true => PhaseName::Warmup,
+        false => PhaseName::Baseline,
+    };
+    let before = of_phase(view, &Objective { phase, ..objective.clone() });
     let broken = |who: &Option<String>| before.iter().any(|r| r.subject == *who && r.word == Word::Fail);
     let weaker = |ruling: Ruling| {
         if ruling.word != Word::Fail || broken(&ruling.subject) {

@@ -4,7 +4,7 @@
 
 use super::judgement::JudgedTrigger;
 use super::measure::Measured;
-use crate::objective::{Comparison, Metric, PhaseName};
+use crate::objective::{Aggregate, Comparison, Metric, PhaseName};
 use crate::quantity::{Quantity, Unit, plain};
 use crate::timeline::phases::Return;
 use crate::units::{Micros, clock, grouped, three_digits};
@@ -53,7 +53,12 @@ pub(super) fn claim(metric: &Metric, op: &str, m: &Measured) -> String {
         Metric::Amplification => format!("each {op} was tried {} times on average", three_digits(v.value)),
         Metric::Outage => format!("the outage of {op} lasted {v}"),
         Metric::Recovery => format!("recovery from {op} took {v}"),
-        Metric::Target { name, .. } => format!("target.{name} was {v}"),
+        Metric::Target { name, aggregate } => match aggregate {
+            Aggregate::Last => format!("target.{name} was {v}"),
+            Aggregate::Mean => format!("target.{name} was {v} on average"),
+            Aggregate::Max => format!("target.{name} was {v} at most"),
+            Aggregate::Rate => format!("target.{name} rose by {v} per second"),
+        },
     }
 }
 

@@ -178,6 +178,23 @@ fn a_targets_metric_obeys_for_a_while() {
     assert_eq!(judged.objectives[0].word, Word::Pass, "one leap: {}", judged.objectives[0].reason);
 }
 
+/// A counter's rate was told as what the counter was.
+#[test]
+fn a_targets_metric_is_told_with_what_was_asked_of_it() {
+    let rows = [
+        (Aggregate::Last, "target.queue was 297;"),
+        (Aggregate::Mean, "target.queue was 148 on average;"),
+        (Aggregate::Max, "target.queue was 297 at most;"),
+        (Aggregate::Rate, "target.queue rose by 3 per second;"),
+    ];
+    for (aggregate, said) in rows {
+        let mut plan = rooms(100).objective(queue_below(2.0, aggregate));
+        scraped(&mut plan, |second| 3.0 * f64::from(second));
+        let judged = verdict(plan, &evenly(20, 0, 100, fine));
+        assert!(judged.objectives[0].reason.contains(said), "{}", judged.objectives[0].reason);
+    }
+}
+
 #[test]
 fn a_rate_is_that_of_the_load_and_not_of_what_comes_after() {
     let mut objective = expect(Metric::Rate, Comparison::AtLeast, 50.0, RUN);

@@ -73,19 +73,25 @@ fn what_breaks_in_the_shorter_phases_of_a_smoke_run_fails_nothing_by_itself() {
     let broken = |_: Micros| (Micros::MILLISECOND, Kind::Status);
     let hurt =
         |at: Micros| if at >= s(6.0) && at < s(7.0) { (Micros::MILLISECOND, Kind::Status) } else { fine(at) };
-    let judged = |phase: PhaseName, smoke, answer: fn(Micros) -> (Micros, Kind)| {
-        let mut plan = rooms(12).fault("x", 6.0, Some(2.0));
+    let soon =
+        |at: Micros| if at >= s(2.0) && at < s(3.0) { (Micros::MILLISECOND, Kind::Status) } else { fine(at) };
+    let judged_from = |from: f64, phase: PhaseName, smoke, answer: fn(Micros) -> (Micros, Kind)| {
+        let mut plan = rooms(12).fault("x", from, Some(2.0));
         plan = plan.objective(expect(Metric::Errors, Comparison::Below, 0.05, phase));
         plan.outline.smoke = smoke;
         plan.outline.judge.warmup = s(1.0);
         word(plan, &evenly(100, 0, 12, answer))
     };
+    let judged = |phase, smoke, answer| judged_from(6.0, phase, smoke, answer);
     for phase in [during("x"), RUN] {
         assert_eq!(judged(phase.clone(), None, hurt).0, Word::Fail);
         let (is, why) = judged(phase.clone(), Some(5.0), hurt);
         assert_eq!(is, Word::Inconclusive, "{why}");
         assert!(why.contains("in a smoke run phases are 5 times shorter"), "{why}");
-        assert_eq!(judged(phase, Some(5.0), broken).0, Word::Fail);
+        assert_eq!(judged(phase.clone(), Some(5.0), broken).0, Word::Fail);
+        // The warm-up and one deadline leave no baseline.
+        assert_eq!(judged_from(2.0, phase.clone(), Some(5.0), broken).0, Word::Fail);
+        assert_eq!(judged_from(2.0, phase, Some(5.0), soon).0, Word::Inconclusive);
     }
 }
 

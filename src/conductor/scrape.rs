@@ -48,13 +48,21 @@ pub async fn scrape(world: World, recorder: Recorder, target: HttpTarget, metric
     }
 }
 
-/// What is known of the target's counters. Those with labels are there only once they have counted something: one
-/// that a reading lacks is at 0, be it not begun yet or begun anew, or what it began with would be no rise.
+/// What is known of the target's counters. Those with labels are there only once they have counted something: before
+/// that they were at 0. Who exports them for a database has none while that is away: one that a reading lacks stands
+/// where it stood, and has begun anew at 0 if it then comes back below that, or what it began with would be no rise.
 #[derive(Default)]
 struct Counters {
-    known: BTreeSet<String>,
+    known: BTreeMap<String, Counter>,
     /// When the target was read: a day of it takes some 300 kB.
     readings: Vec<Micros>,
+}
+
+#[derive(Default)]
+struct Counter {
+    value: f64,
+    /// The latest reading since that lacked it, which is told once it is known how it went on.
+    lacked: Option<Micros>,
 }
 
 impl Counters {
@@ -68,15 +76,39 @@ impl Counters {
         }
         for name in keep {
             let scrape = |at, value| Scrape { at, name: name.clone(), value };
-            if counters.contains(name) && self.known.insert(name.clone()) {
+            // There is such a family, and it has counted nothing.
+            let none_yet = counters.contains(name) && !named.contains(name);
+            let value = values.get(name).copied().or(none_yet.then_some(0.0));
+            if counters.contains(name) && !self.known.contains_key(name) {
+                self.known.insert(name.clone(), Counter::default());
                 scrapes.extend(self.readings.iter().map(|&at| scrape(at, 0.0)));
             }
-            let none_yet = self.known.contains(name) && !named.contains(name);
-            let value = values.get(name).copied().or(none_yet.then_some(0.0));
+            if let Some(counter) = self.known.get_mut(name) {
+                let told = match value {
+                    Some(value) => counter.goes_on(value),
+                    None if named.contains(name) => None,
+                    None => counter.lacks(now),
+                };
+                scrapes.extend(told.map(|(at, value)| scrape(at, value)));
+            }
             scrapes.extend(value.map(|value| scrape(now, value)));
         }
         self.readings.push(now);
         scrapes
+    }
+}
+
+impl Counter {
+    /// It is there: what it was at when it was lacking.
+    fn goes_on(&mut self, value: f64) -> Option<(Micros, f64)> {
+        let before = std::mem::replace(&mut self.value, value);
+        let at = self.lacked.take()?;
+        Some((at, if value < before { 0.0 } else { before }))
+    }
+
+    /// It is not: what it was at when it was lacking before.
+    fn lacks(&mut self, now: Micros) -> Option<(Micros, f64)> {
+        self.lacked.replace(now).map(|at| (at, self.value))
     }
 }
 
@@ -178,12 +210,31 @@ mod tests {
             let of_it = scrapes.iter().filter(|s| s.name == name);
             of_it.map(|s| (s.at.0, s.value)).collect::<Vec<_>>()
         };
-        assert_eq!(of("a_total"), [(0, 0.0), (1, 60.0), (2, 0.0), (4, 0.0)]);
-        assert_eq!(of("b_total"), [(0, 0.0), (1, 0.0), (2, 0.0), (3, 7.0), (4, 0.0)]);
+        assert_eq!(of("a_total"), [(0, 0.0), (1, 60.0), (2, 60.0)]);
+        assert_eq!(of("b_total"), [(0, 0.0), (1, 0.0), (2, 0.0), (3, 7.0)]);
         assert_eq!(of("c"), [(0, 0.0), (1, 0.0), (2, 0.0), (3, 0.0), (4, 5.0)]);
         // There is such a family, and it has counted nothing.
         assert_eq!(of("none_total"), [0, 1, 2, 3, 4].map(|n| (n, 0.0)));
         assert_eq!((of("gauge"), of("c_total")), (vec![(1, 4.0)], vec![]));
+    }
+
+    /// Who exports a database's counters has none of them while that is away, and what they had counted before is no rise.
+    #[test]
+    fn a_counter_that_was_lacking_for_a_while_has_risen_by_the_difference() {
+        let there = |value: u32| format!("up 1\n# TYPE a_total counter\na_total{{op=\"x\"}} {value}\n");
+        let (gone, empty) = ("up 0\n".to_owned(), "up 1\n# TYPE a_total counter\n".to_owned());
+        let rows = [
+            ("away", [there(900), gone.clone(), gone.clone(), there(905)], [900.0, 900.0, 900.0, 905.0]),
+            ("begun anew", [there(900), gone.clone(), gone.clone(), there(7)], [900.0, 900.0, 0.0, 7.0]),
+            ("emptied", [there(900), gone, empty, there(950)], [900.0, 0.0, 0.0, 950.0]),
+        ];
+        for (name, texts, expected) in rows {
+            let mut counters = Counters::default();
+            let read = |(n, text): (i64, &String)| counters.read(Micros(n), text, &["a_total".to_owned()]);
+            let scrapes =
+                (0..).zip(&texts).flat_map(read).map(|s: Scrape| (s.at.0, s.value)).collect::<Vec<_>>();
+            assert_eq!(scrapes, (0..).zip(expected).collect::<Vec<_>>(), "{name}");
+        }
     }
 
     /// The largest number is how some say "no limit"; that of two of them is no JSON, and ended the run.

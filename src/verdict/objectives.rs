@@ -49,7 +49,10 @@ fn in_short(view: &View, objective: &Objective, rulings: Vec<Ruling>) -> Vec<Rul
     let disturbed = view.phases.iter().any(|p| p.name == PhaseName::Baseline);
     let Some(factor) = view.timeline.outline().smoke.filter(|_| disturbed) else { return rulings };
     let before = of_phase(view, &Objective { phase: PhaseName::Baseline, ..objective.clone() });
-    let broken = |who: &Option<String>| before.iter().any(|r| r.subject == *who && r.word == Word::Fail);
+    // More time may yet bring it.
+    let counts = objective.metric == Metric::Count && !objective.comparison.wants_less();
+    let broken =
+        |who: &Option<String>| !counts && before.iter().any(|r| r.subject == *who && r.word == Word::Fail);
     let weaker = |ruling: Ruling| {
         if ruling.word != Word::Fail || broken(&ruling.subject) {
             return ruling;

@@ -89,6 +89,24 @@ fn what_breaks_in_the_shorter_phases_of_a_smoke_run_fails_nothing_by_itself() {
     }
 }
 
+/// The baseline of a smoke run brings as little as the rest of it.
+#[test]
+fn a_count_that_a_smoke_run_does_not_reach_in_a_phase_fails_nothing() {
+    let counted = |comparison, smoke| {
+        let mut plan = rooms(12).fault("x", 6.0, Some(2.0));
+        plan = plan.objective(expect(Metric::Count, comparison, 500.0, during("x")));
+        plan.outline.smoke = smoke;
+        plan.outline.judge.warmup = s(1.0);
+        word(plan, &evenly(if comparison == Comparison::AtLeast { 100 } else { 400 }, 0, 12, fine))
+    };
+    for (comparison, smoked) in [(Comparison::AtLeast, Word::Inconclusive), (Comparison::AtMost, Word::Fail)]
+    {
+        assert_eq!(counted(comparison, None).0, Word::Fail);
+        let (is, why) = counted(comparison, Some(5.0));
+        assert_eq!(is, smoked, "{why}");
+    }
+}
+
 #[test]
 fn few_that_all_fail_are_not_exactly_one_in_a_hundred() {
     for (metric, value) in [(Metric::Errors, 0.01), (Metric::Goodput, 0.99)] {

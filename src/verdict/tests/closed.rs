@@ -264,7 +264,14 @@ fn the_ends_of_a_standstill_are_no_time_in_which_users_asked() {
 #[test]
 fn a_phase_that_squall_slept_through_supports_no_pass_of_a_closed_loop() {
     let up = |_: usize, _: Micros| (Micros::millis(20), Kind::Ok);
-    for (frozen, word) in [(vec![(100.5, 106.0)], Word::Invalid), (vec![(102.0, 102.3)], Word::Pass)] {
+    let seconds = [100.0, 101.0, 102.0, 103.0, 104.0];
+    let rows = [
+        (vec![(100.5, 106.0)], Word::Invalid),
+        (vec![(102.0, 102.3)], Word::Pass),
+        (seconds.map(|at| (at + 0.05, at + 0.95)).to_vec(), Word::Invalid),
+        (seconds.map(|at| (at + 0.3, at + 0.7)).to_vec(), Word::Pass),
+    ];
+    for (frozen, word) in rows {
         let objective = expect(Metric::Errors, Comparison::Below, 0.2, during("x"));
         let plan = closed(200, &frozen).fault("x", 100.0, Some(5.0)).objective(objective);
         let judged = verdict(plan, &users(20, 200, &up, &frozen, Micros::ZERO));

@@ -116,6 +116,20 @@ fn few_that_all_fail_are_not_exactly_one_in_a_hundred() {
     }
 }
 
+/// Its queue is long before squall slept, and in the burst after that: of ten seconds on end eight are squall's.
+#[test]
+fn a_metric_of_which_squall_spoilt_most_did_not_last_on_end() {
+    for (asleep, expected) in [(0.0, Word::Fail), (5.0, Word::Invalid)] {
+        let queue = queue_below(100.0, Aggregate::Last);
+        let mut plan = rooms(100).objective(Objective { window: Some(s(10.0)), ..queue });
+        scraped(&mut plan, |second| if (38..50).contains(&second) { 120.0 } else { 50.0 });
+        plan.events.push(generator::heartbeat(45, s(asleep)));
+        let samples = generator::frozen(&evenly(50, 0, 100, fine), 40.5, 40.5 + asleep);
+        let (is, why) = word(plan, &samples);
+        assert_eq!(is, expected, "asleep for {asleep} s: {why}");
+    }
+}
+
 #[test]
 fn a_metric_that_was_not_read_any_more_does_not_hold() {
     let rows = [

@@ -48,7 +48,8 @@ pub(super) fn judge(view: &View, objective: &Objective) -> (Ruling, JudgedObject
 fn in_short(view: &View, objective: &Objective, rulings: Vec<Ruling>) -> Vec<Ruling> {
     let disturbed = view.phases.iter().any(|p| p.name == PhaseName::Baseline);
     let Some(factor) = view.timeline.outline().smoke.filter(|_| disturbed) else { return rulings };
-    let before = of_phase(view, &Objective { phase: PhaseName::Baseline, ..objective.clone() });
+    let baseline = Objective { phase: PhaseName::Baseline, ..objective.clone() };
+    let before = of_cells(view, &baseline, &undisturbed(view));
     // More time may yet bring it.
     let counts = objective.metric == Metric::Count && !objective.comparison.wants_less();
     let broken =
@@ -63,6 +64,19 @@ fn in_short(view: &View, objective: &Objective, rulings: Vec<Ruling>) -> Vec<Rul
         Ruling { word: Word::Inconclusive, sentence, ..ruling }
     };
     rulings.into_iter().map(weaker).collect()
+}
+
+/// The baseline. Deadlines are no shorter in a smoke run: where they leave nothing of it, what was over a cell before the
+/// first trigger.
+fn undisturbed(view: &View) -> Cells {
+    let (timeline, baseline) = (view.timeline, view.cells(&PhaseName::Baseline));
+    let first = view.triggers.iter().map(|t| t.t_inject).min().unwrap_or_default();
+    let is_before = |cell: &u32| timeline.cell_start(cell + 2) <= first;
+    if baseline.is_empty() {
+        view.cells(&PhaseName::Run).into_iter().filter(is_before).collect()
+    } else {
+        baseline
+    }
 }
 
 fn nothing(objective: &Objective) -> Ruling {
@@ -144,24 +158,27 @@ fn lower(sentence: &str) -> String {
 }
 
 fn of_phase(view: &View, objective: &Objective) -> Vec<Ruling> {
-    let cells = view.cells(&objective.phase);
+    of_cells(view, objective, &view.cells(&objective.phase))
+}
+
+fn of_cells(view: &View, objective: &Objective, cells: &Cells) -> Vec<Ruling> {
     if let Metric::Target { name, aggregate } = &objective.metric {
-        return vec![of_subject(view, objective, Subject::Target(name, *aggregate), &cells)];
+        return vec![of_subject(view, objective, Subject::Target(name, *aggregate), cells)];
     }
     let timeline = view.timeline;
     // Where arrivals were planned and nothing came of them, there is something to be said all the same.
     let owed = |op: OpId, shape: usize| {
         cells.iter().any(|&cell| timeline.intended(op, cell) > 0)
             || objective.metric == Metric::Count
-            || view.was_planned(shape, &cells)
+            || view.was_planned(shape, cells)
     };
     let all = timeline.operations().filter(|(op, o)| o.is_meant_by(objective) && owed(*op, o.shape));
     // Who was led to it before the first trigger, and is no more, may be led elsewhere by what is broken.
     let normal = view.cells(&PhaseName::Baseline);
     let was_usual = |op| normal.iter().any(|&cell| timeline.intended(op, cell) > 0);
-    let passed_by = |op| objective.asks_whoever_came() && !was_usual(op) && view.was_passed_by(op, &cells);
+    let passed_by = |op| objective.asks_whoever_came() && !was_usual(op) && view.was_passed_by(op, cells);
     let (none, all): (Vec<OpId>, Vec<OpId>) = all.map(|(op, _)| op).partition(|&op| passed_by(op));
-    let of_one = |op: OpId| of_subject(view, objective, Subject::Operation(op), &cells);
+    let of_one = |op: OpId| of_subject(view, objective, Subject::Operation(op), cells);
     let mut rulings: Vec<Ruling> = all.into_iter().map(of_one).collect();
     let names: Vec<String> = none.iter().map(|&op| Subject::Operation(op).name(timeline)).collect();
     if !names.is_empty() {

@@ -89,6 +89,22 @@ fn what_breaks_in_the_shorter_phases_of_a_smoke_run_fails_nothing_by_itself() {
     }
 }
 
+/// Its deadline of two seconds leaves nothing of a baseline that ends after three and a half.
+#[test]
+fn what_was_broken_before_any_fault_fails_a_smoke_run_whose_deadlines_leave_no_baseline() {
+    let hurt =
+        |at: Micros| if at >= s(3.5) && at < s(4.5) { (Micros::MILLISECOND, Kind::Status) } else { fine(at) };
+    let rows: [(Answers, Word); 2] =
+        [(|_| (Micros::MILLISECOND, Kind::Status), Word::Fail), (hurt, Word::Inconclusive)];
+    for (answer, expected) in rows {
+        let mut plan = rooms(12).fault("x", 3.5, Some(2.0));
+        plan = plan.objective(expect(Metric::Errors, Comparison::Below, 0.05, during("x")));
+        (plan.outline.smoke, plan.outline.judge.warmup) = (Some(5.0), s(1.0));
+        let (is, why) = word(plan, &evenly(100, 0, 12, answer));
+        assert_eq!(is, expected, "{why}");
+    }
+}
+
 /// The baseline of a smoke run brings as little as the rest of it.
 #[test]
 fn a_count_that_a_smoke_run_does_not_reach_in_a_phase_fails_nothing() {

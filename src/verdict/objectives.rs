@@ -54,7 +54,10 @@ fn in_short(view: &View, objective: &Objective, rulings: Vec<Ruling>) -> Vec<Rul
         false => PhaseName::Baseline,
     };
     let before = of_phase(view, &Objective { phase, ..objective.clone() });
-    let broken = |who: &Option<String>| before.iter().any(|r| r.subject == *who && r.word == Word::Fail);
+    // More time may yet bring it.
+    let counts = objective.metric == Metric::Count && !objective.comparison.wants_less();
+    let broken =
+        |who: &Option<String>| !counts && before.iter().any(|r| r.subject == *who && r.word == Word::Fail);
     let weaker = |ruling: Ruling| {
         if ruling.word != Word::Fail || broken(&ruling.subject) {
             return ruling;
@@ -146,24 +149,24 @@ fn lower(sentence: &str) -> String {
 }
 
 fn of_phase(view: &View, objective: &Objective) -> Vec<Ruling> {
-    let cells = view.cells(&objective.phase);
+    let cells = &view.cells(&objective.phase);
     if let Metric::Target { name, aggregate } = &objective.metric {
-        return vec![of_subject(view, objective, Subject::Target(name, *aggregate), &cells)];
+        return vec![of_subject(view, objective, Subject::Target(name, *aggregate), cells)];
     }
     let timeline = view.timeline;
     // Where arrivals were planned and nothing came of them, there is something to be said all the same.
     let owed = |op: OpId, shape: usize| {
         cells.iter().any(|&cell| timeline.intended(op, cell) > 0)
             || objective.metric == Metric::Count
-            || view.was_planned(shape, &cells)
+            || view.was_planned(shape, cells)
     };
     let all = timeline.operations().filter(|(op, o)| o.is_meant_by(objective) && owed(*op, o.shape));
     // Who was led to it before the first trigger, and is no more, may be led elsewhere by what is broken.
     let normal = view.cells(&PhaseName::Baseline);
     let was_usual = |op| normal.iter().any(|&cell| timeline.intended(op, cell) > 0);
-    let passed_by = |op| objective.asks_whoever_came() && !was_usual(op) && view.was_passed_by(op, &cells);
+    let passed_by = |op| objective.asks_whoever_came() && !was_usual(op) && view.was_passed_by(op, cells);
     let (none, all): (Vec<OpId>, Vec<OpId>) = all.map(|(op, _)| op).partition(|&op| passed_by(op));
-    let of_one = |op: OpId| of_subject(view, objective, Subject::Operation(op), &cells);
+    let of_one = |op: OpId| of_subject(view, objective, Subject::Operation(op), cells);
     let mut rulings: Vec<Ruling> = all.into_iter().map(of_one).collect();
     let names: Vec<String> = none.iter().map(|&op| Subject::Operation(op).name(timeline)).collect();
     if !names.is_empty() {

@@ -17,8 +17,8 @@ use crate::units::{Micros, grouped};
 pub(super) struct Own {
     /// By cell, in words.
     pub(super) cells: BTreeMap<u32, String>,
-    /// Cells in which squall stood still from one end to the other: users of a closed loop asked nothing.
-    pub(super) still: Cells,
+    /// For how long squall stood still within cells, as far as that is no hiccup: users of a closed loop asked nothing.
+    pub(super) asleep: BTreeMap<u32, Micros>,
     /// Cells in which it did so for some of the time: how much of the first and the last, nobody knows.
     pub(super) halting: Cells,
     /// Cells in which the keeper stood still, was gone, or was refused something by its machine: what went
@@ -47,8 +47,20 @@ impl Own {
                 self.cells.insert(cell, format!("squall stood still for {late}"));
                 self.halting.insert(cell);
             }
-            let whole = u32::try_from(late.0 / timeline.outline().cell.0.max(1)).unwrap_or(u32::MAX);
-            self.still.extend(cell.saturating_sub(whole).max(timeline.oldest())..cell);
+            self.sleeps(timeline, cell, late);
+        }
+    }
+
+    /// Through whole cells before the one in which it woke. What was to be asked in the last half a cell came in time,
+    /// as any arrival would.
+    fn sleeps(&mut self, timeline: &Timeline, woke: u32, late: Micros) {
+        let width = timeline.outline().cell;
+        let whole = u32::try_from(late.0 / width.0.max(1)).unwrap_or(u32::MAX);
+        let through = (woke.saturating_sub(whole).max(timeline.oldest())..woke).map(|cell| (cell, width));
+        let rest = late - width * i64::from(whole) - Micros(width.0 / 2);
+        for (cell, asleep) in through.chain([(woke, rest)]) {
+            let known = self.asleep.entry(cell).or_default();
+            *known = asleep.max(*known);
         }
     }
 

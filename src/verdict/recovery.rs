@@ -131,7 +131,8 @@ fn of_shape(
         .take_while(|(w, out)| !out || end(w) <= watch.doubtful || start(w) < watch.clear)
         .collect();
     let after = windows.partition_point(|(w, _)| start(w) < watch.clear);
-    let need = stretch(timeline, series.band.window);
+    let apart = apart(timeline, series);
+    let need = stretch(timeline, apart);
     let is_stretch = |some: &[(&Window, bool)]| {
         could_be_stretch(some, need) && !series.lose_together(some, need, measures)
     };
@@ -164,7 +165,7 @@ fn of_shape(
     };
     // A stretch that begins where this one may have, or at the end of what was seen.
     let begins = begins.map(|i| start(windows[after + i].0));
-    let whole = begins.unwrap_or(watch.until.max(watch.clear)) + series.band.window * need as i64;
+    let whole = begins.unwrap_or(watch.until.max(watch.clear)) + apart * need as i64;
     let judged = ShapeTrigger {
         shape: series.band.shape.clone(),
         recovered: r,
@@ -235,11 +236,19 @@ fn quietly(series: &Series, windows: &[(&Window, bool)], measures: Measures) -> 
     (!goodput && !latency).then(|| names.join(" and "))
 }
 
-/// How many windows must be in band for the service to count as recovered.
-fn stretch(timeline: &Timeline, window: Micros) -> usize {
+/// How many windows, which come so far apart, must be in band for the service to count as recovered.
+fn stretch(timeline: &Timeline, apart: Micros) -> usize {
     let judge = &timeline.outline().judge;
-    let long = (judge.stretch.0 + window.0 - 1) / window.0.max(1);
+    let long = (judge.stretch.0 + apart.0 - 1) / apart.0.max(1);
     long.max(i64::from(judge.stretch_windows)).max(1) as usize
+}
+
+/// How far apart a shape's windows usually come: of users who all think at once, for longer than a window lasts, there
+/// are fewer of them than the time has room for.
+fn apart(timeline: &Timeline, series: &Series) -> Micros {
+    let gaps = series.windows.windows(2).map(|pair| f64::from(pair[1].from - pair[0].from));
+    let usual = stats::median(&gaps.collect::<Vec<_>>()).unwrap_or(0.0);
+    (timeline.outline().cell * usual as i64).max(series.band.window)
 }
 
 /// Out-of-band windows before `until` that count as an outage: goodput out, one of two in a row, or one of more than a

@@ -211,8 +211,10 @@ impl<'a> View<'a> {
     fn alive(&self, shape: usize, cells: &Cells) -> Option<f64> {
         let there = |cell: &&u32| self.was_planned(shape, &[**cell].into());
         let there: Vec<&u32> = cells.iter().filter(there).collect();
-        let alive = there.iter().filter(|cell| !self.own.still.contains(cell)).count();
-        (!there.is_empty()).then(|| alive as f64 / there.len() as f64)
+        let asleep: Micros =
+            there.iter().filter_map(|cell| self.own.asleep.get(cell)).fold(Micros::ZERO, |a, b| a + *b);
+        let length = self.timeline.outline().cell * there.len() as i64;
+        (!there.is_empty()).then(|| 1.0 - asleep.0 as f64 / length.0 as f64)
     }
 
     /// The share of what was planned that was issued in time.

@@ -109,12 +109,11 @@ pub(super) fn over(
     let (from, to) = (stretch.first().map_or(0, |w| w.0.start), stretch.last().map_or(0, |w| w.0.end));
     let inside = cells.range(from..to).copied().collect();
     let whole = measured(view, &Objective { window: None, ..objective.clone() }, subject, &inside).0;
-    match subject {
-        Subject::Operation(op) if view.is_mostly_left_out(op, &inside) => {
-            Measured { answer: Answer::Unknown(None), ..whole }
-        }
-        _ => whole,
-    }
+    let little = match subject {
+        Subject::Operation(op) => view.is_mostly_left_out(op, &inside),
+        Subject::Target(..) => 2 * view.trusted(&inside).len() < inside.len(),
+    };
+    if little { Measured { answer: Answer::Unknown(None), ..whole } } else { whole }
 }
 
 /// Over all cells, and with `for D` in windows.

@@ -260,11 +260,37 @@ fn the_ends_of_a_standstill_are_no_time_in_which_users_asked() {
     }
 }
 
+/// They all ask at once, each twenty seconds: five windows are a stretch, and not as many as fit into half a minute.
+#[test]
+fn users_who_think_for_long_come_back_in_the_windows_that_they_have() {
+    let slow = |at: Micros, until: f64| at >= s(105.0) && at < s(until);
+    let rows = [(275, 125.0, Word::Pass), (275, 275.0, Word::Fail), (190, 125.0, Word::Inconclusive)];
+    for (seconds, until, word) in rows {
+        let asked = (0..seconds / 20)
+            .flat_map(|round| (0..20).map(move |user| s(20.005 * round as f64) + Micros::millis(user)));
+        let took = |at| if slow(at, until) { Micros::millis(250) } else { Micros::millis(5) };
+        let samples: Vec<Sample> = asked.map(|at| sample(0, at, took(at), Kind::Ok)).collect();
+        let mut plan = closed(seconds, &[]).fault("x", 105.0, Some(20.0)).objective(recovery_within(30.0));
+        plan.outline.judge = JudgeSettings::default();
+        let judged = verdict(plan, &samples);
+        assert_eq!(judged.verdict, word, "slow until {until} of {seconds}: {}", judged.summary.verdict);
+        let needed = judged.triggers[0].needed;
+        assert!(needed.is_none_or(|needed| needed > s(220.0)), "{needed:?} would tell");
+    }
+}
+
 /// Nobody asked anything while the fault was in force: that nothing failed proves nothing.
 #[test]
 fn a_phase_that_squall_slept_through_supports_no_pass_of_a_closed_loop() {
     let up = |_: usize, _: Micros| (Micros::millis(20), Kind::Ok);
-    for (frozen, word) in [(vec![(100.5, 106.0)], Word::Invalid), (vec![(102.0, 102.3)], Word::Pass)] {
+    let seconds = [100.0, 101.0, 102.0, 103.0, 104.0];
+    let rows = [
+        (vec![(100.5, 106.0)], Word::Invalid),
+        (vec![(102.0, 102.3)], Word::Pass),
+        (seconds.map(|at| (at + 0.05, at + 0.95)).to_vec(), Word::Invalid),
+        (seconds.map(|at| (at + 0.3, at + 0.7)).to_vec(), Word::Pass),
+    ];
+    for (frozen, word) in rows {
         let objective = expect(Metric::Errors, Comparison::Below, 0.2, during("x"));
         let plan = closed(200, &frozen).fault("x", 100.0, Some(5.0)).objective(objective);
         let judged = verdict(plan, &users(20, 200, &up, &frozen, Micros::ZERO));

@@ -131,6 +131,7 @@ fn objective() -> impl Strategy<Value = Objective> {
         2 => (0.01f64..0.5).prop_map(|limit| (Metric::Errors, AtMost, limit)),
         1 => (0.5f64..0.99).prop_map(|limit| (Metric::Goodput, AtLeast, limit)),
         2 => (0.1f64..60.0).prop_map(|limit| (Metric::Rate, AtLeast, limit)),
+        1 => (1.0f64..2_000.0).prop_map(|limit| (Metric::Count, AtLeast, limit)),
         3 => (back, time()).prop_map(|(metric, limit)| (metric, Below, limit * 20.0)),
     ];
     let window = prop::option::of(prop::sample::select(vec![3.0, 5.0, 10.0, 30.0]).prop_map(s));
@@ -325,7 +326,7 @@ fn eased(objective: &Objective) -> Objective {
         Metric::Recovery | Metric::Outage => objective.value + s(20.0).0 as f64,
         Metric::Errors => objective.value * 1.5 + 0.05,
         Metric::Goodput => 1.0 - ((1.0 - objective.value) * 1.5 + 0.05),
-        Metric::Rate => objective.value * 0.66,
+        Metric::Rate | Metric::Count => objective.value * 0.66,
         _ => objective.value * 1.5,
     };
     let mut eased = Objective { value, ..objective.clone() };
@@ -374,7 +375,7 @@ proptest! {
         // What is left is enough by itself, and where most of what held is squall's it may break by itself.
         let left = words(scene.eased().plan(), &own.leave(&scene.samples(&nothing, None)));
         for (((was, is), left), objective) in was.iter().zip(&is).zip(&left).zip(&scene.objectives) {
-            let counted = !matches!(objective.metric, Metric::Rate | Metric::Recovery | Metric::Outage);
+            let counted = !matches!(objective.metric, Metric::Rate | Metric::Count | Metric::Recovery | Metric::Outage);
             let by_itself = counted && left.0 == Word::Fail;
             prop_assert!(by_itself || was.0 != Word::Pass || is.0 != Word::Fail, "{:?} became {:?}", was, is);
         }
@@ -418,7 +419,7 @@ proptest! {
         samples.extend(evenly(100, 0, LENGTH, fine).into_iter().map(|sample| Sample { op: beside, ..sample }));
         samples.sort_by_key(|sample| sample.intended);
         let is = words(plan.shape("healthy", "beside", s(DEADLINE)), &samples);
-        for ((was, is), _) in was.iter().zip(&is).zip(&scene.objectives).filter(|(_, o)| !scene.moves(o)) {
+        for ((was, is), _) in was.iter().zip(&is).zip(&scene.objectives).filter(|(_, o)| !scene.moves(o) && o.metric != Metric::Count) {
             let either = [was.0, is.0];
             prop_assert!(was.0 == is.0 || either.contains(&Word::Inconclusive) && !either.contains(&Word::Fail), "{:?} became {:?}", was, is);
         }

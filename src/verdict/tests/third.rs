@@ -95,12 +95,60 @@ fn what_breaks_in_the_shorter_phases_of_a_smoke_run_fails_nothing_by_itself() {
     }
 }
 
+/// Its deadline of two seconds leaves nothing of a baseline that ends after three and a half.
+#[test]
+fn what_was_broken_before_any_fault_fails_a_smoke_run_whose_deadlines_leave_no_baseline() {
+    let hurt =
+        |at: Micros| if at >= s(3.5) && at < s(4.5) { (Micros::MILLISECOND, Kind::Status) } else { fine(at) };
+    let rows: [(Answers, Word); 2] =
+        [(|_| (Micros::MILLISECOND, Kind::Status), Word::Fail), (hurt, Word::Inconclusive)];
+    for (answer, expected) in rows {
+        let mut plan = rooms(12).fault("x", 3.5, Some(2.0));
+        plan = plan.objective(expect(Metric::Errors, Comparison::Below, 0.05, during("x")));
+        (plan.outline.smoke, plan.outline.judge.warmup) = (Some(5.0), s(1.0));
+        let (is, why) = word(plan, &evenly(100, 0, 12, answer));
+        assert_eq!(is, expected, "{why}");
+    }
+}
+
+/// The baseline of a smoke run brings as little as the rest of it.
+#[test]
+fn a_count_that_a_smoke_run_does_not_reach_in_a_phase_fails_nothing() {
+    let counted = |comparison, smoke| {
+        let mut plan = rooms(12).fault("x", 6.0, Some(2.0));
+        plan = plan.objective(expect(Metric::Count, comparison, 500.0, during("x")));
+        plan.outline.smoke = smoke;
+        plan.outline.judge.warmup = s(1.0);
+        word(plan, &evenly(if comparison == Comparison::AtLeast { 100 } else { 400 }, 0, 12, fine))
+    };
+    for (comparison, smoked) in [(Comparison::AtLeast, Word::Inconclusive), (Comparison::AtMost, Word::Fail)]
+    {
+        assert_eq!(counted(comparison, None).0, Word::Fail);
+        let (is, why) = counted(comparison, Some(5.0));
+        assert_eq!(is, smoked, "{why}");
+    }
+}
+
 #[test]
 fn few_that_all_fail_are_not_exactly_one_in_a_hundred() {
     for (metric, value) in [(Metric::Errors, 0.01), (Metric::Goodput, 0.99)] {
         let objective: Objective = expect(metric, Comparison::Equal, value, RUN);
         let (is, why) = word(rooms(50).objective(objective), &evenly(1, 0, 50, |_| (s(1.0), Kind::Status)));
         assert_eq!(is, Word::Fail, "{why}");
+    }
+}
+
+/// Its queue is long before squall slept, and in the burst after that: of ten seconds on end eight are squall's.
+#[test]
+fn a_metric_of_which_squall_spoilt_most_did_not_last_on_end() {
+    for (asleep, expected) in [(0.0, Word::Fail), (5.0, Word::Invalid)] {
+        let queue = queue_below(100.0, Aggregate::Last);
+        let mut plan = rooms(100).objective(Objective { window: Some(s(10.0)), ..queue });
+        scraped(&mut plan, |second| if (38..50).contains(&second) { 120.0 } else { 50.0 });
+        plan.events.push(generator::heartbeat(45, s(asleep)));
+        let samples = generator::frozen(&evenly(50, 0, 100, fine), 40.5, 40.5 + asleep);
+        let (is, why) = word(plan, &samples);
+        assert_eq!(is, expected, "asleep for {asleep} s: {why}");
     }
 }
 

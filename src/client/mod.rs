@@ -16,6 +16,7 @@ mod room;
 mod spelling;
 mod token;
 mod vars;
+mod waiting;
 mod way;
 
 pub use answer::{Answer, Finding, READING, read_answer};

@@ -4,7 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use super::pool::{Connection, Waiting};
+use super::pool::Connection;
+use super::waiting::Waiting;
 pub use crate::record::AddressCount;
 
 /// One place; it may have an address of each family, and the one that answers is asked first.

@@ -2,11 +2,11 @@
 //!
 //! A flow that finds no idle connection takes the first that is given back or opened, whichever comes
 //! first: after a hiccup of the generator's own, flows then do not open a connection each, which would
-//! cost more than the hiccup. With a limit it waits its turn, and that wait is part of the response time.
-//! Several addresses are loaded in turn, and who waits for one takes no other's connection. Only a connection that can take the next request at once is kept.
+//! cost more than the hiccup. Who is opening one already gets only what nobody else waits for. With a limit it
+//! waits its turn, and that wait is part of the response time. Several addresses are loaded in turn, and who waits
+//! for one takes no other's connection. Only a connection that can take the next request at once is kept.
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
@@ -15,13 +15,14 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::kept::Shelf;
 use super::meter::{Meter, Metered};
 use super::place::{AddressCount, Place, places};
 use super::room::{Budget, Idle, Room, Seat};
+use super::waiting::Waiting;
 use super::way::{Dials, Stage, Way};
 use crate::units::Micros;
 use crate::world::{World, is_local};
@@ -58,9 +59,6 @@ impl Drop for Connection {
     }
 }
 
-/// Flows without a connection, the longest waiting first.
-pub(super) type Waiting = RefCell<VecDeque<oneshot::Sender<Connection>>>;
-
 /// A handle; clones share the connections.
 #[derive(Clone)]
 pub struct Pool(Rc<Inner>);
@@ -92,7 +90,7 @@ impl Pool {
             world,
             places: places(addresses),
             next: Cell::new(0),
-            waiting: RefCell::default(),
+            waiting: Waiting::default(),
             slots: Semaphore::new(DIALS),
             dials,
             room: Room::new(budget, limit),
@@ -193,14 +191,9 @@ impl Inner {
     fn hand_on(&self, mut connection: Connection) {
         let place = connection.place.clone();
         for waiting in [&place.waiting, &self.waiting] {
-            loop {
-                let next = waiting.borrow_mut().pop_front();
-                let Some(next) = next else { break };
-                match next.send(connection) {
-                    Ok(()) => return,
-                    // That flow has one by now, or has given up.
-                    Err(back) => connection = back,
-                }
+            match waiting.hand(connection) {
+                Ok(()) => return,
+                Err(back) => connection = back,
             }
         }
         place.keep(connection);
@@ -213,29 +206,27 @@ impl Inner {
         if self.slots.available_permits() == 0 && !self.room.is_at_limit() {
             way.queues(&self.dials);
         }
+        let dials = Rc::default();
         let seat = match self.room.is_full() {
             false => self.room.seat().await,
-            true => match self.or_handed(&self.waiting, self.room.seat()).await {
+            true => match self.or_handed((&self.waiting, &dials), self.room.seat()).await {
                 Ok(seat) => seat,
                 Err(connection) => return Ok(connection),
             },
         };
         let Some(place) = self.places.get(turn) else { return self.connect(turn, seat, way).await };
         way.queues(&self.dials);
-        let dialled = self.or_handed(&place.waiting, self.dial(turn, seat, way)).await;
+        let dialled = self.or_handed((&place.waiting, &dials), self.dial((turn, &dials), seat, way)).await;
         dialled.unwrap_or_else(Ok)
     }
 
     /// What comes of `own`, unless a connection is handed on meanwhile.
-    async fn or_handed<T>(&self, waiting: &Waiting, own: impl Future<Output = T>) -> Result<T, Connection> {
-        let (hand, mut handed) = oneshot::channel();
-        {
-            let mut waiting = waiting.borrow_mut();
-            while waiting.front().is_some_and(oneshot::Sender::is_closed) {
-                waiting.pop_front();
-            }
-            waiting.push_back(hand);
-        }
+    async fn or_handed<T>(
+        &self,
+        (waiting, dials): (&Waiting, &Rc<Cell<bool>>),
+        own: impl Future<Output = T>,
+    ) -> Result<T, Connection> {
+        let mut handed = waiting.join(dials);
         let own = tokio::select! {
             biased;
             Ok(connection) = &mut handed => return Err(connection),
@@ -248,14 +239,22 @@ impl Inner {
         Ok(own)
     }
 
-    async fn dial(&self, turn: usize, seat: Seat, way: &Way) -> io::Result<Connection> {
+    /// `dials` tells for how long it is about to be done.
+    async fn dial(
+        &self,
+        (turn, dials): (usize, &Cell<bool>),
+        seat: Seat,
+        way: &Way,
+    ) -> io::Result<Connection> {
         let slot = self.slots.acquire().await.expect("the semaphore is never closed");
         way.goes_on(&self.dials);
+        dials.set(true);
         let mut connecting = std::pin::pin!(self.connect(turn, seat, way));
         match self.world.timeout(OWN_TIME, &mut connecting).await {
             Ok(connected) => connected,
             Err(_) => {
                 way.is_kept(&self.dials);
+                dials.set(false);
                 drop(slot);
                 connecting.await
             }

@@ -263,6 +263,9 @@ pub struct ShapeTrigger {
     pub depth_during: f64,
     /// The same after it.
     pub depth_after: f64,
+    /// The most that one window lost, which a median of three may not see.
+    #[serde(default)]
+    pub deepest: f64,
     /// Good operations lost while it was in force.
     pub area_during: f64,
     /// The same after it.

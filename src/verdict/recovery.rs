@@ -178,6 +178,7 @@ fn of_shape(
         quantile: series.band.quantile,
         depth_during: depth(series, &windows[..split]),
         depth_after: depth(series, &windows[split..]),
+        deepest: depth_of(series, &windows, 1),
         slowest: worst_latency(&windows),
         quietly: quietly(series, &windows, measures),
         area_during: area(series, &windows[..split]),
@@ -275,9 +276,14 @@ fn significant<'a>(
 
 /// 1 - the least 3-window median of g / g_base.
 fn depth(series: &Series, windows: &[(&Window, bool)]) -> f64 {
+    depth_of(series, windows, 3)
+}
+
+/// 1 - the least median of g / g_base over so many windows in a row.
+fn depth_of(series: &Series, windows: &[(&Window, bool)], row: usize) -> f64 {
     let base = series.band.goodput.map_or(1.0, |b| b.median).max(1e-9);
     let ratios: Vec<f64> = windows.iter().map(|(w, _)| w.goodput() / base).collect();
-    let least = ratios.windows(3.min(ratios.len().max(1))).filter_map(stats::median).fold(1.0, f64::min);
+    let least = ratios.windows(row.min(ratios.len().max(1))).filter_map(stats::median).fold(1.0, f64::min);
     1.0 - least
 }
 

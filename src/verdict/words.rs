@@ -134,11 +134,12 @@ fn quietly(trigger: &JudgedTrigger) -> Option<String> {
 /// The worst of what was lost: goodput, or time where everything was answered.
 fn harm(trigger: &JudgedTrigger) -> String {
     let depth = trigger.shapes.iter().map(|s| s.depth_during.max(s.depth_after)).fold(0.0, f64::max);
+    let deepest = trigger.shapes.iter().map(|s| s.deepest).fold(0.0, f64::max);
     let slowest =
         trigger.shapes.iter().filter_map(|s| s.slowest.map(|slow| (slow, s.quantile))).max_by_key(|s| s.0);
     match slowest {
         // A loss that is too short for a median of three windows is told by its count.
-        Some((slow, quantile)) if depth < 0.01 => {
+        Some((slow, quantile)) if depth < 0.01 || depth < deepest / 3.0 => {
             let lost = trigger.shapes.iter().map(|s| s.area_during + s.area_after).sum::<f64>().round();
             let kept = match lost as u64 {
                 0 => "it kept answering".to_owned(),

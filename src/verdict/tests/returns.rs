@@ -447,3 +447,19 @@ fn the_head_tells_of_what_lost_the_most_before_what_lasted_longest() {
     assert!(slow.outage > gone.outage && slow.recovery == gone.recovery, "{slow:?}, {gone:?}");
     assert_eq!(judged.summary.recovery.as_ref(), Some(&gone.sentence));
 }
+
+#[test]
+fn what_was_lost_in_a_single_window_is_not_told_as_the_little_that_the_next_one_lost() {
+    let said = |to: f64| {
+        let mut plan = rooms(200).fault("x", 100.0, Some(3.0)).objective(recovery_within(30.0));
+        // Of a second each.
+        plan.outline.judge.windows = 60;
+        let gone = |at: Micros| (s(100.0)..s(to)).contains(&at);
+        let answer = |at: Micros| if gone(at) { (s(2.0), Kind::Timeout) } else { fine(at) };
+        verdict(plan, &evenly(100, 0, 200, answer)).summary.recovery.unwrap()
+    };
+    let brief = said(101.03);
+    assert!(brief.contains("of good operations it lost 103") && !brief.contains("3 %"), "{brief}");
+    // A loss that lasts is a share, as ever.
+    assert!(said(103.0).contains("at worst it lost 100 % of its goodput"), "{}", said(103.0));
+}

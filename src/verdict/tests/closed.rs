@@ -239,6 +239,24 @@ fn a_frozen_squall_beside_users_who_wait_is_told_from_a_target_that_is_away() {
     }
 }
 
+/// Where every answer takes as long there is no other mixture: what users would have asked is known to a twentieth over a
+/// phase, and at best no less in a second of a while, in which a round of them more or less may lie.
+#[test]
+fn the_rate_of_users_who_are_held_up_is_theirs_without_it() {
+    let well = |_: usize, _: Micros| (Micros::millis(85), Kind::Ok);
+    let rate = 8.0 / 0.085;
+    for held in [20, 100, 197, 290] {
+        let samples = users(8, LENGTH, &well, &[], Micros::millis(held));
+        let rows =
+            [(0.95, None, Word::Invalid), (0.95, Some(s(5.0)), Word::Invalid), (1.05, None, Word::Fail)];
+        for (share, window, expected) in rows {
+            let least = expect(Metric::Rate, Comparison::AtLeast, share * rate, PhaseName::Baseline);
+            let (is, why) = word(disturbed(Objective { window, ..least }, &[]), &samples);
+            assert_eq!(is, expected, "{held} ms, {window:?}: {why}");
+        }
+    }
+}
+
 /// What is left of the seconds in which it began and ended is not all of their time.
 #[test]
 fn the_ends_of_a_standstill_are_no_time_in_which_users_asked() {

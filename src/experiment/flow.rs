@@ -198,6 +198,12 @@ impl Flow<'_> {
         } else if !self.captured.contains(list.as_str()) && !self.scope.incomplete {
             let message = format!("no step before this one captures `{}`", list.value);
             let help = match self.captured.is_empty() {
+                _ if list.starts_with("setup.") => {
+                    format!(
+                        "of a list of setup a flow takes its own: `{{{{ {0}[i % ({0} | length)] }}}}`",
+                        list.value
+                    )
+                }
                 true => {
                     format!("capture it first: `capture: {{{}: {{all: \"$.rooms[*].name\"}}}}`", list.value)
                 }

@@ -400,6 +400,12 @@ fn a_field_whose_name_is_meant_to_be_a_template_is_refused() {
 }
 
 #[test]
+fn who_would_go_through_a_list_of_setups_is_told_how_a_flow_takes_its_own_of_it() {
+    let each = CALM.replace("get: /rooms, as: list", "for_each: {in: setup.r, as: n, steps: [{get: /x}]}");
+    assert!(refused(&each, None).contains("`{{ setup.r[i % (setup.r | length)] }}`"));
+}
+
+#[test]
 fn a_line_break_at_the_end_of_what_was_mounted_is_named() {
     let text = refused(&format!("{CALM}auth: {{bearer: \"${{MOUNTED}}\"}}\n"), None);
     assert!(text.contains("the value of `MOUNTED` ends with a line break"), "{text}");

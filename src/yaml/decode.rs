@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::de::value::{StrDeserializer, U64Deserializer};
 use serde::de::{
     self, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess,
-    SeqAccess, VariantAccess, Visitor,
+    SeqAccess, Unexpected, VariantAccess, Visitor,
 };
 use serde::forward_to_deserialize_any;
 
@@ -235,6 +235,22 @@ impl<'de> Deserializer<'de> for In<'_> {
         result.map_err(|e| e.within(self.node.id))
     }
 
+    /// serde would take the elements of a list for the fields, in their order.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        match self.node.value {
+            Value::List(_) => {
+                let error: Error = de::Error::invalid_type(Unexpected::Seq, &visitor);
+                Err(error.within(self.node.id))
+            }
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
     typed! {
         deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_u8
         deserialize_u16 deserialize_u32 deserialize_u64 deserialize_f32 deserialize_f64
@@ -242,7 +258,7 @@ impl<'de> Deserializer<'de> for In<'_> {
 
     forward_to_deserialize_any! {
         i128 u128 char bytes byte_buf unit unit_struct
-        seq tuple tuple_struct map struct ignored_any
+        seq tuple tuple_struct map ignored_any
     }
 }
 

@@ -135,3 +135,12 @@ fn what_is_no_yaml_is_told_where_it_is_and_with_what_to_do() {
         assert!(!told.contains("write templates quoted"), "{told}");
     }
 }
+
+#[test]
+fn a_list_where_keys_belong_is_told_as_that_and_not_taken_in_their_order() {
+    for list in ["[1, x]", "[{size: 1}]", "[]"] {
+        let doc = read_thing(&format!("name: a\nmore:\n  z: {list}\n"));
+        let told: Vec<&str> = doc.problems.iter().map(|p| p.message.as_str()).collect();
+        assert_eq!(told, ["expected an inner thing, found a list"], "{list}");
+    }
+}

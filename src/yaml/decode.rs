@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::de::value::{StrDeserializer, U64Deserializer};
 use serde::de::{
     self, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess,
-    SeqAccess, VariantAccess, Visitor,
+    SeqAccess, Unexpected, VariantAccess, Visitor,
 };
 use serde::forward_to_deserialize_any;
 
@@ -242,7 +242,21 @@ impl<'de> Deserializer<'de> for In<'_> {
 
     forward_to_deserialize_any! {
         i128 u128 char bytes byte_buf unit unit_struct
-        seq tuple tuple_struct map struct ignored_any
+        seq tuple tuple_struct map ignored_any
+    }
+
+    /// What has keys is no list of their values.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        match &self.node.value {
+            Value::List(_) => Err(de::Error::invalid_type(Unexpected::Seq, &visitor))
+                .map_err(|e: Error| e.within(self.node.id)),
+            _ => self.deserialize_any(visitor),
+        }
     }
 }
 

@@ -135,3 +135,9 @@ fn what_is_no_yaml_is_told_where_it_is_and_with_what_to_do() {
         assert!(!told.contains("write templates quoted"), "{told}");
     }
 }
+
+#[test]
+fn a_list_of_values_where_keys_belong_is_told_as_that() {
+    let told = render(&read_thing("name: a\nmore: { x: [3, a] }\n").problems, false);
+    assert!(told.contains("expected an inner thing, found a list") && told.contains(":2:12"), "{told}");
+}

@@ -205,6 +205,24 @@ fn health_checks_and_metrics_call_the_host_by_its_name_and_say_who_asks() {
 }
 
 #[test]
+fn a_service_that_ends_by_itself_is_told_in_a_trial_with_its_own_last_words() {
+    let (bench, address) = (Bench::new("dies"), free_address());
+    let profile = format!(
+        "target: http://{address}\nduration: 20s\nshapes:\n  s:\n    arrival: {{ constant: {{ rate: 1/s }} }}\n    \
+         flow: [{{ think: 2s }}, {{ get: /x, as: x }}]\n"
+    );
+    let script = format!("{} & sleep 1; kill $!; echo heap is full >&2; exit 3", serve(address));
+    let file = bench.file("load.yaml", &profile);
+    let plan = bench.file("plan.yaml", &plan(address, &script, ""));
+    let (code, said) =
+        code_and_text(&bench.squall(["try"]).arg(&file).arg("--chaos").arg(&plan).output().unwrap());
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("! it ends here: GET /x: connection refused"), "{said}");
+    let told = "! service `other` ended by itself (exit status: 3; its last words: heap is full)";
+    assert!(said.contains(told), "{said}");
+}
+
+#[test]
 fn metrics_that_a_target_refuses_are_told() {
     let server = Server::start(|message| match message.first_line.contains("/metrics") {
         true => (401, "m 7\n".to_owned()),

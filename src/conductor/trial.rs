@@ -44,6 +44,9 @@ pub async fn trial(
         () = asked() => Err(Failure::Interrupted("stopped".to_owned())),
         result = trial.flows() => result,
     };
+    if matches!(result, Ok(false)) {
+        trial.tell_of_the_ended().await;
+    }
     let torn_down = tokio::select! {
         biased;
         () = asked() => Err(Failure::Interrupted("stopped during teardown, which was not done".to_owned())),
@@ -88,6 +91,17 @@ impl Trial<'_> {
         let teardown = &self.experiment.teardown;
         let script = self.script("teardown", &teardown.steps, teardown.within)?;
         Ok(self.told(Rc::new(script).run().await))
+    }
+
+    /// What a service that ended by itself leaves to be seen is a connection that is closed or refused.
+    async fn tell_of_the_ended(&self) {
+        for (name, service) in self.system.reach.services.iter() {
+            if let Some(how) = service.own_end().await {
+                let text =
+                    redact(&format!("service `{name}` ended by itself ({how})"), &self.experiment.secrets);
+                (self.show)(&format!("! {text}"));
+            }
+        }
     }
 
     fn script(&self, heading: &str, steps: &[Step], within: Micros) -> Result<Script, Failure> {

@@ -12,6 +12,8 @@ use crate::units::Micros;
 const EVERY: Micros = Micros::SECOND;
 /// How long an answer may take.
 pub(super) const PATIENCE: Micros = Micros::SECOND;
+/// How long after its connections have closed a process may still be ending.
+const MOMENT: Micros = Micros::millis(100);
 
 impl Service {
     /// Looks until dropped, at a service that was ready when it began. Also tells at once of a process that
@@ -60,6 +62,13 @@ impl Service {
             Some(Body::Child(child)) => child.ended(),
             _ => None,
         }
+    }
+
+    /// How its process ended, with its own last words, if nobody ended it. That it has gone may be seen a moment
+    /// before squall is told how.
+    pub async fn own_end(&self) -> Option<String> {
+        let _ = self.world.timeout(MOMENT, self.its_end()).await;
+        self.exit().map(|how| how + &self.last_words(0))
     }
 
     /// Whether its health check is answered within `patience`. Of a stopped program whose port is all that

@@ -121,7 +121,9 @@ fn unknown(path: &str, written: &str, scope: &Scope) -> Option<Mistake> {
     if scope.unsure.contains_key(&whole) {
         return not_sure(&whole, written, scope);
     }
-    let help = if within.is_empty() {
+    let help = if first == "setup" && scope.names.contains(second) {
+        format!("what these steps capture stands alone: `{second}`")
+    } else if within.is_empty() {
         match first {
             "data" => format!("declare it: `data: {{{second}: {{sequence: {{start: 1}}}}}}`"),
             _ => format!("capture it in a step of setup: `capture: {{{second}: $.id}}`"),
@@ -251,6 +253,7 @@ mod tests {
             "{{ usr }}",
             "{{ data.regoin }}",
             "{{ setup.x }}",
+            "{{ setup.room }}",
             "{{ room | uper }}",
             "{{ room",
             "{{ zzz }}",

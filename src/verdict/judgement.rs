@@ -250,6 +250,10 @@ pub struct ShapeTrigger {
     pub outage_so_far: Micros,
     /// The same of the recovery.
     pub recovery_so_far: Micros,
+    /// Of what did not recover: the longest time after it in which several windows in a row were in band. What breaks
+    /// later need not be the trigger's doing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub well_for: Option<Micros>,
     /// As in the trigger.
     pub needed: Option<Micros>,
     pub window: Micros,

@@ -23,7 +23,10 @@ pub(super) fn notes(view: &View) -> Vec<String> {
     }
     let ended = timeline.services.iter().filter(|event| event.what == ServiceStage::Ended);
     notes.extend(ended.map(|event| {
-        format!("{} ended by itself at {} ({}).", event.service, clock(event.at), event.detail)
+        let (service, at, how) = (&event.service, clock(event.at), &event.detail);
+        format!(
+            "{service} ended by itself at {at} ({how}); what it said is in the run's services/{service}.log."
+        )
     }));
     if timeline.header.pacer == Pacing::Wheel {
         let text =

@@ -173,6 +173,7 @@ fn of_shape(
         recovery: r.map(|_| recovery),
         outage_so_far: outage,
         recovery_so_far: recovery,
+        well_for: longest_well(timeline, &windows[after..]).filter(|_| r.is_none()),
         needed: (back == Return::TooShort).then_some(whole),
         window: series.band.window,
         quantile: series.band.quantile,
@@ -214,6 +215,15 @@ fn beginning(
 /// In band at first, at least 80 % of `need` windows in band, and no two in a row out.
 fn could_be_stretch(windows: &[(&Window, bool)], need: usize) -> bool {
     !windows[0].1 && !too_many_out(windows, need) && !windows.windows(2).any(|p| p[0].1 && p[1].1)
+}
+
+/// The longest time in which two windows or more in a row were in band.
+fn longest_well(timeline: &Timeline, windows: &[(&Window, bool)]) -> Option<Micros> {
+    let runs = windows.split(|(_, out)| *out).filter(|run| run.len() > 1);
+    let lengths = runs.filter_map(|run| {
+        run.first().zip(run.last()).map(|(a, b)| timeline.cell_start(b.0.to) - timeline.cell_start(a.0.from))
+    });
+    lengths.max()
 }
 
 fn too_many_out(windows: &[(&Window, bool)], need: usize) -> bool {

@@ -95,12 +95,20 @@ pub(super) fn aftermath(trigger: &JudgedTrigger, back: Return, until: Micros, le
                 harm(trigger),
             )
         }
-        (Return::Never, ..) => format!(
-            "The service did not recover from {name}: {} after it {over} at {}, where what was watched ends, {} was still out of its normal band.",
-            until - end,
-            clock(end),
-            quietly(trigger).unwrap_or_else(|| "it".to_owned()),
-        ),
+        (Return::Never, ..) => {
+            let who = quietly(trigger).unwrap_or_else(|| "it".to_owned());
+            // None of one shape is less than any.
+            let well = trigger.shapes.iter().filter(|s| s.recovered.is_none()).map(|s| s.well_for).min();
+            let out = match well.flatten() {
+                Some(well) => format!("{who} was out of its normal band again, after {well} in it"),
+                None => format!("{who} was still out of its normal band"),
+            };
+            format!(
+                "The service did not recover from {name}: {} after it {over} at {}, where what was watched ends, {out}.",
+                until - end,
+                clock(end),
+            )
+        }
         _ if trigger.t_clear.is_none() => {
             format!("{name} was never proven to be over, so nothing can be said of recovery.")
         }

@@ -463,3 +463,19 @@ fn what_was_lost_in_a_single_window_is_not_told_as_the_little_that_the_next_one_
     // A loss that lasts is a share, as ever.
     assert!(said(103.0).contains("at worst it lost 100 % of its goodput"), "{}", said(103.0));
 }
+
+/// A service that came back, and died of something else before it was well for a whole stretch.
+#[test]
+fn what_was_well_for_a_while_is_not_told_to_be_still_out_of_band() {
+    let said = |well: f64| {
+        let mut plan = rooms(200).fault("x", 100.0, Some(5.0)).objective(recovery_within(30.0));
+        // Of a second each.
+        plan.outline.judge.windows = 60;
+        let gone = |at: Micros| (s(100.0)..s(105.0)).contains(&at) || at >= s(105.0 + well);
+        let answer = |at: Micros| if gone(at) { (s(2.0), Kind::Timeout) } else { fine(at) };
+        verdict(plan, &evenly(100, 0, 200, answer)).summary.recovery.unwrap()
+    };
+    let back = said(15.0);
+    assert!(back.ends_with("it was out of its normal band again, after 13 s in it."), "{back}");
+    assert!(said(0.0).ends_with("it was still out of its normal band."), "{}", said(0.0));
+}

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::Micros;
 
+/// Distinct values up to which a histogram lists them.
+const FEW: usize = 256;
 /// A thousand hours: longer ones count as that, so that it stands for "at least".
 pub const MAX_MICROS: u64 = 3_600_000_000_000;
 
@@ -22,11 +24,12 @@ pub struct Hist {
     counts: Counts,
 }
 
-/// Few histograms of a run are ever recorded into, and a place for every value takes 16 kB and more.
+/// Few histograms of a run have many values, and a place for each that there could be takes 16 to 150 kB: after a
+/// target stood still, its operations have a histogram for each second of that, all at a time.
 #[derive(Clone, Debug)]
 enum Counts {
-    /// Values, ascending, and how often each was recorded; what is empty or was read.
-    Listed(Box<[(u64, u64)]>),
+    /// Values, each the highest of its place, ascending, and how often each was recorded: few, or what was read.
+    Listed(Vec<(u64, u64)>),
     Places(Box<Places>),
 }
 
@@ -34,7 +37,7 @@ type Places = hdrhistogram::Histogram<u64>;
 
 impl Default for Counts {
     fn default() -> Counts {
-        Counts::Listed(Box::default())
+        Counts::Listed(Vec::new())
     }
 }
 
@@ -51,6 +54,19 @@ impl Counts {
                 Cow::Owned(places)
             }
         }
+    }
+
+    /// Adds a value to the few; false if there is no list, or no room in it.
+    fn list(&mut self, value: u64, n: u64) -> bool {
+        let Counts::Listed(listed) = self else { return false };
+        let value = wire::highest_beside(value);
+        match listed.binary_search_by_key(&value, |(listed, _)| *listed) {
+            Ok(at) => listed[at].1 = listed[at].1.saturating_add(n),
+            Err(_) if listed.len() >= FEW => return false,
+            Err(_) if n == 0 => {}
+            Err(at) => listed.insert(at, (value, n)),
+        }
+        true
     }
 
     fn places_mut(&mut self) -> &mut Places {
@@ -72,15 +88,16 @@ impl Hist {
 
     /// The same, `n` times.
     pub fn record_n(&mut self, value: Micros, n: u64) {
-        let value = value.0.max(0) as u64;
-        let places = self.counts.places_mut();
-        places.record_n(value.min(MAX_MICROS), n).expect("an auto-resizing histogram takes every value");
+        let value = (value.0.max(0) as u64).min(MAX_MICROS);
+        if !self.counts.list(value, n) {
+            let places = self.counts.places_mut();
+            places.record_n(value, n).expect("an auto-resizing histogram takes every value");
+        }
     }
 
     /// Adds all values of another, without loss.
     pub fn merge(&mut self, other: &Hist) {
         match &other.counts {
-            Counts::Listed(listed) if listed.is_empty() => {}
             Counts::Places(places) => {
                 self.counts
                     .places_mut()
@@ -88,10 +105,7 @@ impl Hist {
                     .expect("an auto-resizing histogram takes every value");
             }
             Counts::Listed(listed) => {
-                let places = self.counts.places_mut();
-                for &(value, n) in listed {
-                    places.record_n(value, n).expect("an auto-resizing histogram takes every value");
-                }
+                listed.iter().for_each(|&(value, n)| self.record_n(Micros(value as i64), n));
             }
         }
     }
@@ -141,7 +155,7 @@ impl Hist {
         if limit.0 < 0 || self.is_empty() {
             return 0;
         }
-        let limit = self.counts.places().highest_equivalent((limit.0 as u64).min(MAX_MICROS));
+        let limit = wire::highest_beside((limit.0 as u64).min(MAX_MICROS));
         self.values().take_while(|(value, _)| value.0 as u64 <= limit).map(|(_, n)| n).sum()
     }
 
@@ -169,11 +183,12 @@ impl Hist {
     pub fn decode(text: &str) -> Result<Hist, String> {
         let bytes =
             base64::engine::general_purpose::STANDARD_NO_PAD.decode(text).map_err(|e| e.to_string())?;
-        let listed = match wire::listed(&bytes) {
+        let mut listed = match wire::listed(&bytes) {
             Some(listed) => listed,
             None => of_any_settings(&bytes)?,
         };
-        Ok(Hist { counts: Counts::Listed(listed.into()) })
+        listed.shrink_to_fit();
+        Ok(Hist { counts: Counts::Listed(listed) })
     }
 }
 
@@ -254,6 +269,27 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_list_says_what_places_say(
+            values in prop::collection::vec((0u32..42, 0u64..1_000, 1u64..1_000), 0..400),
+            q in 0.000_1..=1.0f64,
+            limit in 0i64..100_000_000_000,
+        ) {
+            let (mut listed, mut placed) = (Hist::default(), Hist::default());
+            placed.counts.places_mut();
+            for (doublings, value, n) in values {
+                let value = Micros((value << doublings).min(MAX_MICROS) as i64);
+                listed.record_n(value, n);
+                placed.record_n(value, n);
+            }
+            prop_assert_eq!(&listed, &placed);
+            prop_assert_eq!((listed.len(), listed.max()), (placed.len(), placed.max()));
+            prop_assert_eq!((listed.quantile(q), listed.mean()), (placed.quantile(q), placed.mean()));
+            let limit = Micros(limit);
+            prop_assert_eq!(listed.count_at_most(limit), placed.count_at_most(limit));
+            prop_assert_eq!(listed.encode(), placed.encode());
+        }
+
+        #[test]
         fn what_was_written_is_read_to_the_last_place_by_both_readers(
             values in prop::collection::vec((0u32..42, 0u64..1_000, 1u64..1_000_000_000_000), 0..60),
         ) {
@@ -275,6 +311,16 @@ mod tests {
             }
             let _ = Hist::decode(&text);
         }
+    }
+
+    /// While a target stands still for a minute, each of its operations has a histogram for each second of it at a time.
+    #[test]
+    fn a_few_values_take_no_place_for_each_that_there_could_be() {
+        let hist = of(&(1..=100).map(|i| i * 173_000).collect::<Vec<_>>());
+        assert!(matches!(hist.counts, Counts::Listed(_)));
+        let mut both = of(&[5, 20_000_000]);
+        both.merge(&hist);
+        assert!(matches!(both.counts, Counts::Listed(_)));
     }
 
     #[test]

@@ -119,6 +119,12 @@ fn highest(place: u64) -> u64 {
     ((within + 1) << doublings) - 1
 }
 
+/// The highest value of the place that this one falls in.
+pub(super) fn highest_beside(value: u64) -> u64 {
+    let doublings = (u64::BITS - value.leading_zeros()).saturating_sub(HALF.ilog2() + 1);
+    (((value >> doublings) + 1) << doublings) - 1
+}
+
 /// A signed number in zigzag LEB128, at most nine bytes, the ninth of them whole.
 fn number(bytes: &mut &[u8]) -> Option<i64> {
     let mut n = 0u64;

@@ -96,7 +96,7 @@ impl Counters {
         let series = self.series.entry(name.to_owned()).or_default();
         let total = self.totals.get_mut(name)?;
         for (labels, &value) in seen {
-            let before = series.insert(labels.clone(), value).unwrap_or(0.0);
+            let before = series.insert(in_order(labels), value).unwrap_or(0.0);
             *total += if value < before { value } else { value - before };
         }
         (!seen.is_empty()).then_some(*total)
@@ -117,8 +117,8 @@ fn parse(text: &str) -> Reading {
     for line in text.lines().map(str::trim_start) {
         if line.starts_with('#') {
             let words: Vec<&str> = line.split_whitespace().collect();
-            if let ["#", "TYPE", name, "counter"] = words[..] {
-                families.push(name);
+            if let ["#", "TYPE", name, kind] = words[..] {
+                families.push((name, kind));
             }
             continue;
         }
@@ -138,8 +138,19 @@ fn parse(text: &str) -> Reading {
         }
     }
     let named = &reading.series;
-    reading.counters = families.into_iter().filter_map(|name| counter(name, named)).collect();
+    reading.counters = families.into_iter().flat_map(|(name, kind)| counters(name, kind, named)).collect();
     reading
+}
+
+/// What of a family only counts: what a histogram or a summary has seen comes into being and begins anew as counters do.
+fn counters(name: &str, kind: &str, named: &BTreeMap<String, BTreeMap<String, f64>>) -> Vec<String> {
+    let parts = |parts: &[&str]| parts.iter().map(|part| format!("{name}_{part}")).collect();
+    match kind {
+        "counter" => counter(name, named).into_iter().collect(),
+        "histogram" => parts(&["count", "sum", "bucket"]),
+        "summary" => parts(&["count", "sum"]),
+        _ => Vec::new(),
+    }
 }
 
 /// Whom `# TYPE a_total counter` is about. OpenMetrics writes the family's name there, without `_total`.
@@ -157,14 +168,29 @@ fn without_labels(text: &str) -> &str {
     if !text.starts_with('{') {
         return text;
     }
+    let mut unquoted = unquoted();
+    let end = text.find(|c| unquoted(c) && c == '}');
+    end.map_or("", |end| &text[end + 1..])
+}
+
+/// Tells of one character after the other whether it lies outside of quoted values.
+fn unquoted() -> impl FnMut(char) -> bool {
     let (mut quoted, mut escaped) = (false, false);
-    let end = text.find(|c: char| {
-        let is_end = c == '}' && !quoted;
+    move |c| {
+        let outside = !quoted;
         quoted ^= c == '"' && !escaped;
         escaped = c == '\\' && !escaped;
-        is_end
-    });
-    end.map_or("", |end| &text[end + 1..])
+        outside
+    }
+}
+
+/// Labels in one order: some write them as they come out of a map, in another each time.
+fn in_order(labels: &str) -> String {
+    let mut unquoted = unquoted();
+    let labels = labels.trim_matches(['{', '}']).split(|c| unquoted(c) && c == ',');
+    let mut labels: Vec<&str> = labels.map(str::trim).filter(|label| !label.is_empty()).collect();
+    labels.sort_unstable();
+    labels.join(",")
 }
 
 #[cfg(test)]
@@ -226,6 +252,46 @@ mod tests {
             let values: Vec<f64> = texts.iter().flat_map(read).map(|s: Scrape| s.value).collect();
             assert_eq!(values, expected, "{name}");
         }
+    }
+
+    /// A series is one whatever order its labels come in, and two whose labels differ are two.
+    #[test]
+    fn a_counter_whose_labels_change_places_goes_on() {
+        let text = |labels: &str| format!("# TYPE a_total counter\na_total{{{labels}}} 500\n");
+        let mut counters = Counters::default();
+        let read = |text: String| counters.read(Micros::ZERO, &text, &["a_total".to_owned()]);
+        let orders = [
+            r#"p="/x,b=1",m="GET""#,
+            r#"m="GET",p="/x,b=1""#,
+            r#"p="/x,b=1" , m="GET","#,
+            r#"p="/x",m="GET",b="1""#,
+        ];
+        let values: Vec<f64> = orders.map(text).into_iter().flat_map(read).map(|s| s.value).collect();
+        assert_eq!(values, [500.0, 500.0, 500.0, 1_000.0]);
+    }
+
+    /// Timers of failures are histograms or summaries, one for each of their labels.
+    #[test]
+    fn what_a_histogram_or_a_summary_counts_rises_as_a_counter_does() {
+        let keep = ["h_count", "h_sum", "h_bucket", "s_count", "s_sum", "s"].map(str::to_owned);
+        let types = "# TYPE h histogram\n# TYPE s summary\n";
+        let of_two = |n: u32| {
+            format!(
+                "{types}h_bucket{{op=\"x\",le=\"+Inf\"}} {n}\nh_sum{{op=\"x\"}} {n}\nh_count{{op=\"x\"}} {n}\n\
+                 s{{op=\"x\",quantile=\"0.5\"}} {n}\ns_sum{{op=\"x\"}} {n}\ns_count{{op=\"x\"}} {n}\n\
+                 s_count{{op=\"y\"}} 100\n"
+            )
+        };
+        let mut counters = Counters::default();
+        let texts = [types.to_owned() + "up 1\n", of_two(60), of_two(4)];
+        let read = |(n, text): (usize, &String)| counters.read(Micros(n as i64), text, &keep);
+        let scrapes: Vec<Scrape> = texts.iter().enumerate().flat_map(read).collect();
+        let of =
+            |name: &str| -> Vec<f64> { scrapes.iter().filter(|s| s.name == name).map(|s| s.value).collect() };
+        for name in ["h_count", "h_sum", "h_bucket", "s_sum"] {
+            assert_eq!(of(name), [0.0, 60.0, 64.0], "{name}");
+        }
+        assert_eq!((of("s_count"), of("s")), (vec![0.0, 160.0, 164.0], vec![60.0, 4.0]));
     }
 
     /// The values of a first reading, by name.

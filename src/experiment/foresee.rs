@@ -14,6 +14,7 @@ use crate::objective::{Metric, Objective, PhaseName};
 use crate::outline::OperationOutline;
 use crate::quantity::{Quantity, Unit};
 use crate::timeline::phases::{self, Return};
+use crate::timeline::trigger::Trigger;
 use crate::units::{Micros, clock, grouped};
 use crate::verdict::planned_band;
 
@@ -86,6 +87,7 @@ impl Watch<'_> {
         remarks.extend(self.outline.objectives.iter().filter_map(|o| self.nothing_comes(o)));
         let bands = self.bands();
         remarks.extend(self.outline.objectives.iter().filter_map(|o| coarse(o, &bands)));
+        remarks.extend(self.outline.objectives.iter().filter_map(|o| self.hidden(o)));
         Foresight { phases, objectives, steady, bands, remarks }
     }
 
@@ -95,6 +97,24 @@ impl Watch<'_> {
             |_: &OperationOutline, planned: &[u64]| cells.iter().filter_map(|&cell| planned.get(cell)).sum();
         // Where none has load in the phase, that is told.
         self.fewest(objective, &arrivals).map(|(_, ahead)| ahead)
+    }
+
+    /// A return that another trigger, which lasts longer, may hide.
+    fn hidden(&self, objective: &Objective) -> Option<String> {
+        let named = |t: &Trigger| {
+            objective.selector.as_ref().is_none_or(|name| [&t.trigger, &t.name].contains(&name))
+        };
+        let waits = |t: &&Trigger| match (&objective.metric, &objective.phase) {
+            (Metric::Outage | Metric::Recovery, _) => named(t),
+            (_, PhaseName::After(name)) => t.one_shot && t.trigger == *name,
+            _ => false,
+        };
+        let mut all = self.triggers.iter().filter(waits);
+        let (of, other) = all.find_map(|t| Some((&t.trigger, &self.frame().outlasting(t)?.trigger)))?;
+        Some(format!(
+            "`{}` will be INCONCLUSIVE if `{other}`, which is still in force when `{of}` is over, puts the service out of its band; let `{of}` come before or after it",
+            objective.text.trim()
+        ))
     }
 
     /// By the time that a steady state is looked for; none where nothing has load by then, of which nothing is asked.

@@ -82,12 +82,12 @@ impl<'f> Frame<'f> {
         next.filter(|t| t.t_inject < self.load_end).map_or(Horizon::Load(self.load_end), Horizon::Next)
     }
 
-    /// Whether another trigger, which began no later, is still in force when this one is over: from then on what is
-    /// out of order may be that one's doing.
-    pub fn is_outlasted(&self, of: &Trigger) -> bool {
+    /// Another trigger, which began no later, and is still in force when this one is over: from then on what is out of
+    /// order may be that one's doing.
+    pub fn outlasting(&self, of: &Trigger) -> Option<&'f Trigger> {
         let over = of.over();
         let lasts = |t: &&Trigger| !t.one_shot && t.t_clear.is_none_or(|clear| clear > over);
-        self.triggers.iter().filter(lasts).any(|t| t.t_inject <= of.t_inject && t.name != of.name)
+        self.triggers.iter().filter(lasts).find(|t| t.t_inject <= of.t_inject && t.name != of.name)
     }
 
     /// `during` and `after` of one trigger, where the service came back as said; no `after` if it never came.

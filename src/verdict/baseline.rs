@@ -27,6 +27,8 @@ pub(super) struct Window {
     /// Response time at the banded quantile, microseconds; none without operations.
     pub(super) latency: Option<f64>,
     pub(super) in_flight: Option<f64>,
+    /// Planned arrivals; none of a closed loop.
+    planned: u64,
     /// First tries, and all that was tried again.
     pub(super) tried: u64,
     pub(super) retried: u64,
@@ -73,6 +75,8 @@ pub(super) struct Series {
     /// Windows with planned arrivals, ascending; those of which nothing is known among them.
     pub(super) windows: Vec<Window>,
     usual: Usual,
+    /// Planned arrivals in a window of the baseline.
+    planned: f64,
 }
 
 /// Which measures a window is held against.
@@ -126,6 +130,11 @@ impl Series {
         inside
     }
 
+    /// How many times the baseline's load was planned, where it was more: by Little's law so many more are in flight.
+    fn load(&self, window: &Window) -> f64 {
+        if self.planned > 0.0 { (window.planned as f64 / self.planned).max(1.0) } else { 1.0 }
+    }
+
     /// Which left it: goodput, latency, flows in flight, amplification.
     pub(super) fn strayed(&self, window: &Window, measures: Measures) -> [bool; 4] {
         let above = |band: Option<Band>, value: Option<f64>| {
@@ -136,7 +145,7 @@ impl Series {
         [
             measures.of(self.band.goodput).is_some() && self.goodput_out(window),
             above(self.band.latency, window.latency) && slow(),
-            above(self.band.in_flight, window.in_flight),
+            above(self.band.in_flight, window.in_flight.map(|flying| flying / self.load(window))),
             above(self.band.amplification, window.amplification()) && retried(),
         ]
     }
@@ -155,6 +164,7 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
         band: without(&outline.name, reason),
         windows: Vec::new(),
         usual: Usual::default(),
+        planned: 0.0,
     };
     if view.triggers.is_empty() {
         return none("no trigger needs one".to_owned());
@@ -189,7 +199,8 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
             band.broken = broken(view, shape, cells);
             let usual = usual(view, shape, &inside, &band);
             count_slow(view, shape, &band, &mut all);
-            Series { band, windows: all, usual }
+            let planned = stats::median(&inside.iter().map(|w| w.planned as f64).collect::<Vec<_>>());
+            Series { band, windows: all, usual, planned: planned.unwrap_or(0.0) }
         }
     }
 }
@@ -344,6 +355,7 @@ fn window(view: &View, shape: usize, range: std::ops::Range<u32>, quantile: f64)
         good: tally.good(),
         latency: tally.quantile(quantile).map(|v| v.value),
         in_flight: (!unknown && !flying.is_empty()).then_some((mean - own).max(0.0)),
+        planned: cells.iter().map(|&cell| timeline.planned(shape, cell)).sum(),
         tried: tally.tried,
         retried: tally.retried(),
         slow: 0,

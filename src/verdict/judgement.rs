@@ -218,12 +218,14 @@ pub struct JudgedTrigger {
     pub recovery: Option<Micros>,
     /// Recovery times are right to within one window: this many microseconds.
     pub margin: Micros,
-    /// How long the load would have had to last, undisturbed, to tell whether it recovered; none if it is known.
+    /// How long the load would have had to last, undisturbed, to tell whether it recovered; none if it is known, and
+    /// where no such load would tell, as a trigger that lasted longer may have put the service out of its band.
     pub needed: Option<Micros>,
     /// Shapes with a band.
     pub shapes: Vec<ShapeTrigger>,
     /// Why nothing is known of what it did, where it had no effect to be seen or all shapes were seen in their bands
-    /// afterwards: it was not proven, or there was no normal to come back to.
+    /// afterwards: it was not proven, or there was no normal to come back to; or where nothing but what moved within the
+    /// baseline stayed out of its band.
     #[serde(default)]
     pub doubt: Option<String>,
     pub sentence: String,

@@ -30,6 +30,7 @@ use crate::exit::{self, Facts};
 use crate::record::How;
 use crate::timeline::Timeline;
 use crate::timeline::phases::Return;
+use crate::timeline::trigger::Trigger;
 use recovery::Aftermath;
 use ruling::Ruling;
 use view::View;
@@ -52,7 +53,8 @@ pub fn judge(timeline: &Timeline) -> Judgement {
     let verdict = all().map(|ruling| ruling.word).max().unwrap_or_default();
     let generator = view.own.generator(timeline);
     let (code, reason) = exit::code(facts(&view, verdict));
-    let triggers: Vec<JudgedTrigger> = view.aftermaths.iter().map(|a| told(&view, a)).collect();
+    let triggers: Vec<JudgedTrigger> =
+        view.triggers.iter().zip(&view.aftermaths).map(|(t, a)| told(&view, t, a)).collect();
     let summary = Summary {
         verdict: headline(&beside, &objectives, verdict),
         recovery: recovery_sentence(&triggers),
@@ -124,12 +126,17 @@ fn plural(word: Word) -> &'static str {
     }
 }
 
-/// A trigger as it is told: nothing is said to have come back from what was not proven, or to what was no normal.
-fn told(view: &View, aftermath: &Aftermath) -> JudgedTrigger {
+/// A trigger as it is told: nothing is said to have come back from what was not proven, or to what was no normal, nor not
+/// to have come back to what moved by itself.
+fn told(view: &View, trigger: &Trigger, aftermath: &Aftermath) -> JudgedTrigger {
     let mut judged = aftermath.judged.clone();
     let without_effect = judged.t_effective.is_none() && judged.t_clear.is_some();
     let looks_well = matches!(aftermath.back, Return::At(_)) || without_effect;
-    if let Some(doubt) = looks_well.then(|| returns::doubt(view, &judged)).flatten() {
+    let doubt = match looks_well {
+        true => returns::doubt(view, &judged),
+        false => returns::moved(view, trigger, aftermath),
+    };
+    if let Some(doubt) = doubt {
         judged.sentence = format!("What {} did to the service is not known: {doubt}.", judged.name);
         judged.doubt = Some(doubt);
     }

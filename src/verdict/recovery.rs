@@ -33,6 +33,8 @@ struct Watch {
     until: Micros,
     /// From here on an operation may have been harmed by another trigger.
     doubtful: Micros,
+    /// As one that began no later is still in force.
+    outlasted: bool,
 }
 
 /// What a trigger did.
@@ -45,14 +47,15 @@ pub(super) fn against(view: &View, series: &[Series], trigger: &Trigger, measure
     let timeline = view.timeline;
     let until = view.frame().horizon(trigger).at();
     let last = until >= timeline.load_end();
-    let outlasted = view.frame().is_outlasted(trigger);
+    let beside = view.frame().outlasting(trigger);
+    let outlasted = beside.is_some();
     let watch = trigger.t_effective.zip(trigger.t_clear).map(|(effective, clear)| {
         let doubtful = match last {
             _ if outlasted => clear,
             true => until,
             false => until - timeline.outline().largest_deadline(),
         };
-        Watch { effective, clear, until, doubtful }
+        Watch { effective, clear, until, doubtful, outlasted }
     });
     let banded = series.iter().filter(|s| s.band.none.is_none());
     let has_load_after = |s: &&Series, w: Watch| {
@@ -69,7 +72,10 @@ pub(super) fn against(view: &View, series: &[Series], trigger: &Trigger, measure
     let left_out: Vec<String> = ended.iter().map(|s| s.band.shape.clone()).collect();
     let to_the_end = timeline.was_all(until);
     let watched = (to_the_end, until - trigger.t_clear.unwrap_or(until));
-    Aftermath { judged: judged(trigger, shapes, back, until, &left_out), back, watched, left_out }
+    let mut judged = judged(trigger, back, shapes);
+    let beside = beside.map(|other| other.name.as_str());
+    judged.sentence = words::aftermath(&judged, back, until, &left_out, beside);
+    Aftermath { judged, back, watched, left_out }
 }
 
 /// All shapes are back when the last one is; one that never was outweighs one that was not seen to be.
@@ -82,17 +88,14 @@ fn all_back(each: impl Iterator<Item = Return>) -> Return {
     each.reduce(worse).unwrap_or(Return::Unknown)
 }
 
-fn judged(
-    trigger: &Trigger,
-    shapes: Vec<ShapeTrigger>,
-    back: Return,
-    until: Micros,
-    left_out: &[String],
-) -> JudgedTrigger {
+/// Without its sentence.
+fn judged(trigger: &Trigger, back: Return, shapes: Vec<ShapeTrigger>) -> JudgedTrigger {
     let worst = |of: fn(&ShapeTrigger) -> Option<Micros>| {
         shapes.iter().map(of).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max())
     };
-    let mut judged = JudgedTrigger {
+    // Of some no load that lasts longer would tell.
+    let is_hidden = shapes.iter().any(|s| s.recovered.is_none() && s.needed.is_none());
+    JudgedTrigger {
         name: trigger.name.clone(),
         trigger: trigger.trigger.clone(),
         shape: trigger.shape,
@@ -104,13 +107,11 @@ fn judged(
         outage: worst(|s| s.outage),
         recovery: worst(|s| s.recovery),
         margin: shapes.iter().map(|s| s.window).max().unwrap_or(Micros::ZERO),
-        needed: shapes.iter().filter_map(|s| s.needed).max(),
+        needed: shapes.iter().filter_map(|s| s.needed).max().filter(|_| !is_hidden),
         shapes,
         doubt: None,
         sentence: String::new(),
-    };
-    judged.sentence = words::aftermath(&judged, back, until, left_out);
-    judged
+    }
 }
 
 /// The result for one shape. That it never came back needs evidence: what was seen must not end with what could
@@ -126,13 +127,13 @@ fn of_shape(
     let end = |w: &Window| timeline.cell_start(w.to);
     // What is out beside another trigger, or so near to the next, may be that one's doing: from there on nothing is
     // known.
-    let windows: Vec<(&Window, bool)> = known(series, measures)
-        .filter(|(w, _)| end(w) > watch.effective && end(w) <= watch.until)
-        .take_while(|(w, out)| !out || end(w) <= watch.doubtful || start(w) < watch.clear)
-        .collect();
+    let mut windows: Vec<(&Window, bool)> =
+        known(series, measures).filter(|(w, _)| end(w) > watch.effective && end(w) <= watch.until).collect();
+    let doubtful =
+        windows.iter().position(|(w, out)| *out && end(w) > watch.doubtful && start(w) >= watch.clear);
+    windows.truncate(doubtful.unwrap_or(windows.len()));
     let after = windows.partition_point(|(w, _)| start(w) < watch.clear);
-    let apart = apart(timeline, series);
-    let need = stretch(timeline, apart);
+    let (need, long) = stretch(timeline, series);
     let is_stretch = |some: &[(&Window, bool)]| {
         could_be_stretch(some, need) && !series.lose_together(some, need, measures)
     };
@@ -165,7 +166,7 @@ fn of_shape(
     };
     // A stretch that begins where this one may have, or at the end of what was seen.
     let begins = begins.map(|i| start(windows[after + i].0));
-    let whole = begins.unwrap_or(watch.until.max(watch.clear)) + apart * need as i64;
+    let whole = begins.unwrap_or(watch.until.max(watch.clear)) + long;
     let judged = ShapeTrigger {
         shape: series.band.shape.clone(),
         recovered: r,
@@ -174,7 +175,7 @@ fn of_shape(
         outage_so_far: outage,
         recovery_so_far: recovery,
         well_for: longest_well(timeline, &windows[after..]).filter(|_| r.is_none()),
-        needed: (back == Return::TooShort).then_some(whole),
+        needed: (back == Return::TooShort && !(watch.outlasted && doubtful.is_some())).then_some(whole),
         window: series.band.window,
         quantile: series.band.quantile,
         depth_during: depth(series, &windows[..split]),
@@ -247,19 +248,25 @@ fn quietly(series: &Series, windows: &[(&Window, bool)], measures: Measures) -> 
     (!goodput && !latency).then(|| names.join(" and "))
 }
 
-/// How many windows, which come so far apart, must be in band for the service to count as recovered.
-fn stretch(timeline: &Timeline, apart: Micros) -> usize {
-    let judge = &timeline.outline().judge;
-    let long = (judge.stretch.0 + apart.0 - 1) / apart.0.max(1);
-    long.max(i64::from(judge.stretch_windows)).max(1) as usize
-}
-
-/// How far apart a shape's windows usually come: of users who all think at once, for longer than a window lasts, there
-/// are fewer of them than the time has room for.
-fn apart(timeline: &Timeline, series: &Series) -> Micros {
-    let gaps = series.windows.windows(2).map(|pair| f64::from(pair[1].from - pair[0].from));
-    let usual = stats::median(&gaps.collect::<Vec<_>>()).unwrap_or(0.0);
-    (timeline.outline().cell * usual as i64).max(series.band.window)
+/// How many windows must be in band for the service to count as recovered, and how long they usually take: as many as
+/// usually come in that time. Of users who all think at once, for longer than a window lasts, that is fewer than the time
+/// has room for.
+fn stretch(timeline: &Timeline, series: &Series) -> (usize, Micros) {
+    let (judge, width, windows) = (&timeline.outline().judge, series.band.window, &series.windows);
+    let (start, end) = (|w: &Window| timeline.cell_start(w.from), |w: &Window| timeline.cell_start(w.to));
+    let last = windows.last().map_or(Micros::ZERO, end);
+    let come = |(i, first): (usize, &Window)| {
+        let over = start(first) + judge.stretch;
+        (over <= last).then(|| (windows.partition_point(|w| start(w) < over) - i) as f64)
+    };
+    let come: Vec<f64> = windows.iter().enumerate().map_while(come).collect();
+    let room = (judge.stretch.0 + width.0 - 1) / width.0.max(1);
+    let usual = stats::median(&come).map_or(room as usize, |usual| usual.ceil() as usize);
+    let need = usual.max(judge.stretch_windows as usize).max(1);
+    let takes: Vec<f64> =
+        windows.windows(need).map(|some| (end(&some[need - 1]) - start(&some[0])).0 as f64).collect();
+    let takes = stats::median(&takes).map_or(width * need as i64, |takes| Micros(takes as i64));
+    (need, takes.max(judge.stretch))
 }
 
 /// Out-of-band windows before `until` that count as an outage: goodput out, one of two in a row, or one of more than a

@@ -81,6 +81,13 @@ pub(super) fn doubt(view: &View, judged: &JudgedTrigger) -> Option<String> {
     if unproven { Some("it was not proven".to_owned()) } else { abnormal() }
 }
 
+/// What moved within the baseline, where by all else the service was not seen to stay out of its bands.
+pub(super) fn moved(view: &View, trigger: &Trigger, aftermath: &Aftermath) -> Option<String> {
+    let steady = || recovery::against(view, &view.series, trigger, Measures::Steady).back;
+    let never = aftermath.back == Return::Never && steady() != Return::Never;
+    never.then(|| view.series.iter().find_map(|s| s.band.unsteady.clone())).flatten()
+}
+
 /// Why the time after a one-shot never came, and what that is worth; none if it came.
 pub(super) fn never_came(view: &View, trigger: &str) -> Option<(Word, String)> {
     let all = view.triggers.iter().zip(&view.aftermaths);

@@ -77,7 +77,13 @@ pub(super) fn limit(comparison: Comparison, text: &str) -> String {
 }
 
 /// What became of the service after a trigger.
-pub(super) fn aftermath(trigger: &JudgedTrigger, back: Return, until: Micros, left_out: &[String]) -> String {
+pub(super) fn aftermath(
+    trigger: &JudgedTrigger,
+    back: Return,
+    until: Micros,
+    left_out: &[String],
+    beside: Option<&str>,
+) -> String {
     let (name, end) = (&trigger.name, trigger.t_clear.unwrap_or(until));
     let over = if trigger.just_happens() { "happened" } else { "ended" };
     match (back, trigger.outage, trigger.recovery) {
@@ -117,6 +123,11 @@ pub(super) fn aftermath(trigger: &JudgedTrigger, back: Return, until: Micros, le
         }
         _ if trigger.shapes.is_empty() => format!("No shape has a normal band to recover into after {name}."),
         _ => {
+            if let Some(other) = beside.filter(|_| trigger.needed.is_none()) {
+                return format!(
+                    "{other} was still in force when {name} was over, and what was out of band from then on may be its doing."
+                );
+            }
             let needed = trigger.needed.map_or(String::new(), |needed| {
                 format!("; undisturbed load until {} would tell", clock(needed))
             });

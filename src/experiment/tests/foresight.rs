@@ -92,3 +92,24 @@ fn the_plan_tells_of_a_rate_and_a_count_that_are_more_than_what_is_planned() {
     );
     assert!(told[1].starts_with("`count(b) > 3000` will not hold: 2,250 b are planned for run;"), "{told:?}");
 }
+
+#[test]
+fn the_plan_tells_of_a_return_that_a_longer_trigger_may_hide() {
+    let profile = format!(
+        "{CALM}objectives: [\"recovery(again) < 5s\", errors < 5% after again, errors < 5% during again]\n"
+    );
+    let chaos = |at: u32| {
+        format!(
+            "{QUICK}timeline:\n  - {{name: slow, at: 40s, for: 8s, latency: {{link: api-store, latency: 100ms}}}}\n  - {{name: again, at: {at}s, restart: {{service: api-1}}}}\n"
+        )
+    };
+    let hidden = |at: u32| {
+        let remarks = resolved(&profile, Some(&chaos(at))).foresight.remarks;
+        remarks.into_iter().filter(|remark| remark.contains("which is still in force")).collect::<Vec<_>>()
+    };
+    let told = hidden(42);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].starts_with("`recovery(again) < 5s` will be INCONCLUSIVE if `slow`, which"), "{told:?}");
+    assert!(told[1].starts_with("`errors < 5% after again` will be INCONCLUSIVE if `slow`"), "{told:?}");
+    assert_eq!(hidden(60), Vec::<String>::new());
+}

@@ -117,3 +117,70 @@ fn a_baseline_that_changes_once_has_moved() {
         }
     }
 }
+
+/// No load that lasts longer would tell: another trigger may be what puts the service out of its band.
+#[test]
+fn what_is_hidden_by_a_longer_trigger_is_not_told_to_take_more_load() {
+    let slow = |at: Micros| at >= s(100.0) && at < s(140.0);
+    let answer = |at: Micros| if slow(at) { (Micros::millis(100), Kind::Ok) } else { fine(at) };
+    let judged = |end: f64| {
+        let mut plan = rooms(260).fault("long", 100.0, Some(end)).fault("within", 110.0, None);
+        plan = plan.objective(expect(Metric::Recovery, Comparison::Below, s(10.0).0 as f64, RUN));
+        plan.outline.objectives[0].selector = Some("within".to_owned());
+        verdict(plan, &evenly(100, 0, 260, answer))
+    };
+    let hidden = judged(40.0);
+    let within = hidden.triggers.iter().find(|t| t.name == "within").unwrap();
+    assert_eq!((hidden.verdict, within.needed), (Word::Inconclusive, None), "{}", within.sentence);
+    let said = "long was still in force when within was over, and what was out of band from then on may be its doing.";
+    assert_eq!(within.sentence, said);
+    assert!(hidden.objectives[0].reason.contains(said), "{}", hidden.objectives[0].reason);
+}
+
+/// A slow ramp of users who think: there are ever more of them, and the service is as well as ever.
+#[test]
+fn what_moved_by_itself_is_not_told_as_a_service_that_did_not_recover() {
+    let told = |answer: Answers| {
+        let mut plan = at_half_time(rooms(60), recovery_within(10.0));
+        let flying = |cell: u32| if cell < 25 { 10.0 + 0.4 * f64::from(cell) } else { 5_000.0 };
+        let more = |cell: u32| Happened { cell, in_flight: vec![flying(cell)], ..Happened::default() };
+        plan.events.extend((0..60).map(|cell| Record::Happened(Box::new(more(cell)))));
+        verdict(plan, &evenly(50, 0, 60, answer))
+    };
+    let well = told(fine);
+    assert_eq!(well.verdict, Word::Invalid, "{}", well.summary.verdict);
+    let sentence = &well.triggers[0].sentence;
+    let moved = "the number of flows in flight of rooms moved by more than half a band within the baseline";
+    assert_eq!(*sentence, format!("What x did to the service is not known: {moved}."));
+    assert_eq!(well.summary.recovery, None);
+    let broken = told(|at| if at < s(25.0) { fine(at) } else { (Micros::millis(5), Kind::Status) });
+    assert_eq!(broken.verdict, Word::Fail, "{}", broken.summary.verdict);
+    assert!(broken.triggers[0].sentence.starts_with("The service did not recover from x"), "{broken:?}");
+}
+
+/// From 20 to 46 a second, of flows that think for two seconds: more of them are in flight, and none of them stays.
+#[test]
+fn more_flows_in_flight_of_more_that_were_planned_are_no_harm() {
+    let judged = |leak: f64| {
+        let faults = [40.0, 200.0];
+        let slow = |at: Micros| faults.iter().any(|&from| at >= s(from) && at < s(from + 5.0));
+        let times =
+            (1..).map(|n| 10.0 * ((400.0 + 0.2 * f64::from(n)).sqrt() - 20.0)).take_while(|at| *at < 260.0);
+        let answer = |at| if slow(at) { (Micros::millis(100), Kind::Ok) } else { fine(at) };
+        let asked = times.map(s).map(|at| (at, answer(at)));
+        let samples: Vec<Sample> = asked.map(|(at, (took, kind))| sample(0, at, took, kind)).collect();
+        let mut plan = rooms(260).fault("x#1", 40.0, Some(5.0)).fault("x#2", 200.0, Some(5.0));
+        plan = plan.objective(recovery_within(10.0));
+        plan.outline.judge =
+            JudgeSettings { warmup: s(3.0), windows: 10, stretch: s(10.0), ..JudgeSettings::default() };
+        let stay = |cell: u32| if cell < 200 { 1.0 } else { leak };
+        let thinking = |cell: u32| 2.0 * (20.0 + 0.1 * f64::from(cell)) * stay(cell);
+        let happened = |cell| Happened { cell, in_flight: vec![thinking(cell)], ..Happened::default() };
+        plan.events.extend((0..260).map(|cell| Record::Happened(Box::new(happened(cell)))));
+        verdict(plan, &samples)
+    };
+    let well = judged(1.0);
+    assert_eq!(well.verdict, Word::Pass, "{}", well.summary.verdict);
+    let leaking = judged(2.0);
+    assert_eq!(leaking.verdict, Word::Fail, "{}", leaking.summary.verdict);
+}

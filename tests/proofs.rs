@@ -51,6 +51,23 @@ fn a_hook_that_fails_is_told_with_its_status_and_its_own_words() {
 }
 
 #[test]
+fn a_hook_whose_program_is_not_there_is_told_before_anything_is_sent() {
+    let action = |then: &str| hook("touch flag", "rm -f flag") + then;
+    for (plan, program) in [
+        (hook("", "rm -f flag").replacen("sh,", "./promot.sh,", 1), "./promot.sh"),
+        (hook("touch flag", "").replace("undo: [sh,", "undo: [pg_ctrl,"), "pg_ctrl"),
+        (action("    then: [{ after: 500ms, run: [promot, now] }]\n"), "promot"),
+    ] {
+        let (bench, server) = (Bench::new("no-program"), Server::fine());
+        let mut squall = start(&bench, &server, &plan);
+        assert_eq!(squall.end(secs(20)).code(), Some(104), "{}", squall.said());
+        let told = format!("fault `broken` runs `{program}`, and there is no such program");
+        assert!(squall.said().contains(&told), "{}", squall.said());
+        assert_eq!(server.count(""), 0);
+    }
+}
+
+#[test]
 fn what_somebody_else_takes_back_before_its_end_proves_nothing() {
     let (server, address) = (Server::fine(), free_address());
     let service = format!(

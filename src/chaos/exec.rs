@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Seek as _;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
@@ -46,6 +46,17 @@ impl std::fmt::Display for Ended {
         let silent = if self.said.is_empty() { "" } else { "; it said: " };
         write!(f, "{}{silent}{}", self.status, self.said)
     }
+}
+
+/// Whether there is such a program: where the name says, or in `PATH`.
+pub fn is_there(program: &str) -> bool {
+    let runs =
+        |file: &Path| file.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
+    if program.contains('/') {
+        return runs(Path::new(program));
+    }
+    std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+        .any(|folder| runs(&folder.join(program)))
 }
 
 /// Runs a command that must end well, in squall's own folder.

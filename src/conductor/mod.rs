@@ -126,6 +126,7 @@ pub async fn conduct(
     recorder: Recorder,
     watch: &mut dyn Watch,
 ) -> Result<Outcome, Failure> {
+    System::hooks_are_there(&experiment)?;
     let asked = asked(&setting, 1);
     let services = system::to_start(&experiment);
     if !services.is_empty() {

@@ -12,8 +12,8 @@ use super::Failure;
 use crate::chaos::journal::{Entry, Journal, Undo};
 use crate::chaos::keeper::Keeper;
 use crate::chaos::takeover::take_over;
-use crate::chaos::{Port, Reach};
-use crate::experiment::{Experiment, HttpTarget, Place, Ready, SandboxOptions, Upstream};
+use crate::chaos::{Port, Reach, exec};
+use crate::experiment::{Experiment, Fault, HttpTarget, Place, Ready, SandboxOptions, Upstream};
 use crate::proxy::{Ask, Links, Reply};
 use crate::recorder::Recorder;
 use crate::sandbox::{self, Role};
@@ -88,6 +88,29 @@ impl System {
             return Err(failure);
         }
         Ok(system)
+    }
+
+    /// Asked before anything is started: a hook that cannot be run would spoil the run only when its time has come.
+    ///
+    /// # Errors
+    /// The first hook whose program is not there.
+    pub fn hooks_are_there(experiment: &Experiment) -> Result<(), Failure> {
+        let faults = experiment.faults.iter().zip(&experiment.actions).zip(&experiment.outline.faults);
+        for ((fault, actions), outline) in faults {
+            let mut commands: Vec<_> =
+                actions.iter().flat_map(|action| [&action.run, &action.undo]).collect();
+            if let Fault::Exec { run, undo, check } = fault {
+                commands.extend([run, undo, check]);
+            }
+            let mut programs = commands.into_iter().filter_map(|command| command.first());
+            if let Some(program) = programs.find(|program| !exec::is_there(program)) {
+                let name = &outline.name;
+                return Err(Failure::Configuration(format!(
+                    "fault `{name}` runs `{program}`, and there is no such program in PATH or, with a `/`, from here: correct the name or install it (what is made only later wants `sh` before it)"
+                )));
+            }
+        }
+        Ok(())
     }
 
     async fn start_services(&self, experiment: &Experiment) -> Result<(), Failure> {

@@ -191,6 +191,19 @@ fn a_report_that_could_not_be_written_is_one_sentence_with_the_next_step_before_
 }
 
 #[test]
+fn a_run_that_never_began_leaves_no_copy_of_the_one_before() {
+    let bench = Bench::new("stale");
+    let nobody = format!("http://{}", free_address());
+    for text in [profile(&nobody, "12s", "errors < 5%", ""), "no: profile\n".to_owned()] {
+        let (file, copy) = (bench.file("load.yaml", &text), bench.file("summary.md", "PASS, last night"));
+        let mut run = bench.run(&file, None);
+        run.arg("--out").arg(format!("summary={}", copy.display()));
+        let (code, said) = outcome(run);
+        assert_eq!((code, copy.exists()), (104, false), "{said}");
+    }
+}
+
+#[test]
 fn a_service_that_does_not_start_is_one_sentence_and_nothing_is_left() {
     let (bench, server) = (Bench::new("program"), Server::fine());
     let file = bench.file("load.yaml", &profile(&server.url(), "12s", "errors < 5%", ""));

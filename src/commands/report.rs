@@ -58,6 +58,17 @@ impl Outputs {
         Ok(Outputs { copies, quiet: output.quiet })
     }
 
+    /// Takes away what an earlier run left there: of a run that ends before it began, nobody shall find that one's word.
+    pub fn forget(&self) {
+        let files = self.copies.iter().map(|(_, path)| path);
+        for file in files.filter(|path| fs::symlink_metadata(path).is_ok_and(|m| m.is_file())) {
+            // One that can only be written to, as a mount, is left empty.
+            if fs::remove_file(file).is_err() {
+                let _ = File::create(file);
+            }
+        }
+    }
+
     /// One line is all that is wanted, and none of a PASS.
     pub fn quiet(&self) -> bool {
         self.quiet

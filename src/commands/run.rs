@@ -31,7 +31,9 @@ pub fn run(args: &cli::Run) -> u8 {
 
 fn carry_out(args: &cli::Run) -> Result<u8, u8> {
     let outputs = Outputs::parse(&args.output).map_err(|why| bad(&why))?;
-    let experiment = Arc::new(documents::experiment(&args.experiment)?);
+    let experiment = documents::experiment(&args.experiment);
+    outputs.forget();
+    let experiment = Arc::new(experiment?);
     let shards = shards(args);
     if !experiment.outline.virtual_time {
         has_files_for(shards).map_err(|why| bad(&format!("{why}, or ask for fewer `--shards`")))?;

@@ -48,15 +48,15 @@ impl std::fmt::Display for Ended {
     }
 }
 
-/// Whether there is such a program: where the name says, or in `PATH`.
+/// Whether there is such a program: where the name says, or in `PATH` (without one the system knows where to look).
 pub fn is_there(program: &str) -> bool {
     let runs =
         |file: &Path| file.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
-    if program.contains('/') {
-        return runs(Path::new(program));
+    match std::env::var_os("PATH") {
+        _ if program.contains('/') => runs(Path::new(program)),
+        None => true,
+        Some(folders) => std::env::split_paths(&folders).any(|folder| runs(&folder.join(program))),
     }
-    std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
-        .any(|folder| runs(&folder.join(program)))
 }
 
 /// Runs a command that must end well, in squall's own folder.

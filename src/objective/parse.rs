@@ -324,7 +324,13 @@ impl<'t> Parser<'t> {
         }
         let word = rest.split_whitespace().next().unwrap_or(rest);
         let at = range.start..range.start + word.len();
-        self.mistake(at, format!("`{word}` is not expected here"), suggest(word, &["during", "after", "for"]))
+        let help = match word {
+            "during" | "after" | "for" => {
+                "write one phase, then one `for`: `errors < 5% during x for 10s`".to_owned()
+            }
+            _ => suggest(word, &["during", "after", "for"]),
+        };
+        self.mistake(at, format!("`{word}` is not expected here"), help)
     }
 }
 

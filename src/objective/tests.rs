@@ -80,6 +80,22 @@ fn a_wrong_word_is_marked_and_the_right_one_named() {
     insta::assert_snapshot!(shown.join("\n"));
 }
 
+#[test]
+fn a_phase_behind_its_for_is_told_the_order() {
+    for (text, word) in [
+        ("errors > 5% for 10s during node_kill", "during"),
+        ("errors > 5% for 10s after node_kill", "after"),
+        ("errors > 5% during node_kill after node_kill", "after"),
+        ("errors > 5% for 10s for 5s", "for"),
+    ] {
+        let mistake = parse(text, &names()).unwrap_err();
+        assert_eq!(mistake.message, format!("`{word}` is not expected here"), "{text}");
+        let help = "write one phase, then one `for`: `errors < 5% during x for 10s`";
+        assert_eq!(mistake.help, help, "{text}");
+    }
+    assert!(parse("errors > 5% during node_kill for 10s", &names()).is_ok());
+}
+
 /// A chaos plan was asked for, or another trigger's name.
 #[test]
 fn a_shape_that_is_no_trigger_is_told_to_become_one() {

@@ -73,9 +73,7 @@ impl<'f> Frame<'f> {
     pub fn horizon(&self, of: &Trigger) -> Horizon<'f> {
         let over = of.over();
         let later = || self.triggers.iter().filter(|t| t.t_inject > of.t_inject);
-        let in_force =
-            |t: &&Trigger| t.t_inject < over && !t.one_shot && t.t_clear.is_none_or(|clear| clear > over);
-        if let Some(other) = later().find(in_force) {
+        if let Some(other) = later().find(|t| t.t_inject < over && self.outlasts(t, over)) {
             return Horizon::InForce(other, over.min(self.load_end));
         }
         let next = later().filter(|t| t.t_inject >= over).min_by_key(|t| t.t_inject);
@@ -86,8 +84,15 @@ impl<'f> Frame<'f> {
     /// order may be that one's doing.
     pub fn outlasting(&self, of: &Trigger) -> Option<&'f Trigger> {
         let over = of.over();
-        let lasts = |t: &&Trigger| !t.one_shot && t.t_clear.is_none_or(|clear| clear > over);
-        self.triggers.iter().filter(lasts).find(|t| t.t_inject <= of.t_inject && t.name != of.name)
+        let mut before = self.triggers.iter().filter(|t| t.t_inject <= of.t_inject && t.name != of.name);
+        before.find(|t| self.outlasts(t, over))
+    }
+
+    /// Whether a trigger is still in force when another is over. Of those that end together one is gone a moment
+    /// before the other: that is within half a cell.
+    fn outlasts(&self, other: &Trigger, over: Micros) -> bool {
+        let moment = Micros(self.outline.cell.0 / 2);
+        !other.one_shot && other.t_clear.is_none_or(|clear| clear > over + moment)
     }
 
     /// `during` and `after` of one trigger, where the service came back as said; no `after` if it never came.

@@ -27,8 +27,8 @@ pub(super) struct Window {
     /// Response time at the banded quantile, microseconds; none without operations.
     pub(super) latency: Option<f64>,
     pub(super) in_flight: Option<f64>,
-    /// Planned arrivals; none of a closed loop.
-    planned: u64,
+    /// How many times the baseline's load was planned, where it was more: by Little's law so many more are in flight.
+    load: f64,
     /// First tries, and all that was tried again.
     pub(super) tried: u64,
     pub(super) retried: u64,
@@ -75,8 +75,8 @@ pub(super) struct Series {
     /// Windows with planned arrivals, ascending; those of which nothing is known among them.
     pub(super) windows: Vec<Window>,
     usual: Usual,
-    /// Planned arrivals in a window of the baseline.
-    planned: f64,
+    /// How many windows must be in band for the service to count as recovered, and how long they usually take.
+    pub(super) stretch: (usize, Micros),
 }
 
 /// Which measures a window is held against.
@@ -130,11 +130,6 @@ impl Series {
         inside
     }
 
-    /// How many times the baseline's load was planned, where it was more: by Little's law so many more are in flight.
-    fn load(&self, window: &Window) -> f64 {
-        if self.planned > 0.0 { (window.planned as f64 / self.planned).max(1.0) } else { 1.0 }
-    }
-
     /// Which left it: goodput, latency, flows in flight, amplification.
     pub(super) fn strayed(&self, window: &Window, measures: Measures) -> [bool; 4] {
         let above = |band: Option<Band>, value: Option<f64>| {
@@ -145,7 +140,7 @@ impl Series {
         [
             measures.of(self.band.goodput).is_some() && self.goodput_out(window),
             above(self.band.latency, window.latency) && slow(),
-            above(self.band.in_flight, window.in_flight.map(|flying| flying / self.load(window))),
+            above(self.band.in_flight, window.in_flight.map(|flying| flying / window.load)),
             above(self.band.amplification, window.amplification()) && retried(),
         ]
     }
@@ -164,7 +159,7 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
         band: without(&outline.name, reason),
         windows: Vec::new(),
         usual: Usual::default(),
-        planned: 0.0,
+        stretch: (0, Micros::ZERO),
     };
     if view.triggers.is_empty() {
         return none("no trigger needs one".to_owned());
@@ -199,10 +194,59 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
             band.broken = broken(view, shape, cells);
             let usual = usual(view, shape, &inside, &band);
             count_slow(view, shape, &band, &mut all);
-            let planned = stats::median(&inside.iter().map(|w| w.planned as f64).collect::<Vec<_>>());
-            Series { band, windows: all, usual, planned: planned.unwrap_or(0.0) }
+            weigh(timeline, shape, &inside, &mut all);
+            // A target that hangs makes a closed loop wait in windows in which else nothing would come.
+            let before = all.partition_point(|w| !outline.closed || w.to <= last + 1);
+            let stretch = stretch(timeline, band.window, [&all[..before], &all]);
+            Series { band, windows: all, usual, stretch }
         }
     }
+}
+
+/// Of each window the load of those who may be in flight in it: they came in it, or not longer before than a flow
+/// lasted in the baseline, which by Little's law is what is in flight of so many in a second.
+fn weigh(timeline: &Timeline, shape: usize, inside: &[Window], windows: &mut [Window]) {
+    let cells = windows.last().map_or(0, |w| w.to);
+    let upto: Vec<u64> = std::iter::once(0)
+        .chain((0..cells).scan(0, |sum, cell| {
+            *sum += timeline.planned(shape, cell);
+            Some(*sum)
+        }))
+        .collect();
+    let rate = |from: u32, to: u32| (upto[to as usize] - upto[from as usize]) as f64 / f64::from(to - from);
+    let usual = stats::median(&inside.iter().map(|w| rate(w.from, w.to)).collect::<Vec<_>>());
+    let flying = stats::median(&inside.iter().filter_map(|w| w.in_flight).collect::<Vec<_>>());
+    let Some(usual) = usual.filter(|usual| *usual > 0.0) else { return };
+    let lasts = (flying.unwrap_or(0.0) / usual).round() as u32;
+    for window in windows {
+        window.load = (rate(window.from.saturating_sub(lasts), window.to) / usual).max(1.0);
+    }
+}
+
+/// As many windows as usually come in the time of a stretch, and how long these usually take: of users who all think at
+/// once, for longer than a window lasts, they are fewer than the time has room for. The first that has such a time in it
+/// tells.
+fn stretch(timeline: &Timeline, width: Micros, each: [&[Window]; 2]) -> (usize, Micros) {
+    let judge = &timeline.outline().judge;
+    let (start, end) = (|w: &Window| timeline.cell_start(w.from), |w: &Window| timeline.cell_start(w.to));
+    let come = |windows: &[Window]| {
+        let last = windows.last().map_or(Micros::ZERO, end);
+        let within = |(i, first): (usize, &Window)| {
+            let over = start(first) + judge.stretch;
+            (over <= last).then(|| (windows.partition_point(|w| start(w) < over) - i) as f64)
+        };
+        stats::median(&windows.iter().enumerate().map_while(within).collect::<Vec<_>>())
+    };
+    let room = (judge.stretch.0 + width.0 - 1) / width.0.max(1);
+    let usual = each.iter().find_map(|windows| come(windows));
+    let need = usual.map_or(room as usize, |usual| usual.ceil() as usize);
+    let need = need.max(judge.stretch_windows as usize).max(1);
+    let takes = each.iter().find_map(|windows| {
+        let long = |some: &[Window]| (end(&some[need - 1]) - start(&some[0])).0 as f64;
+        stats::median(&windows.windows(need).map(long).collect::<Vec<_>>())
+    });
+    let takes = takes.map_or(width * need as i64, |takes| Micros(takes as i64));
+    (need, takes.max(judge.stretch))
 }
 
 /// Of the windows of a baseline.
@@ -355,7 +399,7 @@ fn window(view: &View, shape: usize, range: std::ops::Range<u32>, quantile: f64)
         good: tally.good(),
         latency: tally.quantile(quantile).map(|v| v.value),
         in_flight: (!unknown && !flying.is_empty()).then_some((mean - own).max(0.0)),
-        planned: cells.iter().map(|&cell| timeline.planned(shape, cell)).sum(),
+        load: 1.0,
         tried: tally.tried,
         retried: tally.retried(),
         slow: 0,

@@ -133,7 +133,7 @@ fn of_shape(
         windows.iter().position(|(w, out)| *out && end(w) > watch.doubtful && start(w) >= watch.clear);
     windows.truncate(doubtful.unwrap_or(windows.len()));
     let after = windows.partition_point(|(w, _)| start(w) < watch.clear);
-    let (need, long) = stretch(timeline, series);
+    let (need, long) = series.stretch;
     let is_stretch = |some: &[(&Window, bool)]| {
         could_be_stretch(some, need) && !series.lose_together(some, need, measures)
     };
@@ -246,27 +246,6 @@ fn quietly(series: &Series, windows: &[(&Window, bool)], measures: Measures) -> 
     let named = [(in_flight, "the number of flows in flight"), (amplification, "amplification")];
     let names: Vec<&str> = named.into_iter().filter(|(strayed, _)| *strayed).map(|(_, name)| name).collect();
     (!goodput && !latency).then(|| names.join(" and "))
-}
-
-/// How many windows must be in band for the service to count as recovered, and how long they usually take: as many as
-/// usually come in that time. Of users who all think at once, for longer than a window lasts, that is fewer than the time
-/// has room for.
-fn stretch(timeline: &Timeline, series: &Series) -> (usize, Micros) {
-    let (judge, width, windows) = (&timeline.outline().judge, series.band.window, &series.windows);
-    let (start, end) = (|w: &Window| timeline.cell_start(w.from), |w: &Window| timeline.cell_start(w.to));
-    let last = windows.last().map_or(Micros::ZERO, end);
-    let come = |(i, first): (usize, &Window)| {
-        let over = start(first) + judge.stretch;
-        (over <= last).then(|| (windows.partition_point(|w| start(w) < over) - i) as f64)
-    };
-    let come: Vec<f64> = windows.iter().enumerate().map_while(come).collect();
-    let room = (judge.stretch.0 + width.0 - 1) / width.0.max(1);
-    let usual = stats::median(&come).map_or(room as usize, |usual| usual.ceil() as usize);
-    let need = usual.max(judge.stretch_windows as usize).max(1);
-    let takes: Vec<f64> =
-        windows.windows(need).map(|some| (end(&some[need - 1]) - start(&some[0])).0 as f64).collect();
-    let takes = stats::median(&takes).map_or(width * need as i64, |takes| Micros(takes as i64));
-    (need, takes.max(judge.stretch))
 }
 
 /// Out-of-band windows before `until` that count as an outage: goodput out, one of two in a row, or one of more than a

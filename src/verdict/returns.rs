@@ -85,7 +85,10 @@ pub(super) fn doubt(view: &View, judged: &JudgedTrigger) -> Option<String> {
 pub(super) fn moved(view: &View, trigger: &Trigger, aftermath: &Aftermath) -> Option<String> {
     let steady = || recovery::against(view, &view.series, trigger, Measures::Steady).back;
     let never = aftermath.back == Return::Never && steady() != Return::Never;
-    never.then(|| view.series.iter().find_map(|s| s.band.unsteady.clone())).flatten()
+    let away = |s: &&Series| {
+        aftermath.judged.shapes.iter().any(|w| w.shape == s.band.shape && w.recovered.is_none())
+    };
+    never.then(|| view.series.iter().filter(away).find_map(|s| s.band.unsteady.clone())).flatten()
 }
 
 /// Why the time after a one-shot never came, and what that is worth; none if it came.

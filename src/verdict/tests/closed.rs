@@ -305,6 +305,39 @@ fn users_who_think_for_long_come_back_in_the_windows_that_they_have() {
     }
 }
 
+/// While they wait in vain each second has a window: for longer than the rest of the run, and yet no more of them come
+/// afterwards.
+#[test]
+fn users_who_think_for_long_come_back_in_those_windows_however_long_they_waited() {
+    let judged = |until: f64, seconds: i64| {
+        let each = |user: i64| {
+            let (mut at, mut samples) = (Micros::millis(user), Vec::new());
+            while at < Micros::secs(seconds) {
+                let down = at >= s(105.0) && at < s(until);
+                let (took, kind) = if down { (s(1.0), Kind::Timeout) } else { fine(at) };
+                samples.push(sample(0, at, took, kind));
+                at = at + took + if down { s(0.01) } else { s(20.0) };
+            }
+            samples
+        };
+        let mut samples: Vec<Sample> = (0..20).flat_map(each).collect();
+        samples.sort_by_key(|sample| sample.intended);
+        let mut plan = closed(seconds, &[]).fault("x", 105.0, Some(20.0)).objective(recovery_within(200.0));
+        plan.outline.judge = JudgeSettings::default();
+        verdict(plan, &samples)
+    };
+    for (until, seconds, word) in
+        [(280.0, 420, Word::Pass), (330.0, 460, Word::Fail), (420.0, 420, Word::Fail)]
+    {
+        let judged = judged(until, seconds);
+        assert_eq!(judged.verdict, word, "{until} of {seconds}: {}", judged.summary.verdict);
+    }
+    let short = judged(280.0, 340);
+    assert_eq!(short.verdict, Word::Inconclusive, "{}", short.summary.verdict);
+    let needed = short.triggers[0].needed.map(Micros::as_secs_f64);
+    assert!(needed.is_some_and(|at| (355.0..385.0).contains(&at)), "{needed:?}");
+}
+
 /// Nobody asked anything while the fault was in force: that nothing failed proves nothing.
 #[test]
 fn a_phase_that_squall_slept_through_supports_no_pass_of_a_closed_loop() {

@@ -184,3 +184,65 @@ fn more_flows_in_flight_of_more_that_were_planned_are_no_harm() {
     let leaking = judged(2.0);
     assert_eq!(leaking.verdict, Word::Fail, "{}", leaking.summary.verdict);
 }
+
+/// Two links that are cut at once and come back at once: one of them is told to be back a moment before the other.
+#[test]
+fn faults_that_end_together_are_both_seen_to_their_end() {
+    for (x, y) in [((100.0, 20.002), (100.001, 20.004)), ((100.0, 20.004), (110.0, 10.001))] {
+        for (until, expected) in [(122.0, Word::Pass), (200.0, Word::Fail)] {
+            let gone = |at: Micros| at >= s(100.0) && at < s(until);
+            let answer = |at| if gone(at) { (Micros::millis(1), Kind::Connect) } else { fine(at) };
+            let mut plan = rooms(200).fault("x", x.0, Some(x.1)).fault("y", y.0, Some(y.1));
+            plan = plan.objective(recovery_within(10.0));
+            plan = plan.objective(expect(Metric::Errors, Comparison::Below, 0.2, after("x")));
+            plan = plan.objective(expect(Metric::Errors, Comparison::Below, 0.2, after("y")));
+            let judged = verdict(plan, &evenly(100, 0, 200, answer));
+            let words: Vec<Word> = judged.objectives.iter().map(|o| o.word).collect();
+            assert_eq!(words, [expected; 3], "{x:?} and {y:?}: {:?}", judged.objectives);
+        }
+    }
+}
+
+/// Flows that stay for half a minute, of a load that is three times as much for a minute: those that came then are in
+/// flight when it is over, and those that are there since before are no more when it begins.
+#[test]
+fn flows_that_last_are_in_flight_for_as_long_after_a_load_that_was_more() {
+    let judged = |leak: f64| {
+        let rate = |at: f64| if (130.0..190.0).contains(&at) { 60.0 } else { 20.0 };
+        let came = |from: f64, to: f64| (rate(from) * (to - from)).round() as usize;
+        let times = (0..310).flat_map(|second| {
+            let (from, n) = (f64::from(second), came(f64::from(second), f64::from(second) + 1.0));
+            (0..n).map(move |i| s(from + i as f64 / n as f64))
+        });
+        let samples: Vec<Sample> = times.map(|at| sample(0, at, Micros::millis(5), Kind::Ok)).collect();
+        let mut plan = rooms(310).fault("x", 100.0, Some(5.0)).fault("y", 186.0, Some(5.0));
+        plan = plan.objective(recovery_within(10.0));
+        plan.outline.judge =
+            JudgeSettings { warmup: s(40.0), windows: 10, stretch: s(10.0), ..JudgeSettings::default() };
+        let flown = |cell: u32| {
+            let some: f64 = (1..=30).map(|ago| rate((f64::from(cell) - f64::from(ago)).max(0.0))).sum();
+            some * if cell < 186 { 1.0 } else { leak }
+        };
+        let happened = |cell| Happened { cell, in_flight: vec![flown(cell)], ..Happened::default() };
+        plan.events.extend((0..310).map(|cell| Record::Happened(Box::new(happened(cell)))));
+        verdict(plan, &samples)
+    };
+    let well = judged(1.0);
+    assert_eq!(well.verdict, Word::Pass, "{}", well.summary.verdict);
+    let leaking = judged(1.8);
+    assert_eq!(leaking.verdict, Word::Fail, "{}", leaking.summary.verdict);
+}
+
+/// Flows of both are more and more within the baseline; of one of them they are as few as ever afterwards.
+#[test]
+fn what_moved_is_told_of_who_did_not_come_back() {
+    let mut plan = Plan::new(60).shape("rooms", "create", s(2.0)).shape("lists", "list", s(2.0));
+    plan = at_half_time(plan, recovery_within(10.0));
+    let more = |cell: u32, then: f64| if cell < 25 { 10.0 + 0.8 * f64::from(cell) } else { then };
+    let happened =
+        |cell| Happened { cell, in_flight: vec![more(cell, 10.0), more(cell, 5e3)], ..Happened::default() };
+    plan.events.extend((0..60).map(|cell| Record::Happened(Box::new(happened(cell)))));
+    let judged = verdict(plan, &[evenly(50, 0, 60, fine), of_lists(evenly(50, 0, 60, fine))].concat());
+    let sentence = &judged.triggers[0].sentence;
+    assert!(sentence.contains("the number of flows in flight of lists moved"), "{sentence}");
+}

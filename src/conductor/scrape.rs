@@ -1,6 +1,7 @@
 //! Scrapes of the target's own metrics on squall's clock (OpenMetrics or Prometheus text).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use crate::experiment::{HttpTarget, Metrics};
 use crate::http::{CallError, Caller};
@@ -11,6 +12,8 @@ use crate::world::World;
 
 /// Bytes of one scrape that are read.
 const MOST: usize = 4 << 20;
+/// Label sets of a counter of which it is kept where they stood: some 4 MB.
+const MOST_SETS: usize = 100_000;
 
 /// Scrapes until dropped. A scrape that fails leaves a gap; one that is too long is told, and that the target refuses
 /// them from the first on.
@@ -26,8 +29,15 @@ pub async fn scrape(world: World, recorder: Recorder, target: HttpTarget, metric
             Ok(answer) if (200..300).contains(&answer.status) => {
                 was_read = true;
                 let text = String::from_utf8_lossy(&answer.body);
-                let scrapes = counters.read(world.now(), &text, &metrics.keep);
-                recorder.write(scrapes.into_iter().map(Record::Scrape).collect());
+                let (now, known) = (world.now(), counters.beyond.len());
+                let scrapes = counters.read(now, &text, &metrics.keep).into_iter().map(Record::Scrape);
+                let beyond = counters.beyond[known..].iter().map(|name| {
+                    let text = format!(
+                        "the target's `{name}` was read no further: it had more than {MOST_SETS} label sets"
+                    );
+                    Record::Note { at: now, text }
+                });
+                recorder.write(scrapes.chain(beyond).collect());
                 None
             }
             // Later it may be a fault's doing.
@@ -53,8 +63,10 @@ pub async fn scrape(world: World, recorder: Recorder, target: HttpTarget, metric
 /// has begun anew, as its process has, and what it lacks in between is not known.
 #[derive(Default)]
 struct Counters {
-    /// Where each series stood when it was last seen, by name and labels.
-    series: BTreeMap<String, BTreeMap<String, f64>>,
+    /// Where each series stood when it was last seen, by name and what its labels come to.
+    series: BTreeMap<String, BTreeMap<u64, f64>>,
+    /// Names that had too many of them.
+    beyond: Vec<String>,
     /// What all of a name have counted.
     totals: BTreeMap<String, f64>,
     /// When the target was read: a day of it takes some 300 kB.
@@ -71,6 +83,9 @@ impl Counters {
             return scrapes;
         }
         for name in keep {
+            if self.beyond.contains(name) {
+                continue;
+            }
             let scrape = |at, value| Scrape { at, name: name.clone(), value };
             let declared = reading.counters.contains(name);
             if declared && !self.totals.contains_key(name) {
@@ -96,8 +111,13 @@ impl Counters {
         let series = self.series.entry(name.to_owned()).or_default();
         let total = self.totals.get_mut(name)?;
         for (labels, &value) in seen {
-            let before = series.insert(in_order(labels), value).unwrap_or(0.0);
+            let before = series.insert(known_by(labels), value).unwrap_or(0.0);
             *total += if value < before { value } else { value - before };
+        }
+        if series.len() > MOST_SETS {
+            self.series.remove(name);
+            self.beyond.push(name.to_owned());
+            return None;
         }
         (!seen.is_empty()).then_some(*total)
     }
@@ -184,13 +204,16 @@ fn unquoted() -> impl FnMut(char) -> bool {
     }
 }
 
-/// Labels in one order: some write them as they come out of a map, in another each time.
-fn in_order(labels: &str) -> String {
+/// What a series is known by, however long its labels are. Some write them as they come out of a map, in another order
+/// each time.
+fn known_by(labels: &str) -> u64 {
     let mut unquoted = unquoted();
     let labels = labels.trim_matches(['{', '}']).split(|c| unquoted(c) && c == ',');
     let mut labels: Vec<&str> = labels.map(str::trim).filter(|label| !label.is_empty()).collect();
     labels.sort_unstable();
-    labels.join(",")
+    let mut hasher = DefaultHasher::new();
+    labels.hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -268,6 +291,27 @@ mod tests {
         ];
         let values: Vec<f64> = orders.map(text).into_iter().flat_map(read).map(|s| s.value).collect();
         assert_eq!(values, [500.0, 500.0, 500.0, 1_000.0]);
+    }
+
+    /// Some label what they count with whatever comes, and each is a new one.
+    #[test]
+    fn a_counter_with_ever_new_labels_is_read_up_to_a_limit_and_no_other_suffers_by_it() {
+        let text = |first: usize| {
+            let sets = (first..first + 40_000).map(|id| format!("a_total{{id=\"{id}\"}} 1\n"));
+            format!(
+                "# TYPE a_total counter\n# TYPE b_total counter\n{}b_total {first}\n",
+                sets.collect::<String>()
+            )
+        };
+        let mut counters = Counters::default();
+        let keep = ["a_total", "b_total"].map(str::to_owned);
+        let texts = [0, 40_000, 40_000, 80_000, 120_000];
+        let read = texts.map(|first| counters.read(Micros::ZERO, &text(first), &keep));
+        let values = read.map(|scrapes| scrapes.iter().map(|s| s.value).collect::<Vec<_>>());
+        let expected: [&[f64]; 5] =
+            [&[40_000.0, 0.0], &[80_000.0, 40_000.0], &[80_000.0, 40_000.0], &[80_000.0], &[120_000.0]];
+        assert_eq!((values, counters.beyond), (expected.map(<[f64]>::to_vec), vec!["a_total".to_owned()]));
+        assert!(!counters.series.contains_key("a_total"));
     }
 
     /// Timers of failures are histograms or summaries, one for each of their labels.

@@ -133,7 +133,7 @@ pub const CANARY_TIMEOUT: Micros = Micros::secs(1);
 mod tests {
     use std::net::SocketAddr;
 
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
 
     use super::message::{CanaryResult, Sighting};
     use super::*;
@@ -413,6 +413,59 @@ mod tests {
             let mut answer = Vec::new();
             stream.read_to_end(&mut answer).await.unwrap();
             assert_eq!(answer, b"last words");
+        });
+    }
+
+    /// A server that answers before it has read all, and closes, breaks the connection: its answer is on the way by then.
+    #[test]
+    fn what_an_upstream_said_before_the_connection_broke_arrives() {
+        run_real(Origin::now(), |world| async move {
+            for (millis, sent) in [(200, 14), (200, 16 << 20), (0, 16 << 20)] {
+                let server = std::net::TcpListener::bind(SocketAddr::from(ANY)).unwrap();
+                let upstream = server.local_addr().unwrap();
+                let answering = std::thread::spawn(move || {
+                    let (mut stream, _) = server.accept().unwrap();
+                    stream.peek(&mut [0; 4]).unwrap();
+                    std::io::Write::write_all(&mut stream, b"too large").unwrap();
+                });
+                let (links, address) = open_to(&world, upstream).await;
+                let (latency, jitter) = (Micros::millis(millis), Micros::ZERO);
+                inject(&links, Toxic::Latency { latency, jitter, direction: Direction::Downstream }).await;
+                let (mut reader, mut writer) = split(world.connect(address).await.unwrap());
+                let mut answer = Vec::new();
+                let both = async {
+                    // Both break, once it is there.
+                    let request = vec![b'x'; sent];
+                    let _ = tokio::join!(writer.write_all(&request), reader.read_to_end(&mut answer));
+                };
+                assert!(world.timeout(Micros::secs(5), both).await.is_ok(), "{millis} ms, {sent} bytes");
+                assert_eq!(answer, b"too large", "{millis} ms, {sent} bytes");
+                world.sleep(Micros::millis(10)).await;
+                assert_eq!(links.connections(), 0);
+                answering.join().unwrap();
+            }
+        });
+    }
+
+    /// It costs two descriptors for as long as it is carried.
+    #[test]
+    fn a_client_that_broke_is_let_go_at_once_whatever_is_held_back() {
+        run_real(Origin::now(), |world| async move {
+            for direction in [Direction::Downstream, Direction::Upstream] {
+                let (links, address) = open(&world).await;
+                let mut stream = world.connect(address).await.unwrap();
+                stream.write_all(b"ping").await.unwrap();
+                world.sleep(Micros::millis(50)).await;
+                let (latency, jitter) = (Micros::secs(60), Micros::ZERO);
+                inject(&links, Toxic::Latency { latency, jitter, direction }).await;
+                stream.write_all(b"ping").await.unwrap();
+                world.sleep(Micros::millis(50)).await;
+                assert_eq!(links.connections(), 1);
+                // Whoever leaves something unread breaks the connection.
+                drop(stream);
+                world.sleep(Micros::millis(50)).await;
+                assert_eq!(links.connections(), 0, "{direction:?}");
+            }
         });
     }
 

@@ -66,13 +66,30 @@ async fn both_ways(link: &Link, id: u64, (early, client): (&[u8], Stream), serve
     let (server_reader, server_writer) = split(server);
     let both = Both::default();
     let up = Pump::new(link, id, Direction::Upstream, &both).run(early.chain(client_reader), server_writer);
-    let down = Pump::new(link, id, Direction::Downstream, &both).run(server_reader, client_writer);
+    let up = async {
+        match up.await {
+            // What it said before it went is on its way.
+            Err(Broken::Target) => both.upstream_goes().await,
+            ended => ended,
+        }
+    };
+    let down = async {
+        let ended = Pump::new(link, id, Direction::Downstream, &both).run(server_reader, client_writer).await;
+        both.answered.notify_one();
+        ended
+    };
     tokio::select! {
         biased;
         // A broken direction ends both: the connection is gone.
         _ = async { tokio::try_join!(biased; up, down) } => {}
         () = both.given_up(link) => {}
     }
+}
+
+/// Which side of a direction broke.
+enum Broken {
+    Source,
+    Target,
 }
 
 /// What both directions of a connection know of each other.
@@ -82,6 +99,8 @@ struct Both {
     client_ended: Cell<bool>,
     /// Rings at its end.
     end: Notify,
+    /// Rings when all that the upstream said has been passed on.
+    answered: Notify,
     /// When something moved last, and how many bytes are held back.
     moved: Cell<Micros>,
     held: Cell<usize>,
@@ -91,6 +110,14 @@ impl Both {
     fn client_ends(&self) {
         self.client_ended.set(true);
         self.end.notify_one();
+    }
+
+    /// Returns when all that an upstream said which takes nothing any more has been passed on.
+    async fn upstream_goes(&self) -> Result<(), Broken> {
+        // Nobody listens to it any more.
+        self.client_ends();
+        self.answered.notified().await;
+        Err(Broken::Target)
     }
 
     /// Returns when the client has ended its side and nothing has moved, or was held back, for a while.
@@ -122,6 +149,8 @@ struct Pump<'a> {
     held_bytes: usize,
     previous: Micros,
     ended: bool,
+    /// It ended by breaking.
+    broke: bool,
     both: &'a Both,
     /// How many changes of the link's toxics this pump has seen.
     seen: u64,
@@ -139,6 +168,7 @@ impl<'a> Pump<'a> {
             held_bytes: 0,
             previous: Micros::ZERO,
             ended: false,
+            broke: false,
             both,
             seen: link.changes.get(),
         }
@@ -148,7 +178,7 @@ impl<'a> Pump<'a> {
         mut self,
         mut from: impl AsyncRead + Unpin,
         mut to: impl AsyncWrite + Unpin,
-    ) -> io::Result<()> {
+    ) -> Result<(), Broken> {
         let mut buffer = vec![0; CHUNK];
         loop {
             let changed = self.link.changed.notified();
@@ -157,22 +187,28 @@ impl<'a> Pump<'a> {
             }
             let next = self.held.front().map(|held| held.until);
             if self.ended && self.blackholed() && self.both.client_ended.get() {
-                return Err(io::ErrorKind::ConnectionAborted.into());
+                return Err(Broken::Source);
+            }
+            if self.broke && next.is_none() {
+                return Err(Broken::Source);
             }
             if self.ended && next.is_none() && !self.blackholed() {
-                return to.shutdown().await;
+                return to.shutdown().await.map_err(|_| Broken::Target);
             }
             tokio::select! {
                 biased;
                 () = changed => {}
                 () = self.due(next), if next.is_some() => self.deliver(&mut to).await?,
                 read = from.read(&mut buffer), if !self.ended && self.held_bytes < HELD => {
-                    let n = read?;
                     self.both.moved.set(self.link.world.now());
-                    if n == 0 {
-                        self.ends();
-                    } else if let Some(chunk) = self.take(&buffer[..n]) {
-                        to.write_all(chunk).await?;
+                    match read {
+                        Ok(0) => self.ends(),
+                        Ok(n) => if let Some(chunk) = self.take(&buffer[..n]) {
+                            to.write_all(chunk).await.map_err(|_| Broken::Target)?;
+                        },
+                        // A client that is gone wants nothing of what is on its way; an upstream may have said all.
+                        Err(_) if self.way == Direction::Upstream => return Err(Broken::Source),
+                        Err(_) => (self.ended, self.broke) = (true, true),
                     }
                 }
             }
@@ -222,12 +258,12 @@ impl<'a> Pump<'a> {
         }
     }
 
-    async fn deliver(&mut self, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+    async fn deliver(&mut self, to: &mut (impl AsyncWrite + Unpin)) -> Result<(), Broken> {
         if let Some(Held { since, bytes, .. }) = self.held.pop_front() {
             self.held_bytes -= bytes.len();
             self.both.held.set(self.both.held.get() - bytes.len());
             self.link.note_held(self.id, self.way, self.link.world.now() - since);
-            to.write_all(&bytes).await?;
+            to.write_all(&bytes).await.map_err(|_| Broken::Target)?;
         }
         Ok(())
     }

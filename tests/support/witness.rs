@@ -22,7 +22,8 @@ pub struct Seen {
     pub stall: Duration,
     /// The second longest wait for an answer, or the longest oversleeping between two questions.
     pub else_late: Duration,
-    /// Every wait for an answer, and how long it watched.
+    /// Every wait for an answer, and every oversleeping between two questions: a machine below this one that is slow to
+    /// wake it lets a target wait as it does the witness. And how long it watched.
     waits: Vec<Duration>,
     watched: Duration,
 }
@@ -60,7 +61,9 @@ fn watch(address: SocketAddr, stopped: &Receiver<()>) -> Seen {
             break;
         }
         let (waited, slept) = (asked.elapsed(), asked - answered);
-        seen.else_late = seen.else_late.max(slept.saturating_sub(PAUSE));
+        let overslept = slept.saturating_sub(PAUSE);
+        seen.else_late = seen.else_late.max(overslept);
+        seen.waits.push(overslept);
         if waited > seen.stall {
             // It stopped at some time of the pause, in the mean in the middle.
             seen.else_late = seen.else_late.max(seen.stall);

@@ -197,17 +197,15 @@ impl Flow<'_> {
             self.notes.add(list.span, message, "capture it before, or go through it there");
         } else if !self.captured.contains(list.as_str()) && !self.scope.incomplete {
             let message = format!("no step before this one captures `{}`", list.value);
-            let help = match self.captured.is_empty() {
-                _ if list.starts_with("setup.") => {
-                    format!(
-                        "of a list of setup a flow takes its own: `{{{{ {0}[i % ({0} | length)] }}}}`",
-                        list.value
-                    )
-                }
-                true => {
-                    format!("capture it first: `capture: {{{}: {{all: \"$.rooms[*].name\"}}}}`", list.value)
-                }
-                false => suggest(list, &self.captured),
+            let help = if list.starts_with("setup.") {
+                format!(
+                    "of a list of setup a flow takes its own: `{{{{ {0}[i % ({0} | length)] }}}}`",
+                    list.value
+                )
+            } else if self.captured.is_empty() {
+                format!("capture it first: `capture: {{{}: {{all: \"$.rooms[*].name\"}}}}`", list.value)
+            } else {
+                suggest(list, &self.captured)
             };
             self.notes.add(list.span, message, help);
         }

@@ -294,6 +294,24 @@ mod tests {
     }
 
     #[test]
+    fn an_upstream_that_is_gone_holds_nobody_who_reads_nothing() {
+        run_virtual(|world| async move {
+            let mut upstream = world.listen(ANY.into()).await.unwrap();
+            let (links, link) = open_to(&world, upstream.local_addr().unwrap()).await;
+            let (latency, jitter) = (Micros::SECOND, Micros::ZERO);
+            inject(&links, Toxic::Latency { latency, jitter, direction: Direction::Upstream }).await;
+            let mut client = world.connect(link).await.unwrap();
+            let (mut server, _) = upstream.accept().await.unwrap();
+            client.write_all(b"first").await.unwrap();
+            let _ = world.timeout(Micros::millis(900), server.write_all(&vec![0; 8 << 20])).await;
+            client.write_all(b"then").await.unwrap();
+            drop(server);
+            world.sleep(Micros::secs(70)).await;
+            assert_eq!(links.connections(), 0);
+        });
+    }
+
+    #[test]
     fn who_has_said_all_gets_a_late_answer_and_a_delay_is_no_silence() {
         run_virtual(|world| async move {
             let (links, address) = open(&world).await;

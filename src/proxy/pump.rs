@@ -156,6 +156,13 @@ struct Pump<'a> {
     seen: u64,
 }
 
+/// What it held back and never passed on is held back no more.
+impl Drop for Pump<'_> {
+    fn drop(&mut self) {
+        self.both.held.set(self.both.held.get() - self.held_bytes);
+    }
+}
+
 impl<'a> Pump<'a> {
     fn new(link: &'a Link, id: u64, way: Direction, both: &'a Both) -> Pump<'a> {
         let key = Key { seed: 0, shape: way as u32, index: id, attempt: 0, purpose: Purpose::Jitter };

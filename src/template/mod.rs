@@ -121,7 +121,8 @@ fn unknown(path: &str, written: &str, scope: &Scope) -> Option<Mistake> {
     if scope.unsure.contains_key(&whole) {
         return not_sure(&whole, written, scope);
     }
-    let help = if first == "setup" && scope.names.contains(second) {
+    let captured = |name: &str| scope.names.contains(name) && !ALWAYS.contains(&name);
+    let help = if first == "setup" && captured(second) {
         format!("what these steps capture stands alone: `{second}`")
     } else if within.is_empty() {
         match first {

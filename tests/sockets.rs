@@ -69,24 +69,17 @@ fn stalled(bench: &Bench, shape: &str, seconds: u32) -> (Value, String) {
     (bench.verdict(), said)
 }
 
-/// A wait would be of a second and more; where the machine itself takes some of the fixture's 5 ms, it is measured again,
-/// twice at most.
 #[test]
 fn with_one_connection_the_wait_for_it_counts_as_response_and_not_as_service() {
     let _beside_others = beside();
-    for attempt in 1..=3 {
-        let bench = Bench::new("pool");
-        // In half the fixture's time: what is asserted here holds in it as well.
-        let (verdict, said) = stalled(&bench, &format!("{OPEN}\n    connections: 1"), 30);
-        assert!(measured(&verdict, "p99") >= 1.49, "{said}");
-        let p99 = services_of(&bench).quantile(0.99).unwrap();
-        println!("one connection: response p99 {:.3} s, service p99 {p99}", measured(&verdict, "p99"));
-        if p99.0 < 5_000 {
-            return;
-        }
-        assert!(p99.0 < 50_000 && attempt < 3, "service p99 {p99}: {said}");
-        forgiven(&format!("one connection, attempt {attempt}: service p99 {p99}"));
-    }
+    let bench = Bench::new("pool");
+    // In half the fixture's time: what is asserted here holds in it as well.
+    let (verdict, said) = stalled(&bench, &format!("{OPEN}\n    connections: 1"), 30);
+    assert!(measured(&verdict, "p99") >= 1.49, "{said}");
+    let services = services_of(&bench);
+    let p99 = services.quantile(0.99).unwrap();
+    println!("one connection: response p99 {:.3} s, service p99 {p99}", measured(&verdict, "p99"));
+    assert!(p99.0 < 5_000, "service p99 {p99}: {said}");
 }
 
 /// Service times of the requests, warm-up left out, from the history.
@@ -250,30 +243,30 @@ mod alone {
     }
 
     /// The target has another core, which the system would not always give it, and answers in far less than the
-    /// objective's 3 ms; what is longer is squall's own doing. If a witness saw it so slow for half of what the
-    /// objective allows, it is measured again, twice at most, and no machine is proof that never leaves it in peace.
+    /// objective's 2 ms; what is longer is squall's own doing. If a witness that never waits for squall's core saw it
+    /// so slow for half of what the objective allows, it is measured again, four times at most.
     #[test]
     fn a_healthy_target_is_not_blamed_when_squall_shares_its_core_with_busy_loops() {
         let _alone = alone();
         let (core, other) = cores();
-        for attempt in 1..=3 {
+        for attempt in 1..=5 {
             let (bench, address) = (Bench::new("busy"), free_address());
             let _target = bored(&bench, &other, address);
-            let profile = light_load(&bench, &format!("http://{address}"), ("3ms", "1000"));
+            let profile = light_load(&bench, &format!("http://{address}"), ("2ms", "1000"));
             let run = bench.run(&profile, None);
             let busy = [Busy::on(&core, 4), Busy::awake(&other)];
-            let witness = Witness::of(address);
+            let witness = Witness::first_on(&core, address);
             let (code, said) = outcome(pinned(&bench, &core, &run));
             let seen = witness.question();
             drop(busy);
             let verdict = bench.verdict();
             let generator = verdict["summary"]["generator"].to_string();
             let p99 = measured(&verdict, "p99");
-            let slow = seen.slow(Duration::from_millis(3));
+            let slow = seen.slow(Duration::from_millis(2));
             println!(
                 "beside four busy loops: exit {code}, p99 {p99:.4} s, {generator}; slow for others: {slow:.4}"
             );
-            if code == 99 && slow >= 0.005 {
+            if code == 99 && slow >= 0.005 && attempt < 5 {
                 forgiven(&format!(
                     "busy loops, attempt {attempt}: FAIL, as the target was slow for a witness too"
                 ));

@@ -2,6 +2,7 @@
 //! stopped and whether the machine left everybody else in peace.
 
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -22,8 +23,7 @@ pub struct Seen {
     pub stall: Duration,
     /// The second longest wait for an answer, or the longest oversleeping between two questions.
     pub else_late: Duration,
-    /// Every wait for an answer, and every oversleeping between two questions: a machine below this one that is slow to
-    /// wake it lets a target wait as it does the witness. And how long it watched.
+    /// Every wait for an answer, and how long it watched.
     waits: Vec<Duration>,
     watched: Duration,
 }
@@ -41,6 +41,23 @@ impl Witness {
     pub fn of(address: SocketAddr) -> Witness {
         let (stop, stopped) = channel();
         Witness { stop, thread: std::thread::spawn(move || watch(address, &stopped)) }
+    }
+
+    /// One that gets this core before everybody else, where the system lets it: what it waits for is the target, or
+    /// the machine below this one.
+    pub fn first_on(core: &str, address: SocketAddr) -> Witness {
+        let (stop, stopped) = channel();
+        let core = core.to_owned();
+        let thread = std::thread::spawn(move || {
+            let me = std::fs::read_link("/proc/thread-self").unwrap();
+            let me = me.file_name().unwrap();
+            let did = |command: &mut Command| command.arg(me).output().is_ok_and(|out| out.status.success());
+            if did(Command::new("chrt").args(["-f", "-p", "50"])) {
+                assert!(did(Command::new("taskset").args(["-p", "-c", &core])));
+            }
+            watch(address, &stopped)
+        });
+        Witness { stop, thread }
     }
 
     pub fn question(self) -> Seen {
@@ -61,9 +78,7 @@ fn watch(address: SocketAddr, stopped: &Receiver<()>) -> Seen {
             break;
         }
         let (waited, slept) = (asked.elapsed(), asked - answered);
-        let overslept = slept.saturating_sub(PAUSE);
-        seen.else_late = seen.else_late.max(overslept);
-        seen.waits.push(overslept);
+        seen.else_late = seen.else_late.max(slept.saturating_sub(PAUSE));
         if waited > seen.stall {
             // It stopped at some time of the pause, in the mean in the middle.
             seen.else_late = seen.else_late.max(seen.stall);

@@ -301,6 +301,7 @@ fn users_who_think_for_long_come_back_in_the_windows_that_they_have() {
         let needed = judged.triggers[0].needed;
         let told = if steps == 1 { 220.0..250.0 } else { 150.0..185.0 };
         let lies = |needed: Micros| told.contains(&needed.as_secs_f64());
+        assert_eq!(needed.is_some(), word == Word::Inconclusive, "{what}");
         assert!(needed.is_none_or(lies), "{what}: {needed:?} would tell");
     }
 }

@@ -154,8 +154,7 @@ fn what_alone_left_its_band_is_named() {
                     samples.into_iter().partition(|sample| sample.intended >= Micros::secs(until));
                 samples = ill.into_iter().map(tried_again).chain(well).collect();
             } else {
-                let leaked = |cell| Happened { cell, in_flight: vec![50.0], ..Happened::default() };
-                plan.events.extend((100..until as u32).map(|cell| Record::Happened(Box::new(leaked(cell)))));
+                in_flight(&mut plan, 100..until as u32, |_| vec![50.0]);
             }
             let (is, why) = word(plan, &samples);
             assert_eq!(is, Word::Fail, "{why}");

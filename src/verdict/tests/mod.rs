@@ -62,6 +62,12 @@ fn word(plan: Plan, samples: &[Sample]) -> (Word, String) {
     (judged.objectives[0].word, judged.objectives[0].reason.clone())
 }
 
+/// So many flows of each shape are in flight in these cells.
+fn in_flight(plan: &mut Plan, cells: std::ops::Range<u32>, of: impl Fn(u32) -> Vec<f64>) {
+    let happened = |cell| Happened { cell, in_flight: of(cell), ..Happened::default() };
+    plan.events.extend(cells.map(|cell| Record::Happened(Box::new(happened(cell)))));
+}
+
 fn rooms(seconds: i64) -> Plan {
     Plan::new(seconds).shape("rooms", "create", s(2.0))
 }

@@ -225,10 +225,7 @@ impl Scene {
             ..JudgeSettings::default()
         };
         plan.outline.objectives = self.objectives.clone();
-        let still = vec![0.0; self.loads.len()];
-        let happened = |cell| Happened { cell, in_flight: still.clone(), ..Happened::default() };
-        let cells = 0..LENGTH as u32 + 4;
-        plan.events.extend(cells.map(|cell| Record::Happened(Box::new(happened(cell)))));
+        in_flight(&mut plan, 0..LENGTH as u32 + 4, |_| vec![0.0; self.loads.len()]);
         plan
     }
 

@@ -143,8 +143,7 @@ fn what_moved_by_itself_is_not_told_as_a_service_that_did_not_recover() {
     let told = |answer: Answers| {
         let mut plan = at_half_time(rooms(60), recovery_within(10.0));
         let flying = |cell: u32| if cell < 25 { 10.0 + 0.4 * f64::from(cell) } else { 5_000.0 };
-        let more = |cell: u32| Happened { cell, in_flight: vec![flying(cell)], ..Happened::default() };
-        plan.events.extend((0..60).map(|cell| Record::Happened(Box::new(more(cell)))));
+        in_flight(&mut plan, 0..60, |cell| vec![flying(cell)]);
         verdict(plan, &evenly(50, 0, 60, answer))
     };
     let well = told(fine);
@@ -175,8 +174,7 @@ fn more_flows_in_flight_of_more_that_were_planned_are_no_harm() {
             JudgeSettings { warmup: s(3.0), windows: 10, stretch: s(10.0), ..JudgeSettings::default() };
         let stay = |cell: u32| if cell < 200 { 1.0 } else { leak };
         let thinking = |cell: u32| 2.0 * (20.0 + 0.1 * f64::from(cell)) * stay(cell);
-        let happened = |cell| Happened { cell, in_flight: vec![thinking(cell)], ..Happened::default() };
-        plan.events.extend((0..260).map(|cell| Record::Happened(Box::new(happened(cell)))));
+        in_flight(&mut plan, 0..260, |cell| vec![thinking(cell)]);
         verdict(plan, &samples)
     };
     let well = judged(1.0);
@@ -223,8 +221,7 @@ fn flows_that_last_are_in_flight_for_as_long_after_a_load_that_was_more() {
             let some: f64 = (1..=30).map(|ago| rate((f64::from(cell) - f64::from(ago)).max(0.0))).sum();
             some * if cell < 186 { 1.0 } else { leak }
         };
-        let happened = |cell| Happened { cell, in_flight: vec![flown(cell)], ..Happened::default() };
-        plan.events.extend((0..310).map(|cell| Record::Happened(Box::new(happened(cell)))));
+        in_flight(&mut plan, 0..310, |cell| vec![flown(cell)]);
         verdict(plan, &samples)
     };
     let well = judged(1.0);
@@ -239,9 +236,7 @@ fn what_moved_is_told_of_who_did_not_come_back() {
     let mut plan = Plan::new(60).shape("rooms", "create", s(2.0)).shape("lists", "list", s(2.0));
     plan = at_half_time(plan, recovery_within(10.0));
     let more = |cell: u32, then: f64| if cell < 25 { 10.0 + 0.8 * f64::from(cell) } else { then };
-    let happened =
-        |cell| Happened { cell, in_flight: vec![more(cell, 10.0), more(cell, 5e3)], ..Happened::default() };
-    plan.events.extend((0..60).map(|cell| Record::Happened(Box::new(happened(cell)))));
+    in_flight(&mut plan, 0..60, |cell| vec![more(cell, 10.0), more(cell, 5e3)]);
     let judged = verdict(plan, &[evenly(50, 0, 60, fine), of_lists(evenly(50, 0, 60, fine))].concat());
     let sentence = &judged.triggers[0].sentence;
     assert!(sentence.contains("the number of flows in flight of lists moved"), "{sentence}");

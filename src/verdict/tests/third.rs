@@ -239,9 +239,7 @@ fn what_is_left_of_the_time_of_a_burst_is_not_all_of_it() {
     for stood_still in [false, true] {
         let mut plan = at_half_time(rooms(80), recovery_within(5.0));
         plan.outline.shapes[0].period = Some(s(4.0));
-        let quiet =
-            |cell| Record::Happened(Box::new(Happened { cell, in_flight: vec![0.0], ..Happened::default() }));
-        plan.events.extend((0..80).map(quiet));
+        in_flight(&mut plan, 0..80, |_| vec![0.0]);
         if stood_still {
             let cells = [34, 35, 46, 47, 58, 59, 70, 71];
             plan.events.extend(cells.map(|cell| generator::heartbeat(cell, s(0.2))));

@@ -58,6 +58,21 @@ impl Outputs {
         Ok(Outputs { copies, quiet: output.quiet })
     }
 
+    /// No copy may take the place of what the run is made of: a slip of the pen would cost the user the file.
+    pub fn spare(&self, inputs: &[&Path]) -> Result<(), String> {
+        let same = |a: &Path, b: &Path| {
+            fs::canonicalize(a).ok().is_some_and(|a| fs::canonicalize(b).ok() == Some(a))
+        };
+        let copies = || self.copies.iter().map(|(_, path)| path);
+        match copies().find(|copy| inputs.iter().any(|input| same(copy, input))) {
+            Some(copy) => {
+                let copy = copy.display();
+                Err(format!("--out ...={copy}: {copy} is what the run is made of; name another file"))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Takes away what an earlier run left there: of a run that ends before it began, nobody shall find that one's word.
     pub fn forget(&self) {
         let files = self.copies.iter().map(|(_, path)| path);
@@ -182,5 +197,15 @@ mod tests {
             assert!(why.starts_with(&format!("--out {out}: no file is named")), "{why}");
         }
         assert!(parse("summary=summary.md").is_ok());
+    }
+
+    #[test]
+    fn a_copy_in_the_place_of_a_profile_is_refused() {
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        let out = concat!("summary=", env!("CARGO_MANIFEST_DIR"), "/src/../Cargo.toml").to_owned();
+        let outputs = Outputs::parse(&cli::Output { out: vec![out], quiet: false }).unwrap();
+        let why = outputs.spare(&[Path::new("no-such.yaml"), Path::new(manifest)]).unwrap_err();
+        assert!(why.ends_with("is what the run is made of; name another file"), "{why}");
+        assert!(outputs.spare(&[Path::new("no-such.yaml")]).is_ok());
     }
 }

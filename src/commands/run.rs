@@ -31,6 +31,9 @@ pub fn run(args: &cli::Run) -> u8 {
 
 fn carry_out(args: &cli::Run) -> Result<u8, u8> {
     let outputs = Outputs::parse(&args.output).map_err(|why| bad(&why))?;
+    let inputs = [Some(&args.experiment.profile), args.experiment.chaos.as_ref()];
+    let inputs: Vec<&Path> = inputs.into_iter().flatten().map(PathBuf::as_path).collect();
+    outputs.spare(&inputs).map_err(|why| bad(&why))?;
     let experiment = documents::experiment(&args.experiment);
     outputs.forget();
     let experiment = Arc::new(experiment?);

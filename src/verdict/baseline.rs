@@ -111,7 +111,7 @@ impl Series {
         let Some(band) = measures.of(self.band.goodput) else { return false };
         let known = || windows.iter().map(|(w, _)| *w).filter(|w| !w.unknown);
         let intended: u64 = known().map(|w| w.intended).sum();
-        let all = intended * need as u64 / windows.len().max(1) as u64;
+        let all = intended * need.max(windows.len()) as u64 / windows.len().max(1) as u64;
         let too_many = |bad: u64| {
             let lost = bad as f64 / all.max(1) as f64 - self.usual.bad;
             lost > band.median - band.limit && stats::exceeds(bad, all, self.usual.bad)

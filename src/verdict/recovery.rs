@@ -131,13 +131,19 @@ fn of_shape(
         known(series, measures).filter(|(w, _)| end(w) > watch.effective && end(w) <= watch.until).collect();
     let doubtful =
         windows.iter().position(|(w, out)| *out && end(w) > watch.doubtful && start(w) >= watch.clear);
+    let loaded =
+        timeline.load_planned_until(&series.band.shape).map_or(watch.until, |end| end.min(watch.until));
+    let known_until = doubtful.map_or(loaded, |i| start(windows[i].0));
     windows.truncate(doubtful.unwrap_or(windows.len()));
     let after = windows.partition_point(|(w, _)| start(w) < watch.clear);
     let (need, long) = series.stretch;
-    let is_stretch = |some: &[(&Window, bool)]| {
+    let could_be = |some: &[(&Window, bool)]| {
         could_be_stretch(some, need) && !series.lose_together(some, need, measures)
     };
-    let found = windows[after..].windows(need).position(is_stretch).map(|i| after + i);
+    let least = timeline.outline().judge.stretch;
+    let ends = |i: usize| stretch_end(timeline, &windows, i, (need, least), known_until);
+    let is_stretch = |i: &usize| ends(*i).is_some_and(|end| could_be(&windows[*i..end]));
+    let found = (after..windows.len()).find(is_stretch);
     let r = found.map(|i| start(windows[i].0));
     let until_back = found.unwrap_or(windows.len());
     let significant = significant(series, &windows, until_back, need);
@@ -158,15 +164,18 @@ fn of_shape(
     let last = series.windows.iter().rfind(|w| start(w) >= watch.clear && end(w) <= watch.until);
     let ends_unknown = last.is_some_and(|w| w.unknown);
     let split = windows.partition_point(|(w, _)| start(w) < during_end);
-    let begins = beginning(&windows[after..], need, is_stretch);
+    // A tail that is too short for a stretch, and could have become one.
+    let begins = (after..windows.len()).find(|&i| ends(i).is_none() && could_be(&windows[i..]));
     let back = match (r, begins) {
         (Some(r), _) => Return::At(r),
         (None, None) if windows.len() > after && !ends_unknown => Return::Never,
         (None, _) => Return::TooShort,
     };
     // A stretch that begins where this one may have, or at the end of what was seen.
-    let begins = begins.map(|i| start(windows[after + i].0));
-    let whole = begins.unwrap_or(watch.until.max(watch.clear)) + long;
+    let whole = match begins {
+        Some(i) => start(windows[i].0) + if windows.len() - i >= need { least } else { long },
+        None => watch.until.max(watch.clear) + long,
+    };
     let judged = ShapeTrigger {
         shape: series.band.shape.clone(),
         recovered: r,
@@ -203,17 +212,25 @@ fn known(series: &Series, measures: Measures) -> impl Iterator<Item = (&Window, 
     })
 }
 
-/// Where a tail begins that is too short for a stretch, and could have become one: the first that could.
-fn beginning(
+/// Where the stretch that begins at a window ends: of so many windows or more, and over so much time. The time is over as
+/// the next window begins: of users who think, few have one. None if this was not seen.
+fn stretch_end(
+    timeline: &Timeline,
     windows: &[(&Window, bool)],
-    need: usize,
-    is_stretch: impl Fn(&[(&Window, bool)]) -> bool,
+    from: usize,
+    (need, least): (usize, Micros),
+    known_until: Micros,
 ) -> Option<usize> {
-    let from = windows.len().saturating_sub(need.saturating_sub(1));
-    (from..windows.len()).find(|&i| is_stretch(&windows[i..]))
+    let over = timeline.cell_start(windows[from].0.from) + least;
+    let is_over = |end: usize| {
+        let last = timeline.cell_start(windows[end - 1].0.to);
+        let next = windows.get(end).map_or(known_until, |(w, _)| timeline.cell_start(w.from));
+        next.max(last) >= over
+    };
+    (from + need..=windows.len()).find(|&end| is_over(end))
 }
 
-/// In band at first, at least 80 % of `need` windows in band, and no two in a row out.
+/// In band at first, at least 80 % of these, or of `need` windows, in band, and no two in a row out.
 fn could_be_stretch(windows: &[(&Window, bool)], need: usize) -> bool {
     !windows[0].1 && !too_many_out(windows, need) && !windows.windows(2).any(|p| p[0].1 && p[1].1)
 }
@@ -228,7 +245,7 @@ fn longest_well(timeline: &Timeline, windows: &[(&Window, bool)]) -> Option<Micr
 }
 
 fn too_many_out(windows: &[(&Window, bool)], need: usize) -> bool {
-    windows.iter().filter(|(_, out)| *out).count() * 5 > need
+    windows.iter().filter(|(_, out)| *out).count() * 5 > need.max(windows.len())
 }
 
 /// The worst latency of windows that were out of band.

@@ -360,15 +360,16 @@ impl<'de> VariantAccess<'de> for Variant<'_> {
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Error> {
-        self.struct_variant(&[], visitor)
+        let inner = In { node: &self.entry.value };
+        inner.deserialize_any(visitor).map_err(|e| in_entry(e, self.entry))
     }
 
     fn struct_variant<V: Visitor<'de>>(
         self,
-        _: &'static [&'static str],
+        fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
         let inner = In { node: &self.entry.value };
-        inner.deserialize_any(visitor).map_err(|e| in_entry(e, self.entry))
+        inner.deserialize_struct("", fields, visitor).map_err(|e| in_entry(e, self.entry))
     }
 }

@@ -339,6 +339,33 @@ fn users_who_think_for_long_come_back_in_those_windows_however_long_they_waited(
     assert!(needed.is_some_and(|at| (355.0..385.0).contains(&at)), "{needed:?}");
 }
 
+/// They all ask at once, each twenty seconds, until an outage spreads them: five seconds have five windows then, and are no
+/// stretch.
+#[test]
+fn users_whom_an_outage_spread_are_watched_for_as_long_as_all_others() {
+    let rows = [(275, 275.0, Word::Pass), (275, 141.0, Word::Fail), (141, 141.0, Word::Inconclusive)];
+    for (seconds, well_until, word) in rows {
+        let rounds = (0..seconds / 20).flat_map(|round| (0..20).map(move |user| (round, user)));
+        let asked = rounds.map(|(round, user)| {
+            let at = s(20.005 * round as f64) + Micros::millis(user);
+            if at < s(105.0) { at } else { at + s(5.0) + Micros::secs(user) }
+        });
+        let well = |at: Micros| at < s(105.0) || (at >= s(125.0) && at < s(well_until));
+        let took = |at| if well(at) { Micros::millis(5) } else { Micros::millis(250) };
+        let mut samples: Vec<Sample> = asked.map(|at| sample(0, at, took(at), Kind::Ok)).collect();
+        samples.retain(|sample| sample.intended < Micros::secs(seconds));
+        samples.sort_by_key(|sample| sample.intended);
+        let mut plan = closed(seconds, &[]).fault("x", 105.0, Some(20.0)).objective(recovery_within(30.0));
+        plan.outline.judge = JudgeSettings::default();
+        let judged = verdict(plan, &samples);
+        let what = format!("well until {well_until} of {seconds}");
+        assert_eq!(judged.verdict, word, "{what}: {}", judged.summary.verdict);
+        let needed = judged.triggers[0].needed.map(Micros::as_secs_f64);
+        assert_eq!(needed.is_some(), word == Word::Inconclusive, "{what}: {needed:?}");
+        assert!(needed.is_none_or(|at| (155.0..157.0).contains(&at)), "{what}: {needed:?}");
+    }
+}
+
 /// Nobody asked anything while the fault was in force: that nothing failed proves nothing.
 #[test]
 fn a_phase_that_squall_slept_through_supports_no_pass_of_a_closed_loop() {

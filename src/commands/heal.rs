@@ -31,7 +31,10 @@ pub fn run(runs: &[PathBuf], reports: &Path) -> u8 {
     let journals: Vec<PathBuf> =
         folders.iter().map(|folder| journal_of(folder)).filter(|path| path.exists()).collect();
     if journals.is_empty() {
-        out(&format!("nothing to heal: no run in {} has a journal\n", reports.display()));
+        let reports = reports.display();
+        out(&format!(
+            "nothing to heal: no run in {reports} has a journal; name a run's folder if it lies elsewhere\n"
+        ));
         return 0;
     }
     let healed = run_real(Origin::now(), |world| async move {

@@ -88,6 +88,7 @@ impl Watch<'_> {
         let bands = self.bands();
         remarks.extend(self.outline.objectives.iter().filter_map(|o| coarse(o, &bands)));
         remarks.extend(self.outline.objectives.iter().filter_map(|o| self.hidden(o)));
+        remarks.extend(self.outline.objectives.iter().filter_map(|o| self.bandless(o, &bands)));
         Foresight { phases, objectives, steady, bands, remarks }
     }
 
@@ -99,13 +100,28 @@ impl Watch<'_> {
         self.fewest(objective, &arrivals).map(|(_, ahead)| ahead)
     }
 
+    /// A return that cannot be told: no shape will have a band, and load when the trigger is over.
+    fn bandless(&self, objective: &Objective, bands: &[BandAhead]) -> Option<String> {
+        let returns = matches!(objective.metric, Metric::Outage | Metric::Recovery);
+        let shapes = || self.outline.shapes.iter().zip(bands);
+        let tells = |t: &Trigger| shapes().any(|(shape, ahead)| ahead.band.is_ok() && shape.end > t.over());
+        let of = self.triggers.iter().find(|t| returns && names(objective, t) && !tells(t))?;
+        let why = shapes().map(|(shape, ahead)| match &ahead.band {
+            Err(why) => format!("{}: {why}", shape.name),
+            Ok(_) => format!("{}: its load ends before", shape.name),
+        });
+        Some(format!(
+            "`{}` will be INCONCLUSIVE: no shape will have a normal band to come back to when `{}` is over ({}); let the rate of one be the same from the end of `judge: warmup` until long after it",
+            objective.text.trim(),
+            of.trigger,
+            why.collect::<Vec<_>>().join("; ")
+        ))
+    }
+
     /// A return that another trigger, which lasts longer, may hide.
     fn hidden(&self, objective: &Objective) -> Option<String> {
-        let named = |t: &Trigger| {
-            objective.selector.as_ref().is_none_or(|name| [&t.trigger, &t.name].contains(&name))
-        };
         let waits = |t: &&Trigger| match (&objective.metric, &objective.phase) {
-            (Metric::Outage | Metric::Recovery, _) => named(t),
+            (Metric::Outage | Metric::Recovery, _) => names(objective, t),
             (_, PhaseName::After(name)) => t.one_shot && t.trigger == *name,
             _ => false,
         };
@@ -214,6 +230,11 @@ impl Watch<'_> {
             )
         })
     }
+}
+
+/// Whether a return that is asked for is this trigger's.
+fn names(objective: &Objective, trigger: &Trigger) -> bool {
+    objective.selector.as_ref().is_none_or(|name| [&trigger.trigger, &trigger.name].contains(&name))
 }
 
 /// Says so where there will be too few operations to tell that an objective holds.

@@ -3,11 +3,14 @@
 //! Owns its layout and its colours. How wide a line may be, whether colours are wanted, and writing it out, is the
 //! caller's.
 
+use std::path::Path;
+
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, Width, presets};
 
 use super::words;
 use super::words::visible;
+use crate::exit;
 use crate::units::{clock, grouped};
 use crate::verdict::{Judgement, Word};
 
@@ -267,6 +270,10 @@ impl Summary {
         }
         let line = format!("\nexit {}: {}", judgement.exit.code, judgement.exit.reason);
         self.line(&line);
+        // Whoever asks for `--reports` would look in vain for the run where `squall heal` looks by itself.
+        if let Some(folder) = Path::new(page).parent().filter(|_| judgement.exit.code == exit::NOT_UNDONE) {
+            self.line(&format!("heal:   squall heal {}", folder.display()));
+        }
         let line = format!("again:  {}", visible(&judgement.run.command));
         self.line(&line);
         let line = format!("report: {page}");

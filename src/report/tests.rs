@@ -105,6 +105,16 @@ fn the_terminal_summary_begins_with_the_verdict_and_fits_a_hundred_columns() {
 }
 
 #[test]
+fn a_fault_that_could_not_be_undone_is_told_with_the_command_that_finds_it() {
+    let (_, mut judgement) = run();
+    let page = "/mnt/nights/20261127-220557-load/report.html";
+    assert!(!terminal(&judgement, page, PLAIN).contains("squall heal"));
+    judgement.exit.code = crate::exit::NOT_UNDONE;
+    let text = terminal(&judgement, page, PLAIN);
+    assert!(text.contains("\nheal:   squall heal /mnt/nights/20261127-220557-load\n"), "{text}");
+}
+
+#[test]
 fn at_eighty_columns_no_line_is_longer_and_no_word_is_broken() {
     let (_, mut judgement) = run();
     judgement.addresses = vec![address(17_001, 600_000, 0), address(17_002, 200_000, 1_200)];

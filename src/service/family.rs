@@ -35,11 +35,13 @@ impl Family {
     /// started. What waits to be collected does not count.
     pub fn members(&self) -> Vec<(ProcessId, State)> {
         let (table, boot) = (table(), super::process::boot());
-        let leads = table.get(&self.leader.pid);
-        let leads = leads.is_some_and(|e| e.start == self.leader.start && boot == self.leader.boot);
+        // A group outlives its leader, and while one of it is left no other process gets its number.
+        let leads = table.get(&self.leader.pid).is_none_or(|e| e.start == self.leader.start);
+        let leads = leads && boot == self.leader.boot;
         let marked = |pid: i32| self.mark.as_ref().is_some_and(|mark| carries(pid, mark));
         let first = table.iter().filter(|(pid, entry)| {
-            leads && (**pid == self.leader.pid || entry.group == self.leader.pid) || marked(**pid)
+            let its = **pid == self.leader.pid || entry.group == self.leader.pid;
+            leads && its && entry.start >= self.leader.start || marked(**pid)
         });
         let all = with_descendants(&table, first.map(|(pid, _)| *pid).collect());
         let alive = all.into_iter().filter_map(|pid| Some((pid, table.get(&pid)?)));
@@ -154,6 +156,25 @@ mod tests {
         process.signal(Signal::KILL).unwrap();
         leader.wait().unwrap();
         assert_eq!(family.census().running, 3, "found without their leader");
+        wait_until("all to end", || family.end(&[]));
+    }
+
+    #[test]
+    fn who_wrote_over_the_mark_is_found_in_the_group_of_a_leader_that_is_gone() {
+        let mark = new_mark();
+        let mut leader = Command::new("sh");
+        leader.args(["-c", "env -i sleep 30 & sleep 30"]).env(MARK, &mark).process_group(0);
+        let mut leader = leader.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let process = ProcessId::of(leader.id() as i32).unwrap();
+        let ends = Ends(Family { leader: process.clone(), mark: Some(mark) });
+        let family = &ends.0;
+        wait_until("three to run", || family.census().running == 3);
+        process.signal(Signal::KILL).unwrap();
+        leader.wait().unwrap();
+        assert_eq!(family.census().running, 2, "one with the mark, one without");
+        let later = ProcessId { start: process.start + 1_000_000, ..process };
+        let later = Family { leader: later, mark: None };
+        assert!(later.census().is_empty(), "a group that is older than its leader is another's");
         wait_until("all to end", || family.end(&[]));
     }
 }

@@ -113,3 +113,27 @@ fn the_plan_tells_of_a_return_that_a_longer_trigger_may_hide() {
     assert!(told[1].starts_with("`errors < 5% after again` will be INCONCLUSIVE if `slow`"), "{told:?}");
     assert_eq!(hidden(60), Vec::<String>::new());
 }
+
+#[test]
+fn the_plan_tells_of_a_return_that_no_shape_has_a_band_for() {
+    let told = |shapes: &str| {
+        let profile = format!(
+            "target: sandbox\nduration: 90s\nobjectives: [recovery(slow) < 9s, errors < 5% after slow]\nshapes:\n{shapes}"
+        );
+        let chaos = format!(
+            "{QUICK}timeline:\n  - {{name: slow, at: 40s, for: 8s, latency: {{link: api-store, latency: 100ms}}}}\n"
+        );
+        let remarks = resolved(&profile, Some(&chaos)).foresight.remarks;
+        remarks.into_iter().filter(|remark| remark.contains("will be INCONCLUSIVE")).collect::<Vec<_>>()
+    };
+    let ramp = "  ramp: {arrival: {stages: {from: 1/s, steps: [{to: 50/s, over: 30s}]}}, timeout: 1s, flow: [{get: /a, as: a}]}\n";
+    let early =
+        "  early: {for: 45s, arrival: {constant: {rate: 20/s}}, timeout: 1s, flow: [{get: /b, as: b}]}\n";
+    let steady = "  steady: {arrival: {constant: {rate: 20/s}}, timeout: 1s, flow: [{get: /c, as: c}]}\n";
+    let said = "`recovery(slow) < 9s` will be INCONCLUSIVE: no shape will have a normal band to come back to when `slow` is over (ramp: its planned rate varies by more than 10 %";
+    let alone = told(ramp);
+    assert!(alone.len() == 1 && alone[0].starts_with(said), "{alone:#?}");
+    let both = told(&format!("{ramp}{early}"));
+    assert!(both.len() == 1 && both[0].contains("; early: its load ends before); let"), "{both:#?}");
+    assert_eq!(told(&format!("{ramp}{steady}")), Vec::<String>::new());
+}

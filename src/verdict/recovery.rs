@@ -173,7 +173,13 @@ fn of_shape(
     };
     // A stretch that begins where this one may have, or at the end of what was seen.
     let whole = match begins {
-        Some(i) => start(windows[i].0) + if windows.len() - i >= need { least } else { long },
+        Some(i) => {
+            let (from, some) = (start(windows[i].0), windows.len() - i);
+            // Users whom an outage brought together have fewer windows than before.
+            let seen = start(windows[windows.len() - 1].0) - from;
+            let at_this_pace = Micros(seen.0 * (need as i64 - 1) / (some as i64 - 1).max(1));
+            from + if some >= need { least } else { long.max(at_this_pace + series.band.window) }
+        }
         None => watch.until.max(watch.clear) + long,
     };
     let judged = ShapeTrigger {

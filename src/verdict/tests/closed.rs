@@ -366,6 +366,30 @@ fn users_whom_an_outage_spread_are_watched_for_as_long_as_all_others() {
     }
 }
 
+/// One asks each second, until an outage holds them all up and lets them go at once: a stretch takes longer then, and no
+/// load is told to be needed until a time to which it lasted.
+#[test]
+fn users_whom_an_outage_brought_together_are_told_a_time_that_is_to_come() {
+    let each = |user: i64| {
+        let (mut at, mut samples) = (Micros::secs(user), Vec::new());
+        while at < s(275.0) {
+            let held = if at >= s(105.0) && at < s(125.0) { s(125.0) - at } else { Micros::ZERO };
+            samples.push(sample(0, at, held + Micros::millis(5), Kind::Ok));
+            at = at + held + s(20.005);
+        }
+        samples
+    };
+    let mut samples: Vec<Sample> = (0..20).flat_map(each).collect();
+    samples.sort_by_key(|sample| sample.intended);
+    let mut plan = closed(275, &[]).fault("x", 105.0, Some(20.0)).objective(recovery_within(60.0));
+    plan.outline.operations.iter_mut().for_each(|op| op.deadline = s(30.0));
+    plan.outline.judge = JudgeSettings::default();
+    let judged = verdict(plan, &samples);
+    assert_eq!(judged.verdict, Word::Inconclusive, "{}", judged.summary.verdict);
+    let needed = judged.triggers[0].needed.map(Micros::as_secs_f64);
+    assert!(needed.is_some_and(|at| (400.0..460.0).contains(&at)), "{needed:?}");
+}
+
 /// Nobody asked anything while the fault was in force: that nothing failed proves nothing.
 #[test]
 fn a_phase_that_squall_slept_through_supports_no_pass_of_a_closed_loop() {

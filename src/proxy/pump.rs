@@ -160,6 +160,7 @@ struct Pump<'a> {
 impl Drop for Pump<'_> {
     fn drop(&mut self) {
         self.both.held.set(self.both.held.get() - self.held_bytes);
+        self.link.machine.lets_go(self.held_bytes);
     }
 }
 
@@ -206,7 +207,7 @@ impl<'a> Pump<'a> {
                 biased;
                 () = changed => {}
                 () = self.due(next), if next.is_some() => self.deliver(&mut to).await?,
-                read = from.read(&mut buffer), if !self.ended && self.held_bytes < HELD => {
+                read = from.read(&mut buffer), if !self.ended && self.has_room() => {
                     self.both.moved.set(self.link.world.now());
                     match read {
                         Ok(0) => self.ends(),
@@ -227,6 +228,11 @@ impl<'a> Pump<'a> {
         if self.way == Direction::Upstream {
             self.both.client_ends();
         }
+    }
+
+    /// Whether more may be read, and held back. What holds nothing back always may.
+    fn has_room(&self) -> bool {
+        self.held.is_empty() || self.held_bytes < HELD && !self.link.machine.holds_many()
     }
 
     async fn due(&self, at: Option<Micros>) {
@@ -259,6 +265,7 @@ impl<'a> Pump<'a> {
                 }
                 self.held_bytes += chunk.len();
                 self.both.held.set(self.both.held.get() + chunk.len());
+                self.link.machine.holds(chunk.len());
                 self.held.push_back(Held { until: at, since: now, bytes: chunk.to_vec() });
                 None
             }
@@ -269,6 +276,7 @@ impl<'a> Pump<'a> {
         if let Some(Held { since, bytes, .. }) = self.held.pop_front() {
             self.held_bytes -= bytes.len();
             self.both.held.set(self.both.held.get() - bytes.len());
+            self.link.machine.lets_go(bytes.len());
             self.link.note_held(self.id, self.way, self.link.world.now() - since);
             to.write_all(&bytes).await.map_err(|_| Broken::Target)?;
         }

@@ -5,11 +5,13 @@
 mod support;
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use support::http::Server;
 use support::{Bench, Running, free_address, secs, wait_for};
 
 /// Two shapes that answer at once, a slow link every so often, and rules that look back.
@@ -93,6 +95,36 @@ fn an_hour_in_virtual_time_takes_flat_memory_and_little_to_judge() {
     assert!(took < secs(15) && most < 128.0, "{took:?}, {most} MB");
 }
 
+/// Clients that hold a pool or listen for events wait most of the time: each took 38 kB of the keeper.
+#[test]
+fn connections_that_wait_on_a_link_take_little_memory() {
+    let (bench, target, link) = (Bench::new("idle"), Server::fine(), free_address());
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = upstream.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut held = Vec::new();
+        for mut stream in upstream.incoming().flatten() {
+            stream.write_all(b"+").unwrap();
+            held.push(stream);
+        }
+    });
+    let plan = format!("links:\n  wire: {{ listen: \"{link}\", upstream: \"{address}\" }}\n");
+    let _running = bench.start(bench.light_run(&format!("http://{}", target.address), "60s", &plan));
+    let greeted = || {
+        let mut stream = TcpStream::connect(link).ok()?;
+        stream.read_exact(&mut [0]).ok()?;
+        Some(stream)
+    };
+    let first = wait_for("the link", secs(10), greeted);
+    let memory = || status(bench.keeper(), "VmRSS:").expect("the keeper runs");
+    let before = memory();
+    let waiting: Vec<TcpStream> = (0..300).map(|_| greeted().expect("a connection")).collect();
+    let each = (memory() - before) * 1_024.0 / waiting.len() as f64;
+    println!("a connection that waits on a link: {each:.1} kB of the keeper");
+    assert!(each < 16.0, "{each} kB");
+    drop(first);
+}
+
 #[test]
 #[ignore = "minutes: make long"]
 fn a_day_in_virtual_time_is_judged_and_reported_in_ten_seconds_and_512_mb() {
@@ -121,7 +153,7 @@ fn at_five_thousand_a_second_memory_is_flat_and_small() {
          timeout: 2s\n    probes: false\n    flow: [{{ get: /, as: look }}]\nobjectives: [errors < 1%]\n"
     );
     let profile = bench.file("day.yaml", &profile);
-    wait_for("the server", secs(5), || std::net::TcpStream::connect(address).ok());
+    wait_for("the server", secs(5), || TcpStream::connect(address).ok());
     let mut running = bench.start(bench.run(&profile, None));
     wait_for("the run", secs(30), || bench.has_run().then_some(()));
     let memory = memory_at(&bench, &running, &[60, 120, 180, 300], secs(150));

@@ -358,6 +358,9 @@ fn length(notes: &mut Notes, written: &chaos_plan::Fault, fault: &Fault, whole: 
     }
 }
 
+/// Each of a fault's repeats is a trigger, and judged.
+const MOST_REPEATS: i64 = 1000;
+
 /// How often the fault happens, with the checks on `every` and `times`.
 fn repeats(
     notes: &mut Notes,
@@ -380,9 +383,17 @@ fn repeats(
         let help = format!("write `every: {}` or more, or a shorter `settle`", as_written(lasts + settle));
         notes.add(every.span, message, help);
     }
-    let fitting =
-        if gap > Micros::ZERO { ((duration - first - lasts).0.max(0) / gap.0 + 1).min(1000) } else { 1 };
-    match times {
+    let fitting = if gap > Micros::ZERO { (duration - first - lasts).0.max(0) / gap.0 + 1 } else { 1 };
+    let (span, asked) = times.map_or((every.span, fitting), |at| (at.span, fitting.min(at.value.into())));
+    if asked > MOST_REPEATS {
+        let message = format!("{asked} repeats are more than the {MOST_REPEATS} that one fault may have");
+        let help = format!(
+            "write `times: {MOST_REPEATS}` or a longer `every`; a second fault can go on from {}",
+            as_written(first + gap * MOST_REPEATS)
+        );
+        notes.add(span, message, help);
+    }
+    let times = match times {
         Some(at) if at.value == 0 => {
             notes.add(at.span, "0 times is never", "write 1 or more");
             1
@@ -396,5 +407,6 @@ fn repeats(
         }
         Some(at) => i64::from(at.value),
         None => fitting,
-    }
+    };
+    times.min(MOST_REPEATS)
 }

@@ -156,10 +156,13 @@ impl Latch {
     fn lines(&self) -> Vec<String> {
         let all: Vec<&Lost> = self.0.iter().flatten().collect();
         let shown = all.iter().take(SHOWN);
-        let mut lines: Vec<String> =
-            shown.map(|lost| format!("lost so far: {}: {}", lost.text, lost.measured)).collect();
+        let line = |lost: &&Lost| {
+            let how = if lost.of_late { "broken of late" } else { "lost so far" };
+            format!("{how}: {}: {}", lost.text, lost.measured)
+        };
+        let mut lines: Vec<String> = shown.map(line).collect();
         if all.len() > SHOWN {
-            lines.push(format!("lost so far, too: {} more", all.len() - SHOWN));
+            lines.push(format!("so are {} more", all.len() - SHOWN));
         }
         lines
     }
@@ -296,11 +299,14 @@ mod tests {
 
     #[test]
     fn of_many_lost_objectives_a_few_are_told_and_the_rest_counted() {
-        let lost = |n: usize| Lost { text: format!("p95(list_{n}) < 1s"), measured: "2 s".to_owned() };
+        let text = |n: usize| format!("p95(list_{n}) < 1s");
+        let lost = |n: usize| Lost { text: text(n), measured: "2 s".to_owned(), of_late: n == 1 };
         let told = |n: usize| Latch((0..n).map(|n| Some(lost(n))).collect()).lines();
         assert_eq!(told(5).len(), 5);
         let many = told(23);
-        assert_eq!((many.len(), many[5].as_str()), (6, "lost so far, too: 18 more"));
+        assert_eq!((many.len(), many[5].as_str()), (6, "so are 18 more"));
+        let begins = [&many[0][..11], &many[1][..14]];
+        assert_eq!(begins, ["lost so far", "broken of late"]);
     }
 
     #[test]

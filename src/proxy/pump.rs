@@ -2,9 +2,13 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, split};
 use tokio::sync::Notify;
 
 use super::link::Link;
@@ -133,6 +137,17 @@ impl Both {
     }
 }
 
+/// What has come; nothing at the end. The room for it is no connection's own: most of them wait, and there are many.
+async fn read(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
+    poll_fn(|cx| {
+        let mut room = [MaybeUninit::uninit(); CHUNK];
+        let mut chunk = ReadBuf::uninit(&mut room);
+        ready!(Pin::new(&mut *from).poll_read(cx, &mut chunk))?;
+        Poll::Ready(Ok(chunk.filled().to_vec()))
+    })
+    .await
+}
+
 /// A chunk that is held back.
 struct Held {
     until: Micros,
@@ -187,7 +202,6 @@ impl<'a> Pump<'a> {
         mut from: impl AsyncRead + Unpin,
         mut to: impl AsyncWrite + Unpin,
     ) -> Result<(), Broken> {
-        let mut buffer = vec![0; CHUNK];
         loop {
             let changed = self.link.changed.notified();
             if self.seen != self.link.changes.get() {
@@ -207,12 +221,12 @@ impl<'a> Pump<'a> {
                 biased;
                 () = changed => {}
                 () = self.due(next), if next.is_some() => self.deliver(&mut to).await?,
-                read = from.read(&mut buffer), if !self.ended && self.has_room() => {
+                read = read(&mut from), if !self.ended && self.has_room() => {
                     self.both.moved.set(self.link.world.now());
                     match read {
-                        Ok(0) => self.ends(),
-                        Ok(n) => if let Some(chunk) = self.take(&buffer[..n]) {
-                            to.write_all(chunk).await.map_err(|_| Broken::Target)?;
+                        Ok(chunk) if chunk.is_empty() => self.ends(),
+                        Ok(chunk) => if let Some(chunk) = self.take(chunk) {
+                            to.write_all(&chunk).await.map_err(|_| Broken::Target)?;
                         },
                         // A client that is gone wants nothing of what is on its way; an upstream may have said all.
                         Err(_) if self.way == Direction::Upstream => return Err(Broken::Source),
@@ -242,7 +256,7 @@ impl<'a> Pump<'a> {
     }
 
     /// Holds, drops or hands back a chunk that may pass at once.
-    fn take<'b>(&mut self, chunk: &'b [u8]) -> Option<&'b [u8]> {
+    fn take(&mut self, chunk: Vec<u8>) -> Option<Vec<u8>> {
         self.link.note_use(self.id);
         let now = self.link.world.now();
         let toxics = self.link.toxics();
@@ -266,7 +280,7 @@ impl<'a> Pump<'a> {
                 self.held_bytes += chunk.len();
                 self.both.held.set(self.both.held.get() + chunk.len());
                 self.link.machine.holds(chunk.len());
-                self.held.push_back(Held { until: at, since: now, bytes: chunk.to_vec() });
+                self.held.push_back(Held { until: at, since: now, bytes: chunk });
                 None
             }
         }

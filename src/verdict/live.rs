@@ -101,6 +101,8 @@ pub struct Lost {
     pub text: String,
     /// `3.1 % of list failed or came too late, of 1,204 since 0:35`.
     pub measured: String,
+    /// By what is left of its phase: of the whole it may hold.
+    pub of_late: bool,
 }
 
 /// What is known of an objective while the run goes on.
@@ -127,7 +129,7 @@ pub fn standings(timeline: &Timeline, now: Micros) -> Vec<Standing> {
     let stands = |objective: &Objective| match grows(objective) {
         true => Standing::Open,
         false => match lost_one(&view, objective, now) {
-            Some(lost) => Standing::Lost(lost),
+            Some(lost) => Standing::Lost(Lost { of_late: let_go(objective), ..lost }),
             None if objective.phase != PhaseName::Run && let_go(objective) => Standing::Past,
             None => Standing::Open,
         },
@@ -158,6 +160,7 @@ fn lost_one(view: &View, objective: &Objective, now: Micros) -> Option<Lost> {
     Some(Lost {
         text: objective.text.clone(),
         measured: format!("{claim}, of {} since {since}", grouped(m.n)),
+        of_late: false,
     })
 }
 

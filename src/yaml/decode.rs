@@ -225,7 +225,7 @@ impl<'de> Deserializer<'de> for In<'_> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         let result = match &self.node.value {
-            Value::Scalar(_) => visitor.visit_enum(self.node.text().into_deserializer()),
+            Value::Scalar(_) => visitor.visit_enum(Alone { name: self.node.text() }),
             Value::Map(entries) if entries.len() == 1 => visitor.visit_enum(Variant { entry: &entries[0] }),
             _ => {
                 let message = "expected one key that says which kind it is".to_owned();
@@ -326,6 +326,51 @@ fn in_entry(error: Error, entry: &Entry) -> Error {
     let nothing = entry.value.is_nothing() || error.lacks != Lack::No;
     let span = if nothing { entry.key.span } else { entry.value.span };
     error.within(entry.value.id).placed(span, entry.value.id)
+}
+
+/// `kind`, with nothing behind it.
+struct Alone<'n> {
+    name: &'n str,
+}
+
+impl Alone<'_> {
+    fn too_little(&self) -> Error {
+        let (message, help) = (
+            format!("`{}` alone says too little", self.name),
+            format!("write it as `{{{}: ...}}`", self.name),
+        );
+        Error::new(message).help(help)
+    }
+}
+
+impl<'de> EnumAccess<'de> for Alone<'_> {
+    type Error = Error;
+    type Variant = Self;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Error> {
+        let name: StrDeserializer<'_, Error> = self.name.into_deserializer();
+        Ok((seed.deserialize(name)?, self))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Alone<'_> {
+    type Error = Error;
+
+    fn unit_variant(self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, _: T) -> Result<T::Value, Error> {
+        Err(self.too_little())
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, Error> {
+        Err(self.too_little())
+    }
+
+    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], _: V) -> Result<V::Value, Error> {
+        Err(self.too_little())
+    }
 }
 
 /// `kind: {...}`: an externally tagged enum.

@@ -144,3 +144,11 @@ fn a_list_where_keys_belong_is_told_as_that_and_not_taken_in_their_order() {
         assert_eq!(told, ["expected an inner thing, found a list"], "{list}");
     }
 }
+
+#[test]
+fn a_kind_that_needs_more_says_how_to_write_it() {
+    let told = render(&read_thing("name: a\nkinds: [burst]\n").problems, false);
+    assert!(told.contains("`burst` alone says too little") && told.contains("`{burst: ...}`"), "{told}");
+    let told = render(&read_thing("name: a\nkinds: [bust]\n").problems, false);
+    assert!(told.contains("`bust` is not known here") && told.contains("burst"), "{told}");
+}

@@ -137,3 +137,25 @@ fn the_plan_tells_of_a_return_that_no_shape_has_a_band_for() {
     assert!(both.len() == 1 && both[0].contains("; early: its load ends before); let"), "{both:#?}");
     assert_eq!(told(&format!("{ramp}{steady}")), Vec::<String>::new());
 }
+
+/// They were said not to fit, and left out without a word where nobody said how many.
+#[test]
+fn more_repeats_than_a_fault_may_have_are_refused_as_that() {
+    let day = CALM.replace("duration: 90s", "duration: 24h");
+    assert_ne!(day, CALM);
+    for times in ["", "times: 1001, ", "times: 1000, "] {
+        let chaos = format!(
+            "{QUICK}timeline:\n  - {{name: c, at: 60s, for: 5s, every: 40s, {times}down: {{link: api-store}}}}\n"
+        );
+        if times.contains("1000") {
+            let plan = with_flags(&day, Some(&chaos), &Flags::default()).unwrap();
+            assert_eq!(plan.outline.faults.len(), 1000);
+            continue;
+        }
+        let refused = refused(&day, Some(&chaos));
+        let asked = if times.is_empty() { 2159 } else { 1001 };
+        let told = format!("error: {asked} repeats are more than the 1000 that one fault may have");
+        assert!(refused.contains(&told) && refused.contains("go on from 40060s"), "{refused}");
+        assert_eq!(refused.matches("error:").count(), 1, "{refused}");
+    }
+}

@@ -116,6 +116,22 @@ fn objectives_that_are_lost_already_are_told_while_the_run_goes_on() {
     assert!(quantile.contains("3.33 % of create failed"), "{quantile}");
 }
 
+/// Of a run that is longer than what the live fold holds, the last minute was told as if it were the run.
+#[test]
+fn what_only_the_rest_of_a_phase_breaks_is_told_as_of_late() {
+    let errors = expect(Metric::Errors, Comparison::Below, 0.1, RUN);
+    let mut timeline = rooms(100).objective(errors).timeline(&evenly(50, 0, 90, bad(80.0, 86.0)));
+    timeline.end = None;
+    let lost = |timeline: &Timeline| match &standings(timeline, s(95.0))[..] {
+        [Standing::Lost(lost)] => Some((lost.of_late, lost.measured.clone())),
+        _ => None,
+    };
+    assert_eq!(lost(&timeline), None, "6 of more than 60 s");
+    timeline.forget(60);
+    let (of_late, measured) = lost(&timeline).expect("6 of 30 s");
+    assert!(of_late && measured.ends_with(" since 1:00.00"), "{measured}");
+}
+
 #[test]
 fn a_smoke_run_is_inconclusive_at_best_and_may_fail() {
     let judged = |answer: fn(Micros) -> (Micros, Kind)| {

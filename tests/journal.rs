@@ -6,7 +6,10 @@ mod support;
 use std::fs;
 use std::io::Write as _;
 
-use support::{Bench, code_and_text, secs, wait_for};
+use rustix::process::Signal;
+
+use support::http::Server;
+use support::{Bench, code_and_text, secs, signal, wait_for};
 
 #[test]
 fn a_keeper_that_can_tell_nobody_what_failed_goes_on_undoing() {
@@ -27,6 +30,30 @@ fn a_keeper_that_can_tell_nobody_what_failed_goes_on_undoing() {
     keeper.stdin.take().unwrap().write_all(goodbye.as_bytes()).unwrap();
     assert_eq!(keeper.wait().unwrap().code(), Some(0));
     assert!(!flag.exists());
+}
+
+/// As in a container that shares the folder: there the pid is another's, or nobody's.
+#[test]
+fn a_run_that_goes_on_where_its_pid_means_nothing_is_not_healed() {
+    let (bench, server) = (Bench::new("elsewhere"), Server::fine());
+    let flag = bench.folder.join("flag");
+    let shown = flag.display();
+    let exec = format!("run: [touch, {shown}], undo: [rm, -f, {shown}], check: [test, -e, {shown}]");
+    let plan = format!("timeline:\n  - {{ name: broken, at: 2s, for: 40s, exec: {{ {exec} }} }}\n");
+    let mut squall = bench.start(bench.light_run(&server.url(), "60s", &plan));
+    bench.wait_for_history(&["\"broken\"", "\"effective\""]);
+    let journal = bench.run_folder().join("journal.jsonl");
+    let text = fs::read_to_string(&journal).unwrap();
+    let elsewhere = text.replacen("\"start\":", "\"start\":9", 1);
+    // In its place: squall has the file, whatever is in it, and goes on with it.
+    fs::write(&journal, elsewhere).unwrap();
+    let heal = || code_and_text(&bench.squall(["heal"]).arg(bench.run_folder()).output().unwrap());
+    let (code, said) = heal();
+    assert!(code == 0 && said.contains("still going on") && flag.exists() && !squall.ended(), "{said}");
+    signal(bench.keeper(), Signal::KILL);
+    squall.kill();
+    let (code, said) = heal();
+    assert!(code == 0 && said.contains("hook `broken` is undone") && !flag.exists(), "{said}");
 }
 
 #[test]

@@ -173,6 +173,29 @@ fn after_sigkill_a_hook_is_undone_and_its_check_says_so() {
 }
 
 #[test]
+fn after_sigkill_a_keeper_with_as_many_connections_as_it_can_carry_undoes_what_is_no_link_too() {
+    let (bench, server, link) = (Bench::new("crowded"), Server::fine(), free_address());
+    let profile = bench.file("load.yaml", &light_load(&server.url(), "60s"));
+    let (flag, plan) = hook(&bench, "rm, -f, flag");
+    let links = format!("links:\n  wire: {{ listen: \"{link}\", upstream: \"{}\" }}\n", server.address);
+    let plan = bench.file("plan.yaml", &plan.replace("timeline:", &format!("{links}timeline:")));
+    let mut run = bench.command("sh");
+    run.args(["-c", "ulimit -n 300; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_squall"), "run"]);
+    run.arg(profile).arg("--chaos").arg(plan).arg("--reports").arg(bench.reports());
+    run.current_dir(&bench.folder);
+    let mut squall = bench.start(run);
+    bench.wait_for_history(&["\"broken\"", "\"effective\""]);
+    let crowd: Vec<TcpStream> = (0..200).map(|_| TcpStream::connect(link).unwrap()).collect();
+    let files = || fs::read_dir(format!("/proc/{}/fd", bench.keeper())).unwrap().count();
+    wait_for("the keeper to carry what it can", secs(10), || (files() > 200).then_some(()));
+    std::thread::sleep(secs(1));
+    squall.kill();
+    wait_for("the hook to be undone", HEALED_WITHIN, || (!flag.exists()).then_some(()));
+    drop(crowd);
+    wait_for("the link to be free", secs(10), || passes(link));
+}
+
+#[test]
 fn heal_undoes_everything_from_the_journal_alone_and_twice_is_as_good_as_once() {
     let bench = Bench::new("both");
     let (flag, plan) = hook(&bench, "rm, -f, flag");

@@ -9,9 +9,11 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::service::process::ProcessId;
+use crate::service::process::{ProcessId, State};
 
 /// How one thing is undone, as data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -85,6 +87,8 @@ impl Journal {
     /// The file cannot be made or synced.
     pub fn create(path: &Path) -> io::Result<Journal> {
         let file = File::options().create_new(true).append(true).open(path)?;
+        // Where files cannot be locked, its first line must do.
+        let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
         let journal = Journal { file: RefCell::new(Some(file)), path: path.to_owned(), ..Journal::default() };
         if let Some(squall) = ProcessId::of(std::process::id() as i32) {
             journal.append(&Entry::Run { squall })?;
@@ -162,6 +166,13 @@ pub struct Contents {
     pub keeper: Option<ProcessId>,
     /// Entries that are not closed, the latest first: undone in reverse.
     pub open: Vec<(u64, Undo)>,
+}
+
+/// Whether a run goes on whose journal this is, also one in a container that shares the folder: its pid says nothing here.
+pub fn goes_on(path: &Path, contents: &Contents) -> bool {
+    let squall = contents.squall.as_ref();
+    let held = |file: File| flock(file, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK);
+    squall.is_some_and(|squall| squall.state() != State::Gone) || File::open(path).is_ok_and(held)
 }
 
 /// Reads a journal; a torn line was never acted on and is left out.

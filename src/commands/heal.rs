@@ -90,7 +90,7 @@ async fn heal_one(world: World, path: PathBuf) -> Said {
         Ok(contents) => contents,
         Err(cause) => return unreadable(cause),
     };
-    if contents.squall.as_ref().is_some_and(|squall| squall.state() != State::Gone) {
+    if journal::goes_on(&path, &contents) {
         let text = "the run is still going on; it heals itself when it ends (Ctrl-C)";
         return Said::good(format!("{shown}: {text}"));
     }

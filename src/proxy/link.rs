@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use tokio::sync::Notify;
+use tokio::net::TcpSocket;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::task::{AbortHandle, JoinHandle};
 
+use super::machine::{Machine, ROOM_PAUSE};
 use super::message::LinkState;
 use super::pump;
 use crate::experiment::Canary;
@@ -26,8 +28,7 @@ pub struct Link {
     upstream: Cell<SocketAddr>,
     /// The upstream that it goes back to when it is healed.
     home: Cell<SocketAddr>,
-    /// How often this machine has refused a connection; all links count together.
-    refused: Rc<Cell<u64>>,
+    pub(super) machine: Rc<Machine>,
     pub(super) canary: Option<Canary>,
     /// In force, in order of injection.
     toxics: RefCell<Vec<(String, Toxic)>>,
@@ -36,6 +37,8 @@ pub struct Link {
     pub(super) changed: Notify,
     pub(super) changes: Cell<u64>,
     accepting: RefCell<Option<JoinHandle<()>>>,
+    /// Its port while it does not listen: an outgoing connection could take it else.
+    kept: RefCell<Option<TcpSocket>>,
     connections: RefCell<BTreeMap<u64, Connection>>,
     next: Cell<u64>,
     /// Local ports of canaries under way: what they felt is theirs alone, and not counted as traffic.
@@ -96,7 +99,7 @@ impl Link {
         listen: SocketAddr,
         upstream: SocketAddr,
         canary: Option<Canary>,
-        refused: Rc<Cell<u64>>,
+        machine: &Rc<Machine>,
     ) -> Result<Rc<Link>, String> {
         let listener = world.listen(listen).await.map_err(|e| cannot_listen(listen, &e))?;
         let address = listener.local_addr().map_err(|e| cannot_listen(listen, &e))?;
@@ -105,13 +108,14 @@ impl Link {
             address,
             upstream: Cell::new(upstream),
             home: Cell::new(upstream),
-            refused,
+            machine: machine.clone(),
             canary,
             toxics: RefCell::default(),
             touched: RefCell::default(),
             changed: Notify::new(),
             changes: Cell::new(0),
             accepting: RefCell::default(),
+            kept: RefCell::default(),
             connections: RefCell::default(),
             next: Cell::new(0),
             canaries: RefCell::default(),
@@ -134,10 +138,13 @@ impl Link {
         let accepting = self.world.spawn(async move {
             loop {
                 match listener.accept().await {
-                    Ok((stream, peer)) => link.carry(stream, peer),
+                    Ok((stream, peer)) => {
+                        let room = link.machine.room(&link.world).await;
+                        link.carry(stream, peer, room);
+                    }
                     Err(error) => {
                         link.note_refusal(&error);
-                        link.world.sleep(Micros::millis(10)).await;
+                        link.world.sleep(ROOM_PAUSE).await;
                     }
                 }
             }
@@ -147,7 +154,7 @@ impl Link {
 
     /// Forwards one connection in a task of its own; dialling happens there too, so that a slow
     /// upstream holds up nobody else.
-    fn carry(self: &Rc<Link>, client: Stream, peer: SocketAddr) {
+    fn carry(self: &Rc<Link>, client: Stream, peer: SocketAddr, room: OwnedSemaphorePermit) {
         let id = self.next.replace(self.next.get() + 1);
         let link = self.clone();
         let task = self.world.spawn(async move {
@@ -156,6 +163,7 @@ impl Link {
                 link.note_refusal(&error);
             }
             link.connections.borrow_mut().remove(&id);
+            drop(room);
         });
         let connection = Connection {
             abort: task.abort_handle(),
@@ -182,6 +190,8 @@ impl Link {
                 accepting.abort();
                 // Its end closes the listener.
                 let _ = accepting.await;
+                // Where it cannot be kept, it is there again most often.
+                *self.kept.borrow_mut() = self.world.keep(self.address).ok().flatten();
             }
             let closed = self.close(|_| true);
             if let Some(impact) = self.touched.borrow_mut().get_mut(fault) {
@@ -230,6 +240,7 @@ impl Link {
         if in_force(Toxic::Down) || self.accepting.borrow().is_some() {
             return Ok(());
         }
+        self.kept.borrow_mut().take();
         let mut why = String::new();
         for _ in 0..LISTEN_TRIES {
             match self.world.listen(self.address).await {
@@ -265,7 +276,9 @@ impl Link {
 
     /// Notes an error if it is this machine's own.
     fn note_refusal(&self, error: &std::io::Error) {
-        self.refused.set(self.refused.get() + u64::from(is_local(error)));
+        if is_local(error) {
+            self.machine.refuses();
+        }
     }
 
     /// Closes the connections that `which` picks; returns how many were not canaries.
@@ -394,5 +407,58 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> String {
             address.port()
         ),
         _ => format!("cannot listen on {address}: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+    use crate::world::{Origin, run_real, run_virtual};
+
+    #[test]
+    fn what_many_connections_hold_back_is_bounded_and_comes_all_the_same() {
+        run_virtual(|world| async move {
+            const ANSWER: usize = 256 << 10;
+            let any = SocketAddr::from(([127, 0, 0, 1], 0));
+            let mut server = world.listen(any).await.unwrap();
+            let upstream = server.local_addr().unwrap();
+            let many = 1 << 20;
+            let mut machine = Machine::of(&world);
+            Rc::get_mut(&mut machine).unwrap().many = many;
+            let link = Link::open(world.clone(), any, upstream, None, &machine).await.unwrap();
+            let (latency, jitter) = (Micros::SECOND, Micros::ZERO);
+            link.inject("f", Toxic::Latency { latency, jitter, direction: Direction::Downstream }).await;
+            let mut clients = Vec::new();
+            for _ in 0..16 {
+                clients.push(world.connect(link.address()).await.unwrap());
+                let (mut stream, _) = server.accept().await.unwrap();
+                world.spawn(async move { stream.write_all(&[7; ANSWER]).await });
+            }
+            world.sleep(Micros::millis(500)).await;
+            let held = machine.held.get();
+            assert!((many..many + (16 << 14)).contains(&held), "{held}");
+            let mut got = vec![0; ANSWER];
+            for client in &mut clients {
+                client.read_exact(&mut got).await.unwrap();
+            }
+            assert_eq!(machine.held.get(), 0);
+        });
+    }
+
+    #[test]
+    fn a_link_that_is_down_keeps_its_port_from_outgoing_connections() {
+        run_real(Origin::now(), |world| async move {
+            let any = SocketAddr::from(([127, 0, 0, 1], 0));
+            let upstream = world.listen(any).await.unwrap().local_addr().unwrap();
+            let link = Link::open(world.clone(), any, upstream, None, &Machine::of(&world)).await.unwrap();
+            link.inject("f", Toxic::Down).await;
+            let outgoing = TcpSocket::new_v4().unwrap();
+            assert!(outgoing.bind(link.address()).is_err(), "another could take it");
+            assert!(world.connect(link.address()).await.is_err(), "nobody listens");
+            link.clear("f").await.unwrap();
+            assert!(world.connect(link.address()).await.is_ok());
+        });
     }
 }

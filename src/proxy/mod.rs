@@ -1,9 +1,9 @@
-//! The proxy that carries the links: it forwards bytes, applies toxics, counts what they touch and
-//! sends canaries. In real runs it lives in a process of its own (`keeper`), in virtual time beside
-//! everything else; both are spoken to with the same requests.
+//! The proxy that carries the links: it forwards bytes, applies toxics, counts what they touch and sends canaries. In real
+//! runs it lives in a process of its own (`keeper`), in virtual time beside everything else; both hear the same requests.
 
 mod canary;
 mod link;
+mod machine;
 pub mod message;
 mod pump;
 
@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use link::Link;
+use machine::Machine;
 pub use message::{Ask, Reply, Vitals};
 
 use crate::units::Micros;
@@ -21,13 +22,13 @@ use crate::world::World;
 pub struct Links {
     world: World,
     links: RefCell<BTreeMap<String, Rc<Link>>>,
-    refused: Rc<Cell<u64>>,
+    machine: Rc<Machine>,
     dismissed: Cell<bool>,
 }
 
 impl Links {
     pub fn new(world: World) -> Links {
-        Links { world, links: RefCell::default(), refused: Rc::default(), dismissed: Cell::new(false) }
+        Links { machine: Machine::of(&world), world, links: RefCell::default(), dismissed: Cell::new(false) }
     }
 
     /// Carries out one request.
@@ -41,8 +42,7 @@ impl Links {
     async fn carry_out(&self, ask: Ask) -> Result<Reply, String> {
         match ask {
             Ask::Open { link, listen, upstream, canary } => {
-                let refused = self.refused.clone();
-                let opened = Link::open(self.world.clone(), listen, upstream, canary, refused).await?;
+                let opened = Link::open(self.world.clone(), listen, upstream, canary, &self.machine).await?;
                 let listen = opened.address();
                 self.links.borrow_mut().insert(link, opened);
                 Ok(Reply::Opened { listen })
@@ -70,7 +70,7 @@ impl Links {
             }
             Ask::Touched { link, fault } => Ok(Reply::Touched { counts: self.link(&link)?.touched(&fault) }),
             // Beside everything else it has no beat of its own.
-            Ask::Look => Ok(Reply::Look { refused: self.refused.get(), vitals: Vitals::default() }),
+            Ask::Look => Ok(Reply::Look { refused: self.machine.refused(), vitals: Vitals::default() }),
             Ask::Dismiss => {
                 self.dismiss();
                 Ok(Reply::Done)

@@ -175,6 +175,7 @@ struct Pump<'a> {
 impl Drop for Pump<'_> {
     fn drop(&mut self) {
         self.both.held.set(self.both.held.get() - self.held_bytes);
+        self.link.machine.lets_go(self.held_bytes);
     }
 }
 
@@ -220,7 +221,7 @@ impl<'a> Pump<'a> {
                 biased;
                 () = changed => {}
                 () = self.due(next), if next.is_some() => self.deliver(&mut to).await?,
-                read = read(&mut from), if !self.ended && self.held_bytes < HELD => {
+                read = read(&mut from), if !self.ended && self.has_room() => {
                     self.both.moved.set(self.link.world.now());
                     match read {
                         Ok(chunk) if chunk.is_empty() => self.ends(),
@@ -241,6 +242,11 @@ impl<'a> Pump<'a> {
         if self.way == Direction::Upstream {
             self.both.client_ends();
         }
+    }
+
+    /// Whether more may be read, and held back. What holds nothing back always may.
+    fn has_room(&self) -> bool {
+        self.held.is_empty() || self.held_bytes < HELD && !self.link.machine.holds_many()
     }
 
     async fn due(&self, at: Option<Micros>) {
@@ -273,6 +279,7 @@ impl<'a> Pump<'a> {
                 }
                 self.held_bytes += chunk.len();
                 self.both.held.set(self.both.held.get() + chunk.len());
+                self.link.machine.holds(chunk.len());
                 self.held.push_back(Held { until: at, since: now, bytes: chunk });
                 None
             }
@@ -283,6 +290,7 @@ impl<'a> Pump<'a> {
         if let Some(Held { since, bytes, .. }) = self.held.pop_front() {
             self.held_bytes -= bytes.len();
             self.both.held.set(self.both.held.get() - bytes.len());
+            self.link.machine.lets_go(bytes.len());
             self.link.note_held(self.id, self.way, self.link.world.now() - since);
             to.write_all(&bytes).await.map_err(|_| Broken::Target)?;
         }

@@ -28,6 +28,8 @@ pub use stream::{Listener, Stream};
 pub use turns::Turns;
 pub use wakes::Wake;
 
+use tokio::net::TcpSocket;
+
 use crate::units::Micros;
 
 /// Connections that wait to be accepted, as far as the system allows. With tokio's 128 a link or a paused
@@ -211,16 +213,17 @@ impl World {
     /// Listens on `address`; port 0 finds a free one.
     pub async fn listen(&self, address: SocketAddr) -> io::Result<Listener> {
         match &self.kind {
-            Kind::Real(_) => {
-                let socket = match address {
-                    SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
-                    SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
-                };
-                socket.set_reuseaddr(true)?;
-                socket.bind(address)?;
-                Ok(Listener::Tcp(socket.listen(BACKLOG)?))
-            }
+            Kind::Real(_) => Ok(Listener::Tcp(bound(address)?.listen(BACKLOG)?)),
             Kind::Virtual { network, .. } => network.listen(address).map(Listener::Pipe),
+        }
+    }
+
+    /// Keeps an address until dropped, without listening: whoever dials it is refused, and the system gives its port to
+    /// no outgoing connection. In virtual time it gives none away.
+    pub fn keep(&self, address: SocketAddr) -> io::Result<Option<TcpSocket>> {
+        match &self.kind {
+            Kind::Real(_) => bound(address).map(Some),
+            Kind::Virtual { .. } => Ok(None),
         }
     }
 
@@ -246,6 +249,16 @@ impl World {
         }
         Err(last)
     }
+}
+
+fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 /// Work that is given up when this is dropped, if it has not begun.

@@ -26,7 +26,8 @@ pub struct Healed {
 }
 
 /// Undoes everything that is open in the journal at `path` and closes it there. `links` are the keeper's own,
-/// healed as far as they can be, whatever the journal says; anybody else has none. What hangs delays nothing else.
+/// healed as far as they can be, whatever the journal says; anybody else has none, and comes whenever they like. What
+/// hangs delays nothing else.
 ///
 /// # Errors
 /// The journal cannot be read.
@@ -38,7 +39,8 @@ pub async fn heal(world: &World, path: &Path, links: Option<&Rc<Links>>) -> io::
     let open = contents.as_ref().map(|contents| contents.open.clone()).unwrap_or_default();
     let (of_links, others): (Vec<_>, Vec<_>) =
         open.into_iter().partition(|(_, undo)| matches!(undo, Undo::Link { .. }));
-    let lane = |lane| world.spawn(in_order(world.clone(), journal.clone(), lane));
+    let later = links.is_none();
+    let lane = |lane| world.spawn(in_order(world.clone(), journal.clone(), lane, later));
     let undoing: Vec<_> = lanes(others).into_iter().map(lane).collect();
     if let Some(whole) = whole {
         // What could not be healed is told by its link, below.
@@ -77,10 +79,10 @@ fn lanes(open: Open) -> Vec<Open> {
     lanes.into_iter().map(|(_, lane)| lane).collect()
 }
 
-async fn in_order(world: World, journal: Rc<Journal>, lane: Open) -> Vec<Healed> {
+async fn in_order(world: World, journal: Rc<Journal>, lane: Open, later: bool) -> Vec<Healed> {
     let mut healed = Vec::new();
     for (id, undo) in lane {
-        let result = undo_one(&world, &undo).await;
+        let result = undo_one(&world, &undo, later).await;
         healed.push(closed(&journal, id, &undo, result));
     }
     healed
@@ -120,9 +122,12 @@ fn without(keeper: Option<&ProcessId>) -> Result<(), String> {
     }
 }
 
-async fn undo_one(world: &World, undo: &Undo) -> Result<(), String> {
+async fn undo_one(world: &World, undo: &Undo, later: bool) -> Result<(), String> {
+    // By then others may have the number of a group that is left: of a leader that is gone, only what it marked is sure.
+    let is_gone = |process: &ProcessId| later && process.state() == State::Gone;
     match undo {
         Undo::Link { .. } => Ok(()),
+        Undo::End { process, .. } | Undo::Continue { process, mark: None, .. } if is_gone(process) => Ok(()),
         Undo::Continue { process, mark, .. } => {
             let family = Family { leader: process.clone(), mark: mark.clone() };
             family.signal(&[State::Stopped], Signal::CONT)?;
@@ -180,7 +185,11 @@ async fn reaches(world: &World, done: impl Fn() -> bool) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::CommandExt as _;
+    use std::process::{Command, Stdio};
+
     use super::*;
+    use crate::world::{Origin, run_real};
 
     #[test]
     fn only_a_hook_and_its_own_run_wait_for_each_other() {
@@ -199,5 +208,30 @@ mod tests {
         let lanes = lanes(open.into_iter().zip(0..).map(|(undo, id)| (id, undo)).collect());
         let ids: Vec<Vec<u64>> = lanes.iter().map(|lane| lane.iter().map(|(id, _)| *id).collect()).collect();
         assert_eq!(ids, [vec![0, 2], vec![1], vec![3], vec![4]]);
+    }
+
+    /// A process in a group whose leader is gone, and the end of that leader as it is undone.
+    fn left(later: bool) -> State {
+        let mut leader = Command::new("sh");
+        leader.args(["-c", "sleep 20 & echo $!; wait"]).process_group(0);
+        let mut leader = leader.stdout(Stdio::piped()).spawn().unwrap();
+        let process = ProcessId::of(leader.id() as i32).unwrap();
+        let mut pid = String::new();
+        std::io::BufRead::read_line(&mut io::BufReader::new(leader.stdout.take().unwrap()), &mut pid)
+            .unwrap();
+        let other = ProcessId::of(pid.trim().parse().unwrap()).unwrap();
+        leader.kill().unwrap();
+        leader.wait().unwrap();
+        let undo = Undo::End { service: "app".to_owned(), process };
+        run_real(Origin::now(), |world| async move { undo_one(&world, &undo, later).await }).unwrap();
+        let state = other.state();
+        let _ = other.signal(Signal::KILL);
+        state
+    }
+
+    #[test]
+    fn who_heals_whenever_they_like_ends_no_group_that_may_be_anothers_by_then() {
+        assert_eq!(left(false), State::Gone, "the keeper comes at once");
+        assert_eq!(left(true), State::Running);
     }
 }

@@ -106,9 +106,9 @@ impl<'t> Parser<'t> {
     fn metric(&mut self) -> Result<(Metric, Option<String>), Mistake> {
         let (word, range) = self.word();
         let bracket = self.bracket()?;
-        let scraped = bracket.as_ref().and_then(|(inner, _)| inner.strip_prefix("target."));
-        if let (Some(name), Some(aggregate)) = (scraped, aggregate(word)) {
-            return Ok((Metric::Target { name: name.to_owned(), aggregate }, None));
+        let scraped = bracket.as_ref().and_then(|(i, range)| Some((i.strip_prefix("target.")?, range)));
+        if let (Some((name, range)), Some(aggregate)) = (scraped, aggregate(word)) {
+            return Ok((self.target(name, aggregate, range.clone())?, None));
         }
         let metric = self.metric_word(word, range)?;
         let Some((inner, range)) = bracket else { return Ok((metric, None)) };
@@ -153,9 +153,23 @@ impl<'t> Parser<'t> {
         Ok(metric)
     }
 
+    /// What PromQL says of labels and ranges would be looked for as a part of the name, and never be seen.
+    fn target(&self, name: &str, aggregate: Aggregate, range: Range<usize>) -> Result<Metric, Mistake> {
+        let beside = |c: char| c.is_whitespace() || "{}[]()\"',=".contains(c);
+        let alone = name.split(beside).next().unwrap_or_default();
+        if !name.is_empty() && alone == name {
+            return Ok(Metric::Target { name: name.to_owned(), aggregate });
+        }
+        let example = if alone.is_empty() { "NAME" } else { alone };
+        let help = format!(
+            "write `target.{example}`, a name alone: all of its label sets are added up, and `rate` is that of the whole phase"
+        );
+        self.mistake(range, format!("`target.{name}` is not the name of a metric"), help)
+    }
+
     fn quantile_or_target(&self, word: &str, range: Range<usize>) -> Result<Metric, Mistake> {
         if let Some(name) = word.strip_prefix("target.").filter(|name| !name.is_empty()) {
-            return Ok(Metric::Target { name: name.to_owned(), aggregate: Aggregate::Last });
+            return self.target(name, Aggregate::Last, range);
         }
         let Some(Ok(percent)) = word.strip_prefix('p').map(str::parse::<f64>) else {
             return self.mistake(range, format!("`{word}` is no metric"), suggest(word, &METRICS));

@@ -96,6 +96,22 @@ fn a_phase_behind_its_for_is_told_the_order() {
     assert!(parse("errors > 5% during node_kill for 10s", &names()).is_ok());
 }
 
+/// They passed as names that no target has: the run was INCONCLUSIVE when it was over.
+#[test]
+fn labels_and_ranges_behind_a_metric_of_the_target_are_told_to_go() {
+    for text in [
+        r#"rate(target.failed_total{code="500"}) < 1"#,
+        "rate(target.failed_total[5m]) < 1",
+        "max(target.failed_total by code) < 1",
+        r#"target.failed_total{code="500"} < 1"#,
+    ] {
+        let mistake = parse(text, &names()).unwrap_err();
+        assert!(mistake.help.starts_with("write `target.failed_total`, a name alone"), "{text}: {mistake:?}");
+    }
+    assert!(parse("rate(target.) < 1", &names()).unwrap_err().help.starts_with("write `target.NAME`"));
+    assert!(parse("rate( target.job:failed_total.sum-1 ) < 1", &names()).is_ok());
+}
+
 /// A chaos plan was asked for, or another trigger's name.
 #[test]
 fn a_shape_that_is_no_trigger_is_told_to_become_one() {

@@ -6,6 +6,7 @@ use super::answer::{self, Answer, answer};
 use super::judgement::Interval;
 use crate::objective::{Metric, Objective};
 use crate::quantity::{Quantity, Unit};
+use crate::sample::Kind;
 use crate::stats;
 use crate::timeline::Tally;
 use crate::units::Micros;
@@ -21,13 +22,15 @@ pub(super) struct Measured {
     pub(super) n: u64,
     /// Share of them that was bad.
     pub(super) bad: f64,
+    /// Share of what was bad that no step came to, as one before it failed.
+    pub(super) unreached: f64,
     pub(super) answer: Answer,
 }
 
 impl Default for Measured {
     fn default() -> Measured {
         let answer = Answer::Unknown(None);
-        Measured { value: None, successes: None, interval: None, n: 0, bad: 0.0, answer }
+        Measured { value: None, successes: None, interval: None, n: 0, bad: 0.0, unreached: 0.0, answer }
     }
 }
 
@@ -70,6 +73,7 @@ pub(super) fn measure(objective: &Objective, tally: &Tally, exposure: Exposure) 
         interval: interval(&objective.metric, tally),
         n: tally.intended,
         bad: bad.unwrap_or(0.0),
+        unreached: tally.of_kind(Kind::Unreached) as f64 / tally.bad().max(1) as f64,
         answer: answer(objective, value, tally),
     }
 }

@@ -81,13 +81,13 @@ pub(super) fn value(view: &View, objective: &Objective, subject: Subject, cells:
     };
     let found = worst.and_then(|(answer, stretch)| Some((answer, bettered(stretch)?)));
     let Some((answer, worst)) = found else {
-        return Measured { n: whole.n, bad: whole.bad, ..Measured::default() };
+        return Measured { n: whole.n, bad: whole.bad, unreached: whole.unreached, ..Measured::default() };
     };
     // That no stretch breaks proves nothing where all of it is too little to tell.
     let enough = objective.least();
     let answer =
         if answer == Answer::Holds && whole.n < enough { Answer::Unknown(Some(enough)) } else { answer };
-    Measured { answer, interval: None, n: whole.n, bad: whole.bad, ..worst }
+    Measured { answer, interval: None, n: whole.n, bad: whole.bad, unreached: whole.unreached, ..worst }
 }
 
 fn severity(answer: Answer) -> u8 {

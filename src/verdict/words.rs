@@ -38,15 +38,17 @@ pub(super) fn phase(name: &PhaseName) -> String {
 pub(super) fn claim(metric: &Metric, op: &str, m: &Measured) -> String {
     let Some(v) = m.value else { return format!("nothing was measured of {op}") };
     if v.is_bound() {
-        let bad = percent(m.bad);
-        return format!("{bad} of {op} failed, counted at their deadline: {metric} has no upper end ({v})");
+        let (bad, who) = (percent(m.bad), never_sent(m));
+        return format!(
+            "{bad} of {op} failed, counted at their deadline{who}: {metric} has no upper end ({v})"
+        );
     }
     match metric {
         Metric::Quantile(q) if *q == 0.5 => format!("half of {op} took {v} or more"),
         Metric::Quantile(q) => format!("1 in {} {op} took {v} or more", one_in(*q)),
         Metric::Mean => format!("{op} took {v} on average"),
         Metric::Max => format!("the slowest {op} took {v}"),
-        Metric::Errors => format!("{v} of {op} failed or came too late"),
+        Metric::Errors => format!("{v} of {op} failed or came too late{}", never_sent(m)),
         Metric::Goodput => format!("{v} of {op} succeeded in time"),
         Metric::Rate => format!("{} {op} succeeded per second", plain(v.value)),
         Metric::Count => format!("{v} {op} were intended"),
@@ -59,6 +61,15 @@ pub(super) fn claim(metric: &Metric, op: &str, m: &Measured) -> String {
             Aggregate::Max => format!("target.{name} was {v} at most"),
             Aggregate::Rate => format!("target.{name} rose by {v} per second"),
         },
+    }
+}
+
+/// What the target was never asked for did not fail there: who looks for it must look at the steps before.
+fn never_sent(m: &Measured) -> &'static str {
+    match m.unreached {
+        all if all >= 1.0 => " (none of these was sent, as a step before them failed)",
+        most if most > 0.5 => " (most of these were never sent, as a step before them failed)",
+        _ => "",
     }
 }
 

@@ -116,6 +116,42 @@ fn steps_that_were_never_reached_are_bad_and_what_the_end_cut_is_not_counted() {
     }
 }
 
+/// A login that fails took the blame to the step after it: "of order failed", of which the server had not seen one.
+#[test]
+fn what_was_never_sent_is_told_as_that() {
+    let errors = expect(Metric::Errors, Comparison::Below, 0.05, RUN);
+    let rows = [
+        (
+            errors.clone(),
+            1,
+            "10 % of create failed or came too late (none of these was sent, as a step before them failed);",
+        ),
+        (
+            errors.clone(),
+            4,
+            "10 % of create failed or came too late (most of these were never sent, as a step before them failed);",
+        ),
+        (errors, 2, "10 % of create failed or came too late;"),
+        (
+            p(0.99, s(1.0), RUN),
+            1,
+            "failed, counted at their deadline (none of these was sent, as a step before them failed): p99",
+        ),
+        (p(0.99, s(1.0), RUN), 2, "10 % of create failed, counted at their deadline: p99"),
+    ];
+    for (objective, one_in, said) in rows {
+        let sent = |at: Micros| one_in > 1 && at.0 / 1_000_000 % one_in == 0;
+        let tenth = |at: Micros| match at.0 % 1_000_000 < 100_000 {
+            true if sent(at) => (s(2.0), Kind::Timeout),
+            true => (Micros::ZERO, Kind::Unreached),
+            false => fine(at),
+        };
+        let judged = verdict(rooms(100).objective(objective), &evenly(50, 0, 100, tenth));
+        let reason = &judged.objectives[0].reason;
+        assert!(reason.contains(said), "{reason}");
+    }
+}
+
 #[test]
 fn without_an_objective_nothing_is_proven() {
     let judged = verdict(rooms(30), &evenly(50, 0, 30, fine));

@@ -7,10 +7,12 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::rc::Rc;
 
+use rustix::io::{FdFlags, fcntl_setfd};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
@@ -118,6 +120,24 @@ async fn linger(world: &World, links: &Rc<Links>, journal: &Path) {
     }
 }
 
+/// What else squall's caller had open (the lock of a nightly job, the pipe of its log) is given back as squall ends: the
+/// keeper may stay for long.
+#[allow(unsafe_code)]
+fn takes_nothing_along(command: &mut Command) {
+    let open = std::fs::read_dir("/dev/fd").into_iter().flatten().flatten();
+    let numbers = open.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let beyond: Vec<i32> = numbers.filter(|number| *number > 2).collect();
+    let close_on_exec = move || {
+        for number in &beyond {
+            // SAFETY: in a process of one thread it stays what it is; one that is not open any more is refused.
+            let _ = fcntl_setfd(unsafe { BorrowedFd::borrow_raw(*number) }, FdFlags::CLOEXEC);
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec nothing but fcntl is called.
+    unsafe { command.pre_exec(close_on_exec) };
+}
+
 type Waiting = RefCell<BTreeMap<u64, oneshot::Sender<Reply>>>;
 
 /// squall's side: the keeper as a process.
@@ -143,6 +163,7 @@ impl Keeper {
         command.arg("keeper").arg(journal).process_group(0);
         let log = std::fs::File::create(log).map_err(cannot)?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
+        takes_nothing_along(&mut command);
         let mut child = command.spawn().map_err(cannot)?;
         let process =
             ProcessId::of(child.id().unwrap_or_default() as i32).ok_or("the keeper ended at once")?;

@@ -391,26 +391,6 @@ fn a_failover_that_cannot_go_back_was_not_undone() {
     assert_eq!(bench.verdict()["exit"]["code"], 110);
 }
 
-/// `exec 9>lock; flock -n 9`, as nightly jobs do: the next night found it taken, and who read a pipe never came to its end.
-#[test]
-fn the_keeper_holds_nothing_that_squalls_caller_had_open() {
-    let (bench, server) = (Bench::new("lock"), Server::fine());
-    let link =
-        format!("links: {{ wire: {{ listen: \"{}\", upstream: \"{}\" }} }}", free_address(), server.address);
-    let run = bench.light_run(&server.url(), "60s", &link);
-    let mut night = bench.command("sh");
-    night.args(["-c", "exec 9>\"$0\" && exec \"$@\""]).arg(bench.folder.join("lock"));
-    night.arg(run.get_program()).args(run.get_args());
-    let mut squall = bench.start(night);
-    bench.wait_for_history(&["\"due\""]);
-    let held = |pid: i32| {
-        let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
-        open.filter_map(|fd| fs::read_link(fd.path()).ok()).filter(|to| to.ends_with("lock")).count()
-    };
-    assert_eq!((held(squall.pid()), held(bench.keeper())), (1, 0));
-    squall.kill();
-}
-
 #[test]
 fn a_keeper_whose_journal_is_gone_carries_on() {
     let mut broken = run_until_in_force("latency: { link: wire, latency: 2s }");

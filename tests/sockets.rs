@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -14,7 +15,7 @@ use serde_json::Value;
 
 use support::http::Server;
 use support::witness::{Seen, Witness};
-use support::{Bench, code_and_text, forgiven, free_address, listens_at, root, secs, wait_for};
+use support::{Bench, Running, code_and_text, forgiven, free_address, listens_at, root, secs, wait_for};
 
 /// Who needs the cores alone takes it for writing: two cores are few.
 static CORES: RwLock<()> = RwLock::new(());
@@ -29,6 +30,19 @@ fn alone() -> RwLockWriteGuard<'static, ()> {
 
 fn outcome(mut command: Command) -> (i32, String) {
     code_and_text(&command.output().unwrap())
+}
+
+/// A target that answers at once.
+fn bored(bench: &Bench, address: SocketAddr) -> Command {
+    let mut target = bench.command(env!("CARGO_BIN_EXE_squall"));
+    target.args(["bench-server", "--listen", &address.to_string()]);
+    target
+}
+
+fn started(bench: &Bench, target: Command, address: SocketAddr) -> Running {
+    let target = bench.start(target);
+    wait_for("the target", secs(5), || std::net::TcpStream::connect(address).ok());
+    target
 }
 
 /// What was measured for the objective that begins so, in seconds.
@@ -221,12 +235,8 @@ mod alone {
     }
 
     /// A target on a core of its own that answers at once.
-    fn bored(bench: &Bench, core: &str, address: std::net::SocketAddr) -> support::Running {
-        let mut target = bench.command(env!("CARGO_BIN_EXE_squall"));
-        target.args(["bench-server", "--listen", &address.to_string()]);
-        let target = bench.start(pinned(bench, core, &target));
-        wait_for("the target", secs(5), || std::net::TcpStream::connect(address).ok());
-        target
+    fn bored_on(bench: &Bench, core: &str, address: SocketAddr) -> Running {
+        started(bench, pinned(bench, core, &bored(bench, address)), address)
     }
 
     /// The target has another core, which the system would not always give it, and answers in far less than the
@@ -238,7 +248,7 @@ mod alone {
         let (core, other) = cores();
         for attempt in 1..=3 {
             let (bench, address) = (Bench::new("busy"), free_address());
-            let _target = bored(&bench, &other, address);
+            let _target = bored_on(&bench, &other, address);
             let profile = light_load(&bench, &format!("http://{address}"), ("2ms", "1000"));
             let run = bench.run(&profile, None);
             let busy = [Busy::on(&core, 4), Busy::awake(&other)];
@@ -277,7 +287,7 @@ mod alone {
     fn a_healthy_target_is_not_blamed_for_what_a_generator_at_its_limit_cannot_send() {
         let _alone = alone();
         let ((core, other), bench, address) = (cores(), Bench::new("limit"), free_address());
-        let _target = bored(&bench, &other, address);
+        let _target = bored_on(&bench, &other, address);
         let profile = format!(
             "target: http://{address}\nduration: 3s\njudge: {{ warmup: 1s }}\nshapes:\n  load:\n    \
              arrival: {{ constant: {{ rate: 25000/s }} }}\n    timeout: 3s\n    flow: [{{ get: /look, as: look }}]\n\
@@ -292,8 +302,8 @@ mod alone {
     }
 
     /// The same, and what a witness saw of the plain server.
-    fn stalled_before_a_witness(bench: &Bench, shape: &str) -> (Value, String, Seen) {
-        let mut squall = bench.start(stall(bench, shape, 60));
+    fn stalled_before_a_witness(bench: &Bench, shape: &str, seconds: u32) -> (Value, String, Seen) {
+        let mut squall = bench.start(stall(bench, shape, seconds));
         bench.wait_for_history(&["\"service\":\"plain\"", "\"ready\""]);
         let witness =
             bench.processes().into_iter().find_map(listens_at).map(Witness::of).expect("plain listens");
@@ -301,23 +311,31 @@ mod alone {
         (bench.verdict(), squall.said(), witness.question())
     }
 
-    /// A wait would be of a second and more. Where the machine itself takes what is left of the fixture's 5 ms, it is
-    /// measured again, twice at most.
+    /// A wait would be of a second and more. Where a witness, whose connection is its own, met the server too late for
+    /// the fixture's 5 ms in half a percent of the time besides the stall, it is measured again, twice at most.
     #[test]
     fn with_one_connection_the_wait_for_it_counts_as_response_and_not_as_service() {
         let _alone = alone();
         for attempt in 1..=3 {
             let bench = Bench::new("pool");
             // In half the fixture's time: what is asserted here holds in it as well.
-            let (verdict, said) = stalled(&bench, &format!("{OPEN}\n    connections: 1"), 30);
-            assert!(measured(&verdict, "p99") >= 1.49, "{said}");
-            let p99 = services_of(&bench).quantile(0.99).unwrap();
-            println!("one connection: response p99 {:.3} s, service p99 {p99}", measured(&verdict, "p99"));
-            if p99.0 < 5_000 {
+            let (verdict, said, seen) =
+                stalled_before_a_witness(&bench, &format!("{OPEN}\n    connections: 1"), 30);
+            let response = measured(&verdict, "p99");
+            assert!(response >= 1.49, "{said}");
+            let service = services_of(&bench).quantile(0.99).unwrap();
+            // The service itself takes 1 ms.
+            let slow = seen.slow_besides(Duration::from_millis(4));
+            println!(
+                "one connection: response p99 {response:.3} s, service p99 {service}; slow for others: {slow:.4}"
+            );
+            if service.0 < 5_000 {
                 return;
             }
-            assert!(attempt < 3, "service p99 {p99}: {said}");
-            forgiven(&format!("one connection, attempt {attempt}: service p99 {p99}"));
+            assert!(slow >= 0.005 && attempt < 3, "service p99 {service}, slow for others {slow:.4}: {said}");
+            forgiven(&format!(
+                "one connection, attempt {attempt}: service p99 {service}, for others {slow:.4}"
+            ));
         }
     }
 
@@ -331,7 +349,7 @@ mod alone {
         for attempt in 1..=4 {
             let bench = Bench::new("s1");
             let (verdict, said, seen) =
-                stalled_before_a_witness(&bench, &format!("{OPEN}\n    connections: 64"));
+                stalled_before_a_witness(&bench, &format!("{OPEN}\n    connections: 64"), 60);
             let stall = seen.stall.as_secs_f64();
             println!("S1: stalled for {stall:.4} s, and late by at most {:?} besides", seen.else_late);
             let mut off = Vec::new();
@@ -383,22 +401,28 @@ const JUDGE: (&str, &str) = (
 );
 
 /// Passes, at the third time at the latest: beside other work a baseline of a few seconds may not hold still,
-/// and squall then says so. That a healthy sandbox FAILs is not forgiven once.
+/// and squall then says so. That a healthy sandbox FAILs is forgiven only where the machine was not the same all along
+/// for others either: an operation is two exchanges between processes at least, so what moved the p95 of a bored
+/// server's by 1 ms moves it by the 2 ms that the narrowest band allows.
 fn passes(profile: &str, profile_swaps: &[(&str, &str)], chaos: Option<(&str, &[(&str, &str)])>) {
     for attempt in 1..=3 {
         let _beside_others = (attempt == 1).then(beside);
         let _alone = (attempt > 1).then(alone);
-        let bench = Bench::new("shipped");
+        let (bench, address) = (Bench::new("shipped"), free_address());
         let profile_file = shorter(&bench, profile, profile_swaps);
         let plan = chaos.map(|(file, swaps)| shorter(&bench, file, swaps));
+        let _bored = started(&bench, bored(&bench, address), address);
+        let witness = Witness::of(address);
         let (code, said) = outcome(bench.run(&profile_file, plan.as_deref()));
-        let chaos = chaos.map_or("nothing", |(file, _)| file);
-        println!("{profile} x {chaos}: exit {code} at attempt {attempt}");
+        let moved = witness.question().moved();
+        let what = format!("{profile} x {}", chaos.map_or("nothing", |(file, _)| file));
+        println!("{what}: exit {code} at attempt {attempt}; moved for others by {moved:?}");
         if code == 0 {
             return;
         }
-        assert!(matches!(code, 97 | 98) && attempt < 3, "{profile} x {chaos}: {code}: {said}");
-        forgiven(&format!("{profile} x {chaos}, attempt {attempt}: exit {code}"));
+        let machine = matches!(code, 97 | 98) || code == 99 && moved >= Duration::from_millis(1);
+        assert!(machine && attempt < 3, "{what}: {code}, moved for others by {moved:?}: {said}");
+        forgiven(&format!("{what}, attempt {attempt}: exit {code}, moved for others by {moved:?}"));
     }
 }
 

@@ -23,8 +23,8 @@ pub struct Seen {
     pub stall: Duration,
     /// The second longest wait for an answer, or the longest oversleeping between two questions.
     pub else_late: Duration,
-    /// Every wait for an answer, and how long it watched.
-    waits: Vec<Duration>,
+    /// Since when it waited for each answer and for how long, and how long it watched.
+    waits: Vec<(Duration, Duration)>,
     watched: Duration,
 }
 
@@ -32,8 +32,30 @@ impl Seen {
     /// The share of the time in which whoever came would have waited for longer than `limit`: whoever comes
     /// during a wait waits for what is left of it.
     pub fn slow(&self, limit: Duration) -> f64 {
-        let slow: Duration = self.waits.iter().map(|wait| wait.saturating_sub(limit)).sum();
-        slow.as_secs_f64() / self.watched.as_secs_f64()
+        self.beyond(limit).as_secs_f64() / self.watched.as_secs_f64()
+    }
+
+    /// The same of the time besides the stall.
+    pub fn slow_besides(&self, limit: Duration) -> f64 {
+        let besides = self.beyond(limit) - self.stall.saturating_sub(PAUSE / 2 + limit);
+        besides.as_secs_f64() / (self.watched - self.stall).as_secs_f64()
+    }
+
+    fn beyond(&self, limit: Duration) -> Duration {
+        self.waits.iter().map(|(_, wait)| wait.saturating_sub(limit)).sum()
+    }
+
+    /// By how much the p95 of the waits of the slowest two seconds is above that of the median ones.
+    pub fn moved(&self) -> Duration {
+        let windows = self.waits.chunk_by(|(a, _), (b, _)| a.as_secs() / 2 == b.as_secs() / 2);
+        let p95 = |window: &[(Duration, Duration)]| {
+            let mut waits: Vec<_> = window.iter().map(|(_, wait)| *wait).collect();
+            waits.sort();
+            waits[waits.len() * 95 / 100]
+        };
+        let mut p95s: Vec<_> = windows.map(p95).collect();
+        p95s.sort();
+        p95s.last().map_or(Duration::ZERO, |slowest| *slowest - p95s[p95s.len() / 2])
     }
 }
 
@@ -86,7 +108,7 @@ fn watch(address: SocketAddr, stopped: &Receiver<()>) -> Seen {
         } else {
             seen.else_late = seen.else_late.max(waited);
         }
-        seen.waits.push(waited);
+        seen.waits.push((asked - began, waited));
         answered = Instant::now();
     }
     seen.watched = began.elapsed();

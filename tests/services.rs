@@ -237,3 +237,33 @@ fn metrics_that_a_target_refuses_are_told() {
     assert_eq!(code, 98, "{said}");
     assert!(said.contains("`/metrics` gave status 401"), "{said}");
 }
+
+/// A name that is not there would be known after the night only.
+#[test]
+fn a_trial_shows_what_there_is_of_the_metrics_that_objectives_use() {
+    let metrics = |path: &str| match path {
+        "/metrics" => (200, "# TYPE done counter\ndone_total 7\nqueue_depth 3\n".to_owned()),
+        "/none" => (404, String::new()),
+        _ => (200, String::new()),
+    };
+    let server = Server::start(move |m| metrics(m.first_line.split(' ').nth(1).unwrap()));
+    let bench = Bench::new("try-metrics");
+    let said = |path: &str| {
+        let text = format!(
+            "target: {}\nduration: 20s\nmetrics: {{ path: {path} }}\nshapes:\n  s:\n    \
+             arrival: {{ constant: {{ rate: 1/s }} }}\n    flow: [{{ get: /x }}]\nobjectives:\n  \
+             - max(target.queue_dept) < 9\n  - rate(target.done_total) > 1\n  - target.other < 1\n",
+            server.url()
+        );
+        let file = bench.file("load.yaml", &text);
+        let (code, said) = code_and_text(&bench.squall(["try"]).arg(&file).output().unwrap());
+        assert_eq!(code, 0, "{said}");
+        said.split("metrics\n").nth(1).unwrap().to_owned()
+    };
+    let there = said("/metrics");
+    assert!(there.contains("= done_total: 7\n"), "{there}");
+    assert!(there.contains("! `queue_dept` is not there, unless something is to be counted first; did you mean `queue_depth`?\n"), "{there}");
+    assert!(there.contains("! `other` is not there, unless something is to be counted first\n"), "{there}");
+    let none = said("/none");
+    assert!(none.contains("! they were not read: `/none` gave status 404\n"), "{none}");
+}

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+use crate::diagnose::nearest;
 use crate::experiment::{HttpTarget, Metrics};
 use crate::http::{CallError, Caller};
 use crate::record::{Record, Scrape};
@@ -18,17 +19,14 @@ const MOST_SETS: usize = 100_000;
 /// Scrapes until dropped. A scrape that fails leaves a gap; one that is too long is told, and that the target refuses
 /// them from the first on.
 pub async fn scrape(world: World, recorder: Recorder, target: HttpTarget, metrics: Metrics) {
-    let Some(&address) = target.addresses.first() else { return };
-    let caller = Caller::new(world.clone(), address, 1).at_most(MOST);
-    let caller = caller.named(&target.authority, target.authorization.as_deref());
+    let Some(caller) = caller(&world, &target) else { return };
     let (mut counters, mut was_read, mut told) = (Counters::default(), false, false);
     let mut at = Micros::ZERO;
     loop {
         world.sleep_until(at).await;
-        let why = match caller.get(&metrics.path, metrics.every.min(Micros::secs(5))).await {
-            Ok(answer) if (200..300).contains(&answer.status) => {
+        let why = match page(&caller, &metrics).await {
+            Ok(text) => {
                 was_read = true;
-                let text = String::from_utf8_lossy(&answer.body);
                 let (now, known) = (world.now(), counters.beyond.len());
                 let scrapes = counters.read(now, &text, &metrics.keep).into_iter().map(Record::Scrape);
                 let beyond = counters.beyond[known..].iter().map(|name| {
@@ -41,13 +39,9 @@ pub async fn scrape(world: World, recorder: Recorder, target: HttpTarget, metric
                 None
             }
             // Later it may be a fault's doing.
-            Ok(answer) => {
-                Some(format!("`{}` gave status {}", metrics.path, answer.status)).filter(|_| !was_read)
-            }
-            Err(CallError::TooLong(most)) => {
-                Some(format!("more than {} MiB of them came at once", most >> 20))
-            }
-            Err(_) => None,
+            Err(Unread::Status(..)) if was_read => None,
+            Err(Unread::Call(_)) => None,
+            Err(why) => Some(why),
         };
         if let Some(why) = why.filter(|_| !told) {
             told = true;
@@ -55,6 +49,52 @@ pub async fn scrape(world: World, recorder: Recorder, target: HttpTarget, metric
             recorder.write(vec![Record::Note { at: world.now(), text }]);
         }
         at = (at + metrics.every).max(world.now());
+    }
+}
+
+/// Reads them once, before any run, and tells line by line what there is of each that objectives use.
+pub async fn look(world: &World, target: &HttpTarget, metrics: &Metrics) -> Vec<String> {
+    let Some(caller) = caller(world, target) else { return Vec::new() };
+    let text = match page(&caller, metrics).await {
+        Ok(text) => text,
+        Err(why) => return vec![format!("! they were not read: {why}")],
+    };
+    let (read, named) = (Counters::default().read(world.now(), &text, &metrics.keep), parse(&text).series);
+    let line = |name: &String| match read.iter().find(|scrape| scrape.name == *name) {
+        Some(scrape) => format!("= {name}: {}", scrape.value),
+        None => {
+            let near = nearest(name, named.keys());
+            let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            format!("! `{name}` is not there, unless something is to be counted first{near}")
+        }
+    };
+    metrics.keep.iter().map(line).collect()
+}
+
+fn caller(world: &World, target: &HttpTarget) -> Option<Caller> {
+    let caller = Caller::new(world.clone(), *target.addresses.first()?, 1).at_most(MOST);
+    Some(caller.named(&target.authority, target.authorization.as_deref()))
+}
+
+/// Why they were not read.
+#[derive(Debug, thiserror::Error)]
+enum Unread {
+    #[error("`{0}` gave status {1}")]
+    Status(String, u16),
+    #[error("more than {} MiB of them came at once", MOST >> 20)]
+    TooLong,
+    #[error("{0}")]
+    Call(CallError),
+}
+
+async fn page(caller: &Caller, metrics: &Metrics) -> Result<String, Unread> {
+    match caller.get(&metrics.path, metrics.every.min(Micros::secs(5))).await {
+        Ok(answer) if (200..300).contains(&answer.status) => {
+            Ok(String::from_utf8_lossy(&answer.body).into_owned())
+        }
+        Ok(answer) => Err(Unread::Status(metrics.path.clone(), answer.status)),
+        Err(CallError::TooLong(_)) => Err(Unread::TooLong),
+        Err(other) => Err(Unread::Call(other)),
     }
 }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::script::{Script, ScriptError, Show};
-use super::{Failure, Files, System};
+use super::{Failure, Files, System, scrape};
 use crate::client::{RunFacts, Shelf};
 use crate::experiment::{Experiment, NO_TIMEOUT, Step};
 use crate::recorder::Recorder;
@@ -84,7 +84,20 @@ impl Trial<'_> {
             let script = script.of_shape(index, shape.timeout.unwrap_or(NO_TIMEOUT));
             well = self.told(Rc::new(script).run().await) && well;
         }
+        self.show_metrics().await;
         Ok(well)
+    }
+
+    /// What there is of the metrics that objectives use, now that something was asked for.
+    async fn show_metrics(&self) {
+        let Some(metrics) = &self.experiment.target.metrics else { return };
+        if metrics.keep.is_empty() {
+            return;
+        }
+        (self.show)("\nmetrics");
+        for line in scrape::look(&self.world, &self.system.target, metrics).await {
+            (self.show)(&redact(&line, &self.experiment.secrets));
+        }
     }
 
     async fn teardown(&self) -> Result<bool, Failure> {

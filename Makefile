@@ -8,11 +8,11 @@ SQUALL := $(or $(CARGO_TARGET_DIR),target)/release/squall
 .PHONY: help release demo demo-broken demo-livekit test test-virtual test-sockets
 .PHONY: fmt lint doc check bench healthy properties long nightly
 
-# Whole runs without sockets; then what measures, and shares the cores with little (three at a time, and what needs
-# them alone by itself); all others mostly wait for processes, and do so six at a time.
+# Whole runs without sockets; then what mostly waits for processes, six at a time; then what measures, and shares the
+# cores with little (three at a time, and what needs them alone by itself).
 VIRTUAL := virtual_time shipped tidy
+WAITS := processes livekit
 MEASURES := sockets bounds
-WAITS := $(filter-out $(VIRTUAL) $(MEASURES),$(patsubst tests/%.rs,%,$(wildcard tests/*.rs)))
 HEALTHY ?= 20
 CASES ?= 2000
 

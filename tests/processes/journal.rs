@@ -1,15 +1,12 @@
 //! The undo journal under bad conditions: torn, damaged, on a full disk; on real processes.
-#![allow(clippy::disallowed_methods, reason = "tests on real processes live in real time")]
-
-mod support;
 
 use std::fs;
 use std::io::Write as _;
 
 use rustix::process::Signal;
 
-use support::http::Server;
-use support::{Bench, code_and_text, secs, signal, wait_for};
+use crate::support::http::Server;
+use crate::support::{Bench, code_and_text, secs, signal, wait_for};
 
 #[test]
 fn a_keeper_that_can_tell_nobody_what_failed_goes_on_undoing() {

@@ -1,8 +1,5 @@
 //! However squall ends, what it broke is whole again: the keeper, the journal and `squall heal`, on real
 //! processes and loopback sockets.
-#![allow(clippy::disallowed_methods, reason = "tests on real processes live in real time")]
-
-mod support;
 
 use std::fs;
 use std::io::Write as _;
@@ -13,8 +10,8 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use support::http::{Connection, Server};
-use support::{
+use crate::support::http::{Connection, Server};
+use crate::support::{
     Bench, JUDGE, Running, code_and_text, free_address, is_gone, light_load, secs, serve, signal, state,
     wait_for,
 };

@@ -1,7 +1,4 @@
 //! `squall sandbox` as a service of its own, and what its processes do when things go wrong.
-#![allow(clippy::disallowed_methods, reason = "tests on real processes live in real time")]
-
-mod support;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -9,8 +6,8 @@ use std::net::SocketAddr;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use support::http::{Connection, Message, ask};
-use support::{Bench, JUDGE, Running, forgiven, secs, wait_for};
+use crate::support::http::{Connection, Message, ask};
+use crate::support::{Bench, JUDGE, Running, forgiven, secs, wait_for};
 
 /// Starts `squall sandbox` and waits for the addresses that it prints.
 fn start(bench: &Bench, words: &[&str], addresses: usize) -> (Running, Vec<SocketAddr>) {

@@ -1,15 +1,12 @@
 //! A keeper that stands still or is gone is known, with its times; on real processes.
-#![allow(clippy::disallowed_methods, reason = "tests on real processes live in real time")]
-
-mod support;
 
 use std::fs;
 
 use rustix::process::Signal;
 use serde_json::Value;
 
-use support::http::Server;
-use support::{Bench, Running, free_address, secs, signal};
+use crate::support::http::Server;
+use crate::support::{Bench, Running, free_address, secs, signal};
 
 /// Seven seconds through a link, no fault planned.
 fn start(bench: &Bench, server: &Server) -> Running {

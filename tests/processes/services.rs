@@ -1,8 +1,5 @@
 //! Services that squall starts, breaks and waits for: all of one, whatever became of its processes; on real
 //! processes and loopback sockets.
-#![allow(clippy::disallowed_methods, reason = "tests on real processes live in real time")]
-
-mod support;
 
 use std::io::{BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::process::Signal;
 
-use support::http::{Connection, Message, Server};
-use support::{Bench, code_and_text, free_address, secs, serve, state, wait_for};
+use crate::support::http::{Connection, Message, Server};
+use crate::support::{self, Bench, code_and_text, free_address, secs, serve, state, wait_for};
 
 /// A plan with the service `other`, a script that listens on `ready`, and a timeline.
 fn plan(ready: SocketAddr, script: &str, timeline: &str) -> String {

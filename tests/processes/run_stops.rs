@@ -1,7 +1,4 @@
 //! How runs are stopped: by signals, by an abort rule, by the end of their load; what is healed and told then.
-#![allow(clippy::disallowed_methods, reason = "tests on real processes live in real time")]
-
-mod support;
 
 use std::fs;
 use std::io::Write as _;
@@ -9,8 +6,8 @@ use std::process::Stdio;
 
 use rustix::process::Signal;
 
-use support::http::Server;
-use support::{Bench, JUDGE, free_address, profile, says, secs, wait_for};
+use crate::support::http::Server;
+use crate::support::{self, Bench, JUDGE, free_address, profile, says, secs, wait_for};
 
 /// Teardown's request is answered late.
 fn slow_to_delete(late: std::time::Duration) -> Server {

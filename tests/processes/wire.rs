@@ -1,18 +1,15 @@
 //! What a profile says is what goes over the wire: the example of docs/profile.md, sent to a server that keeps
 //! what it got.
-#![allow(clippy::disallowed_methods, reason = "tests on real processes live in real time")]
-
-mod support;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use support::http::{Message, Server};
-use support::{Bench, code_and_text, root, secs, wait_for};
+use crate::support::http::{Message, Server};
+use crate::support::{self, Bench, code_and_text, root, secs, wait_for};
 
 fn answer(message: &Message) -> (u16, String) {
     match message.first_line.starts_with("HEAD") {
@@ -445,12 +442,17 @@ fn a_kept_connection_that_breaks_before_the_answer_is_told_as_such() {
 #[test]
 fn a_connection_that_closes_as_it_is_used_again_fails_nobody() {
     let bench = Bench::new("idle");
-    let address = raw(|mut stream, head| {
+    let late = Arc::new(AtomicUsize::new(0));
+    let counted = late.clone();
+    let address = raw(move |mut stream, head| {
         let mut request = vec![0; head.len()];
         while stream.write_all(b"HTTP/1.1 200 X\r\ncontent-length: 2\r\n\r\nok").is_ok() {
             std::thread::sleep(Duration::from_millis(250));
             stream.set_nonblocking(true).unwrap();
+            let looked = Instant::now();
             if !stream.read(&mut request).is_ok_and(|n| n == head.len()) {
+                drop(stream);
+                counted.fetch_add(usize::from(looked.elapsed() > Duration::from_millis(1)), Relaxed);
                 return;
             }
             stream.set_nonblocking(false).unwrap();
@@ -465,8 +467,10 @@ fn a_connection_that_closes_as_it_is_used_again_fails_nobody() {
     let failed: u64 =
         verdict["errors"].as_array().unwrap().iter().map(|error| error["count"].as_u64().unwrap()).sum();
     println!("{failed} of {} failed, over {} connections", of("requests"), of("connections"));
-    // Who closes with a request unread that its system has taken already cannot be told from who read it.
-    assert!(of("connections") > 150 && failed <= 2, "{said}{}", verdict["errors"]);
+    // Who closes with a request unread that its system has taken already cannot be told from who read it: where the
+    // machine holds it up between its look and its close, one may have come.
+    let late = late.load(Relaxed) as u64;
+    assert!(of("connections") > 150 && failed <= 2 + late, "{late} closed late: {said}{}", verdict["errors"]);
 }
 
 /// Each second request of a connection is read, but for its body, and then reset: none of them may be sent again.

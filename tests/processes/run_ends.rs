@@ -1,7 +1,4 @@
 //! How runs end, as users see it: exit codes, one sentence with the next step, and what is kept.
-#![allow(clippy::disallowed_methods, reason = "tests on real processes live in real time")]
-
-mod support;
 
 use std::fs;
 use std::net::TcpListener;
@@ -9,8 +6,8 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::Ordering;
 
-use support::http::Server;
-use support::{Bench, JUDGE, code_and_text, free_address, profile, root, says, secs, wait_for};
+use crate::support::http::Server;
+use crate::support::{Bench, JUDGE, code_and_text, free_address, profile, root, says, secs, wait_for};
 
 fn outcome(mut command: Command) -> (i32, String) {
     code_and_text(&command.output().unwrap())

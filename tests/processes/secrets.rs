@@ -1,13 +1,10 @@
 //! Secrets never come out: not in any file of a run, not in what squall prints, not even when the target
 //! sends them back in the bodies of its errors.
-#![allow(clippy::disallowed_methods, reason = "tests on real processes live in real time")]
-
-mod support;
 
 use std::path::Path;
 
-use support::http::{Message, Server};
-use support::{Bench, JUDGE, code_and_text};
+use crate::support::http::{Message, Server};
+use crate::support::{Bench, JUDGE, code_and_text};
 
 const HEADER: &str = "header-s3cr3t-8c1f";
 const BEARER: &str = "bearer-s3cr3t-77aa";

@@ -1,14 +1,11 @@
 //! What is said of faults that go wrong: hooks, services that do not come back; on real processes.
-#![allow(clippy::disallowed_methods, reason = "tests on real processes live in real time")]
-
-mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use support::http::Server;
-use support::{Bench, Running, free_address, secs, serve, wait_for};
+use crate::support::http::Server;
+use crate::support::{Bench, Running, free_address, secs, serve, wait_for};
 
 /// A run of some seconds against a server of the test's own, with this plan below the judge's line.
 fn start(bench: &Bench, server: &Server, plan: &str) -> Running {

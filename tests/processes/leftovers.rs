@@ -1,8 +1,5 @@
 //! What squall starts ends with it, with all that it started in turn, however and whenever squall ends; on
 //! real processes and loopback sockets.
-#![allow(clippy::disallowed_methods, reason = "tests on real processes live in real time")]
-
-mod support;
 
 use std::fs;
 use std::io::{BufReader, Write as _};
@@ -13,8 +10,10 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use support::http::Server;
-use support::{Bench, JUDGE, code_and_text, free_address, is_gone, light_load, secs, serve, wait_for};
+use crate::support::http::Server;
+use crate::support::{
+    self, Bench, JUDGE, code_and_text, free_address, is_gone, light_load, secs, serve, wait_for,
+};
 
 fn only_the_keeper_is_left(bench: &Bench) {
     let keeper = bench.keeper();

@@ -116,9 +116,18 @@ pub struct Check {
     /// Profiles and chaos plans, in any order
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
+    /// One of them may stand here, as `run` takes it
+    #[arg(long, value_name = "PLAN")]
+    pub chaos: Option<PathBuf>,
     /// A host outside loopback that may be loaded
     #[arg(long, value_name = "HOST", env = "SQUALL_ALLOW_TARGET", value_delimiter = ',')]
     pub allow_target: Vec<String>,
+}
+
+impl Check {
+    pub fn all_files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.files.iter().chain(&self.chaos)
+    }
 }
 
 #[derive(Args, Clone, Debug)]

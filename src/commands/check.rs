@@ -18,8 +18,10 @@ use crate::redact::redact;
 pub fn run(args: &cli::Check) -> u8 {
     let (problems, remarks) = check(args);
     if problems.is_empty() {
-        let files =
-            if args.files.len() == 1 { "1 file".to_owned() } else { format!("{} files", args.files.len()) };
+        let files = match args.all_files().count() {
+            1 => "1 file".to_owned(),
+            n => format!("{n} files"),
+        };
         out(&format!("{files} checked, nothing is wrong\n"));
         remarks.iter().for_each(|remark| out(&format!("note: {remark}\n")));
         return 0;
@@ -32,7 +34,7 @@ pub fn run(args: &cli::Check) -> u8 {
 fn check(args: &cli::Check) -> (Vec<Problem>, Vec<String>) {
     let mut problems = Vec::new();
     let (mut profiles, mut plans) = (Vec::new(), Vec::new());
-    for path in &args.files {
+    for path in args.all_files() {
         match text_of(path) {
             Err(problem) => problems.push(problem),
             Ok(text) if is_plan(&text) => plans.push((path.clone(), text)),

@@ -50,6 +50,13 @@ fn bad_files_end_with_104_name_everything_at_once_and_nothing_is_sent() {
         }
         assert!(said.matches("error").count() >= 2, "everything at once: {said}");
     }
+    let plan = bench.file("bad-plan.yaml", "timelin: 1");
+    let mut command = bench.squall(["check"]);
+    let (code, said) = outcome({
+        command.arg(&bad).arg("--chaos").arg(&plan);
+        command
+    });
+    assert!(code == 104 && said.contains("`timelin`"), "a plan as `run` takes it: {said}");
     assert_eq!(server.connections.load(Ordering::Relaxed), 0, "nothing was sent");
     assert!(!bench.has_run());
 }

@@ -285,7 +285,7 @@ fn segments(judgement: &Judgement, length: Micros) -> Vec<Segment> {
     segments
 }
 
-/// Faults as proven, and shapes that are triggers.
+/// Faults until they were proven to be gone, and shapes that are triggers.
 fn windows(judgement: &Judgement, length: Micros) -> Vec<Window> {
     let window = |from: Micros, to: Option<Micros>, name: &str, what: &str| Window {
         from,
@@ -296,7 +296,7 @@ fn windows(judgement: &Judgement, length: Micros) -> Vec<Window> {
     };
     let faults = judgement.faults.iter().filter_map(|f| {
         let from = f.effective.or(f.injected)?;
-        Some(window(from, f.verified.or(f.cleared).or(Some(length)), &f.name, &f.what))
+        Some(window(from, f.verified.or(Some(length)), &f.name, &f.what))
     });
     let shapes = judgement.triggers.iter().filter(|t| t.shape);
     let shapes = shapes.map(|t| window(t.t_inject, t.t_clear, &t.name, "load"));
@@ -347,4 +347,22 @@ fn unsound(timeline: &Timeline, judgement: &Judgement) -> Option<Health> {
         }
     }
     (!bad.is_empty()).then(|| Health { service: "squall".to_owned(), how: "unsound", bad })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    #[test]
+    fn a_fault_that_was_never_proven_to_be_gone_is_shaded_to_the_end() {
+        let mut judgement = fixture::judgement(&fixture::timeline());
+        let length = Micros::secs(3_600);
+        let (name, verified) = (visible(&judgement.faults[0].name), judgement.faults[0].verified);
+        let until =
+            |judgement: &Judgement| windows(judgement, length).into_iter().find(|w| w.name == name)?.to;
+        assert!(verified.is_some() && until(&judgement) == verified);
+        judgement.faults[0].verified = None;
+        assert_eq!(until(&judgement), Some(length));
+    }
 }

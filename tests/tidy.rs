@@ -273,6 +273,19 @@ fn every_module_has_its_line_in_the_design() {
     nothing(&gone, "docs/design.md has a line for what is gone");
 }
 
+/// What others may build on: the way from a history to its report, and the words on it.
+#[test]
+fn the_library_shows_what_others_may_build_on_and_hides_the_rest() {
+    let library = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let shown = library.split("#[doc(hidden)]").next().unwrap();
+    let modules: Vec<&str> = shown.lines().filter_map(|line| line.strip_prefix("pub mod ")).collect();
+    let way =
+        ["exit;", "histogram;", "history;", "objective;", "outline;", "quantity;", "record;", "report;"];
+    assert_eq!(modules, [&way[..], &["sample;", "timeline;", "units;", "verdict;"]].concat());
+    let hidden = library.matches("#[doc(hidden)]\npub mod ").count();
+    assert_eq!(modules.len() + hidden, library.matches("pub mod ").count());
+}
+
 #[test]
 fn every_record_of_a_history_has_its_line_in_the_docs() {
     let (code, docs) = ("src/record.rs", "docs/history.md");

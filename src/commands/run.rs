@@ -12,7 +12,7 @@ use super::print::error;
 use super::report::{self, Outputs};
 use super::signals::Signals;
 use crate::cli;
-use crate::conductor::{Failure, Files, Outcome, Setting, conduct};
+use crate::conductor::{self, Failure, Files, Outcome, Setting};
 use crate::exit;
 use crate::experiment::Experiment;
 use crate::outline::Outline;
@@ -125,7 +125,7 @@ fn in_virtual_time(
     let experiment = experiment.clone();
     run_virtual(|world| async move {
         let recorder = Recorder::new(world.clone(), Box::new(history));
-        let ended = conduct(world, experiment, setting, recorder, &mut progress).await;
+        let ended = conductor::run(world, experiment, setting, recorder, &mut progress).await;
         progress.finish();
         ended
     })
@@ -157,7 +157,7 @@ fn in_real_time(
             host: host(),
         };
         let recorder = Recorder::new(world.clone(), Box::new(history));
-        let ended = conduct(world, experiment, setting, recorder, &mut progress).await;
+        let ended = conductor::run(world, experiment, setting, recorder, &mut progress).await;
         progress.finish();
         ended
     })

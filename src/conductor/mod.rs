@@ -119,7 +119,7 @@ impl Watch for () {
 }
 
 /// Conducts one run.
-pub async fn conduct(
+pub async fn run(
     world: World,
     experiment: Arc<Experiment>,
     setting: Setting,
@@ -138,7 +138,7 @@ pub async fn conduct(
         recorder.note(Record::Note { at: world.now(), text });
     }
     let run = Run { world, experiment, setting, recorder, system };
-    let result = run.conduct(watch).await;
+    let result = run.to_its_end(watch).await;
     run.system.stop().await;
     result
 }
@@ -167,7 +167,7 @@ struct Run {
 }
 
 impl Run {
-    async fn conduct(&self, watch: &mut dyn Watch) -> Result<Outcome, Failure> {
+    async fn to_its_end(&self, watch: &mut dyn Watch) -> Result<Outcome, Failure> {
         let setup = &self.experiment.setup.steps;
         if !setup.is_empty() {
             watch.stage(&format!("setup: {} requests", grouped(requests(setup).round() as u64)));

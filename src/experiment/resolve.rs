@@ -64,7 +64,7 @@ pub fn resolve(
             source: profile.source.clone(),
             value: Some(ChaosPlan::default()),
             problems: Vec::new(),
-            lost: Vec::new(),
+            cuts: Vec::new(),
             secrets: Vec::new(),
         };
         let chaos_document = chaos.unwrap_or(&nothing);

@@ -37,7 +37,7 @@ pub enum Kind {
 pub struct Progress {
     shown: Shown,
     pen: Pen,
-    lost: Latch,
+    broken: Latch,
 }
 
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Progress {
             }
             Kind::Quiet => Shown::Nothing,
         };
-        Progress { shown, pen: Pen::new(), lost: Latch::new(outline) }
+        Progress { shown, pen: Pen::new(), broken: Latch::new(outline) }
     }
 
     /// The kind that suits this process: a bar only if both outputs are terminals.
@@ -122,8 +122,8 @@ impl Watch for Progress {
     fn look(&mut self, timeline: &Timeline, now: Micros) {
         match &mut self.shown {
             Shown::Bar(bar) => {
-                self.lost.look(timeline, now);
-                let text = View::of(timeline, now).with_lost(&self.lost).below_the_bar(columns());
+                self.broken.look(timeline, now);
+                let text = View::of(timeline, now).with_broken(&self.broken).below_the_bar(columns());
                 let bar = bar.clone();
                 self.pen.show(move || {
                     bar.set_position(now.0.max(0) as u64);
@@ -133,8 +133,8 @@ impl Watch for Progress {
             }
             Shown::Lines { due, every } if now >= *due => {
                 *due = *every * (now.0 / every.0 + 1);
-                self.lost.look(timeline, now);
-                let text = View::of(timeline, now).with_lost(&self.lost).lines();
+                self.broken.look(timeline, now);
+                let text = View::of(timeline, now).with_broken(&self.broken).lines();
                 self.say(text);
             }
             Shown::Lines { .. } | Shown::Nothing => {}

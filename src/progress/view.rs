@@ -8,7 +8,7 @@ use crate::record::FaultStage;
 use crate::stats::n_min;
 use crate::timeline::{Cells, Tally, Timeline};
 use crate::units::{Micros, grouped, or_dash, short_clock};
-use crate::verdict::{self, Lost, Standing};
+use crate::verdict::{self, Broken, Standing};
 
 /// Latencies are those of operations intended within this time before now.
 const RECENT: Micros = Micros::secs(5);
@@ -20,7 +20,7 @@ pub(super) struct View {
     phase: String,
     shapes: Vec<ShapeLine>,
     faults: Vec<String>,
-    lost: Vec<String>,
+    broken: Vec<String>,
 }
 
 struct ShapeLine {
@@ -43,13 +43,13 @@ impl View {
             phase: phase(timeline, now),
             shapes: (0..outline.shapes.len()).map(|shape| shape_line(timeline, shape, now)).collect(),
             faults: in_force(timeline, now).map(|(fault, since)| fault_line(fault, since, now)).collect(),
-            lost: Vec::new(),
+            broken: Vec::new(),
         }
     }
 
-    /// With the objectives that are lost.
-    pub(super) fn with_lost(mut self, lost: &Latch) -> View {
-        self.lost = lost.lines();
+    /// With the objectives that are broken.
+    pub(super) fn with_broken(mut self, broken: &Latch) -> View {
+        self.broken = broken.lines();
         self
     }
 
@@ -76,7 +76,7 @@ impl View {
     fn rows(&self) -> Vec<Row> {
         let width = self.shapes.iter().map(|s| s.name.chars().count()).max().unwrap_or(0);
         let shapes = self.shapes.iter().map(|s| s.row(width));
-        let sentences = self.faults.iter().chain(&self.lost);
+        let sentences = self.faults.iter().chain(&self.broken);
         shapes.chain(sentences.map(|text| Row::of_words(text))).collect()
     }
 }
@@ -129,13 +129,13 @@ impl Row {
     }
 }
 
-/// So many lost objectives are told: more would be taller than a terminal, which a live view cannot be, and a CI's log
+/// So many broken objectives are told: more would be taller than a terminal, which a live view cannot be, and a CI's log
 /// has them every ten seconds.
 const SHOWN: usize = 5;
 
-/// What was said last of each objective: one whose phase is over, and let go, stays lost.
+/// What was said last of each objective: one whose phase is over, and let go, stays broken.
 #[derive(Debug, Default)]
-pub(super) struct Latch(Vec<Option<Lost>>);
+pub(super) struct Latch(Vec<Option<Broken>>);
 
 impl Latch {
     pub(super) fn new(outline: &Outline) -> Latch {
@@ -146,7 +146,7 @@ impl Latch {
     pub(super) fn look(&mut self, timeline: &Timeline, now: Micros) {
         for (last, stands) in self.0.iter_mut().zip(verdict::standings(timeline, now)) {
             match stands {
-                Standing::Lost(lost) => *last = Some(lost),
+                Standing::Broken(broken) => *last = Some(broken),
                 Standing::Open => *last = None,
                 Standing::Past => {}
             }
@@ -154,11 +154,11 @@ impl Latch {
     }
 
     fn lines(&self) -> Vec<String> {
-        let all: Vec<&Lost> = self.0.iter().flatten().collect();
+        let all: Vec<&Broken> = self.0.iter().flatten().collect();
         let shown = all.iter().take(SHOWN);
-        let line = |lost: &&Lost| {
-            let how = if lost.of_late { "broken of late" } else { "lost so far" };
-            format!("{how}: {}: {}", lost.text, lost.measured)
+        let line = |broken: &&Broken| {
+            let how = if broken.of_late { "broken of late" } else { "broken so far" };
+            format!("{how}: {}: {}", broken.text, broken.measured)
         };
         let mut lines: Vec<String> = shown.map(line).collect();
         if all.len() > SHOWN {
@@ -283,13 +283,13 @@ mod tests {
     }
 
     #[test]
-    fn an_objective_that_is_lost_is_told_and_stays_lost_when_its_phase_is_let_go() {
+    fn an_objective_that_is_broken_is_told_and_stays_broken_when_its_phase_is_let_go() {
         let mut timeline: Timeline = fixture::timeline();
         timeline.faults.retain(|e| e.at <= Micros::secs(50));
         let mut latch = Latch::new(timeline.outline());
         latch.look(&timeline, Micros::secs(50));
-        let told = |latch: &Latch| View::of(&timeline, Micros::secs(50)).with_lost(latch).lines();
-        let line = "lost so far: p95 < 300ms during store_slow: 1 in 20 ";
+        let told = |latch: &Latch| View::of(&timeline, Micros::secs(50)).with_broken(latch).lines();
+        let line = "broken so far: p95 < 300ms during store_slow: 1 in 20 ";
         assert!(told(&latch).contains(line), "{}", told(&latch));
         let mut later = timeline.clone();
         later.keep(0);
@@ -298,15 +298,15 @@ mod tests {
     }
 
     #[test]
-    fn of_many_lost_objectives_a_few_are_told_and_the_rest_counted() {
+    fn of_many_broken_objectives_a_few_are_told_and_the_rest_counted() {
         let text = |n: usize| format!("p95(list_{n}) < 1s");
-        let lost = |n: usize| Lost { text: text(n), measured: "2 s".to_owned(), of_late: n == 1 };
-        let told = |n: usize| Latch((0..n).map(|n| Some(lost(n))).collect()).lines();
+        let broken = |n: usize| Broken { text: text(n), measured: "2 s".to_owned(), of_late: n == 1 };
+        let told = |n: usize| Latch((0..n).map(|n| Some(broken(n))).collect()).lines();
         assert_eq!(told(5).len(), 5);
         let many = told(23);
         assert_eq!((many.len(), many[5].as_str()), (6, "so are 18 more"));
-        let begins = [&many[0][..11], &many[1][..14]];
-        assert_eq!(begins, ["lost so far", "broken of late"]);
+        let begins = [&many[0][..13], &many[1][..14]];
+        assert_eq!(begins, ["broken so far", "broken of late"]);
     }
 
     #[test]

@@ -65,7 +65,7 @@ fn row<T: AsRef<str>>(out: &mut String, cells: &[T]) {
 }
 
 fn objectives(out: &mut String, judgement: &Judgement) {
-    let title = format!("Objectives ({})", words::held(judgement));
+    let title = format!("Objectives ({})", words::passed(judgement));
     section(out, &title, &["", "objective", "phase", "measured", "limit", "n"], 3);
     for o in words::worst_first(judgement) {
         let word = format!("{} {}", words::mark(o.word), o.word.text());
@@ -78,7 +78,7 @@ fn objectives(out: &mut String, judgement: &Judgement) {
 }
 
 fn operations(out: &mut String, judgement: &Judgement) {
-    let head = ["operation", "phase", "n", "good /s", "bad %", "p50", "p90", "p99", "p99.9", "max"];
+    let head = [&["operation", "phase", "n", "good /s", "bad %"][..], &words::QUANTILES].concat();
     section(out, "Operations by phase (response time from intended start, ms)", &head, 2);
     for op in words::operations(judgement) {
         for p in &op.phases {

@@ -119,7 +119,7 @@ impl Summary {
         if judgement.objectives.is_empty() {
             return;
         }
-        self.heading("OBJECTIVES", &words::held(judgement));
+        self.heading("OBJECTIVES", &words::passed(judgement));
         let mut table = self.columns(&["", "objective", "phase", "measured", "limit", "n"], &[3, 4, 5]);
         table.column_mut(0).expect("the words").set_constraint(ColumnConstraint::ContentWidth);
         for o in words::worst_first(judgement) {
@@ -174,7 +174,7 @@ impl Summary {
 
     fn operations(&mut self, judgement: &Judgement) {
         self.heading("OPERATIONS BY PHASE", "response time from intended start, ms");
-        let head = ["", "n", "good /s", "bad %", "p50", "p90", "p99", "p99.9", "max"];
+        let head = [&["", "n", "good /s", "bad %"][..], &words::QUANTILES].concat();
         let mut table = self.columns(&head, &[1, 2, 3, 4, 5, 6, 7, 8]);
         if self.look.columns < WIDE {
             for at in [5, 7] {

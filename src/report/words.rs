@@ -115,9 +115,9 @@ pub(super) fn beside_objectives(judgement: &Judgement) -> Vec<String> {
 }
 
 /// `5 of 6 held`.
-pub(super) fn held(judgement: &Judgement) -> String {
-    let held = judgement.objectives.iter().filter(|o| o.word == Word::Pass).count();
-    format!("{held} of {} held", judgement.objectives.len())
+pub(super) fn passed(judgement: &Judgement) -> String {
+    let passed = judgement.objectives.iter().filter(|o| o.word == Word::Pass).count();
+    format!("{passed} of {} held", judgement.objectives.len())
 }
 
 /// Phase, and what decided where the objective itself does not say: `during store_slow, list_rooms`.
@@ -142,7 +142,10 @@ pub(super) fn quantile(n: u64, q: f64, value: Quantity) -> String {
     format!("{guess}{}", value.in_millis())
 }
 
-/// The quantiles of one operation in one phase as columns, the maximum last, and p99 of the successes alone.
+/// The columns of `quantiles`, by the names that objectives give them.
+pub(super) const QUANTILES: [&str; 5] = ["p50", "p90", "p99", "p99.9", "max"];
+
+/// The quantiles of one operation in one phase, the maximum last.
 pub(super) fn quantiles(p: &OperationPhase) -> [String; 5] {
     let each = [(0.5, p.p50), (0.9, p.p90), (0.99, p.p99), (0.999, p.p999)];
     let [p50, p90, p99, p999] = each.map(|(q, value)| quantile(p.n, q, value));

@@ -96,7 +96,7 @@ pub fn unsteady(timeline: &Timeline, rule: &Objective, now: Micros) -> Option<St
 
 /// An objective that is broken by what has been seen so far.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Lost {
+pub struct Broken {
     /// As the user wrote it.
     pub text: String,
     /// `3.1 % of list failed or came too late, of 1,204 since 0:35`.
@@ -109,7 +109,7 @@ pub struct Lost {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Standing {
     /// By what has been seen so far.
-    Lost(Lost),
+    Broken(Broken),
     /// Not by what has been seen so far.
     Open,
     /// Part of its phase was let go: what was known of it last is what is known.
@@ -128,8 +128,8 @@ pub fn standings(timeline: &Timeline, now: Micros) -> Vec<Standing> {
     };
     let stands = |objective: &Objective| match grows(objective) {
         true => Standing::Open,
-        false => match lost_one(&view, objective, now) {
-            Some(lost) => Standing::Lost(Lost { of_late: let_go(objective), ..lost }),
+        false => match broken_one(&view, objective, now) {
+            Some(broken) => Standing::Broken(Broken { of_late: let_go(objective), ..broken }),
             None if objective.phase != PhaseName::Run && let_go(objective) => Standing::Past,
             None => Standing::Open,
         },
@@ -137,7 +137,7 @@ pub fn standings(timeline: &Timeline, now: Micros) -> Vec<Standing> {
     timeline.outline().objectives.iter().map(stands).collect()
 }
 
-fn lost_one(view: &View, objective: &Objective, now: Micros) -> Option<Lost> {
+fn broken_one(view: &View, objective: &Objective, now: Micros) -> Option<Broken> {
     let timeline = view.timeline;
     let range = timeline.oldest()..timeline.cell_of(now);
     let phase: Cells = view.cells(&objective.phase).range(range).copied().collect();
@@ -157,7 +157,7 @@ fn lost_one(view: &View, objective: &Objective, now: Micros) -> Option<Lost> {
         })?;
     let claim = words::claim(&objective.metric, &subject.name(timeline), &m);
     let since = clock(timeline.cell_start(*cells.first()?));
-    Some(Lost {
+    Some(Broken {
         text: objective.text.clone(),
         measured: format!("{claim}, of {} since {since}", grouped(m.n)),
         of_late: false,

@@ -42,10 +42,10 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for AtVisitor<T> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<At<T>, A::Error> {
-        let lost = || A::Error::custom("no place");
-        let start = seq.next_element()?.ok_or_else(lost)?;
-        let end = seq.next_element()?.ok_or_else(lost)?;
-        let value = seq.next_element()?.ok_or_else(lost)?;
+        let no_place = || A::Error::custom("no place");
+        let start = seq.next_element()?.ok_or_else(no_place)?;
+        let end = seq.next_element()?.ok_or_else(no_place)?;
+        let value = seq.next_element()?.ok_or_else(no_place)?;
         Ok(At { value, span: Span { start, end } })
     }
 }

@@ -34,14 +34,14 @@ pub(super) fn decode<T: DeserializeOwned>(
     source: &Arc<Source>,
     problems: &mut Vec<Problem>,
 ) -> (Option<T>, Vec<Cut>) {
-    let (mut tainted, mut lost) = (BTreeSet::new(), Vec::new());
+    let (mut tainted, mut cuts) = (BTreeSet::new(), Vec::new());
     for &cut in unfilled {
-        lost.extend(cut_of(&root, cut));
+        cuts.extend(cut_of(&root, cut));
         cut_out(&mut root, cut, &mut tainted);
     }
     loop {
         let error = match T::deserialize(In { node: &root }) {
-            Ok(value) => return (Some(value), lost),
+            Ok(value) => return (Some(value), cuts),
             Err(error) => error.within(root.id).placed(root.span, root.id),
         };
         let consequence = matches!(error.lacks, Lack::Of(id) if tainted.contains(&id));
@@ -51,9 +51,9 @@ pub(super) fn decode<T: DeserializeOwned>(
         }
         let cut = error.cut.unwrap_or(root.id);
         if cut == root.id || problems.len() >= MOST_PROBLEMS {
-            return (None, lost);
+            return (None, cuts);
         }
-        lost.extend(cut_of(&root, cut));
+        cuts.extend(cut_of(&root, cut));
         cut_out(&mut root, cut, &mut tainted);
     }
 }

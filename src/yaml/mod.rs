@@ -71,7 +71,7 @@ pub struct Document<T> {
     pub value: Option<T>,
     pub problems: Vec<Problem>,
     /// What could not be read.
-    pub lost: Vec<Cut>,
+    pub cuts: Vec<Cut>,
     /// Values that must never be printed.
     pub secrets: Vec<String>,
 }
@@ -79,12 +79,12 @@ pub struct Document<T> {
 impl<T> Document<T> {
     /// Whether all names under this top-level key could be read.
     pub fn has_all_names(&self, key: &str) -> bool {
-        self.value.is_some() && !self.lost.iter().any(|cut| cut.names && is_meant(&cut.key, key))
+        self.value.is_some() && !self.cuts.iter().any(|cut| cut.names && is_meant(&cut.key, key))
     }
 
     /// Whether everything under this top-level key could be read.
     pub fn is_whole(&self, key: &str) -> bool {
-        self.value.is_some() && !self.lost.iter().any(|cut| is_meant(&cut.key, key))
+        self.value.is_some() && !self.cuts.iter().any(|cut| is_meant(&cut.key, key))
     }
 }
 
@@ -123,7 +123,7 @@ pub fn read<T: DeserializeOwned>(path: &str, text: &str, env: &Env, places: Plac
         source: source.clone(),
         value: None,
         problems: Vec::new(),
-        lost: Vec::new(),
+        cuts: Vec::new(),
         secrets: Vec::new(),
     };
     if let Some(mut tree) = tree {
@@ -133,7 +133,7 @@ pub fn read<T: DeserializeOwned>(path: &str, text: &str, env: &Env, places: Plac
         mark_given(&mut tree, &mut Vec::new(), places.templates);
         source = Arc::new(Source { path: path.to_owned(), text: to_text(masked) });
         let decoded = decode::decode(tree, &unfilled, &source, &mut problems);
-        (document.value, document.lost) = decoded;
+        (document.value, document.cuts) = decoded;
     }
     let secrets = redact::forms(document.secrets.clone());
     for problem in &mut problems {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use squall::conductor::{Failure, Outcome, Setting, conduct};
+use squall::conductor::{self, Failure, Outcome, Setting};
 use squall::diagnose::render;
 use squall::experiment::{Experiment, Flags, resolve};
 use squall::histogram::Hist;
@@ -106,7 +106,7 @@ pub fn conducted_beside(experiment: Experiment, shards: u32, beside: impl FnOnce
         let recorder = Recorder::new(world.clone(), out);
         async move {
             beside(&world);
-            conduct(world, Arc::new(experiment), setting, recorder, &mut ()).await
+            conductor::run(world, Arc::new(experiment), setting, recorder, &mut ()).await
         }
     });
     let history = written.0.take();

@@ -5,6 +5,7 @@
 mod journal;
 mod keeper;
 mod leftovers;
+mod limits;
 mod proofs;
 mod pulse;
 mod run_ends;

@@ -93,6 +93,21 @@ fn what_somebody_else_takes_back_before_its_end_proves_nothing() {
 }
 
 #[test]
+fn an_undo_that_fails_is_told_with_its_status_its_own_words_and_how_to_heal() {
+    let (bench, server) = (Bench::new("undo"), Server::fine());
+    let undo = "[ -e late ] && rm -f flag || { echo no such role >&2; exit 4; }";
+    let mut squall = start(&bench, &server, &hook("touch flag", undo));
+    assert_eq!(squall.end(secs(20)).code(), Some(110), "{}", squall.said());
+    let problem = bench.verdict()["faults"][0]["problem"].as_str().unwrap().to_owned();
+    assert!(problem.contains("exit status: 4; it said: no such role"), "{problem}");
+    assert!(squall.said().contains("squall heal "), "{}", squall.said());
+    fs::write(bench.folder.join("late"), "").unwrap();
+    let mut heal = bench.squall(["heal"]);
+    heal.arg(bench.run_folder()).current_dir(&bench.folder);
+    assert!(heal.output().unwrap().status.success() && !bench.folder.join("flag").exists());
+}
+
+#[test]
 fn an_undo_that_works_at_the_second_try_has_worked() {
     let (bench, server) = (Bench::new("twice"), Server::fine());
     let plan = hook("touch flag", "[ -e tried ] && rm -f flag || ! touch tried");

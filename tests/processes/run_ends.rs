@@ -57,6 +57,16 @@ fn bad_files_end_with_104_name_everything_at_once_and_nothing_is_sent() {
         command
     });
     assert!(code == 104 && said.contains("`timelin`"), "a plan as `run` takes it: {said}");
+    let few = bench.file("few.yaml", &profile(&server.url(), "12s", "p99.9(look) < 5ms", ""));
+    let mut command = bench.squall(["check"]);
+    let (code, said) = outcome({
+        command.arg(&few);
+        command
+    });
+    assert!(
+        code == 0 && said.contains("note: ") && said.contains("are planned for it, and it takes"),
+        "{said}"
+    );
     assert_eq!(server.connections.load(Ordering::Relaxed), 0, "nothing was sent");
     assert!(!bench.has_run());
 }

@@ -46,7 +46,7 @@ fn interrupted_run(
 /// `timeout` and others pass on what the group gets too, and of a terminal that closes shell and system tell: one stop.
 #[test]
 fn one_ctrl_c_heals_tears_down_reports_and_ends_with_105() {
-    for (told, apart) in [(&[Signal::INT; 2][..], 50), (&[Signal::HUP; 3], 250)] {
+    for (told, apart) in [(&[Signal::INT; 2][..], 50), (&[Signal::HUP; 3], 250), (&[Signal::TERM], 50)] {
         let (bench, server, link) = (Bench::new("once"), slow_to_delete(secs(1)), free_address());
         let mut squall = interrupted_run(&bench, &server, link, "{ delete: /made }");
         for signal in told {
@@ -121,6 +121,42 @@ fn a_teardown_that_was_cut_short_is_told_and_ends_with_105() {
     let verdict = bench.verdict();
     assert_eq!(verdict["exit"]["code"], 105);
     assert!(verdict["left"].to_string().contains("DELETE /made"), "{}", verdict["left"]);
+}
+
+/// Nobody is there to stop it.
+#[test]
+fn a_teardown_that_hangs_ends_at_its_own_limit() {
+    let (bench, server) = (Bench::new("within"), slow_to_delete(secs(14)));
+    let more = "teardown: { within: 1s, steps: [{ delete: /made }] }";
+    let file = bench.file("load.yaml", &profile(&server.url(), "3s", "errors < 100%", more));
+    let mut squall = bench.start(bench.run(&file, Some(&bench.file("plan.yaml", JUDGE))));
+    squall.end(secs(12));
+    assert!(squall.said().contains("teardown was cut short: DELETE /made not done"), "{}", squall.said());
+    assert!(bench.verdict()["left"].to_string().contains("DELETE /made"), "{}", squall.said());
+}
+
+/// Answers take two seconds: what was asked for when the load was stopped has its deadline all the same.
+#[test]
+fn what_is_in_flight_at_a_ctrl_c_is_waited_for() {
+    let server = Server::start(|_| {
+        std::thread::sleep(secs(2));
+        (200, String::new())
+    });
+    let bench = Bench::new("flight");
+    let text = format!(
+        "target: {}\nduration: 60s\n{JUDGE}\nshapes:\n  s:\n    arrival: {{ constant: {{ rate: 10/s }} }}\n    \
+         probes: false\n    timeout: 10s\n    flow: [{{ get: /x, as: x }}]\n",
+        server.url()
+    );
+    let mut squall = bench.start(bench.run(&bench.file("load.yaml", &text), None));
+    wait_for("some to be asked for", secs(20), || (server.count("GET /x") >= 25).then_some(()));
+    squall.signal(Signal::INT);
+    assert_eq!(squall.end(secs(15)).code(), Some(105), "{}", squall.said());
+    let verdict = bench.verdict();
+    let x = verdict["operations"].as_array().unwrap().iter().find(|o| o["name"] == "x").unwrap();
+    let phases = x["phases"].as_array().unwrap();
+    let sum = |figure: &str| phases.iter().map(|p| p[figure].as_f64().unwrap()).sum::<f64>();
+    assert_eq!((sum("n") as usize, sum("bad"), sum("cut")), (server.count("GET /x"), 0.0, 0.0), "{x}");
 }
 
 #[test]

@@ -80,16 +80,17 @@ fn a_target_that_dies_beside_a_keeper_without_links_is_the_target() {
 
 /// As with a container that a client started: what serves was not started by the service's process.
 #[test]
-fn a_kill_is_not_proven_while_the_health_check_is_answered() {
-    let (bench, server, address) = (Bench::new("client"), Server::fine(), free_address());
-    // The mark does not reach it, and its parent is gone.
-    let script = format!("(setsid env -u SQUALL_MARK {} &); exec sleep 100", serve(address));
-    let timeline = "timeline:\n  - { name: broken, at: 2s, settle: 1s, kill: { service: other } }\n";
-    let plan = plan(address, &script, timeline);
-    let mut squall = bench.start(bench.light_run(&server.url(), "9s", &plan));
-    assert_eq!(squall.end(secs(30)).code(), Some(97), "{}", squall.said());
-    let problem = bench.verdict()["faults"][0]["problem"].to_string();
-    assert!(problem.contains("the health check is still answered"), "{problem}");
+fn neither_pause_nor_kill_is_proven_while_the_health_check_is_answered() {
+    for fault in ["settle: 1s, kill: { service: other }", "for: 2s, pause: { service: other }"] {
+        let (bench, server, address) = (Bench::new("client"), Server::fine(), free_address());
+        // The mark does not reach it, and its parent is gone.
+        let script = format!("(setsid env -u SQUALL_MARK {} &); exec sleep 100", serve(address));
+        let plan = plan(address, &script, &format!("timeline:\n  - {{ name: broken, at: 2s, {fault} }}\n"));
+        let mut squall = bench.start(bench.light_run(&server.url(), "9s", &plan));
+        assert_eq!(squall.end(secs(30)).code(), Some(97), "{}", squall.said());
+        let problem = bench.verdict()["faults"][0]["problem"].to_string();
+        assert!(problem.contains("the health check is still answered"), "{problem}");
+    }
 }
 
 #[test]

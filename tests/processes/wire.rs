@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crate::support::http::{Message, Server};
-use crate::support::{self, Bench, code_and_text, root, secs, wait_for};
+use crate::support::{self, Bench, code_and_text, forgiven, root, secs, wait_for};
 
 fn answer(message: &Message) -> (u16, String) {
     match message.first_line.starts_with("HEAD") {
@@ -118,12 +118,13 @@ fn a_trial_sends_one_flow_of_each_shape_and_shows_all_that_goes_to_and_fro() {
 
     let wrong = Server::start(|_| (503, "busy \u{1b}[31m".to_owned()));
     let text = format!(
-        "target: {}\nduration: 20s\nshapes:\n  s:\n    arrival: {{ constant: {{ rate: 1/s }} }}\n    flow: [{{ get: /x, as: x }}, {{ get: /y, as: y }}]\n",
+        "target: {}\nduration: 20s\nshapes:\n  s:\n    arrival: {{ constant: {{ rate: 1/s }} }}\n    flow: [{{ get: /x, as: x }}, {{ get: /y, as: y }}]\n  t:\n    arrival: {{ closed: {{ users: 9 }} }}\n    flow: [{{ get: /z }}]\n",
         wrong.url()
     );
     let file = bench.file("wrong.yaml", &text);
     let (code, said) = code_and_text(&bench.squall(["try"]).arg(&file).output().unwrap());
-    assert_eq!((code, wrong.count("GET /x"), wrong.count("GET /y")), (1, 1, 0), "{said}");
+    let sent = ["GET /x", "GET /y", "GET /z"].map(|line| wrong.count(line));
+    assert_eq!((code, sent), (1, [1, 0, 1]), "one flow of each shape: {said}");
     assert!(said.contains("! it ends here: GET /x: status 503 was not expected") && !said.contains('\u{1b}'));
 }
 
@@ -166,7 +167,7 @@ fn a_trial_that_hangs_in_teardown_can_be_stopped_there() {
 }
 
 /// A server that answers a connection as it likes: it gets what was read until the head of a request ended.
-fn raw(answer: impl Fn(TcpStream, &str) + Send + Sync + 'static) -> SocketAddr {
+pub fn raw(answer: impl Fn(TcpStream, &str) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let answer = Arc::new(answer);
@@ -186,7 +187,12 @@ fn raw(answer: impl Fn(TcpStream, &str) + Send + Sync + 'static) -> SocketAddr {
 }
 
 /// Runs one shape against these addresses for four seconds, and gives back its errors by kind and status.
-fn errors(bench: &Bench, targets: &[SocketAddr], lines: &str, flow: &str) -> BTreeMap<(String, u64), u64> {
+pub fn errors(
+    bench: &Bench,
+    targets: &[SocketAddr],
+    lines: &str,
+    flow: &str,
+) -> BTreeMap<(String, u64), u64> {
     let targets: Vec<String> = targets.iter().map(|address| format!("\"http://{address}\"")).collect();
     let text = format!(
         "target: [{}]\nduration: 4s\n{lines}shapes:\n  s:\n    arrival: {{ constant: {{ rate: 10/s }} }}\n    probes: false\n    timeout: 1s\n    flow:\n      - {flow}\n",
@@ -255,55 +261,6 @@ fn chunks_that_are_none_are_told_as_no_http_and_those_that_never_come_as_a_reset
         let told = errors(&Bench::new("chunks"), &[address], "", "{ get: /x, as: x }");
         assert_eq!(told, BTreeMap::from([((kind.to_owned(), 0), 40)]), "{body:?}");
     }
-}
-
-#[test]
-fn a_head_of_many_headers_is_read_up_to_a_stated_limit() {
-    for (headers, limit) in [(98, None), (99, Some("100 headers"))] {
-        let bench = Bench::new("headers");
-        let address = raw(move |mut stream, _| {
-            let many: String = (0..headers).map(|n| format!("x-{n}: {n}\r\n")).collect();
-            let _ =
-                write!(stream, "HTTP/1.1 200 X\r\ncontent-length: 2\r\nconnection: close\r\n{many}\r\nok");
-        });
-        let told = errors(&bench, &[address], "", "{ get: /x, as: x }");
-        assert_eq!(told.is_empty(), limit.is_none(), "{headers}: {told:?}");
-        let verdict = bench.verdict().to_string();
-        assert!(limit.is_none_or(|words| verdict.contains(words)), "{verdict}");
-    }
-}
-
-#[test]
-fn endless_metrics_are_cut_off_and_told() {
-    let bench = Bench::new("metrics");
-    let address = raw(|mut stream, head| {
-        if !head.starts_with("GET /metrics") {
-            let _ = write!(stream, "HTTP/1.1 200 X\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
-            return;
-        }
-        let _ = write!(stream, "HTTP/1.1 200 X\r\n\r\n");
-        while stream.write_all("m_total{id=\"7\"} 1\n".repeat(1_000).as_bytes()).is_ok() {}
-    });
-    let lines = "metrics: { path: /metrics, every: 1s }\n";
-    errors(&bench, &[address], lines, "{ get: /x, as: x }");
-    let verdict = bench.verdict().to_string();
-    assert!(verdict.contains("more than 4 MiB of them came at once"), "{verdict}");
-}
-
-#[test]
-fn a_long_list_is_counted_and_read_without_holding_up_the_rest() {
-    let bench = Bench::new("list");
-    let list = format!("{{\"rooms\": [{}1]}}", "{\"name\": \"room\", \"n\": 1.5},".repeat(200_000));
-    let server = Server::start(move |message| match message.first_line.contains("/list") {
-        true => (200, list.clone()),
-        false => (200, "{}".to_owned()),
-    });
-    let flow =
-        "{ get: /list, as: list, items: $.rooms, capture: { first: \"$.rooms[0].name\" }, timeout: 20s }";
-    let told = errors(&bench, &[server.address], "", flow);
-    assert!(told.is_empty(), "{told:?}");
-    let history = std::fs::read_to_string(bench.run_folder().join("history.jsonl")).unwrap();
-    assert!(history.contains("\"items\":200001"), "counted to the last");
 }
 
 /// The connections of all pools stay below what the process may open.
@@ -470,6 +427,9 @@ fn a_connection_that_closes_as_it_is_used_again_fails_nobody() {
     // Who closes with a request unread that its system has taken already cannot be told from who read it: where the
     // machine holds it up between its look and its close, one may have come.
     let late = late.load(Relaxed) as u64;
+    if failed > 2 {
+        forgiven(&format!("{failed} requests on connections that closed, {late} of them late"));
+    }
     assert!(of("connections") > 150 && failed <= 2 + late, "{late} closed late: {said}{}", verdict["errors"]);
 }
 

@@ -44,6 +44,16 @@ fn an_abort_rule_ends_the_run_heals_at_once_and_is_a_fail() {
     assert!(ran.judgement.summary.verdict.contains("abort rule"), "{}", ran.story());
 }
 
+#[test]
+fn a_rule_over_minutes_fires_after_as_many_of_them() {
+    let chaos = format!(
+        "{JUDGE}abort: [errors > 50% for 5m]\ntimeline: [{{ name: x, at: 60s, for: 14m, down: {{ link: api-store }} }}]\n"
+    );
+    let ran = run(&lookers("").replace("60s", "20m").replace("10/s", "1/s"), &chaos);
+    let rule = &ran.timeline.rules[0];
+    assert!(rule.at >= S * 357 && rule.at <= S * 363, "bad from 60 s on, to within a window: {}", rule.at);
+}
+
 /// Its canary would be back 8 s after the injection.
 #[test]
 fn a_heal_waits_for_no_canary_that_is_under_way() {
@@ -115,6 +125,8 @@ fn without_its_steady_state_a_service_is_not_broken_on_top() {
     assert_eq!(ran.fault("x"), [None; 3], "nothing was injected");
     let well = run(&lookers(""), &chaos);
     assert_eq!((well.exit(), ended(&well)), (98, How::Complete), "no objective: {}", well.story());
+    let summary = squall::report::markdown(&well.judgement);
+    assert!(summary.contains("To do: add `objectives:`"), "{summary}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod faults;
 mod flows;
 mod guards;
 mod pool;
+mod reached;
 mod requests;
 mod rig;
 mod scripted;

@@ -26,7 +26,7 @@ struct Limit {
     metric: Metric,
     value: f64,
     text: String,
-    held: bool,
+    broken: bool,
     /// What is normal, not what was asked for.
     band: bool,
     spans: Vec<Span>,
@@ -164,10 +164,10 @@ fn draw_latency(
 
 fn draw_limit(svg: &mut Svg, frame: &Frame, axis: &Scale, limit: &Limit, placer: &mut Placer) {
     let y = axis.at(limit.value);
-    let (ink, dash) = match (limit.band, limit.held) {
+    let (ink, dash) = match (limit.band, limit.broken) {
         (true, _) => (svg::BLUE, "1.5 3"),
-        (false, true) => (svg::MUTED, "5 4"),
-        (false, false) => (svg::RED, "5 4"),
+        (false, false) => (svg::MUTED, "5 4"),
+        (false, true) => (svg::RED, "5 4"),
     };
     let mut spots = Vec::new();
     for span in &limit.spans {
@@ -270,7 +270,7 @@ fn bands(band: &ShapeBand, usual: bool) -> impl Iterator<Item = Limit> + '_ {
         metric,
         value,
         text,
-        held: true,
+        broken: false,
         band: true,
         spans: spans(),
     };
@@ -328,12 +328,12 @@ fn limits(timeline: &Timeline, judgement: &Judgement, op: OpId) -> Vec<Limit> {
                 objective.comparison.sign(),
                 visible(&judged.limit_text)
             ),
-            held: judged.word != Word::Fail,
+            broken: judged.word == Word::Fail,
             band: false,
             spans: spans.map(|p| p.spans.clone()).unwrap_or_default(),
         });
     }
-    limits.sort_by_key(|l| l.held);
+    limits.sort_by_key(|l| !l.broken);
     limits
 }
 

@@ -352,6 +352,7 @@ fn unsound(timeline: &Timeline, judgement: &Judgement) -> Option<Health> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::chart::label::Anchor;
     use crate::report::fixture;
 
     #[test]
@@ -364,5 +365,30 @@ mod tests {
         assert!(verified.is_some() && until(&judgement) == verified);
         judgement.faults[0].verified = None;
         assert_eq!(until(&judgement), Some(length));
+    }
+
+    #[test]
+    fn the_name_of_a_phase_stands_in_its_bar_or_right_beside_it_in_its_own_lane() {
+        let timeline = fixture::timeline();
+        let judgement = fixture::judgement(&timeline);
+        for narrow in [true, false] {
+            let frame = Frame::new(&timeline, &judgement, narrow);
+            assert!(frame.segments.iter().any(|s| s.label.is_some()));
+            let beside = |a: &Segment, b: &Segment| a.lane == b.lane && !std::ptr::eq(a, b);
+            for segment in &frame.segments {
+                let Some((spot, name)) = &segment.label else { continue };
+                let (from, to) = (frame.at(segment.from), frame.at(segment.to));
+                let long = label::width(name, SMALL, false);
+                let (left, right) = if spot.anchor == Anchor::End {
+                    (spot.x - long, spot.x)
+                } else {
+                    (spot.x, spot.x + long)
+                };
+                assert!(left < to + 6.0 && right > from - 6.0, "{name}: {left} to {right} of {from} to {to}");
+                let others = frame.segments.iter().filter(|other| beside(segment, other));
+                let clear = |s: &Segment| frame.at(s.to) <= left || frame.at(s.from) >= right;
+                assert!(others.clone().all(clear), "{name} lies on another's bar");
+            }
+        }
     }
 }

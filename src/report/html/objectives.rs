@@ -14,7 +14,7 @@ pub(super) fn section(page: &mut Markup, judgement: &Judgement) {
         return;
     }
     page.el("section", &[], |page| {
-        heading(page, "Objectives", &words::held(judgement));
+        heading(page, "Objectives", &words::passed(judgement));
         let columns = [
             ("", false),
             ("objective", false),

@@ -294,6 +294,13 @@ fn a_baseline_that_is_itself_broken_proves_nothing() {
         let judged = verdict(plan, &evenly(100, 0, 200, share(bad)));
         assert_eq!(judged.objectives[0].word, word, "{name}: {}", judged.objectives[0].reason);
     }
+    for (least, word) in [(0.45, Word::Pass), (0.95, Word::Invalid)] {
+        let mut plan = rooms(200).fault("x", 100.0, Some(10.0)).objective(recovery_within(10.0));
+        plan.outline.judge.goodput = least;
+        let bad = if word == Word::Pass { 5 } else { 1 };
+        let judged = verdict(plan, &evenly(100, 0, 200, share(bad)));
+        assert_eq!(judged.objectives[0].word, word, "`goodput: {least}`: {}", judged.objectives[0].reason);
+    }
 }
 
 #[test]

@@ -106,8 +106,9 @@ fn objectives_that_are_lost_already_are_told_while_the_run_goes_on() {
         let mut timeline = plan.clone().timeline(&known);
         timeline.end = None;
         timeline.faults.retain(|event| event.at <= s(now));
-        let lost = |standing| if let Standing::Lost(lost) = standing { Some(lost.measured) } else { None };
-        standings(&timeline, s(now)).into_iter().filter_map(lost).collect::<Vec<_>>()
+        let broken =
+            |standing| if let Standing::Broken(broken) = standing { Some(broken.measured) } else { None };
+        standings(&timeline, s(now)).into_iter().filter_map(broken).collect::<Vec<_>>()
     };
     assert!(told(29.0).is_empty());
     assert!(told(31.0).is_empty(), "in force, and nothing is bad yet");
@@ -122,13 +123,13 @@ fn what_only_the_rest_of_a_phase_breaks_is_told_as_of_late() {
     let errors = expect(Metric::Errors, Comparison::Below, 0.1, RUN);
     let mut timeline = rooms(100).objective(errors).timeline(&evenly(50, 0, 90, bad(80.0, 86.0)));
     timeline.end = None;
-    let lost = |timeline: &Timeline| match &standings(timeline, s(95.0))[..] {
-        [Standing::Lost(lost)] => Some((lost.of_late, lost.measured.clone())),
+    let broken = |timeline: &Timeline| match &standings(timeline, s(95.0))[..] {
+        [Standing::Broken(broken)] => Some((broken.of_late, broken.measured.clone())),
         _ => None,
     };
-    assert_eq!(lost(&timeline), None, "6 of more than 60 s");
+    assert_eq!(broken(&timeline), None, "6 of more than 60 s");
     timeline.forget(60);
-    let (of_late, measured) = lost(&timeline).expect("6 of 30 s");
+    let (of_late, measured) = broken(&timeline).expect("6 of 30 s");
     assert!(of_late && measured.ends_with(" since 1:00.00"), "{measured}");
 }
 

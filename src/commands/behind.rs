@@ -29,8 +29,11 @@ impl Behind {
             for job in waiting {
                 let done = match job {
                     Job::Write(bytes) => out.write_all(&bytes).and_then(|()| out.flush()),
-                    // Whoever waited may have given up.
-                    Job::Reach(tell) => Ok(tell.send(()).unwrap_or_default()),
+                    Job::Reach(tell) => {
+                        // Whoever waited may have given up.
+                        let _ = tell.send(());
+                        Ok(())
+                    }
                 };
                 if let Err(error) = done {
                     *failing.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);

@@ -18,8 +18,10 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use rustix::process::Signal;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::experiment::{Command, Ready};
 use crate::record::{Record, ServiceEvent, ServiceStage};
@@ -81,6 +83,8 @@ pub struct Service {
     recorder: Recorder,
     born: Born,
     body: RefCell<Option<Rc<Body>>>,
+    /// Held by the fault that breaks it.
+    turn: Arc<Mutex<()>>,
 }
 
 /// What must be noted of a service's process, so that it ends whatever becomes of squall.
@@ -105,7 +109,14 @@ impl Service {
         born: Born,
     ) -> Service {
         let name = name.to_owned();
-        Service { name, world, spec, ready, within, log, recorder, born, body: RefCell::default() }
+        let (body, turn) = (RefCell::default(), Arc::default());
+        Service { name, world, spec, ready, within, log, recorder, born, body, turn }
+    }
+
+    /// Whose turn it is to break it, until dropped: what breaks it next waits for a start that takes longer than the plan
+    /// leaves it.
+    pub async fn turn(&self) -> OwnedMutexGuard<()> {
+        self.turn.clone().lock_owned().await
     }
 
     /// Its address, for processes of the sandbox.

@@ -52,8 +52,10 @@ impl Behind {
 
 impl Write for Behind {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // It is asked afterwards: one that fails just now takes no job any more.
+        let taken = self.jobs.send(Job::Write(bytes.to_vec()));
         self.error()?;
-        self.jobs.send(Job::Write(bytes.to_vec())).map_err(|_| io::ErrorKind::BrokenPipe)?;
+        taken.map_err(|_| io::ErrorKind::BrokenPipe)?;
         Ok(bytes.len())
     }
 

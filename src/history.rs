@@ -27,7 +27,7 @@ pub enum HistoryError {
     Line { line: usize, reason: String },
 }
 
-/// Appends records; each batch is flushed whole, so that a crash tears at most the last line.
+/// Appends records; each batch goes out whole, so that a crash tears at most the last line.
 pub struct HistoryWriter<W: Write> {
     out: W,
     buffer: Vec<u8>,
@@ -39,14 +39,18 @@ impl<W: Write> HistoryWriter<W> {
         HistoryWriter { out, buffer: Vec::new() }
     }
 
-    /// Writes a batch in one piece and flushes it.
+    /// Writes a batch in one piece.
     pub fn append<'a>(&mut self, batch: impl IntoIterator<Item = &'a Record>) -> io::Result<()> {
         self.buffer.clear();
         for record in batch {
             serde_json::to_writer(&mut self.buffer, record)?;
             self.buffer.push(b'\n');
         }
-        self.out.write_all(&self.buffer)?;
+        self.out.write_all(&self.buffer)
+    }
+
+    /// Returns when all of it is written.
+    pub fn finish(&mut self) -> io::Result<()> {
         self.out.flush()
     }
 

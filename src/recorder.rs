@@ -100,8 +100,17 @@ impl Recorder {
         self.0.borrow().failed.is_some()
     }
 
+    /// Returns when all of it is written, or cannot be.
+    pub fn finish(&self) {
+        let mut inner = self.0.borrow_mut();
+        if inner.failed.is_none() {
+            inner.failed = inner.history.finish().err();
+        }
+    }
+
     /// The first error of writing, if any: the disk is full, the folder is gone.
     pub fn take_error(&self) -> Option<io::Error> {
+        self.finish();
         self.0.borrow_mut().failed.take()
     }
 }

@@ -1,5 +1,7 @@
 //! One driver per kind of thing, one small interface: undo recipe, inject, effect, heal, cleared, passes.
 
+use tokio::sync::OwnedMutexGuard;
+
 use super::Reach;
 use super::exec;
 use super::journal::Undo;
@@ -72,6 +74,15 @@ impl Driver {
                 let folder = std::env::current_dir().unwrap_or_default();
                 Some(Undo::Exec { fault, undo, check, folder })
             }
+        }
+    }
+
+    /// Its turn, until dropped: a service may take longer to start than the plan leaves it, and is broken again only
+    /// when it is there, or has had its time.
+    pub async fn turn(&self) -> Option<OwnedMutexGuard<()>> {
+        match self {
+            Driver::Service(service) => Some(service.turn().await),
+            Driver::Link(_) | Driver::Exec { .. } => None,
         }
     }
 

@@ -104,6 +104,11 @@ impl Journal {
 
     /// Writes an entry and waits until it is on the disk.
     pub fn append(&self, entry: &Entry) -> io::Result<()> {
+        self.write(entry)?;
+        self.file.borrow().as_ref().map_or(Ok(()), File::sync_data)
+    }
+
+    fn write(&self, entry: &Entry) -> io::Result<()> {
         let mut file = self.file.borrow_mut();
         let Some(file) = file.as_mut() else { return Ok(()) };
         let mut line = serde_json::to_vec(entry)?;
@@ -114,7 +119,7 @@ impl Journal {
         }
         file.write_all(&line)?;
         self.torn.set(false);
-        file.sync_data()
+        Ok(())
     }
 
     /// Opens an entry; returns its id.
@@ -136,6 +141,11 @@ impl Journal {
         let mut file = File::options().create_new(true).write(true).mode(0o600).open(path)?;
         file.write_all(&serde_json::to_vec(words)?)?;
         file.sync_all()
+    }
+
+    /// The process of this entry is gone. Nobody waits for the disk: with the machine goes every process.
+    pub fn is_over(&self, id: u64) -> io::Result<()> {
+        self.write(&Entry::Closed { id })
     }
 
     pub fn close(&self, id: u64) -> io::Result<()> {

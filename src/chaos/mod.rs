@@ -207,13 +207,14 @@ impl Controller {
         let world = self.reach.world.clone();
         self.wait_until(outline.at).await;
         self.unless_healed(self.steady()).await;
-        if self.must_heal() {
-            return self.tell(&outline, world.now(), FaultStage::Skipped, "the run ended before its time");
-        }
         let driver = match Driver::new(&self.reach, &self.experiment, index) {
             Ok(driver) => driver,
             Err(error) => return self.tell(&outline, world.now(), FaultStage::NotEffective, error),
         };
+        let turn = self.unless_healed(driver.turn()).await;
+        if self.must_heal() {
+            return self.tell(&outline, world.now(), FaultStage::Skipped, "the run ended before its time");
+        }
         self.tell(&outline, world.now(), FaultStage::Asked, "");
         let entry = match driver.undo().map(|undo| self.reach.journal.open(undo)).transpose() {
             Ok(entry) => entry,
@@ -224,6 +225,7 @@ impl Controller {
         };
         let mut acting = Vec::new();
         let undone = self.in_force(index, &outline, &driver, &mut acting).await;
+        drop(turn);
         for action in acting {
             // One that panicked ends with squall, and its undo is in the journal.
             let _ = action.await;

@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use tokio::sync::OwnedMutexGuard;
+
 use super::driver::NotHealed;
 use super::journal::Undo;
 use crate::experiment::Fault;
@@ -39,6 +41,11 @@ impl ServiceDriver {
         };
         let patience = length.map_or(SILENCE, |length| SILENCE.min(Micros(length.0 / 2)));
         ServiceDriver { service, act, patience }
+    }
+
+    /// One fault at a time breaks it.
+    pub async fn turn(&self) -> OwnedMutexGuard<()> {
+        self.service.turn().await
     }
 
     /// A killed service needs none: what squall started ends with squall.

@@ -1,5 +1,6 @@
 //! The commands: each reads its arguments, calls the floors below and prints what came of it.
 
+mod behind;
 pub mod bench;
 pub mod check;
 mod documents;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::behind::Behind;
 use super::documents;
 use super::print::error;
 use super::report::{self, Outputs};
@@ -142,6 +143,8 @@ fn in_real_time(
     let origin = Origin::now();
     let experiment = experiment.clone();
     let files = Files { folder: folder.to_owned(), binary };
+    let history =
+        Behind::new(history).map_err(|e| Failure::Runtime(format!("no thread for the history: {e}")))?;
     run_real(origin, |world| async move {
         let (asked, interrupts) = watch::channel(0);
         // Before anything is started: a signal must not end squall alone.
@@ -157,7 +160,8 @@ fn in_real_time(
             host: host(),
         };
         let recorder = Recorder::new(world.clone(), Box::new(history));
-        let ended = conductor::run(world, experiment, setting, recorder, &mut progress).await;
+        let ended = conductor::run(world, experiment, setting, recorder.clone(), &mut progress).await;
+        recorder.finish();
         progress.finish();
         ended
     })

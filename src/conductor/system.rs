@@ -1,6 +1,7 @@
 //! The system under test as squall brings it up: keeper, links, services, in that order, and down
 //! again in the other.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use crate::experiment::{Experiment, Fault, HttpTarget, Place, Ready, SandboxOpti
 use crate::proxy::{Ask, Links, Reply};
 use crate::recorder::Recorder;
 use crate::sandbox::{self, Role};
-use crate::service::{Birth, Born, Service, Spec};
+use crate::service::{Life, Lives, Service, Spec};
 use crate::units::Micros;
 use crate::world::World;
 
@@ -71,9 +72,9 @@ impl System {
         let mut services = BTreeMap::new();
         for (name, spec, ready, within) in planned.services {
             let log = logs.join(format!("{name}.log"));
-            let born = to_journal(journal.clone());
+            let lives = to_journal(journal.clone());
             let start = (spec, ready, within);
-            let service = Service::new(world.clone(), recorder.clone(), &name, start, log, born);
+            let service = Service::new(world.clone(), recorder.clone(), &name, start, log, lives);
             services.insert(name, Rc::new(service));
         }
         let reach = Reach { world: world.clone(), port, services: Rc::new(services), journal };
@@ -212,17 +213,24 @@ pub(super) fn to_start(experiment: &Experiment) -> Vec<String> {
     ours.into_iter().chain(declared.map(|service| service.name.clone())).collect()
 }
 
-/// Every process that squall starts is in the journal as soon as it is there, restarted ones too; what a
-/// foreign program is found by, before.
-fn to_journal(journal: Rc<Journal>) -> Born {
-    Rc::new(move |service, birth| {
-        let undo = match birth {
-            Birth::Coming(mark) => {
+/// Every process of a service is in the journal as soon as it is there, restarted ones too; what a foreign program is
+/// found by, before. What is over is closed there: its number may be another's by the end of the run.
+fn to_journal(journal: Rc<Journal>) -> Lives {
+    let open = RefCell::<Vec<u64>>::default();
+    Rc::new(move |service, life| {
+        let undo = match life {
+            Life::Coming(mark) => {
                 Undo::Marked { what: format!("service `{service}`"), mark: mark.to_owned(), hook: None }
             }
-            Birth::There(process) => Undo::End { service: service.to_owned(), process },
+            Life::There(process) => Undo::End { service: service.to_owned(), process },
+            Life::Over => {
+                let over = open.take().into_iter().try_for_each(|id| journal.is_over(id));
+                return over.map_err(|e| cannot_journal(e).to_string());
+            }
         };
-        journal.open(undo).map(|_| ()).map_err(|e| cannot_journal(e).to_string())
+        let id = journal.open(undo).map_err(|e| cannot_journal(e).to_string())?;
+        open.borrow_mut().push(id);
+        Ok(())
     })
 }
 

@@ -18,8 +18,10 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use rustix::process::Signal;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::experiment::{Command, Ready};
 use crate::record::{Record, ServiceEvent, ServiceStage};
@@ -79,20 +81,24 @@ pub struct Service {
     /// Where a foreign program's output goes.
     log: PathBuf,
     recorder: Recorder,
-    born: Born,
+    lives: Lives,
     body: RefCell<Option<Rc<Body>>>,
+    /// Held by the fault that breaks it.
+    turn: Arc<Mutex<()>>,
 }
 
 /// What must be noted of a service's process, so that it ends whatever becomes of squall.
-pub enum Birth<'a> {
+pub enum Life<'a> {
     /// A foreign program is about to be started; all that it starts carries this mark.
     Coming(&'a str),
     /// A process is there.
     There(ProcessId),
+    /// Nothing is left of it: what has its numbers from now on is another's.
+    Over,
 }
 
-/// Called with every birth; if it cannot be noted, there must be none.
-pub type Born = Rc<dyn Fn(&str, Birth) -> Result<(), String>>;
+/// Called with every life; if it cannot be noted, there must be none.
+pub type Lives = Rc<dyn Fn(&str, Life) -> Result<(), String>>;
 
 impl Service {
     /// Not started yet. It is started as `spec` says and has `within` to be `ready`.
@@ -102,10 +108,17 @@ impl Service {
         name: &str,
         (spec, ready, within): (Spec, Ready, Micros),
         log: PathBuf,
-        born: Born,
+        lives: Lives,
     ) -> Service {
         let name = name.to_owned();
-        Service { name, world, spec, ready, within, log, recorder, born, body: RefCell::default() }
+        let (body, turn) = (RefCell::default(), Arc::default());
+        Service { name, world, spec, ready, within, log, recorder, lives, body, turn }
+    }
+
+    /// Whose turn it is to break it, until dropped: what breaks it next waits for a start that takes longer than the plan
+    /// leaves it.
+    pub async fn turn(&self) -> OwnedMutexGuard<()> {
+        self.turn.clone().lock_owned().await
     }
 
     /// Its address, for processes of the sandbox.
@@ -143,7 +156,7 @@ impl Service {
             Body::Group { .. } => String::new(),
         };
         if let Body::Child(child) = &body
-            && let Err(why) = (self.born)(&self.name, Birth::There(child.family.leader.clone()))
+            && let Err(why) = (self.lives)(&self.name, Life::There(child.family.leader.clone()))
         {
             child.family.end(&[]);
             return Err(StartError::NotStarted(why));
@@ -187,7 +200,7 @@ impl Service {
         match &self.spec {
             Spec::Command(command) => {
                 let mark = process::new_mark();
-                (self.born)(&self.name, Birth::Coming(&mark))?;
+                (self.lives)(&self.name, Life::Coming(&mark))?;
                 let child = Child::spawn(&self.world, command, &mark, &self.log)?;
                 Ok((Body::Child(child), None))
             }
@@ -333,7 +346,20 @@ impl Service {
         }
         drop(body);
         self.tell(ServiceStage::Killed, "");
+        self.is_over();
         Ok(())
+    }
+
+    /// One that runs as another user (`sudo`) cannot be ended: the next run would find it on its port.
+    fn is_left(&self, family: &Family, why: String) {
+        let refused = family.signal(&[State::Running, State::Stopped], Signal::KILL).err().unwrap_or(why);
+        let text = format!("service `{}` is still there after the run: {refused}; end it by hand", self.name);
+        self.recorder.note(Record::Note { at: self.recorder.now(), text });
+    }
+
+    fn is_over(&self) {
+        // What is not noted is merely ended again.
+        let _ = (self.lives)(&self.name, Life::Over);
     }
 
     /// Ends a family and `known`, who belonged to it before, and waits until it holds no port any more.
@@ -364,7 +390,10 @@ impl Service {
                 }
             };
             let _ = self.world.timeout(STOP_TIMEOUT, gone).await;
-            let _ = self.end(&child.family, &known).await;
+            match self.end(&child.family, &known).await {
+                Ok(()) => self.is_over(),
+                Err(why) => self.is_left(&child.family, why),
+            }
         }
         if body.is_some() {
             self.tell(ServiceStage::Stopped, "");

@@ -160,6 +160,22 @@ fn a_second_ctrl_c_waits_for_no_service_that_starts_again() {
     wait_for("everything to end", secs(5), || bench.processes().is_empty().then_some(()));
 }
 
+#[test]
+fn of_a_service_that_was_restarted_only_its_present_life_stands_in_the_journal() {
+    let (bench, server, address) = (Bench::new("lives"), Server::fine(), free_address());
+    let plan = format!(
+        "services:\n  other: {{ start: [sh, -c, \"exec {}\"], ready: {{ tcp: \"{address}\" }} }}\n\
+         timeline:\n  - {{ name: broken, at: 3s, settle: 1s, restart: {{ service: other }} }}\n",
+        serve(address)
+    );
+    let _squall = bench.start(bench.light_run(&server.url(), "60s", &plan));
+    bench.wait_for_history(&["\"broken\"", "\"verified\""]);
+    let journal = fs::read_to_string(bench.run_folder().join("journal.jsonl")).unwrap();
+    let count = |what: &str| journal.lines().filter(|line| line.contains(what)).count();
+    // A mark and a pid of each; by the end of the run the first pid may be another's.
+    assert_eq!((count("{\"open\""), count("{\"closed\"")), (4, 2), "{journal}");
+}
+
 /// Soft and hard limit of open files.
 fn file_limits(pid: i32) -> (String, String) {
     let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();

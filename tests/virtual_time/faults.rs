@@ -103,6 +103,16 @@ fn a_fault_is_over_when_it_is_gone_whatever_its_target_does_then() {
 }
 
 #[test]
+fn a_service_that_starts_for_longer_than_the_plan_leaves_it_is_broken_again_when_it_is_there() {
+    let profile = LOOKERS.replace("rooms: 1", "rooms: 1, start_time: 14s");
+    let ran =
+        run(&profile, &plan("{ name: x, at: 20s, every: 12s, times: 2, restart: { service: store-a } }"));
+    assert_eq!(ran.fault("x#1"), at(S * 20, S * 20, S * 34), "{}", ran.story());
+    assert_eq!(ran.fault("x#2"), at(S * 34, S * 34, S * 48), "{}", ran.story());
+    assert!(!ran.ended.as_ref().unwrap().not_undone, "{}", ran.story());
+}
+
+#[test]
 fn a_failover_to_where_nobody_answers_is_never_verified() {
     let ran = broken("{ name: x, at: 20s, failover: { link: api-store, to: \"127.0.0.1:9\", outage: 4s } }");
     assert_eq!(ran.stage("x", FaultStage::Verified), None, "{}", ran.story());

@@ -1,10 +1,12 @@
 //! What a reader must know beside the verdict: early ends, lax settings, shapes that were left out.
 
 use super::addresses;
+use super::baseline::Series;
 use super::faults::complete;
 use super::judgement::JudgedTrigger;
 use super::recovery::Aftermath;
 use super::view::View;
+use super::width::IS_TRIGGER;
 use crate::outline::JudgeSettings;
 use crate::quantity::Quantity;
 use crate::record::{Pacing, ServiceStage};
@@ -38,6 +40,7 @@ pub(super) fn notes(view: &View) -> Vec<String> {
     }
     notes.extend(addresses::told(&timeline.addresses));
     notes.extend(baseline_note(view));
+    notes.extend(without_band(view));
     notes.extend(view.aftermaths.iter().filter_map(left_out_note));
     notes.extend(view.aftermaths.iter().filter_map(|a| flapping_note(&a.judged)));
     notes
@@ -70,6 +73,14 @@ fn baseline_note(view: &View) -> Option<String> {
     let length = view.length(&cells);
     (!view.triggers.is_empty() && length < judge.baseline)
         .then(|| format!("The baseline is {length} long; {} were asked for.", judge.baseline))
+}
+
+/// What is said of returns rests on the shapes that have a band; where none has, it is said of each return.
+fn without_band(view: &View) -> impl Iterator<Item = String> {
+    let any = view.series.iter().any(|s| s.band.none.is_none());
+    let told = move |why: &&String| any && *why != IS_TRIGGER;
+    let why = move |s: &Series| Some((s.band.shape.clone(), s.band.none.as_ref().filter(told)?.clone()));
+    view.series.iter().filter_map(why).map(|(shape, why)| format!("Recovery leaves out {shape}: {why}."))
 }
 
 /// What is said of the return rests on the other shapes alone.

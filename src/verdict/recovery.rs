@@ -68,6 +68,9 @@ pub(super) fn against(view: &View, series: &[Series], trigger: &Trigger, measure
         None => Vec::new(),
     };
     let back = all_back(seen.iter().map(|(_, back)| *back));
+    // Of a shape whose load ends before nothing is seen to the end.
+    let of_it = lasting.iter().zip(&seen).filter(|(_, (_, one))| *one == back);
+    let until = of_it.map(|(s, _)| view.watched(&s.band.shape, trigger)).max().unwrap_or(until);
     let shapes = seen.into_iter().map(|(s, _)| s).collect();
     let left_out: Vec<String> = ended.iter().map(|s| s.band.shape.clone()).collect();
     let to_the_end = timeline.was_all(until);

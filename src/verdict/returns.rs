@@ -97,8 +97,8 @@ pub(super) fn never_came(view: &View, trigger: &str) -> Option<(Word, String)> {
     let of_it = all.filter(|(t, a)| t.trigger == *trigger && t.one_shot && a.back == Return::Never);
     let shapes = of_it.flat_map(|(t, a)| shapes(view, t, a)).filter(|s| s.seen.back == Return::Never);
     let came = |s: &Shape, again: &Aftermath| match again.back {
-        // Another trigger, or whoever stopped or shortened the load, left it no time to come.
-        Return::Never if view.timeline.outline().smoke.is_some() || settles_too_late(view, s.trigger) => {
+        // Another trigger, the end of its own load, or whoever stopped or shortened it, left it no time to come.
+        Return::Never if view.timeline.outline().smoke.is_some() || s.ends_too_early() => {
             Answer::Unknown(None)
         }
         Return::Never => Answer::Breaks,
@@ -111,11 +111,6 @@ pub(super) fn never_came(view: &View, trigger: &str) -> Option<(Word, String)> {
         (settled.word, format!("{}{but}.", s.said()))
     });
     rulings.reduce(|a, b| if b.0 > a.0 { b } else { a })
-}
-
-/// What follows the trigger was over before it was to have settled.
-fn settles_too_late(view: &View, trigger: &Trigger) -> bool {
-    view.frame().horizon(trigger).at() < trigger.settled()
 }
 
 fn of_trigger(view: &View, objective: &Objective, t: &Trigger, a: &Aftermath) -> Vec<Ruling> {
@@ -159,7 +154,7 @@ fn answer(objective: &Objective, aftermath: &Aftermath) -> Answer {
     match (aftermath.back, span(objective, aftermath)) {
         (Return::At(_), Some(v)) if holds(v.value) => Answer::Holds,
         (Return::At(_), Some(_)) => Answer::Breaks,
-        // The next trigger, or whoever stopped the load, came too soon to tell.
+        // The next trigger, the end of its own load or whoever stopped it came too soon to tell.
         (Return::Never, Some(v)) if cut_short(objective, aftermath) && holds(v.value) => {
             Answer::Unknown(None)
         }
@@ -175,7 +170,7 @@ fn answer(objective: &Objective, aftermath: &Aftermath) -> Answer {
     }
 }
 
-/// It was watched for less than the limit, as another trigger came or the load was stopped.
+/// It was watched for less than the limit, as another trigger came or its load ended before the run did.
 fn cut_short(objective: &Objective, aftermath: &Aftermath) -> bool {
     let (to_the_end, watched) = aftermath.watched;
     !to_the_end && (watched.0 as f64) < objective.value
@@ -194,6 +189,11 @@ fn span(objective: &Objective, aftermath: &Aftermath) -> Option<Quantity> {
 }
 
 impl Shape<'_, '_> {
+    /// What follows the trigger was over before it was to have settled.
+    fn ends_too_early(&self) -> bool {
+        self.view.watched(&self.series.band.shape, self.trigger) < self.trigger.settled()
+    }
+
     fn ruling(&self, objective: &Objective) -> Ruling {
         let value = span(objective, &self.seen).filter(|_| self.seen.back != Return::Never);
         let settled = self.settled(|again| answer(objective, again));

@@ -110,6 +110,12 @@ impl<'a> View<'a> {
         Frame::of(self.timeline, &self.triggers)
     }
 
+    /// Until when it is seen how a shape fares after a trigger.
+    pub(super) fn watched(&self, shape: &str, after: &Trigger) -> Micros {
+        let (until, shapes) = (self.frame().horizon(after).at(), &self.timeline.outline().shapes);
+        shapes.iter().find(|s| s.name == shape).map_or(until, |s| s.end.min(until))
+    }
+
     /// The cells of a phase; empty if there is no such phase or it never came.
     pub(super) fn cells(&self, phase: &PhaseName) -> Cells {
         self.phases.iter().find(|p| p.name == *phase).map(|p| p.cells.clone()).unwrap_or_default()

@@ -241,3 +241,51 @@ fn what_moved_is_told_of_who_did_not_come_back() {
     let sentence = &judged.triggers[0].sentence;
     assert!(sentence.contains("the number of flows in flight of lists moved"), "{sentence}");
 }
+
+/// Three seconds of a load that ends then do not show that its service needed more than thirty, whatever another's did.
+#[test]
+fn a_shape_is_watched_until_its_own_load_ends() {
+    let judged = |end: i64, until: f64| {
+        let down = |at: Micros| match at >= s(100.0) && at < s(until) {
+            true => (Micros::millis(1), Kind::Connect),
+            false => fine(at),
+        };
+        let mut plan = rooms(200).shape("lists", "list", s(2.0)).fault("x", 100.0, Some(10.0));
+        plan.outline.shapes[1].end = Micros::secs(end);
+        let samples = [evenly(100, 0, 200, down), of_lists(evenly(100, 0, end, down))].concat();
+        word(plan.objective(recovery_within(30.0)), &samples)
+    };
+    let (is, why) = judged(113, 114.0);
+    assert_eq!(is, Word::Inconclusive, "{why}");
+    assert!(why.contains("lists: The service did not recover from x: 3 s after it ended"), "{why}");
+    for (end, until, word) in [(113, 150.0, Word::Fail), (145, 150.0, Word::Fail), (150, 114.0, Word::Pass)] {
+        let (is, why) = judged(end, until);
+        assert_eq!(is, word, "{end}, {until}: {why}");
+    }
+}
+
+/// One arrival in fifteen seconds has no band in two minutes: what it lost for good is no part of the return, and said.
+#[test]
+fn a_shape_without_a_band_is_said_to_be_left_out_of_the_return() {
+    let rare = |at: i64| match at < 100 {
+        true => sample(2, Micros::secs(at), Micros::millis(5), Kind::Ok),
+        false => sample(2, Micros::secs(at), s(2.0), Kind::Timeout),
+    };
+    let plan = || {
+        let plan = rooms(200).fault("x", 120.0, Some(10.0)).objective(recovery_within(30.0));
+        Plan {
+            outline: crate::outline::Outline { judge: JudgeSettings::default(), ..plan.outline.clone() },
+            ..plan
+        }
+    };
+    let told = |judged: &Judgement| {
+        judged.notes.iter().find(|note| note.starts_with("Recovery leaves out")).cloned()
+    };
+    let well = evenly(50, 0, 200, fine);
+    assert_eq!(told(&verdict(plan(), &well)), None);
+    let both = [well, (0..13).map(|nth| rare(15 * nth)).collect()].concat();
+    let judged = verdict(plan().shape("lists", "list", s(2.0)), &both);
+    assert_eq!(judged.objectives[0].word, Word::Pass, "{}", judged.objectives[0].reason);
+    let note = told(&judged).unwrap();
+    assert!(note.starts_with("Recovery leaves out lists: the baseline holds "), "{note}");
+}

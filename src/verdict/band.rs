@@ -11,6 +11,9 @@ use crate::units::Micros;
 /// Estimates a standard deviation from the median absolute deviation of a normal sample.
 const SIGMA_PER_MAD: f64 = 1.4826;
 
+/// Fewer windows do not tell by how much they differ, where users of a closed loop were to ask in more than they did.
+pub(super) const MEASURED: usize = 4;
+
 /// How one measure is banded: on which scale, and how tight at least.
 struct Rule {
     name: &'static str,
@@ -69,6 +72,9 @@ pub(super) fn band(
     ];
     let moved: Vec<&str> = rules.iter().filter(|rule| rule.moves()).map(|rule| rule.name).collect();
     let [goodput, latency, in_flight, amplification] = rules.map(|rule| rule.band());
+    // What fails by chance is known of a single window, and how far these stray is not.
+    let enough = windows.len() >= MEASURED.min(timeline.outline().judge.windows as usize);
+    let [latency, in_flight] = [latency, in_flight].map(|band| band.filter(|_| enough));
     ShapeBand {
         shape: shape.to_owned(),
         none: None,

@@ -11,6 +11,7 @@ use super::width::{Grid, IS_TRIGGER, NO_BASELINE, varying_rate};
 use super::windows::{Subject, value};
 use crate::objective::{Metric, Objective, PhaseName};
 use crate::quantity::Quantity;
+use crate::sample::Kind;
 use crate::stats;
 use crate::timeline::phases;
 use crate::timeline::{Cells, Count, Tally, Timeline};
@@ -24,6 +25,8 @@ pub(super) struct Window {
     pub(super) to: u32,
     pub(super) intended: u64,
     pub(super) good: u64,
+    /// Bad as a step before them failed, in the same flow: no failures of their own.
+    unreached: u64,
     /// Response time at the banded quantile, microseconds; none without operations.
     pub(super) latency: Option<f64>,
     pub(super) in_flight: Option<f64>,
@@ -48,17 +51,30 @@ impl Window {
         self.intended - self.good
     }
 
+    /// Of so many, those that were reached, and of how many: what a flow that failed left undone fails with it.
+    fn own(&self, hits: u64) -> (u64, u64) {
+        let unreached = self.unreached.min(hits);
+        (hits - unreached, self.intended - unreached)
+    }
+
+    fn own_is_no_chance(&self, hits: u64, usual: f64) -> bool {
+        let (own, n) = self.own(hits);
+        is_no_chance(own, n, usual)
+    }
+
     /// Attempts per first try.
     pub(super) fn amplification(&self) -> Option<f64> {
         (self.tried > 0).then(|| 1.0 + self.retried as f64 / self.tried as f64)
     }
 }
 
-/// Shares of the baseline's operations that were usually beyond a limit of its band all the same, or tried again.
+/// Shares of the baseline's operations that were usually bad, beyond its band's limit of latency, or tried again; `own`:
+/// of those that were reached.
 #[derive(Clone, Copy, Debug, Default)]
 struct Usual {
     bad: f64,
-    slow: f64,
+    own_bad: f64,
+    own_slow: f64,
     retried: f64,
 }
 
@@ -97,7 +113,7 @@ impl Series {
     /// The goodput ratio left the band.
     pub(super) fn goodput_out(&self, window: &Window) -> bool {
         let low = !window.unknown && self.band.goodput.is_some_and(|b| window.goodput() < b.limit);
-        low && is_no_chance(window.bad(), window.intended, self.usual.bad)
+        low && window.own_is_no_chance(window.bad(), self.usual.own_bad)
     }
 
     /// Anything left the band.
@@ -135,7 +151,7 @@ impl Series {
         let above = |band: Option<Band>, value: Option<f64>| {
             measures.of(band).zip(value).is_some_and(|(b, v)| v > b.limit)
         };
-        let slow = || is_no_chance(window.slow, window.intended, self.usual.slow);
+        let slow = || window.own_is_no_chance(window.slow, self.usual.own_slow);
         let retried = || is_no_chance(window.retried, window.tried, self.usual.retried);
         [
             measures.of(self.band.goodput).is_some() && self.goodput_out(window),
@@ -249,25 +265,33 @@ fn stretch(timeline: &Timeline, width: Micros, each: [&[Window]; 2]) -> (usize, 
     (need, takes.max(judge.stretch))
 }
 
-/// Of the windows of a baseline.
+/// Of the windows of a baseline. What happened once is not what is usual.
 fn usual(view: &View, shape: usize, inside: &[Window], band: &ShapeBand) -> Usual {
-    let slow = |w: &Window| slower(&view.shape_tally(shape, &(w.from..w.to).collect()), band);
-    let share = |of: &dyn Fn(&Window) -> (u64, u64)| usual_share(&inside.iter().map(of).collect::<Vec<_>>());
+    let slow = |w: &Window| w.own(slower(&view.shape_tally(shape, &(w.from..w.to).collect()), band));
+    let (bad, retried) = (|w: &Window| w.own(w.bad()), |w: &Window| (w.retried.min(w.tried), w.tried));
+    let all = |w: &Window| (w.bad(), w.intended);
     Usual {
-        bad: share(&|w| (w.bad(), w.intended)),
-        slow: share(&|w| (slow(w), w.intended)),
-        retried: share(&|w| (w.retried.min(w.tried), w.tried)),
+        bad: share(&usual_ones(inside, bad), all),
+        own_bad: share(&usual_ones(inside, bad), bad),
+        own_slow: share(&usual_ones(inside, slow), slow),
+        retried: share(&usual_ones(inside, retried), retried),
     }
 }
 
-/// The share of all, those left out that are more than it brings by chance: what happened once is not what is usual.
-fn usual_share(each: &[(u64, u64)]) -> f64 {
-    let share = |some: &mut dyn Iterator<Item = &(u64, u64)>| {
-        let (hits, all) = some.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-        hits as f64 / all.max(1) as f64
+/// Those left out in which more happened than the share of all brings by chance.
+fn usual_ones(windows: &[Window], of: impl Fn(&Window) -> (u64, u64)) -> Vec<&Window> {
+    let all: Vec<&Window> = windows.iter().collect();
+    let usual = share(&all, &of);
+    let by_chance = |w: &&Window| {
+        let (hits, n) = of(w);
+        !stats::exceeds(hits, n, usual)
     };
-    let all = share(&mut each.iter());
-    share(&mut each.iter().filter(|(hits, n)| !stats::exceeds(*hits, *n, all)))
+    all.into_iter().filter(by_chance).collect()
+}
+
+fn share(windows: &[&Window], of: impl Fn(&Window) -> (u64, u64)) -> f64 {
+    let (hits, all) = windows.iter().map(|w| of(w)).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    hits as f64 / all.max(1) as f64
 }
 
 /// Operations that were slower than the band has it.
@@ -397,6 +421,7 @@ fn window(view: &View, shape: usize, range: std::ops::Range<u32>, quantile: f64)
         to: range.end,
         intended: tally.intended,
         good: tally.good(),
+        unreached: tally.of_kind(Kind::Unreached),
         latency: tally.quantile(quantile).map(|v| v.value),
         in_flight: (!unknown && !flying.is_empty()).then_some((mean - own).max(0.0)),
         load: 1.0,

@@ -1,6 +1,7 @@
 //! What a reader must know beside the verdict: early ends, lax settings, shapes that were left out.
 
 use super::addresses;
+use super::band::MEASURED;
 use super::baseline::Series;
 use super::faults::complete;
 use super::judgement::JudgedTrigger;
@@ -41,6 +42,7 @@ pub(super) fn notes(view: &View) -> Vec<String> {
     notes.extend(addresses::told(&timeline.addresses));
     notes.extend(baseline_note(view));
     notes.extend(without_band(view));
+    notes.extend(without_latency(view));
     notes.extend(view.aftermaths.iter().filter_map(left_out_note));
     notes.extend(view.aftermaths.iter().filter_map(|a| flapping_note(&a.judged)));
     notes
@@ -81,6 +83,17 @@ fn without_band(view: &View) -> impl Iterator<Item = String> {
     let told = move |why: &&String| any && *why != IS_TRIGGER;
     let why = move |s: &Series| Some((s.band.shape.clone(), s.band.none.as_ref().filter(told)?.clone()));
     view.series.iter().filter_map(why).map(|(shape, why)| format!("Recovery leaves out {shape}: {why}."))
+}
+
+fn without_latency(view: &View) -> impl Iterator<Item = String> {
+    let few = view.series.iter().map(|s| &s.band).filter(|b| b.none.is_none() && b.latency.is_none());
+    few.map(|b| {
+        format!(
+            "Recovery goes by what failed of {}, not by latency: something is known of {} of the baseline's windows of {}, \
+             and it takes {MEASURED} to tell how much latency differs.",
+            b.shape, b.windows, b.window
+        )
+    })
 }
 
 /// What is said of the return rests on the other shapes alone.

@@ -433,3 +433,30 @@ fn users_who_wait_have_no_rate() {
     assert!(fired(&timeline, &rule, s(58.0)).is_some());
     assert!(fired(&timeline, &rule, s(90.0)).is_none());
 }
+
+/// Somebody who looks every minute beside a load: one answer before the fault does not tell what is usual of the others'
+/// latency, and that the next ones fail is seen all the same.
+#[test]
+fn what_was_asked_once_before_a_fault_tells_no_usual_latency() {
+    let judged = |think: i64, gone: bool| {
+        let kind = |at: i64| if gone && at > 90 { Kind::Connect } else { Kind::Ok };
+        let asked = (0..240 / think).map(|nth| 5 + nth * think).zip([24, 20, 60, 50].into_iter().cycle());
+        let alone = asked.map(|(at, ms)| sample(2, Micros::secs(at), Micros::millis(ms), kind(at)));
+        let mut plan = rooms(240).shape("admin", "look", s(2.0)).fault("x", 90.0, Some(5.0));
+        plan.outline.shapes[1].closed = true;
+        plan.outline.judge = JudgeSettings::default();
+        let samples = [evenly(5, 0, 240, fine), alone.collect()].concat();
+        verdict(plan.objective(recovery_within(20.0)), &samples)
+    };
+    let once = judged(60, false);
+    // It is asked too seldom to be seen to be well, too.
+    assert_eq!(once.verdict, Word::Inconclusive, "{}", once.summary.verdict);
+    let told =
+        "Recovery goes by what failed of admin, not by latency: something is known of 1 of the baseline's";
+    assert!(once.notes.iter().any(|note| note.starts_with(told)), "{:?}", once.notes);
+    assert_eq!(judged(15, false).verdict, Word::Pass);
+    for think in [60, 15] {
+        let gone = judged(think, true);
+        assert_ne!(gone.verdict, Word::Pass, "{}", gone.summary.verdict);
+    }
+}

@@ -195,3 +195,33 @@ fn what_is_not_known_to_the_end_is_no_proof_that_a_service_never_came_back() {
         assert_eq!(is, expected, "{why}");
     }
 }
+
+/// Five steps, each of which fails by itself as seldom as ever: what a flow that failed left undone fails with it, and is
+/// neither a failure of its own nor what makes its baseline's windows unusual.
+#[test]
+fn steps_that_a_failed_flow_left_undone_are_one_chance_with_it() {
+    let word = |then: f64, seed: u64| {
+        let flow = |(i, at): (usize, f64)| {
+            let chance =
+                |step: u64| draw(seed, 1, 5 * i as u64 + step) < if at < 90.0 { 0.005 } else { then };
+            let failed = (0..5).find(|&step| chance(step)).unwrap_or(5);
+            (0..5).map(move |step| {
+                let kind = match step.cmp(&failed) {
+                    std::cmp::Ordering::Less => Kind::Ok,
+                    std::cmp::Ordering::Equal => Kind::Status,
+                    std::cmp::Ordering::Greater => Kind::Unreached,
+                };
+                sample(0, s(at), Micros::millis(5), kind)
+            })
+        };
+        let samples: Vec<Sample> = poisson(5.0, 240, seed).into_iter().enumerate().flat_map(flow).collect();
+        let mut plan = rooms(240).fault("x", 90.0, Some(5.0)).objective(recovery_within(30.0));
+        plan.outline.judge = JudgeSettings::default();
+        verdict(plan, &samples).verdict
+    };
+    let seeds = 40;
+    let are = |is: Word, then: f64| (0..seeds).filter(|&seed| word(then, seed) == is).count();
+    let (healthy, worse, hidden) = (are(Word::Fail, 0.005), are(Word::Fail, 0.1), are(Word::Pass, 0.1));
+    println!("of {seeds} {healthy} healthy ones FAIL, {worse} broken ones do, and {hidden} of these PASS");
+    assert!(healthy <= 1 && worse >= 15 && hidden == 0, "{healthy}, {worse} and {hidden} of {seeds}");
+}

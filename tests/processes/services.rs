@@ -116,6 +116,7 @@ fn what_an_early_end_left_is_found_by_heal_when_squall_and_keeper_are_gone() {
     wait_for("squall, keeper and the service", secs(10), || (bench.processes().len() == 4).then_some(()));
     support::signal(bench.keeper(), Signal::KILL);
     squall.kill();
+    wait_for("keeper and squall to be gone", secs(5), || (bench.processes().len() == 2).then_some(()));
     let leader = bench.processes()[0];
     support::signal(leader, Signal::KILL);
     wait_for("one to be left", secs(5), || (bench.processes().len() == 1).then_some(()));

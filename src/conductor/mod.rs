@@ -131,6 +131,8 @@ pub async fn run(
     let services = system::to_start(&experiment);
     if !services.is_empty() {
         watch.stage(&format!("starting {}", services.join(", ")));
+    } else if !experiment.links.is_empty() {
+        watch.stage("waiting for the target, as its links are there now");
     }
     let system = System::start(&world, &experiment, &recorder, setting.files.as_ref(), asked).await?;
     for text in system.dead_links(&experiment).await {

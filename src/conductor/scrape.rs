@@ -59,11 +59,12 @@ pub async fn look(world: &World, target: &HttpTarget, metrics: &Metrics) -> Vec<
         Ok(text) => text,
         Err(why) => return vec![format!("! they were not read: {why}")],
     };
-    let (read, named) = (Counters::default().read(world.now(), &text, &metrics.keep), parse(&text).series);
+    let (read, reading) = (Counters::default().read(world.now(), &text, &metrics.keep), parse(&text));
     let line = |name: &String| match read.iter().find(|scrape| scrape.name == *name) {
         Some(scrape) => format!("= {name}: {}", scrape.value),
+        None if reading.series.contains_key(name) => format!("! `{name}` has no number as yet"),
         None => {
-            let near = nearest(name, named.keys());
+            let near = nearest(name, reading.series.keys().chain(&reading.counters));
             let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             format!("! `{name}` is not there, unless something is to be counted first{near}")
         }

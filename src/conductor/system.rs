@@ -26,6 +26,8 @@ use crate::world::World;
 const SANDBOX_WITHIN: Micros = Micros::secs(15);
 /// How long the target may take to accept a connection before anything is sent.
 const TARGET_WITHIN: Micros = Micros::secs(3);
+/// How long one may take to be there that needs a link, which was not there before.
+const BEHIND_LINKS_WITHIN: Micros = Micros::secs(20);
 
 /// Where a run keeps its files, and which program its keeper is.
 #[derive(Clone, Debug)]
@@ -130,7 +132,7 @@ impl System {
                 service.start().await.map_err(|e| Failure::Configuration(e.to_string()))?;
             }
         }
-        self.reach_target().await
+        self.reach_target(!experiment.links.is_empty()).await
     }
 
     /// Why an address does not accept a connection; none if it does.
@@ -161,19 +163,37 @@ impl System {
         said
     }
 
-    /// Something must accept connections before anything is sent.
-    async fn reach_target(&self) -> Result<(), Failure> {
+    /// Something must accept connections before anything is sent. What ended for want of its link is started again by
+    /// whoever looks after it, now that the link is there; what squall starts is ready by now.
+    async fn reach_target(&self, through_links: bool) -> Result<(), Failure> {
+        let world = &self.reach.world;
+        let waits = through_links && self.reach.services.is_empty();
+        let until = world.now() + if waits { BEHIND_LINKS_WITHIN } else { Micros::ZERO };
+        loop {
+            let Some(reason) = self.refusal().await else { return Ok(()) };
+            if world.now() >= until {
+                let target = &self.target.authority;
+                let more = match waits {
+                    true => format!(
+                        "; it was waited for {BEHIND_LINKS_WITHIN}, as it may need its links; squall can start it, too (`services`)"
+                    ),
+                    false => String::new(),
+                };
+                return Err(Failure::Configuration(format!(
+                    "target {target} cannot be reached ({reason}): start it, or give its address with `--target`{more}"
+                )));
+            }
+            world.sleep(Micros::millis(250)).await;
+        }
+    }
+
+    /// Why no address of the target accepts a connection; none if one does.
+    async fn refusal(&self) -> Option<String> {
         let mut reason = "no address".to_owned();
         for &address in &self.target.addresses {
-            match self.unreachable(address).await {
-                None => return Ok(()),
-                Some(why) => reason = why,
-            }
+            reason = self.unreachable(address).await?;
         }
-        let target = &self.target.authority;
-        Err(Failure::Configuration(format!(
-            "target {target} cannot be reached ({reason}): start it, or give its address with `--target`"
-        )))
+        Some(reason)
     }
 
     /// Stops services and lets the keeper go.

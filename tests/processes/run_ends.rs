@@ -1,13 +1,13 @@
 //! How runs end, as users see it: exit codes, one sentence with the next step, and what is kept.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::Ordering;
 
 use crate::support::http::Server;
-use crate::support::{Bench, JUDGE, code_and_text, free_address, profile, root, says, secs, wait_for};
+use crate::support::{Bench, JUDGE, code_and_text, free_address, profile, root, says, secs, serve, wait_for};
 
 fn outcome(mut command: Command) -> (i32, String) {
     code_and_text(&command.output().unwrap())
@@ -94,6 +94,22 @@ fn an_unreachable_target_ends_with_104_and_the_next_step() {
     assert_eq!(code, 104, "{said}");
     says(&said, &[&nobody.to_string(), "cannot be reached", "connection refused", "--target"]);
     assert!(!bench.has_run(), "a run that never began leaves no folder");
+}
+
+/// A service that ends without its database, and is started again by whoever looks after it, has it only from now on.
+#[test]
+fn a_target_that_cannot_start_without_its_link_is_waited_for() {
+    let (bench, database) = (Bench::new("needs_link"), Server::fine());
+    let (link, target) = (free_address(), free_address());
+    let links = format!("links: {{ db: {{ listen: \"{link}\", upstream: \"{}\" }} }}", database.address);
+    let mut running = bench.start(bench.light_run(&format!("http://{target}"), "5s", &links));
+    wait_for("the link", secs(30), || TcpStream::connect(link).ok());
+    std::thread::sleep(secs(1));
+    let mut service = bench.command("sh").args(["-c", &format!("exec {}", serve(target))]).spawn().unwrap();
+    let ended = running.end(secs(60));
+    service.kill().unwrap();
+    service.wait().unwrap();
+    assert_eq!(ended.code(), Some(0), "{}", running.said());
 }
 
 #[test]

@@ -241,7 +241,7 @@ fn metrics_that_a_target_refuses_are_told() {
 #[test]
 fn a_trial_shows_what_there_is_of_the_metrics_that_objectives_use() {
     let metrics = |path: &str| match path {
-        "/metrics" => (200, "# TYPE done counter\ndone_total 7\nqueue_depth 3\n".to_owned()),
+        "/metrics" => (200, "# TYPE done counter\ndone_total 7\nqueue_depth 3\nidle NaN\n".to_owned()),
         "/none" => (404, String::new()),
         _ => (200, String::new()),
     };
@@ -251,7 +251,7 @@ fn a_trial_shows_what_there_is_of_the_metrics_that_objectives_use() {
         let text = format!(
             "target: {}\nduration: 20s\nmetrics: {{ path: {path} }}\nshapes:\n  s:\n    \
              arrival: {{ constant: {{ rate: 1/s }} }}\n    flow: [{{ get: /x }}]\nobjectives:\n  \
-             - max(target.queue_dept) < 9\n  - rate(target.done_total) > 1\n  - target.other < 1\n",
+             - max(target.queue_dept) < 9\n  - rate(target.done_total) > 1\n  - target.other < 1\n  - target.idle < 1\n",
             server.url()
         );
         let file = bench.file("load.yaml", &text);
@@ -261,6 +261,7 @@ fn a_trial_shows_what_there_is_of_the_metrics_that_objectives_use() {
     };
     let there = said("/metrics");
     assert!(there.contains("= done_total: 7\n"), "{there}");
+    assert!(there.contains("! `idle` has no number as yet\n"), "{there}");
     assert!(there.contains("! `queue_dept` is not there, unless something is to be counted first; did you mean `queue_depth`?\n"), "{there}");
     assert!(there.contains("! `other` is not there, unless something is to be counted first\n"), "{there}");
     let none = said("/none");

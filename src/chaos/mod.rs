@@ -211,9 +211,14 @@ impl Controller {
             Ok(driver) => driver,
             Err(error) => return self.tell(&outline, world.now(), FaultStage::NotEffective, error),
         };
+        let early = self.must_heal();
         let turn = self.unless_healed(driver.turn()).await;
         if self.must_heal() {
-            return self.tell(&outline, world.now(), FaultStage::Skipped, "the run ended before its time");
+            let why = match early {
+                true => "the run ended before its time",
+                false => "the run ended before what it breaks was back from the fault before it",
+            };
+            return self.tell(&outline, world.now(), FaultStage::Skipped, why);
         }
         self.tell(&outline, world.now(), FaultStage::Asked, "");
         let entry = match driver.undo().map(|undo| self.reach.journal.open(undo)).transpose() {

@@ -103,7 +103,8 @@ fn problem(
     if has(FaultStage::Effective).is_none() {
         let failed = has(FaultStage::NotEffective)
             .map(|e| format!("{name} was not proven to be in force{}", because(e)));
-        return failed.or_else(|| complete.then(|| format!("{name} was never seen in force")));
+        let why = has(FaultStage::Skipped).map(|e| because(e)).unwrap_or_default();
+        return failed.or_else(|| complete.then(|| format!("{name} was never seen in force{why}")));
     }
     // Something that belongs to it was not: the upstream that a failover leads to, an action inside of it.
     if let Some(e) = has(FaultStage::NotEffective) {

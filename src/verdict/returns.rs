@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::answer::Answer;
-use super::baseline::{Measures, Series};
+use super::baseline::{Measures, Series, Window};
 use super::faults;
 use super::judgement::{JudgedTrigger, Word};
 use super::measure::Measured;
@@ -16,10 +16,11 @@ use super::whose::{Settled, settle};
 use super::words;
 use crate::objective::{Metric, Objective, PhaseName};
 use crate::quantity::{Quantity, Unit};
+use crate::record::FaultStage;
 use crate::timeline::Cells;
 use crate::timeline::phases::{self, Return};
-use crate::timeline::trigger::Trigger;
-use crate::units::clock;
+use crate::timeline::trigger::{self, Trigger};
+use crate::units::{Micros, clock};
 
 /// One shape after one trigger.
 struct Shape<'v, 'a> {
@@ -108,7 +109,8 @@ pub(super) fn never_came(view: &View, trigger: &str) -> Option<(Word, String)> {
     let rulings = shapes.map(|s| {
         let settled = s.settled(|again| came(&s, again));
         let but = settled.because.map_or(String::new(), |why| format!(", but {why}"));
-        (settled.word, format!("{}{but}.", s.said()))
+        let late = s.just_back().map_or(String::new(), |at| format!("; it was back only at {}", clock(at)));
+        (settled.word, format!("{}{late}{but}.", s.said()))
     });
     rulings.reduce(|a, b| if b.0 > a.0 { b } else { a })
 }
@@ -189,9 +191,22 @@ fn span(objective: &Objective, aftermath: &Aftermath) -> Option<Quantity> {
 }
 
 impl Shape<'_, '_> {
-    /// What follows the trigger was over before it was to have settled.
+    /// What follows the trigger was over before it was to have settled, or before anything was seen of what came back.
     fn ends_too_early(&self) -> bool {
-        self.view.watched(&self.series.band.shape, self.trigger) < self.trigger.settled()
+        self.watched() < self.trigger.settled() || self.just_back().is_some()
+    }
+
+    fn watched(&self) -> Micros {
+        self.view.watched(&self.series.band.shape, self.trigger)
+    }
+
+    /// When it was there again, where that was after it was to have settled and no whole window was watched since: what
+    /// breaks it next waits for a start that takes longer than the plan leaves it.
+    fn just_back(&self) -> Option<Micros> {
+        let (timeline, watched) = (self.view.timeline, self.watched());
+        let back = trigger::first(&timeline.faults, &self.trigger.name, FaultStage::Verified)?;
+        let whole = |w: &Window| timeline.cell_start(w.from) >= back && timeline.cell_start(w.to) <= watched;
+        (back > self.trigger.settled() && !self.series.windows.iter().any(whole)).then_some(back)
     }
 
     fn ruling(&self, objective: &Objective) -> Ruling {

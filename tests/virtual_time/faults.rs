@@ -113,6 +113,17 @@ fn a_service_that_starts_for_longer_than_the_plan_leaves_it_is_broken_again_when
 }
 
 #[test]
+fn a_fault_for_which_a_slow_start_left_no_time_says_so() {
+    let profile = LOOKERS.replace("rooms: 1", "rooms: 1, start_time: 19s");
+    let ran =
+        run(&profile, &plan("{ name: x, at: 43s, every: 12s, times: 2, restart: { service: store-a } }"));
+    let said = ran.judgement.faults[1].problem.as_deref();
+    let why =
+        "x#2 was never seen in force (the run ended before what it breaks was back from the fault before it)";
+    assert_eq!(said, Some(why), "{}", ran.story());
+}
+
+#[test]
 fn a_failover_to_where_nobody_answers_is_never_verified() {
     let ran = broken("{ name: x, at: 20s, failover: { link: api-store, to: \"127.0.0.1:9\", outage: 4s } }");
     assert_eq!(ran.stage("x", FaultStage::Verified), None, "{}", ran.story());

@@ -107,6 +107,27 @@ fn a_trigger_that_left_a_one_shot_no_time_does_not_make_its_after_fail() {
     assert_eq!(judged.objectives[0].word, Word::Inconclusive, "{}", judged.objectives[0].reason);
 }
 
+/// What starts for longer than the plan leaves it is broken again as it has just come back.
+#[test]
+fn a_service_that_had_just_come_back_does_not_make_the_after_of_its_restart_fail() {
+    let judged = |there: f64, next: f64, until: f64| {
+        let mut plan = Plan::new(300).shape("rooms", "create", s(0.1)).fault("x#1", 100.0, None);
+        plan.event("x#1", there, FaultStage::Verified);
+        let mut plan = plan.fault("x#2", next, None);
+        plan.event("x#2", until, FaultStage::Verified);
+        let plan = plan.objective(expect(Metric::Errors, Comparison::Below, 0.5, after("x")));
+        let judged = verdict(plan, &evenly(100, 0, 300, down(100.0, until)));
+        (judged.objectives[0].word, judged.objectives[0].reason.clone())
+    };
+    let (word, why) = judged(113.0, 113.02, 126.0);
+    assert_eq!(word, Word::Inconclusive, "{why}");
+    assert!(why.ends_with("still out of its normal band; it was back only at 1:53.00."), "{why}");
+    for (there, next) in [(100.0, 113.0), (108.0, 113.0), (113.0, 130.0)] {
+        let (word, why) = judged(there, next, 140.0);
+        assert_eq!(word, Word::Fail, "{there}, {next}: {why}");
+    }
+}
+
 /// What is out while both are in force, or the other alone, may be the other's doing; what is well is well.
 #[test]
 fn a_trigger_is_not_charged_with_one_that_began_before_and_goes_on() {

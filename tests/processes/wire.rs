@@ -396,8 +396,23 @@ fn a_kept_connection_that_breaks_before_the_answer_is_told_as_such() {
 }
 
 /// Users who come back just when the server closes what was idle for long enough: a healthy server loses none of them.
+/// Where the machine held the server up between its look and its close, so that one may have come meanwhile, it is
+/// measured again, twice at most.
 #[test]
 fn a_connection_that_closes_as_it_is_used_again_fails_nobody() {
+    for attempt in 1..=3 {
+        let (failed, late, said) = closing_as_they_come_back();
+        // Who closes with a request unread that its system has taken already cannot be told from who read it.
+        if failed <= 2 {
+            return;
+        }
+        assert!(late > 0 && attempt < 3, "{failed} failed, {late} closed late: {said}");
+        forgiven(&format!("closing connections, attempt {attempt}: {failed} failed, {late} closed late"));
+    }
+}
+
+/// How many failed, how many connections were closed late, and what squall said.
+fn closing_as_they_come_back() -> (u64, usize, String) {
     let bench = Bench::new("idle");
     let late = Arc::new(AtomicUsize::new(0));
     let counted = late.clone();
@@ -421,16 +436,11 @@ fn a_connection_that_closes_as_it_is_used_again_fails_nobody() {
     let (_, said) = code_and_text(&bench.run(&bench.file("load.yaml", &text), None).output().unwrap());
     let verdict = bench.verdict();
     let of = |figure: &str| verdict["addresses"][0][figure].as_u64().unwrap();
-    let failed: u64 =
+    let failed =
         verdict["errors"].as_array().unwrap().iter().map(|error| error["count"].as_u64().unwrap()).sum();
     println!("{failed} of {} failed, over {} connections", of("requests"), of("connections"));
-    // Who closes with a request unread that its system has taken already cannot be told from who read it: where the
-    // machine holds it up between its look and its close, one may have come.
-    let late = late.load(Relaxed) as u64;
-    if failed > 2 {
-        forgiven(&format!("{failed} requests on connections that closed, {late} of them late"));
-    }
-    assert!(of("connections") > 150 && failed <= 2 + late, "{late} closed late: {said}{}", verdict["errors"]);
+    assert!(of("connections") > 150, "{said}");
+    (failed, late.load(Relaxed), format!("{said}{}", verdict["errors"]))
 }
 
 /// Each second request of a connection is read, but for its body, and then reset: none of them may be sent again.

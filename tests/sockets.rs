@@ -137,6 +137,10 @@ fn frozen(length: Duration, cap: &str) {
     let generator = verdict["summary"]["generator"].to_string();
     println!("frozen for {length:?}: exit {code:?}, {generator}");
     assert!(generator.contains("unsound"), "who stood still: {generator}\n{said}");
+    let errors = verdict["errors"].as_array().unwrap();
+    let late = errors.iter().filter(|error| error["kind"] == "late").map(Value::to_string);
+    let told = late.clone().all(|error| error.contains("after it was due"));
+    assert!(told && (length < secs(5) || late.count() > 0), "by a sample: {errors:?}");
 }
 
 #[test]

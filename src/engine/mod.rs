@@ -26,6 +26,7 @@ use crate::experiment::{Experiment, HttpTarget, Start};
 use crate::random::{Key, Purpose};
 use crate::record::Record;
 use crate::redact::redact;
+use crate::sample::OpId;
 use crate::units::Micros;
 use crate::world::World;
 use counts::Counts;
@@ -170,6 +171,11 @@ impl Shard {
     /// Text with everything secret taken out.
     pub fn redact(&self, text: &str) -> String {
         redact(text, &self.load.experiment.secrets)
+    }
+
+    /// The name of an operation.
+    fn operation(&self, op: OpId) -> &str {
+        &self.load.experiment.outline.operations[usize::from(op.0)].name
     }
 
     /// An operation that was begun has until then.

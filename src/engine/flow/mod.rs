@@ -417,6 +417,7 @@ impl Flow {
         if sample.outcome.kind == Kind::Ok && sample.response() > deadline {
             sample.outcome.kind = Kind::Late;
             sample = excused(sample, deadline);
+            self.note_late(&sample, deadline);
         }
         if self.shard.stood_still_at(sample.intended) {
             sample.clean = Clean::LeftOut;
@@ -426,6 +427,17 @@ impl Flow {
         self.lag += sample.lag();
         self.work += sample.work;
         self.finished(sample);
+    }
+
+    /// No answer shows what was wrong with it: its times do.
+    fn note_late(&self, sample: &Sample, deadline: Micros) {
+        let name = self.shard.operation(sample.op).to_owned();
+        let (response, lag, held) = (sample.response(), sample.lag(), sample.work.held);
+        let detail = format!(
+            "succeeded {response} after it was due, its deadline is {deadline}; squall began it {lag} late and held it \
+             up for {held}"
+        );
+        self.note(sample.op, sample.outcome, sample.done, name, (detail, String::new()));
     }
 
     /// Whether the flow may begin a step: not once the load has ended, but for the steps of a group that had

@@ -85,10 +85,20 @@ impl Quantity {
     }
 }
 
+impl Quantity {
+    /// The same as text beside a limit, with as many digits as it takes to tell them apart.
+    pub fn beside(&self, limit: f64) -> String {
+        format!("{}{}", self.mark(), self.unit.show_beside(self.value, limit))
+    }
+
+    fn mark(&self) -> &'static str {
+        if self.is_bound() { ">= " } else { "" }
+    }
+}
+
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mark = if self.is_bound() { ">= " } else { "" };
-        f.pad(&format!("{mark}{}", self.unit.show(self.value)))
+        f.pad(&format!("{}{}", self.mark(), self.unit.show(self.value)))
     }
 }
 
@@ -101,6 +111,24 @@ impl Unit {
             Unit::Rate => format!("{}/s", plain(value)),
             Unit::Number => plain(value),
         }
+    }
+
+    /// `94.95 %` beside 95 %, where three digits of both are the same.
+    fn show_beside(self, value: f64, limit: f64) -> String {
+        let short = self.show(value);
+        if value == limit || short != self.show(limit) {
+            return short;
+        }
+        let (scale, unit) = match self {
+            Unit::Duration if value < 1e6 => (1e-3, " ms"),
+            Unit::Duration => (1e-6, " s"),
+            Unit::Share => (100.0, " %"),
+            Unit::Rate => (1.0, "/s"),
+            Unit::Number => (1.0, ""),
+        };
+        let shown = |x: f64, digits: usize| format!("{:.digits$}", x * scale);
+        let apart = (1..=9).find(|&digits| shown(value, digits) != shown(limit, digits));
+        apart.map_or(short, |digits| format!("{}{unit}", shown(value, digits)))
     }
 }
 
@@ -131,6 +159,18 @@ mod tests {
             assert_eq!(quantity.to_string(), text);
         }
         assert_eq!(Quantity::time(Micros(2_003_967)).at_least().in_millis(), ">= 2,000");
+        let beside = [
+            (Quantity::share(0.9495), 0.95, "94.95 %"),
+            (Quantity::share(0.9495), 0.94, "95 %"),
+            (Quantity::share(0.95), 0.95, "95 %"),
+            (Quantity::time(Micros(2_000_400)), 2e6, "2.0004 s"),
+            (Quantity::time(Micros(120_400_000)), 120e6, "120.4 s"),
+            (Quantity::time(Micros(299_990)), 300e3, "299.99 ms"),
+            (Quantity::new(Unit::Rate, 1204.2), 1204.0, "1204.2/s"),
+        ];
+        for (quantity, limit, text) in beside {
+            assert_eq!(quantity.beside(limit), text);
+        }
         assert_eq!(Quantity::time(Micros(14_213)).in_millis(), "14.2");
     }
 }

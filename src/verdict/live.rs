@@ -155,7 +155,7 @@ fn broken_one(view: &View, objective: &Objective, now: Micros) -> Option<Broken>
             true => b,
             false => a,
         })?;
-    let claim = words::claim(&objective.metric, &subject.name(timeline), &m);
+    let claim = words::claim(objective, &subject.name(timeline), &m);
     let since = clock(timeline.cell_start(*cells.first()?));
     Some(Broken {
         text: objective.text.clone(),
@@ -165,7 +165,7 @@ fn broken_one(view: &View, objective: &Objective, now: Micros) -> Option<Broken>
 }
 
 fn said(timeline: &Timeline, rule: &Objective, subject: Subject, m: &Measured, long: Micros) -> String {
-    let claim = words::claim(&rule.metric, &subject.name(timeline), m);
+    let claim = words::claim(rule, &subject.name(timeline), m);
     format!("{claim}, of {} in the last {long}", grouped(m.n))
 }
 

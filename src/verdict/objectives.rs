@@ -93,7 +93,7 @@ fn dress(objective: &Objective, ruling: &Ruling) -> JudgedObjective {
         phase: of_trigger.unwrap_or_else(|| objective.phase.clone()),
         decided: ruling.subject.clone(),
         measured: m.value,
-        measured_text: if never { "never".to_owned() } else { words::measured(m) },
+        measured_text: if never { "never".to_owned() } else { words::measured(m, objective.value) },
         successes: m.successes,
         interval: m.interval,
         comparison: objective.comparison,
@@ -187,7 +187,7 @@ fn of_subject(view: &View, objective: &Objective, subject: Subject, cells: &Cell
         &Quantity::new(objective.metric.unit(), objective.value).to_string(),
     );
     let at_best = if long.is_empty() { "" } else { " at best" };
-    let said = || format!("{phase}, {}{at_best}{long}; {limit}", words::claim(&objective.metric, &name, &m));
+    let said = || format!("{phase}, {}{at_best}{long}; {limit}", words::claim(objective, &name, &m));
     let sentence = match (settled.word, settled.because, settled.needed) {
         (Word::Inconclusive, _, _) if m.n == 0 && matches!(subject, Subject::Target(..)) => {
             format!("{phase}, {name} was not seen.")
@@ -217,8 +217,11 @@ fn of_subject(view: &View, objective: &Objective, subject: Subject, cells: &Cell
     let unsound = || cells.iter().any(|cell| view.own.cells.contains_key(cell)) || view.were_left_open(cells);
     if ruling.word == Word::Fail && unsound() {
         let clean = value(view.clean(), objective, subject, cells);
-        let note =
-            format!("Without squall's own part: {}, n = {}.", words::measured(&clean), grouped(clean.n));
+        let note = format!(
+            "Without squall's own part: {}, n = {}.",
+            words::measured(&clean, objective.value),
+            grouped(clean.n)
+        );
         ruling.evidence.push(note);
     }
     ruling

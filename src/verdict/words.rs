@@ -4,21 +4,21 @@
 
 use super::judgement::JudgedTrigger;
 use super::measure::Measured;
-use crate::objective::{Aggregate, Comparison, Metric, PhaseName};
-use crate::quantity::{Quantity, Unit, plain};
+use crate::objective::{Aggregate, Comparison, Metric, Objective, PhaseName};
+use crate::quantity::{Quantity, Unit};
 use crate::timeline::phases::Return;
-use crate::units::{Micros, clock, grouped, three_digits};
+use crate::units::{Micros, clock, grouped};
 
 pub(super) fn percent(share: f64) -> String {
     Quantity::share(share).to_string()
 }
 
-/// `412 ms`, `>= 2 s (3.1 % bad)`, `nothing`.
-pub(super) fn measured(m: &Measured) -> String {
+/// Beside its limit: `412 ms`, `>= 2 s (3.1 % bad)`, `nothing`.
+pub(super) fn measured(m: &Measured, limit: f64) -> String {
     match m.value {
         None => "nothing".to_owned(),
-        Some(v) if v.is_bound() && m.bad > 0.0 => format!("{v} ({} bad)", percent(m.bad)),
-        Some(v) => v.to_string(),
+        Some(v) if v.is_bound() && m.bad > 0.0 => format!("{} ({} bad)", v.beside(limit), percent(m.bad)),
+        Some(v) => v.beside(limit),
     }
 }
 
@@ -35,9 +35,12 @@ pub(super) fn phase(name: &PhaseName) -> String {
 
 /// `1 in 100 create_room took 412 ms or more`, `72.8 % of create_room failed, counted at their deadline: p99 has no
 /// upper end (>= 2 s)`.
-pub(super) fn claim(metric: &Metric, op: &str, m: &Measured) -> String {
-    let Some(v) = m.value else { return format!("nothing was measured of {op}") };
-    if v.is_bound() {
+pub(super) fn claim(objective: &Objective, op: &str, m: &Measured) -> String {
+    let (metric, Some(value)) = (&objective.metric, m.value) else {
+        return format!("nothing was measured of {op}");
+    };
+    let v = value.beside(objective.value);
+    if value.is_bound() {
         let (bad, who) = (percent(m.bad), never_sent(m));
         return format!(
             "{bad} of {op} failed, counted at their deadline{who}: {metric} has no upper end ({v})"
@@ -50,9 +53,9 @@ pub(super) fn claim(metric: &Metric, op: &str, m: &Measured) -> String {
         Metric::Max => format!("the slowest {op} took {v}"),
         Metric::Errors => format!("{v} of {op} failed or came too late{}", never_sent(m)),
         Metric::Goodput => format!("{v} of {op} succeeded in time"),
-        Metric::Rate => format!("{} {op} succeeded per second", plain(v.value)),
+        Metric::Rate => format!("{} {op} succeeded per second", v.trim_end_matches("/s")),
         Metric::Count => format!("{v} {op} were intended"),
-        Metric::Amplification => format!("each {op} was tried {} times on average", three_digits(v.value)),
+        Metric::Amplification => format!("each {op} was tried {v} times on average"),
         Metric::Outage => format!("the outage of {op} lasted {v}"),
         Metric::Recovery => format!("recovery from {op} took {v}"),
         Metric::Target { name, aggregate } => match aggregate {

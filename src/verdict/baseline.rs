@@ -6,6 +6,7 @@
 use super::answer::Answer;
 use super::band::band;
 use super::judgement::{Band, ShapeBand};
+use super::stretch::Stretch;
 use super::view::View;
 use super::width::{Grid, IS_TRIGGER, NO_BASELINE, varying_rate};
 use super::windows::{Subject, value};
@@ -91,8 +92,8 @@ pub(super) struct Series {
     /// Windows with planned arrivals, ascending; those of which nothing is known among them.
     pub(super) windows: Vec<Window>,
     usual: Usual,
-    /// How many windows must be in band for the service to count as recovered, and how long they usually take.
-    pub(super) stretch: (usize, Micros),
+    /// What must be in band for the service to count as recovered.
+    pub(super) stretch: Stretch,
 }
 
 /// Which measures a window is held against.
@@ -121,13 +122,13 @@ impl Series {
         self.strayed(window, measures).contains(&true)
     }
 
-    /// The windows of a stretch, or the first of one of `need`, left the band of goodput together: of few operations each
-    /// may lose what all of them may not. What is out counts as what just is not, and those that are to come lose nothing.
-    pub(super) fn lose_together(&self, windows: &[(&Window, bool)], need: usize, measures: Measures) -> bool {
+    /// The windows of a stretch, or the first of one, left the band of goodput together: of few operations each may lose
+    /// what all of them may not. What is out counts as what just is not, and those that are to come lose nothing.
+    pub(super) fn lose_together(&self, windows: &[(&Window, bool)], measures: Measures) -> bool {
         let Some(band) = measures.of(self.band.goodput) else { return false };
         let known = || windows.iter().map(|(w, _)| *w).filter(|w| !w.unknown);
         let intended: u64 = known().map(|w| w.intended).sum();
-        let all = intended * need.max(windows.len()) as u64 / windows.len().max(1) as u64;
+        let all = intended * self.stretch.windows.max(windows.len()) as u64 / windows.len().max(1) as u64;
         let too_many = |bad: u64| {
             let lost = bad as f64 / all.max(1) as f64 - self.usual.bad;
             lost > band.median - band.limit && stats::exceeds(bad, all, self.usual.bad)
@@ -175,7 +176,7 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
         band: without(&outline.name, reason),
         windows: Vec::new(),
         usual: Usual::default(),
-        stretch: (0, Micros::ZERO),
+        stretch: Stretch::default(),
     };
     if view.triggers.is_empty() {
         return none("no trigger needs one".to_owned());
@@ -213,7 +214,7 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
             weigh(timeline, shape, &inside, &mut all);
             // A target that hangs makes a closed loop wait in windows in which else nothing would come.
             let before = all.partition_point(|w| !outline.closed || w.to <= last + 1);
-            let stretch = stretch(timeline, band.window, [&all[..before], &all]);
+            let stretch = Stretch::usual(timeline, band.window, [&all[..before], &all]);
             Series { band, windows: all, usual, stretch }
         }
     }
@@ -237,32 +238,6 @@ fn weigh(timeline: &Timeline, shape: usize, inside: &[Window], windows: &mut [Wi
     for window in windows {
         window.load = (rate(window.from.saturating_sub(lasts), window.to) / usual).max(1.0);
     }
-}
-
-/// As many windows as usually come in the time of a stretch, and how long these usually take: of users who all think at
-/// once, for longer than a window lasts, they are fewer than the time has room for. The first that has such a time in it
-/// tells.
-fn stretch(timeline: &Timeline, width: Micros, each: [&[Window]; 2]) -> (usize, Micros) {
-    let judge = &timeline.outline().judge;
-    let (start, end) = (|w: &Window| timeline.cell_start(w.from), |w: &Window| timeline.cell_start(w.to));
-    let come = |windows: &[Window]| {
-        let last = windows.last().map_or(Micros::ZERO, end);
-        let within = |(i, first): (usize, &Window)| {
-            let over = start(first) + judge.stretch;
-            (over <= last).then(|| (windows.partition_point(|w| start(w) < over) - i) as f64)
-        };
-        stats::median(&windows.iter().enumerate().map_while(within).collect::<Vec<_>>())
-    };
-    let room = (judge.stretch.0 + width.0 - 1) / width.0.max(1);
-    let usual = each.iter().find_map(|windows| come(windows));
-    let need = usual.map_or(room as usize, |usual| usual.ceil() as usize);
-    let need = need.max(judge.stretch_windows as usize).max(1);
-    let takes = each.iter().find_map(|windows| {
-        let long = |some: &[Window]| (end(&some[need - 1]) - start(&some[0])).0 as f64;
-        stats::median(&windows.windows(need).map(long).collect::<Vec<_>>())
-    });
-    let takes = takes.map_or(width * need as i64, |takes| Micros(takes as i64));
-    (need, takes.max(judge.stretch))
 }
 
 /// Of the windows of a baseline. What happened once is not what is usual.

@@ -19,6 +19,7 @@ mod own;
 mod recovery;
 mod returns;
 mod ruling;
+mod stretch;
 mod tables;
 mod view;
 mod whose;

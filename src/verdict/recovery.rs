@@ -139,17 +139,13 @@ fn of_shape(
     let known_until = doubtful.map_or(loaded, |i| start(windows[i].0));
     windows.truncate(doubtful.unwrap_or(windows.len()));
     let after = windows.partition_point(|(w, _)| start(w) < watch.clear);
-    let (need, long) = series.stretch;
-    let could_be = |some: &[(&Window, bool)]| {
-        could_be_stretch(some, need) && !series.lose_together(some, need, measures)
-    };
-    let least = timeline.outline().judge.stretch;
-    let ends = |i: usize| stretch_end(timeline, &windows, i, (need, least), known_until);
-    let is_stretch = |i: &usize| ends(*i).is_some_and(|end| could_be(&windows[*i..end]));
-    let found = (after..windows.len()).find(is_stretch);
+    let stretch = &series.stretch;
+    let could_be = |some: &[(&Window, bool)]| stretch.could_be(some) && !series.lose_together(some, measures);
+    let whole = |i: usize| stretch.of(timeline, &windows[i..], known_until);
+    let found = (after..windows.len()).find(|&i| whole(i).is_some_and(could_be));
     let r = found.map(|i| start(windows[i].0));
     let until_back = found.unwrap_or(windows.len());
-    let significant = significant(series, &windows, until_back, need);
+    let significant = significant(series, &windows, until_back);
     let last = significant.last().map(|w| end(w));
     let outage =
         significant.first().zip(last).map_or(Micros::ZERO, |(w, last)| last - start(w).max(watch.effective));
@@ -168,22 +164,16 @@ fn of_shape(
     let ends_unknown = last.is_some_and(|w| w.unknown);
     let split = windows.partition_point(|(w, _)| start(w) < during_end);
     // A tail that is too short for a stretch, and could have become one.
-    let begins = (after..windows.len()).find(|&i| ends(i).is_none() && could_be(&windows[i..]));
+    let begins = (after..windows.len()).find(|&i| whole(i).is_none() && could_be(&windows[i..]));
     let back = match (r, begins) {
         (Some(r), _) => Return::At(r),
         (None, None) if windows.len() > after && !ends_unknown => Return::Never,
         (None, _) => Return::TooShort,
     };
     // A stretch that begins where this one may have, or at the end of what was seen.
-    let whole = match begins {
-        Some(i) => {
-            let (from, some) = (start(windows[i].0), windows.len() - i);
-            // Users whom an outage brought together have fewer windows than before.
-            let seen = start(windows[windows.len() - 1].0) - from;
-            let at_this_pace = Micros(seen.0 * (need as i64 - 1) / (some as i64 - 1).max(1));
-            from + if some >= need { least } else { long.max(at_this_pace + series.band.window) }
-        }
-        None => watch.until.max(watch.clear) + long,
+    let needed = match begins {
+        Some(i) => stretch.told(timeline, &windows[i..], series.band.window),
+        None => watch.until.max(watch.clear) + stretch.lasts,
     };
     let judged = ShapeTrigger {
         shape: series.band.shape.clone(),
@@ -193,7 +183,7 @@ fn of_shape(
         outage_so_far: outage,
         recovery_so_far: recovery,
         well_for: longest_well(timeline, &windows[after..]).filter(|_| r.is_none()),
-        needed: (back == Return::TooShort && !(watch.outlasted && doubtful.is_some())).then_some(whole),
+        needed: (back == Return::TooShort && !(watch.outlasted && doubtful.is_some())).then_some(needed),
         window: series.band.window,
         quantile: series.band.quantile,
         depth_during: depth(series, &windows[..split]),
@@ -221,29 +211,6 @@ fn known(series: &Series, measures: Measures) -> impl Iterator<Item = (&Window, 
     })
 }
 
-/// Where the stretch that begins at a window ends: of so many windows or more, and over so much time. The time is over as
-/// the next window begins: of users who think, few have one. None if this was not seen.
-fn stretch_end(
-    timeline: &Timeline,
-    windows: &[(&Window, bool)],
-    from: usize,
-    (need, least): (usize, Micros),
-    known_until: Micros,
-) -> Option<usize> {
-    let over = timeline.cell_start(windows[from].0.from) + least;
-    let is_over = |end: usize| {
-        let last = timeline.cell_start(windows[end - 1].0.to);
-        let next = windows.get(end).map_or(known_until, |(w, _)| timeline.cell_start(w.from));
-        next.max(last) >= over
-    };
-    (from + need..=windows.len()).find(|&end| is_over(end))
-}
-
-/// In band at first, at least 80 % of these, or of `need` windows, in band, and no two in a row out.
-fn could_be_stretch(windows: &[(&Window, bool)], need: usize) -> bool {
-    !windows[0].1 && !too_many_out(windows, need) && !windows.windows(2).any(|p| p[0].1 && p[1].1)
-}
-
 /// The longest time in which two windows or more in a row were in band.
 fn longest_well(timeline: &Timeline, windows: &[(&Window, bool)]) -> Option<Micros> {
     let runs = windows.split(|(_, out)| *out).filter(|run| run.len() > 1);
@@ -251,10 +218,6 @@ fn longest_well(timeline: &Timeline, windows: &[(&Window, bool)]) -> Option<Micr
         run.first().zip(run.last()).map(|(a, b)| timeline.cell_start(b.0.to) - timeline.cell_start(a.0.from))
     });
     lengths.max()
-}
-
-fn too_many_out(windows: &[(&Window, bool)], need: usize) -> bool {
-    windows.iter().filter(|(_, out)| *out).count() * 5 > need.max(windows.len())
 }
 
 /// The worst latency of windows that were out of band.
@@ -275,20 +238,10 @@ fn quietly(series: &Series, windows: &[(&Window, bool)], measures: Measures) -> 
 }
 
 /// Out-of-band windows before `until` that count as an outage: goodput out, one of two in a row, or one of more than a
-/// stretch of `need` may have.
-fn significant<'a>(
-    series: &Series,
-    windows: &[(&'a Window, bool)],
-    until: usize,
-    need: usize,
-) -> Vec<&'a Window> {
+/// stretch may have.
+fn significant<'a>(series: &Series, windows: &[(&'a Window, bool)], until: usize) -> Vec<&'a Window> {
     let out = |i: Option<usize>| i.and_then(|i| windows[..until].get(i)).is_some_and(|(_, out)| *out);
-    let many = |(from, some): (usize, &[(&Window, bool)])| too_many_out(some, need).then_some(from);
-    let crowds: Vec<usize> = windows.windows(need).enumerate().filter_map(many).collect();
-    let crowded = |i: usize| {
-        let first = crowds.partition_point(|from| from + need <= i);
-        crowds.get(first).is_some_and(|from| *from <= i)
-    };
+    let crowded = series.stretch.crowded(windows);
     let counts = |i: usize| {
         let alone = !out(i.checked_sub(1)) && !out(Some(i + 1)) && !crowded(i);
         out(Some(i)) && (series.goodput_out(windows[i].0) || !alone)

@@ -42,13 +42,19 @@ pub fn terminal(judgement: &Judgement, page: &str, look: Look) -> String {
     out.text
 }
 
-/// `-q`: nothing of a PASS, and one line of anything else: the word, the headline, the report.
+/// `-q`: nothing of a PASS that left nothing behind, and one line of anything else: the word, the headline, what is left
+/// behind, the report.
 pub fn one_line(judgement: &Judgement, page: &str) -> String {
-    if judgement.verdict == Word::Pass && judgement.exit.code == 0 {
-        return String::new();
-    }
+    let left = match judgement.left.as_slice() {
+        [] if judgement.verdict == Word::Pass && judgement.exit.code == 0 => return String::new(),
+        [] => String::new(),
+        [one] => format!("Left behind: {}. ", visible(one)),
+        [one, more @ ..] => {
+            format!("Left behind: {}, and {} more. ", visible(one), grouped(more.len() as u64))
+        }
+    };
     let word = judgement.verdict.text();
-    format!("{word} (exit {}): {} {page}\n", judgement.exit.code, visible(&judgement.summary.verdict))
+    format!("{word} (exit {}): {} {left}{page}\n", judgement.exit.code, visible(&judgement.summary.verdict))
 }
 
 struct Summary {

@@ -336,14 +336,19 @@ fn verdict_json_reads_back_to_the_same_verdict() {
 }
 
 #[test]
-fn one_line_has_the_word_the_headline_and_the_report_and_pass_has_none() {
+fn one_line_has_the_word_the_headline_and_the_report_and_pass_has_none_unless_something_is_left() {
     let (_, judgement) = run();
     let line = one_line(&judgement, "reports/run/report.html");
     assert_eq!(line.lines().count(), 1);
     assert!(line.starts_with("FAIL (exit 99): ") && line.contains(&judgement.summary.verdict), "{line}");
     assert!(line.ends_with(" reports/run/report.html\n"), "{line}");
     let exit = Exit { code: 0, reason: String::new() };
-    assert_eq!(one_line(&Judgement { verdict: Word::Pass, exit, ..judgement }, "x"), "");
+    let mut pass = Judgement { verdict: Word::Pass, exit, ..judgement };
+    assert_eq!(one_line(&pass, "x"), "");
+    pass.left = vec!["service `shop` (pid 7)".to_owned(), "room 1".to_owned(), "room 2".to_owned()];
+    let line = one_line(&pass, "x");
+    assert!(line.starts_with("PASS (exit 0): ") && line.lines().count() == 1, "{line}");
+    assert!(line.ends_with("Left behind: service `shop` (pid 7), and 2 more. x\n"), "{line}");
 }
 
 #[test]

@@ -54,7 +54,7 @@ pub enum Record {
     /// Told by each shard when its load is over; counts are added up.
     Address(AddressCount),
     Setup(SetupEvent),
-    /// What teardown could not remove.
+    /// What teardown could not remove, or squall could not end.
     Left {
         at: Micros,
         what: String,

@@ -353,8 +353,8 @@ impl Service {
     /// One that runs as another user (`sudo`) cannot be ended: the next run would find it on its port.
     fn is_left(&self, family: &Family, why: String) {
         let refused = family.signal(&[State::Running, State::Stopped], Signal::KILL).err().unwrap_or(why);
-        let text = format!("service `{}` is still there after the run: {refused}; end it by hand", self.name);
-        self.recorder.note(Record::Note { at: self.recorder.now(), text });
+        let what = format!("service `{}`: {refused}; end it by hand", self.name);
+        self.recorder.note(Record::Left { at: self.recorder.now(), what });
     }
 
     fn is_over(&self) {

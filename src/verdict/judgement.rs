@@ -42,7 +42,7 @@ pub struct Judgement {
     /// The abort or steady-state rule that decided, if one did.
     pub rule: Option<RuleEvent>,
     pub ended: Ended,
-    /// What teardown could not remove.
+    /// What teardown could not remove, or squall could not end.
     pub left: Vec<String>,
     /// What was ruled beside the objectives: how the run went, and every fault that something is the matter with.
     pub rulings: Vec<Told>,

@@ -251,7 +251,7 @@ fn left(page: &mut Markup, judgement: &Judgement) {
     if judgement.left.is_empty() {
         return;
     }
-    section(page, "Left behind", "what teardown could not remove", |page| {
+    section(page, "Left behind", "what is still there after the run", |page| {
         page.el("ul", &[], |ul| judgement.left.iter().for_each(|what| ul.leaf("li", &[], what)));
     });
 }

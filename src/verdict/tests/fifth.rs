@@ -214,7 +214,7 @@ fn steps_that_a_failed_flow_left_undone_are_one_chance_with_it() {
                 sample(0, s(at), Micros::millis(5), kind)
             })
         };
-        let samples: Vec<Sample> = poisson(5.0, 240, seed).into_iter().enumerate().flat_map(flow).collect();
+        let samples: Vec<Sample> = (0..1_200).map(|i| (i, i as f64 / 5.0)).flat_map(flow).collect();
         let mut plan = rooms(240).fault("x", 90.0, Some(5.0)).objective(recovery_within(30.0));
         plan.outline.judge = JudgeSettings::default();
         verdict(plan, &samples).verdict
@@ -223,5 +223,5 @@ fn steps_that_a_failed_flow_left_undone_are_one_chance_with_it() {
     let are = |is: Word, then: f64| (0..seeds).filter(|&seed| word(then, seed) == is).count();
     let (healthy, worse, hidden) = (are(Word::Fail, 0.005), are(Word::Fail, 0.1), are(Word::Pass, 0.1));
     println!("of {seeds} {healthy} healthy ones FAIL, {worse} broken ones do, and {hidden} of these PASS");
-    assert!(healthy <= 1 && worse >= 15 && hidden == 0, "{healthy}, {worse} and {hidden} of {seeds}");
+    assert!(healthy <= 1 && worse >= 38 && hidden == 0, "{healthy}, {worse} and {hidden} of {seeds}");
 }

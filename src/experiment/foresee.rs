@@ -8,6 +8,8 @@ use serde::Serialize;
 
 use crate::experiment::fault::Planned;
 use crate::experiment::flow::NO_TIMEOUT;
+use crate::experiment::notes::as_written;
+use crate::experiment::walk::thinks;
 use crate::experiment::watch::Watch;
 use crate::experiment::{Fault, Shape, each_request};
 use crate::objective::{Metric, Objective, PhaseName};
@@ -87,6 +89,8 @@ impl Watch<'_> {
         remarks.extend(self.outline.objectives.iter().filter_map(|o| self.nothing_comes(o)));
         let bands = self.bands();
         remarks.extend(self.outline.objectives.iter().filter_map(|o| coarse(o, &bands)));
+        remarks
+            .extend(self.shapes.iter().zip(&bands).filter_map(|(shape, ahead)| self.fills_up(shape, ahead)));
         remarks.extend(self.outline.objectives.iter().filter_map(|o| self.hidden(o)));
         remarks.extend(self.outline.objectives.iter().filter_map(|o| self.bandless(o, &bands)));
         Foresight { phases, objectives, steady, bands, remarks }
@@ -116,6 +120,29 @@ impl Watch<'_> {
             of.trigger,
             why.collect::<Vec<_>>().join("; ")
         ))
+    }
+
+    /// An open loop whose flows think for so long that ever more of them are in flight while the baseline lasts: by half
+    /// as much again, and two more, from the middle of its first half to that of the second.
+    fn fills_up(&self, shape: &Shape, ahead: &BandAhead) -> Option<String> {
+        ahead.band.as_ref().ok()?;
+        let planned = &self.outline.shapes.iter().find(|s| s.name == shape.name && !s.closed)?.planned;
+        let (baseline, lasts) = (self.frame().baseline(), thinks(&shape.flow));
+        let length = baseline.end - baseline.start;
+        let arrivals: u64 = self.cells(planned, baseline.start, baseline.end).iter().sum();
+        let flying = |at: Micros| {
+            let since = lasts.min(at - shape.start).as_secs_f64();
+            since * arrivals as f64 / length.as_secs_f64()
+        };
+        let quarter = Micros(length.0 / 4);
+        let (first, second) = (flying(baseline.start + quarter), flying(baseline.end - quarter));
+        (second > first * 1.5 && second > first + 2.0).then(|| {
+            format!(
+                "a flow of {} thinks for {lasts}, and until then ever more are in flight: what is asked of a return will be INVALID, as that moved within the baseline; let `judge: warmup` be {} or longer",
+                shape.name,
+                as_written(shape.start + lasts),
+            )
+        })
     }
 
     /// A return that another trigger, which lasts longer, may hide.

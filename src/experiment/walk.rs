@@ -2,22 +2,37 @@
 
 use super::{Request, Step};
 use crate::sample::OpId;
+use crate::units::Micros;
 
-/// How often steps that `counts` come to pass when `steps` are taken once, as expected: a choice is worth
-/// the mean of its branches, an `if` as the way that comes to more, and a list that is captured as one item.
+/// How often steps that `counts` come to pass when `steps` are taken once, as expected.
 pub fn expected(steps: &[Step], counts: &dyn Fn(&Step) -> bool) -> f64 {
+    sum(steps, &|step| f64::from(u8::from(counts(step))))
+}
+
+/// What each step is worth, when `steps` are taken once, as expected: a choice is worth the mean of its branches, an `if`
+/// as the way that comes to more, and a list that is captured as one item.
+fn sum(steps: &[Step], worth: &dyn Fn(&Step) -> f64) -> f64 {
     let inside = |step: &Step| match step {
         Step::Request(_) | Step::Think(_) => 0.0,
-        Step::Repeat { times, steps, .. } => *times as f64 * expected(steps, counts),
-        Step::ForEach { steps, .. } | Step::Group { steps, .. } => expected(steps, counts),
-        Step::If(either) => expected(&either.then, counts).max(expected(&either.otherwise, counts)),
+        Step::Repeat { times, steps, .. } => *times as f64 * sum(steps, worth),
+        Step::ForEach { steps, .. } | Step::Group { steps, .. } => sum(steps, worth),
+        Step::If(either) => sum(&either.then, worth).max(sum(&either.otherwise, worth)),
         Step::Choice(branches) => {
             let all: f64 = branches.iter().map(|(weight, _)| weight).sum();
-            let parts = branches.iter().map(|(weight, steps)| weight * expected(steps, counts));
+            let parts = branches.iter().map(|(weight, steps)| weight * sum(steps, worth));
             parts.sum::<f64>() / all.max(f64::MIN_POSITIVE)
         }
     };
-    steps.iter().map(|step| f64::from(u8::from(counts(step))) + inside(step)).sum()
+    steps.iter().map(|step| worth(step) + inside(step)).sum()
+}
+
+/// For how long `steps` think, as expected.
+pub fn thinks(steps: &[Step]) -> Micros {
+    let mean = |step: &Step| match step {
+        Step::Think(think) => (think.least + think.most).0 as f64 / 2.0,
+        _ => 0.0,
+    };
+    Micros(sum(steps, &mean) as i64)
 }
 
 /// How often `steps` do this operation, as expected.

@@ -207,7 +207,7 @@ impl<'w> Watch<'w> {
     }
 
     /// The planned arrivals of the cells that lie in [from, to), in part too.
-    fn cells<'p>(&self, planned: &'p [u64], from: Micros, to: Micros) -> &'p [u64] {
+    pub(super) fn cells<'p>(&self, planned: &'p [u64], from: Micros, to: Micros) -> &'p [u64] {
         let cell = self.outline.cell.0.max(1);
         let from = (from.0.max(0) / cell) as usize;
         let to = ((to.0.max(0) + cell - 1) / cell) as usize;

@@ -240,32 +240,34 @@ fn weigh(timeline: &Timeline, shape: usize, inside: &[Window], windows: &mut [Wi
     }
 }
 
-/// Of the windows of a baseline. What happened once is not what is usual.
+/// Of the windows of a baseline.
 fn usual(view: &View, shape: usize, inside: &[Window], band: &ShapeBand) -> Usual {
-    let slow = |w: &Window| w.own(slower(&view.shape_tally(shape, &(w.from..w.to).collect()), band));
-    let (bad, retried) = (|w: &Window| w.own(w.bad()), |w: &Window| (w.retried.min(w.tried), w.tried));
-    let all = |w: &Window| (w.bad(), w.intended);
+    let slow = |w: &Window| slower(&view.shape_tally(shape, &(w.from..w.to).collect()), band);
+    let all: Shares = inside.iter().map(|w| (w.bad(), w.intended)).collect();
+    let bad: Shares = inside.iter().map(|w| w.own(w.bad())).collect();
+    let slow: Shares = inside.iter().map(|w| w.own(slow(w))).collect();
+    let retried: Shares = inside.iter().map(|w| (w.retried.min(w.tried), w.tried)).collect();
     Usual {
-        bad: share(&usual_ones(inside, bad), all),
-        own_bad: share(&usual_ones(inside, bad), bad),
-        own_slow: share(&usual_ones(inside, slow), slow),
-        retried: share(&usual_ones(inside, retried), retried),
+        bad: usual_share(&all, &bad),
+        own_bad: usual_share(&bad, &bad),
+        own_slow: usual_share(&slow, &slow),
+        retried: usual_share(&retried, &retried),
     }
 }
 
-/// Those left out in which more happened than the share of all brings by chance.
-fn usual_ones(windows: &[Window], of: impl Fn(&Window) -> (u64, u64)) -> Vec<&Window> {
-    let all: Vec<&Window> = windows.iter().collect();
-    let usual = share(&all, &of);
-    let by_chance = |w: &&Window| {
-        let (hits, n) = of(w);
-        !stats::exceeds(hits, n, usual)
-    };
-    all.into_iter().filter(by_chance).collect()
+/// Of each window so many, and of how many.
+type Shares = Vec<(u64, u64)>;
+
+/// The share over all windows but those in which there are more `hits` than the share of all brings by chance: what
+/// happened once is not what is usual.
+fn usual_share(of: &Shares, hits: &Shares) -> f64 {
+    let usual = share(hits.iter());
+    let by_chance = |(_, (hits, n)): &(_, &(u64, u64))| !stats::exceeds(*hits, *n, usual);
+    share(of.iter().zip(hits).filter(by_chance).map(|(one, _)| one))
 }
 
-fn share(windows: &[&Window], of: impl Fn(&Window) -> (u64, u64)) -> f64 {
-    let (hits, all) = windows.iter().map(|w| of(w)).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+fn share<'s>(of: impl Iterator<Item = &'s (u64, u64)>) -> f64 {
+    let (hits, all) = of.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
     hits as f64 / all.max(1) as f64
 }
 

@@ -7,7 +7,9 @@ use std::ops::Range;
 use super::answer::Answer;
 use super::measure::Measured;
 use super::view::View;
-use super::windows::{Subject, Window, badness, in_cells, measured, over, rate_at_best, together, value};
+use super::windows::{
+    Subject, Window, badness, in_cells, longest, measured, over, rate_at_best, together, value,
+};
 use super::words;
 use crate::objective::{Metric, Objective, PhaseName};
 use crate::timeline::phases::Return;
@@ -221,6 +223,7 @@ fn comes_true(view: &View, on_end: &Objective, subject: Subject, cells: &Cells) 
     reaches_over(&windows, cells, whole.n)
         && whole.answer == Answer::Holds
         && !is_one_failure(on_end, &whole)
+        && lasts(view, on_end, subject, cells)
         && !is_the_plans(view, on_end, subject, cells, &whole)
 }
 
@@ -233,6 +236,30 @@ fn reaches_over(windows: &[Window], cells: &Cells, n: u64) -> bool {
     let ends = windows.iter().map(|(range, _)| range.end).max().unwrap_or(from);
     let begins = windows.first().map_or(to, |(range, _)| range.start);
     begins < from + silent && ends + silent > to
+}
+
+/// A few that came at about the same time tell of that time alone: where it is silent for longer before or after them than
+/// between any two, and than between bursts, nothing is known of the rest. Users of a closed loop wait meanwhile. Of what
+/// any single one is to satisfy this is not asked.
+fn lasts(view: &View, rule: &Objective, subject: Subject, cells: &Cells) -> bool {
+    let Subject::Operation(op) = subject else { return true };
+    let any = rule.metric == Metric::Max || rule.bad_limit() == Some(0.0);
+    if any || matches!(rule.metric, Metric::Rate | Metric::Count) {
+        return true;
+    }
+    let (timeline, outline) = (view.timeline, view.timeline.outline());
+    let waits = |cell: u32| match subject.closed(timeline) {
+        true => in_cells(timeline, longest(view, op, &[cell].into())),
+        false => 1,
+    };
+    let asked: Vec<u32> = cells.iter().copied().filter(|&cell| timeline.intended(op, cell) > 0).collect();
+    let Some((first, last)) = cells.first().zip(cells.last()) else { return false };
+    let period = outline.shapes[outline.operations[usize::from(op.0)].shape].window_widths(outline.cell)[0];
+    let between = asked.windows(2).map(|two| two[1].saturating_sub(two[0] + waits(two[0])));
+    let between = between.fold(period, u32::max);
+    let until = asked.iter().map(|&cell| cell + waits(cell)).max().unwrap_or(*first);
+    let before = asked.first().map_or(cells.len() as u32, |asked| asked - first);
+    before.max((last + 1).saturating_sub(until)) <= between
 }
 
 /// One failure ends no run, unless any at all was to: a share above nothing.

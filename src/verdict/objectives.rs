@@ -11,12 +11,12 @@ use super::view::View;
 use super::whose::{Settled, settle};
 use super::windows::{Subject, badness, rate_at_best, value};
 use super::words;
-use crate::objective::{Metric, Objective, PhaseName};
+use crate::objective::{Aggregate, Metric, Objective, PhaseName};
 use crate::quantity::Quantity;
 use crate::record::ServiceStage;
 use crate::sample::OpId;
 use crate::stats;
-use crate::timeline::Cells;
+use crate::timeline::{Cells, Timeline};
 use crate::units::{Micros, clock, grouped, three_digits};
 
 /// Judges one objective. Where nothing is to disturb the service, its baseline is the run.
@@ -313,17 +313,28 @@ fn asked(view: &View, objective: &Objective, subject: Subject, cells: &Cells) ->
     }
 }
 
-/// More of the load may yet satisfy it: a count, and a rate that would be too low by now if everything had succeeded, as
-/// the beginning of a ramp is.
+/// More of the load may yet satisfy it: a count, of squall's or of the target's own, and a rate that would be too low by now
+/// if everything had succeeded, as the beginning of a ramp is.
 fn grows(view: &View, objective: &Objective, subject: Subject, (cells, n): (&Cells, u64)) -> bool {
     match objective.metric {
         Metric::Count => !objective.comparison.wants_less(),
+        Metric::Target { ref name, aggregate: Aggregate::Last | Aggregate::Max } => {
+            objective.comparison.wants_more() && rises(view.timeline, name, cells)
+        }
         Metric::Rate if objective.window.is_none() && !subject.closed(view.timeline) => {
             let at_best = rate_at_best(view, subject, (cells, view.loaded(cells).1), n);
             objective.comparison.wants_more() && !objective.comparison.holds(at_best, objective.value)
         }
         _ => false,
     }
+}
+
+/// A metric of the target rose in these cells, and never fell: a counter.
+fn rises(timeline: &Timeline, name: &str, cells: &Cells) -> bool {
+    let inside =
+        timeline.scrapes.iter().filter(|s| s.name == name && cells.contains(&timeline.cell_of(s.at)));
+    let values: Vec<f64> = inside.map(|s| s.value).collect();
+    values.is_sorted() && values.first() < values.last()
 }
 
 /// The load was stopped before its planned end or was planned in short, and with it these cells.

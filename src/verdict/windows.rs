@@ -249,7 +249,7 @@ fn only_waited(view: &View, op: OpId, cells: Range<u32>) -> bool {
 }
 
 /// The longest that any operation took.
-fn longest(view: &View, op: OpId, cells: &Cells) -> Micros {
+pub(super) fn longest(view: &View, op: OpId, cells: &Cells) -> Micros {
     let tally = view.tally(op, cells);
     [tally.others.max(), tally.successes.max()].into_iter().flatten().max().unwrap_or_default()
 }

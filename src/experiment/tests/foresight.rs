@@ -77,6 +77,35 @@ fn the_plan_tells_of_a_limit_that_lies_within_two_windows() {
     assert!(!remarks.contains("`outage(slow) < 4s`"), "{remarks}");
 }
 
+/// In virtual time each recovery of it is INVALID, with 10 s of warm-up.
+#[test]
+fn the_plan_tells_of_flows_that_last_for_longer_than_the_warm_up() {
+    let told = |warmup: u32, arrival: &str, think: &str| {
+        let flow = format!(
+            "[{{get: /a, as: a}}, {{repeat: {{times: 3, steps: [{{think: {think}}}, {{get: /b, as: b}}]}}}}]"
+        );
+        let profile = format!(
+            "target: sandbox\nduration: 260s\nobjectives: [recovery(slow) < 9s]\nshapes:\n  shop: {{arrival: {arrival}, timeout: 2s, flow: {flow}}}\n"
+        );
+        let chaos = format!(
+            "judge: {{warmup: {warmup}s}}\ntimeline:\n  - {{name: slow, at: {}s, for: 8s, latency: {{link: api-store, latency: 100ms}}}}\n",
+            warmup + 70
+        );
+        resolved(&profile, Some(&chaos)).foresight.remarks.join("\n")
+    };
+    let (open, closed) = ("{constant: {rate: 5/s}}", "{closed: {users: 20}}");
+    let long = told(10, open, "10s..30s");
+    assert!(
+        long.contains("a flow of shop thinks for 1 min, and until then ever more are in flight")
+            && long.contains("let `judge: warmup` be 60s or longer"),
+        "{long}"
+    );
+    for (warmup, arrival, think) in [(60, open, "10s..30s"), (10, open, "5s"), (10, closed, "10s..30s")] {
+        let remarks = told(warmup, arrival, think);
+        assert!(!remarks.contains("in flight"), "{warmup} s, {arrival}, {think}: {remarks}");
+    }
+}
+
 #[test]
 fn the_plan_tells_of_a_rate_and_a_count_that_are_more_than_what_is_planned() {
     let late = "  late: {start: 45s, arrival: {constant: {rate: 50/s}}, timeout: 2s, probes: false, flow: [{get: /b, as: b}]}\n";

@@ -1,6 +1,7 @@
 //! What an objective or a live rule is worth over operations and scrapes.
 
 use super::*;
+use crate::objective::Objective;
 
 #[test]
 fn a_stall_shows_in_full_as_the_formula_says() {
@@ -176,6 +177,28 @@ fn a_targets_metric_obeys_for_a_while() {
     scraped(&mut plan, |second| if second < 50 { 0.0 } else { 1e3 });
     let judged = verdict(plan, &evenly(20, 0, 100, fine));
     assert_eq!(judged.objectives[0].word, Word::Pass, "one leap: {}", judged.objectives[0].reason);
+}
+
+/// What was cut short, or is a smoke run, has not had its time to count so far; what does not rise never will.
+#[test]
+fn a_counter_of_the_target_that_was_cut_short_may_yet_come_to_more() {
+    let rising: fn(u32) -> f64 = |second| 3.0 * f64::from(second);
+    let rows = [
+        ("cut short", rising, How::Interrupted, None, Word::Inconclusive),
+        ("a smoke run", rising, How::Complete, Some(9.0), Word::Inconclusive),
+        ("all of it", rising, How::Complete, None, Word::Fail),
+        ("a gauge", |second| f64::from(second % 7), How::Interrupted, None, Word::Fail),
+    ];
+    for (name, value, how, smoke, expected) in rows {
+        let more = queue_below(1e3, Aggregate::Last);
+        let mut plan = rooms(if how == How::Complete { 100 } else { 300 })
+            .objective(Objective { comparison: Comparison::AtLeast, ..more });
+        scraped(&mut plan, value);
+        (plan.how, plan.stopped) = (how, Some(s(100.0)).filter(|_| how != How::Complete));
+        plan.outline.smoke = smoke;
+        let (is, why) = word(plan, &evenly(20, 0, 100, fine));
+        assert_eq!(is, expected, "{name}: {why}");
+    }
 }
 
 /// A counter's rate was told as what the counter was.

@@ -71,6 +71,36 @@ fn one_failure_ends_no_run_that_was_not_asked_to_end_by_one() {
     assert_eq!(fires(&rooms(20), &any, &evenly(1, 0, 20, first), 20), Some(1), "asked to end by one");
 }
 
+/// The last steps of a shape that ended in an outage of eight seconds, and users who ask once in forty: two that fail do not
+/// tell of half a minute.
+#[test]
+fn a_few_that_came_together_tell_nothing_of_the_time_after_them() {
+    let at = |times: &[f64], answer: &dyn Fn(Micros) -> (Micros, Kind)| -> Vec<Sample> {
+        let each = |&at: &f64| (at, answer(s(at)));
+        times.iter().map(each).map(|(at, (took, kind))| sample(0, s(at), took, kind)).collect()
+    };
+    let ends = [evenly(10, 0, 20, bad(18.0, 26.0)), at(&[20.3, 21.8], &bad(18.0, 26.0))].concat();
+    let seldom = [0.0, 2.0, 38.0, 40.0, 42.0, 78.0, 80.0, 82.0, 118.0];
+    let slow = |at: Micros| (s(if at == s(80.0) { 1.9 } else { 0.005 }), Kind::Ok);
+    let tail = |seconds| {
+        let rule = expect(Metric::Quantile(0.99), Comparison::Above, s(1.0).0 as f64, RUN);
+        Objective { window: Some(s(seconds)), ..rule }
+    };
+    let evenly_seldom: Vec<f64> = (0..9).map(|i| f64::from(i) * 14.0).collect();
+    let down = |to: f64| bad(36.0, to);
+    let rows = [
+        ("what ended in an outage", failing(Some(10.0)), ends.clone(), None),
+        ("the same, for longer", failing(Some(30.0)), ends, None),
+        ("users who ask seldom", failing(Some(30.0)), at(&seldom, &down(44.0)), None),
+        ("one that was slow", tail(30.0), at(&seldom, &slow), None),
+        ("down for good", failing(Some(60.0)), at(&seldom, &down(200.0)), Some(79)),
+        ("down for good, asked evenly", failing(Some(30.0)), at(&evenly_seldom, &down(200.0)), Some(59)),
+    ];
+    for (name, rule, samples, expected) in rows {
+        assert_eq!(fires(&rooms(120), &rule, &samples, 120), expected, "{name}");
+    }
+}
+
 #[test]
 fn a_rate_is_judged_against_what_was_planned_by_then() {
     let slow = Objective { window: Some(s(5.0)), ..expect(Metric::Rate, Comparison::Below, 50.0, RUN) };

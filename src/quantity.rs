@@ -86,19 +86,17 @@ impl Quantity {
 }
 
 impl Quantity {
-    /// The same as text beside a limit, with as many digits as it takes to tell them apart.
+    /// The same as text beside a limit, with as many digits as it takes to tell them apart; of a lower bound, which
+    /// histograms give as the upper end of a bucket, more than three would be too many.
     pub fn beside(&self, limit: f64) -> String {
-        format!("{}{}", self.mark(), self.unit.show_beside(self.value, limit))
-    }
-
-    fn mark(&self) -> &'static str {
-        if self.is_bound() { ">= " } else { "" }
+        if self.is_bound() { self.to_string() } else { self.unit.show_beside(self.value, limit) }
     }
 }
 
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&format!("{}{}", self.mark(), self.unit.show(self.value)))
+        let mark = if self.is_bound() { ">= " } else { "" };
+        f.pad(&format!("{mark}{}", self.unit.show(self.value)))
     }
 }
 
@@ -166,6 +164,7 @@ mod tests {
             (Quantity::time(Micros(2_000_400)), 2e6, "2.0004 s"),
             (Quantity::time(Micros(120_400_000)), 120e6, "120.4 s"),
             (Quantity::time(Micros(299_990)), 300e3, "299.99 ms"),
+            (Quantity::time(Micros(1_000_447)).at_least(), 1e6, ">= 1 s"),
             (Quantity::new(Unit::Rate, 1204.2), 1204.0, "1204.2/s"),
         ];
         for (quantity, limit, text) in beside {

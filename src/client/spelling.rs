@@ -7,7 +7,7 @@ use std::sync::Arc;
 use minijinja::value::{Object, ObjectRepr, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value};
 
-use crate::template::RAW;
+use crate::template::{NUMBER, RAW};
 
 /// Templates whose names begin so are paths, queries or forms.
 pub(super) const ENCODED: &str = "encoded";
@@ -22,11 +22,22 @@ pub(super) fn templates() -> Environment<'static> {
     env.add_filter(RAW, |value: Value| there(value).map(|value| Value::from_object(Raw(value))));
     env.add_filter("tojson", |value: Value| json(&there(value)?));
     env.add_filter("string", |value: Value| spelled(&there(value)?));
+    env.add_filter(NUMBER, no_text);
     env
 }
 
 fn there(value: Value) -> Result<Value, Error> {
     if value.is_undefined() { Err(ErrorKind::UndefinedError.into()) } else { Ok(value) }
+}
+
+/// A text that is compared with a number is more than any of them, which nobody means.
+fn no_text(value: Value, name: &str) -> Result<Value, Error> {
+    let why = || format!("`{name}` is text and is compared with a number: write `{name} | int`");
+    if value.kind() == ValueKind::String {
+        Err(Error::new(ErrorKind::InvalidOperation, why()))
+    } else {
+        Ok(value)
+    }
 }
 
 /// A value that is left as it is where others are encoded.

@@ -110,8 +110,8 @@ mod tests {
     fn a_disk_that_is_full_is_told_once_it_is_and_takes_nothing_after_that() {
         let ((lets, allowed), holds) = (channel(), Arc::<Mutex<Vec<u8>>>::default());
         let mut behind = Behind::new(Disk { lets: allowed, room: 5, holds: holds.clone() }).unwrap();
-        (0..9).for_each(|_| lets.send(()).unwrap());
         behind.write_all(b"one two").unwrap();
+        (0..9).for_each(|_| lets.send(()).unwrap());
         assert_eq!(behind.flush().unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert!(behind.write_all(b"three").is_err() && behind.flush().is_err());
         assert_eq!(*holds.lock().unwrap(), b"one t");

@@ -186,7 +186,7 @@ impl Flow<'_> {
         let ((otherwise, longer), also) = way(&step.otherwise);
         captured.intersection(&also).for_each(|name| self.learn(name.clone()));
         let place = self.notes.line_of(step.span);
-        let condition = template::source(&expression.unwrap_or_default());
+        let condition = template::with_numbers(&template::source(&expression.unwrap_or_default()));
         (Step::If(Box::new(If { place, condition, then, otherwise })), long.max(longer))
     }
 

@@ -1,7 +1,7 @@
 //! What the plan alone tells of the judgement to come: whether objectives will have operations enough, which
 //! shapes will have a band, and what a reader should know before anything is sent.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use serde::Serialize;
@@ -11,7 +11,7 @@ use crate::experiment::flow::NO_TIMEOUT;
 use crate::experiment::notes::as_written;
 use crate::experiment::walk::thinks;
 use crate::experiment::watch::Watch;
-use crate::experiment::{Fault, Shape, each_request};
+use crate::experiment::{CaptureFrom, Fault, Shape, Start, each_list, each_request, least_thinking};
 use crate::objective::{Metric, Objective, PhaseName};
 use crate::outline::OperationOutline;
 use crate::quantity::{Quantity, Unit};
@@ -76,10 +76,12 @@ impl Watch<'_> {
             of_objectives.filter_map(|(o, ahead)| too_few(o, ahead.as_ref()?)).collect();
         let of_objectives = self.outline.objectives.iter().zip(&objectives);
         remarks.extend(of_objectives.filter_map(|(o, ahead)| too_much(o, ahead.as_ref()?, &phases)));
+        remarks.extend(self.outline.objectives.iter().filter_map(|o| self.thoughtful(o, &phases)));
         let steady: Vec<_> = self.outline.steady.iter().map(|rule| self.steady_ahead(rule)).collect();
         let of_steady = self.outline.steady.iter().zip(&steady);
         remarks.extend(of_steady.filter_map(|(rule, ahead)| never_steady(rule, ahead.as_ref()?)));
         remarks.extend(self.shapes.iter().filter_map(no_timeout));
+        remarks.extend(self.shapes.iter().flat_map(first_of_many));
         remarks.extend(self.outline.shapes.iter().filter_map(|shape| {
             let nothing = !shape.closed && shape.planned.iter().all(|&n| n == 0);
             nothing.then(|| format!("{} never starts a flow: nothing of it is proven", shape.name))
@@ -102,6 +104,33 @@ impl Watch<'_> {
             |_: &OperationOutline, planned: &[u64]| cells.iter().filter_map(|&cell| planned.get(cell)).sum();
         // Where none has load in the phase, that is told.
         self.fewest(objective, &arrivals).map(|(_, ahead)| ahead)
+    }
+
+    /// Users of a closed loop come to so many operations at most, as they think: fewer than an objective needs.
+    fn thoughtful(&self, objective: &Objective, phases: &[PhaseAhead]) -> Option<String> {
+        let phase = phases.iter().find(|phase| phase.name == objective.phase && !phase.one_shot)?;
+        let each = self.outline.operations.iter().enumerate().filter(|(_, o)| o.is_meant_by(objective));
+        let most = each.filter_map(|(op, o)| {
+            let (shape, outline) = (self.shapes.get(o.shape)?, self.outline.shapes.get(o.shape)?);
+            let Start::Closed { users, .. } = shape.arrival else { return None };
+            let think = least_thinking(&shape.flow);
+            let within = |span: &Range<Micros>| span.end.min(outline.end) - span.start.max(outline.start);
+            let rounds =
+                phase.spans.iter().map(within).filter(|&long| long > Micros::ZERO && think > Micros::ZERO);
+            let rounds: i64 = rounds.map(|long| long.0 / think.0 + 1).sum();
+            let most = (users as f64 * rounds as f64 * self.counted(op, o)?).floor() as u64;
+            (rounds > 0).then_some((most, users, think, &o.name))
+        });
+        let (most, users, think, name) = most.min()?;
+        let needed = objective.least();
+        (most < needed).then(|| {
+            format!(
+                "`{}` will not be told to hold: {users} users who think for {think} or more come to {} {name} at most, and it takes {}; take more users, or let it last longer",
+                objective.text.trim(),
+                grouped(most),
+                grouped(needed),
+            )
+        })
     }
 
     /// A return that cannot be told: no shape will have a band, and load when the trigger is over.
@@ -366,4 +395,30 @@ fn no_timeout(shape: &Shape) -> Option<String> {
             shape.name
         )
     })
+}
+
+/// A `for_each` of what is captured as the first that a path finds, where the path may find many.
+fn first_of_many(shape: &Shape) -> Vec<String> {
+    let (mut lists, mut firsts) = (BTreeSet::new(), BTreeMap::new());
+    each_list(&shape.flow, &mut |list| {
+        lists.insert(list.to_owned());
+    });
+    each_request(&shape.flow, &mut |request| {
+        for capture in request.captures.iter().filter(|capture| lists.contains(&capture.name)) {
+            match &capture.from {
+                CaptureFrom::Json(path) if ["*", "..", "[?"].iter().any(|many| path.contains(many)) => {
+                    firsts.insert(capture.name.clone(), path.clone());
+                }
+                _ => {
+                    firsts.remove(&capture.name);
+                }
+            }
+        }
+    });
+    let told = |(name, path)| {
+        format!(
+            "`for_each` goes through `{name}`, which is only the first that `{path}` finds; for all of them write `capture: {{{name}: {{all: \"{path}\"}}}}`"
+        )
+    };
+    firsts.into_iter().map(told).collect()
 }

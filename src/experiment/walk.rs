@@ -49,6 +49,40 @@ pub fn requests(steps: &[Step]) -> f64 {
     expected(steps, &|step| matches!(step, Step::Request(_)))
 }
 
+/// Every list that these steps go through.
+pub fn each_list(steps: &[Step], visit: &mut dyn FnMut(&str)) {
+    for step in steps {
+        match step {
+            Step::Request(_) | Step::Think(_) => {}
+            Step::ForEach { list, steps, .. } => {
+                visit(list);
+                each_list(steps, visit);
+            }
+            Step::Repeat { steps, .. } | Step::Group { steps, .. } => each_list(steps, visit),
+            Step::If(either) => {
+                each_list(&either.then, visit);
+                each_list(&either.otherwise, visit);
+            }
+            Step::Choice(branches) => branches.iter().for_each(|(_, steps)| each_list(steps, visit)),
+        }
+    }
+}
+
+/// For how long whoever takes `steps` once thinks at least.
+pub fn least_thinking(steps: &[Step]) -> Micros {
+    let of = |step: &Step| match step {
+        Step::Think(think) => think.least,
+        Step::Request(_) | Step::ForEach { .. } => Micros::ZERO,
+        Step::Repeat { times, steps, .. } => least_thinking(steps) * (*times).min(1 << 30) as i64,
+        Step::Group { steps, .. } => least_thinking(steps),
+        Step::If(either) => least_thinking(&either.then).min(least_thinking(&either.otherwise)),
+        Step::Choice(branches) => {
+            branches.iter().map(|(_, steps)| least_thinking(steps)).min().unwrap_or_default()
+        }
+    };
+    steps.iter().map(of).fold(Micros::ZERO, |sum, long| sum + long)
+}
+
 /// Every request of these steps, whatever arranges it.
 pub fn each_request<'s>(steps: &'s [Step], visit: &mut dyn FnMut(&'s Request)) {
     for step in steps {

@@ -369,7 +369,10 @@ fn no_harm_at_all_does_not_read_like_no_recovery() {
     (trigger.outage, trigger.margin) = (Some(Micros::secs(9)), Micros::SECOND);
     assert_eq!([words::outage(&trigger), words::recovery(&trigger)], ["9 s ± 1 s", "at once"]);
     (trigger.outage, trigger.recovery) = (None, None);
-    assert_eq!(words::recovery(&trigger), "not over");
+    trigger.shapes[0].outage_so_far = Micros::SECOND;
+    assert_eq!([words::outage(&trigger), words::recovery(&trigger)], ["not over", "not over"]);
+    trigger.shapes.iter_mut().for_each(|s| s.outage_so_far = Micros::ZERO);
+    assert_eq!([words::outage(&trigger), words::recovery(&trigger)], ["none seen", "–"], "a short end");
     (trigger.outage, trigger.doubt) = (Some(Micros::ZERO), Some("it was not proven".to_owned()));
     assert_eq!([words::outage(&trigger), words::recovery(&trigger)], ["–", "–"]);
 }

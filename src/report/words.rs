@@ -273,24 +273,26 @@ pub(super) fn added(fault: &JudgedFault) -> String {
     or_dash(added.map(|added| format!("+{added}")))
 }
 
-/// How long a trigger's harm lasted: `6 s ± 1 s`, `no outage`, `not over`, `–`.
+/// How long a trigger's harm lasted: `6 s ± 1 s`, `no outage`, `none seen`, `not over`, `–`.
 pub(super) fn outage(trigger: &JudgedTrigger) -> String {
-    lasted(trigger, trigger.outage, "no outage")
+    lasted(trigger, trigger.outage, ["no outage", "none seen"])
 }
 
 /// How long it took to come back: `6 s ± 1 s`, `at once`, `not over`, `–`.
 pub(super) fn recovery(trigger: &JudgedTrigger) -> String {
     let unharmed = trigger.outage == Some(Micros::ZERO);
-    lasted(trigger, trigger.recovery, if unharmed { "nothing to recover from" } else { "at once" })
+    lasted(trigger, trigger.recovery, [if unharmed { "nothing to recover from" } else { "at once" }, "–"])
 }
 
-fn lasted(trigger: &JudgedTrigger, time: Option<Micros>, zero: &str) -> String {
+/// With the words for what took no time, and for what was too short to tell but for that no harm was seen in it.
+fn lasted(trigger: &JudgedTrigger, time: Option<Micros>, [zero, unseen]: [&str; 2]) -> String {
     match time {
         _ if trigger.doubt.is_some() => "–".to_owned(),
         Some(Micros::ZERO) => zero.to_owned(),
         Some(time) if trigger.margin > Micros::ZERO => format!("{time} ± {}", trigger.margin),
         Some(time) => time.to_string(),
         None if trigger.shapes.is_empty() => "–".to_owned(),
+        None if trigger.shapes.iter().all(|s| s.outage_so_far == Micros::ZERO) => unseen.to_owned(),
         None => "not over".to_owned(),
     }
 }

@@ -3,9 +3,11 @@
 //! Owns the checks when the plan is made; rendering, and the values, are the engine's.
 
 mod given;
+mod number;
 mod path;
 
 pub use given::{encoded_source, has_given, plain, shown, source};
+pub use number::{NUMBER, with_numbers};
 pub use path::{Stray, stray_in_path};
 
 use std::collections::{BTreeMap, BTreeSet};

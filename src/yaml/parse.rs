@@ -45,7 +45,7 @@ pub(super) fn parse(source: &Arc<Source>) -> (Option<Node>, Vec<Problem>) {
 const QUOTED: &str = "write templates quoted: \"{{ name }}\"";
 const SPACES: &str = "indent with spaces: YAML takes no tabs";
 /// What the parser says, and what to do.
-const TRAPS: [(&[&str], &str); 3] = [
+const TRAPS: [(&[&str], &str); 4] = [
     (
         &["block collection", "block mapping"],
         "what belongs together begins in the same column: compare this line with those above it",
@@ -57,6 +57,10 @@ const TRAPS: [(&[&str], &str); 3] = [
     (
         &["flow mapping", "flow sequence", "bracket"],
         "close each bracket, and quote a text that has one, `,` or `: ` in it",
+    ),
+    (
+        &["anchor or alias", "unexpected character"],
+        "quote a text that has a `[` in it, or begins with `*`, `&`, `@` or `%`: \"$.rooms[*].name\"",
     ),
 ];
 

@@ -128,6 +128,7 @@ fn what_is_no_yaml_is_told_where_it_is_and_with_what_to_do() {
         ("name: a\n  count: 3\n", "2:8", "begin in the same column"),
         ("name: a: b\n", "1:8", "in quotes"),
         ("name: \"{{ a }}\"\nmore: [ \"{{ a }}\" }\n", "2:7", "close each bracket"),
+        ("more: [ { all: $.rooms[*].name } ]\n", "1:24", "quote a text that has a `[` in it"),
     ];
     for (text, place, help) in rows {
         let told = render(&read_thing(text).problems, false);

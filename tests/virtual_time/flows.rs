@@ -477,3 +477,18 @@ fn a_way_that_cannot_be_worked_out_is_the_profiles_fault_and_invalid() {
     let judged = judge(&driven.timeline);
     assert!(judged.summary.verdict.contains("profile.yaml:"), "{}", judged.summary.verdict);
 }
+
+#[test]
+fn a_text_that_is_compared_with_a_number_leads_nobody_anywhere() {
+    let ways = |condition: &str| {
+        let text = EITHER.replace("{{ id > 49 }}", condition);
+        let driven = answered(&one_shape("10s", &text), |_| Some((MS, reply(200, &json!({ "id": "7" })))));
+        (outcomes(&driven.timeline, "big"), outcomes(&driven.timeline, "small"), judge(&driven.timeline))
+    };
+    let (big, small, judged) = ways("{{ id > 49 }}");
+    assert_eq!((big, small), (only(Kind::Template, 0, 100), BTreeMap::new()));
+    let told = "`id` is text and is compared with a number: write `id | int`";
+    assert!(judged.summary.verdict.contains(told), "{}", judged.summary.verdict);
+    let (big, small, _) = ways("{{ id | int > 49 }}");
+    assert_eq!((big, small), (BTreeMap::new(), only(Kind::Ok, 200, 100)));
+}

@@ -188,3 +188,43 @@ fn more_repeats_than_a_fault_may_have_are_refused_as_that() {
         assert_eq!(refused.matches("error:").count(), 1, "{refused}");
     }
 }
+
+#[test]
+fn the_plan_tells_of_users_who_think_for_too_long_to_be_enough() {
+    let users = "  users: {arrival: {closed: {users: 10}}, timeout: 2s, flow: [{get: /l, as: l}, {think: 1s..3s}]}\n\
+        \x20 busy: {arrival: {closed: {users: 10}}, timeout: 2s, flow: [{get: /b, as: b}]}\n";
+    let profile = format!(
+        "{CALM}{users}objectives: [p99(l) < 1s during slow, p95(l) < 1s during slow, p99(l) < 1s, errors(l) < 0.1%, p99(b) < 1s during slow]\n"
+    );
+    let chaos = format!(
+        "{QUICK}timeline:\n  - {{name: slow, at: 40s, for: 8s, latency: {{link: api-store, latency: 100ms}}}}\n"
+    );
+    let remarks = resolved(&profile, Some(&chaos)).foresight.remarks;
+    assert_eq!(
+        remarks,
+        [
+            "`p99(l) < 1s during slow` will not be told to hold: 10 users who think for 1 s or more come to 90 l at most, and it takes 368; take more users, or let it last longer",
+            "`errors(l) < 0.1%` will not be told to hold: 10 users who think for 1 s or more come to 860 l at most, and it takes 1,000; take more users, or let it last longer",
+        ]
+    );
+}
+
+#[test]
+fn the_plan_tells_of_a_list_that_is_only_the_first_of_many() {
+    let listed = |capture: &str| {
+        let flow = format!(
+            "[{{get: /l, as: l, capture: {{ids: {capture}}}}}, {{for_each: {{in: ids, as: id, steps: [{{get: \"/l/{{{{ id }}}}\", as: one}}]}}}}]"
+        );
+        let shape = format!("  walk: {{arrival: {{constant: {{rate: 1/s}}}}, timeout: 2s, flow: {flow}}}\n");
+        resolved(&format!("{CALM}{shape}"), None).foresight.remarks
+    };
+    assert_eq!(
+        listed("\"$.rooms[*].id\""),
+        [
+            "`for_each` goes through `ids`, which is only the first that `$.rooms[*].id` finds; for all of them write `capture: {ids: {all: \"$.rooms[*].id\"}}`"
+        ]
+    );
+    for good in ["{all: \"$.rooms[*].id\"}", "$.ids"] {
+        assert_eq!(listed(good), [""; 0], "{good}");
+    }
+}

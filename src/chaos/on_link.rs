@@ -98,9 +98,9 @@ impl LinkDriver {
         let sighting = self.canary(self.canary_timeout()).await?;
         match (&self.toxic, &sighting.saw) {
             (Toxic::Latency { direction, .. }, _)
-                if sighting.held >= self.least_delay() * ways(*direction) =>
+                if sighting.delay >= self.least_delay() * ways(*direction) =>
             {
-                Ok(format!("canary +{}", sighting.held))
+                Ok(format!("canary +{}", sighting.delay))
             }
             (Toxic::Blackhole, CanaryResult::Silent) if sighting.dropped > 0 => {
                 Ok("canary got no answer".to_owned())
@@ -164,8 +164,8 @@ impl LinkDriver {
         }
         let sighting = self.canary(CANARY_TIMEOUT).await?;
         match &sighting.saw {
-            _ if sighting.held > Micros::ZERO => {
-                Err(format!("the canary was still held back by {}", sighting.held))
+            _ if sighting.delay > Micros::ZERO => {
+                Err(format!("the canary was still held back by {}", sighting.delay))
             }
             CanaryResult::Answered => Ok(()),
             // The link passes; what is behind it answers badly for reasons of its own.
@@ -206,9 +206,9 @@ fn seen(sighting: &Sighting) -> String {
         CanaryResult::Wrong { answer } => format!("a wrong answer: {}", answer.escape_default()),
         CanaryResult::None => "an open port".to_owned(),
     };
-    match (sighting.held, sighting.dropped) {
+    match (sighting.delay, sighting.dropped) {
         (Micros::ZERO, 0) => saw,
-        (held, 0) => format!("{saw}, held back by {held}"),
+        (delay, 0) => format!("{saw}, held back by {delay}"),
         (_, dropped) => format!("{saw}, {dropped} bytes dropped"),
     }
 }

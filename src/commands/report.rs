@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, access};
 
 use super::print::{error, look, out};
+use super::signals;
 use crate::cli;
 use crate::exit;
 use crate::history;
@@ -143,6 +144,7 @@ pub fn report(folder: &Path, outputs: &Outputs, outranked: Option<u8>) -> Result
         return Err(why);
     }
     let shown = folder.join("report.html").display().to_string();
+    signals::end_with(judgement.exit.code);
     match outputs.quiet {
         true => out(&report::one_line(&judgement, &shown)),
         false => out(&report::terminal(&judgement, &shown, look())),

@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::io;
+use std::process;
+use std::thread;
 
 use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::units::Micros;
-use crate::world::World;
+use crate::world::{Origin, World, run_real};
 
 /// What comes so soon after another says the same once more: `timeout` and whoever else starts squall pass on to it what
 /// its process group gets too.
@@ -63,6 +65,20 @@ impl Signals {
             _ = hang_up => {}
         }
     }
+}
+
+/// From here on whoever asks to stop ends the process with `code`, as nobody may take what is left to be shown.
+pub fn end_with(code: u8) {
+    let listen = move || {
+        run_real(Origin::now(), async |world| {
+            if let Ok(mut signals) = Signals::new(&world) {
+                signals.next().await;
+                process::exit(code.into());
+            }
+        });
+    };
+    // Without a thread whoever reads is waited for.
+    let _ = thread::Builder::new().name("signals".to_owned()).spawn(listen);
 }
 
 /// Whether this process was started with a signal ignored.

@@ -164,10 +164,9 @@ impl System {
     }
 
     /// Something must accept connections before anything is sent. What ended for want of its link is started again by
-    /// whoever looks after it, now that the link is there; what squall starts is ready by now.
-    async fn reach_target(&self, through_links: bool) -> Result<(), Failure> {
+    /// whoever looks after it, now that the link is there (`waits`); what squall starts is ready by now.
+    async fn reach_target(&self, waits: bool) -> Result<(), Failure> {
         let world = &self.reach.world;
-        let waits = through_links && self.reach.services.is_empty();
         let until = world.now() + if waits { BEHIND_LINKS_WITHIN } else { Micros::ZERO };
         loop {
             let Some(reason) = self.refusal().await else { return Ok(()) };

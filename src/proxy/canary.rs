@@ -12,6 +12,9 @@ use crate::experiment::Canary;
 use crate::units::Micros;
 use crate::world::{Stream, World, is_local};
 
+/// How long a canary may take where nothing else is said.
+pub const CANARY_TIMEOUT: Micros = Micros::secs(1);
+
 /// Sends the link's canary over a new connection and reads until the answer is recognised; a link without one is
 /// only knocked at.
 pub async fn send(world: &World, link: &Link, timeout: Micros) -> Reply {
@@ -34,7 +37,7 @@ pub async fn send(world: &World, link: &Link, timeout: Micros) -> Reply {
         })
     };
     match world.timeout(timeout, exchange).await.unwrap_or(Ok(CanaryResult::Silent)) {
-        Ok(saw) => Reply::Canary(Sighting { saw, held: felt.held(), dropped: felt.dropped.get() }),
+        Ok(saw) => Reply::Canary(Sighting { saw, delay: felt.delay(), dropped: felt.dropped.get() }),
         Err(error) => Reply::Failed { error },
     }
 }

@@ -61,7 +61,7 @@ struct Connection {
 /// What the toxics did to one canary, by the proxy's own clock.
 #[derive(Default)]
 pub(super) struct Felt {
-    /// The longest hold of a request's chunk, and of an answer's.
+    /// The longest delay of a request's chunk, and of an answer's.
     up: Cell<Micros>,
     down: Cell<Micros>,
     /// Bytes.
@@ -69,13 +69,13 @@ pub(super) struct Felt {
 }
 
 impl Felt {
-    pub fn held(&self) -> Micros {
+    pub fn delay(&self) -> Micros {
         self.up.get() + self.down.get()
     }
 
-    fn note(&self, way: Direction, held: Micros) {
+    fn note(&self, way: Direction, delay: Micros) {
         let cell = if way == Direction::Upstream { &self.up } else { &self.down };
-        cell.set(cell.get().max(held));
+        cell.set(cell.get().max(delay));
     }
 }
 
@@ -356,18 +356,18 @@ impl Link {
         }
     }
 
-    /// Notes how long a chunk of connection `id` was really held back, as it leaves.
-    pub(super) fn note_held(&self, id: u64, way: Direction, held: Micros) {
+    /// Notes how long a chunk of connection `id` was really kept back, as it leaves.
+    pub(super) fn note_delay(&self, id: u64, way: Direction, delay: Micros) {
         if let Some(connection) = self.connections.borrow_mut().get_mut(&id)
             && let Some(felt) = self.canary_of(connection)
         {
-            return felt.note(way, held);
+            return felt.note(way, delay);
         }
         let toxics = self.toxics.borrow();
         let mut touched = self.touched.borrow_mut();
         for (name, _) in toxics.iter() {
             if let Some(impact) = touched.get_mut(name) {
-                impact.added += held;
+                impact.added += delay;
                 impact.delayed += 1;
             }
         }
@@ -437,13 +437,13 @@ mod tests {
                 world.spawn(async move { stream.write_all(&[7; ANSWER]).await });
             }
             world.sleep(Micros::millis(500)).await;
-            let held = machine.held.get();
-            assert!((many..many + (16 << 14)).contains(&held), "{held}");
+            let kept = machine.backlog.get();
+            assert!((many..many + (16 << 14)).contains(&kept), "{kept}");
             let mut got = vec![0; ANSWER];
             for client in &mut clients {
                 client.read_exact(&mut got).await.unwrap();
             }
-            assert_eq!(machine.held.get(), 0);
+            assert_eq!(machine.backlog.get(), 0);
         });
     }
 

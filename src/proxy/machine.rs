@@ -1,4 +1,4 @@
-//! What the machine has for all links together: files, and memory for what delays hold back.
+//! What the machine has for all links together: files, and memory for what delays keep back.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -12,7 +12,7 @@ use crate::world::{OWN_FILES, World, open_files};
 /// Where this machine has no room for a connection, it is looked for again this much later.
 pub(super) const ROOM_PAUSE: Micros = Micros::millis(10);
 
-/// Bytes that all links together hold back before they take no more than they must: with large answers on hundreds of
+/// Bytes that all links together keep back before they take no more than they must: with large answers on hundreds of
 /// connections it were gigabytes.
 const MANY: usize = 256 << 20;
 
@@ -22,8 +22,8 @@ pub struct Machine {
     refused: Cell<u64>,
     /// Room for connections, with two files each: what heals needs files too, however many there are.
     room: Arc<Semaphore>,
-    /// Bytes that delays hold back, and from how many on a connection holds back one chunk at a time.
-    pub(super) held: Cell<usize>,
+    /// Bytes that delays keep back, and from how many on a connection keeps back one chunk at a time.
+    pub(super) backlog: Cell<usize>,
     pub(super) many: usize,
 }
 
@@ -33,7 +33,7 @@ impl Machine {
         let room = files.map_or(u64::MAX, |files| (files - OWN_FILES.min(files / 4)) / 2);
         let room = usize::try_from(room).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         let room = Arc::new(Semaphore::new(room));
-        Rc::new(Machine { refused: Cell::new(0), room, held: Cell::new(0), many: MANY })
+        Rc::new(Machine { refused: Cell::new(0), room, backlog: Cell::new(0), many: MANY })
     }
 
     pub fn refused(&self) -> u64 {
@@ -55,15 +55,15 @@ impl Machine {
         }
     }
 
-    pub fn holds(&self, bytes: usize) {
-        self.held.set(self.held.get() + bytes);
+    pub fn keeps(&self, bytes: usize) {
+        self.backlog.set(self.backlog.get() + bytes);
     }
 
     pub fn lets_go(&self, bytes: usize) {
-        self.held.set(self.held.get() - bytes);
+        self.backlog.set(self.backlog.get() - bytes);
     }
 
-    pub fn holds_many(&self) -> bool {
-        self.held.get() >= self.many
+    pub fn keeps_many(&self) -> bool {
+        self.backlog.get() >= self.many
     }
 }

@@ -106,8 +106,8 @@ pub struct LinkState {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sighting {
     pub saw: CanaryResult,
-    /// How long its chunks were held back, the longest of each direction.
-    pub held: Micros,
+    /// How long its chunks were kept back, the longest of each direction.
+    pub delay: Micros,
     /// Bytes of it that were dropped.
     pub dropped: u64,
 }

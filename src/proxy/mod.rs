@@ -1,6 +1,7 @@
 //! The proxy that carries the links: it forwards bytes, applies toxics, counts what they touch and sends canaries. In real
 //! runs it lives in a process of its own (`keeper`), in virtual time beside everything else; both hear the same requests.
 
+mod backlog;
 mod canary;
 mod link;
 mod machine;
@@ -11,11 +12,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+pub use canary::CANARY_TIMEOUT;
 use link::Link;
 use machine::Machine;
 pub use message::{Ask, Reply, Vitals};
 
-use crate::units::Micros;
 use crate::world::World;
 
 /// All links of one proxy.
@@ -126,9 +127,6 @@ impl Links {
     }
 }
 
-/// How long a canary may take where nothing else is said.
-pub const CANARY_TIMEOUT: Micros = Micros::secs(1);
-
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
@@ -139,6 +137,7 @@ mod tests {
     use super::*;
     use crate::experiment::Canary;
     use crate::toxic::{Direction, Toxic};
+    use crate::units::Micros;
     use crate::world::{Origin, Stream, run_real, run_virtual};
 
     const ANY: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
@@ -216,17 +215,17 @@ mod tests {
             let (latency, jitter) = (Micros::millis(250), Micros::ZERO);
             inject(&links, Toxic::Latency { latency, jitter, direction: Direction::Downstream }).await;
             assert_eq!(ping(&world, &mut stream).await, Some(Micros::millis(250)));
-            let held = Sighting { saw: CanaryResult::Answered, held: Micros::millis(250), dropped: 0 };
-            assert_eq!(sighting(&links).await, held);
+            let late = Sighting { saw: CanaryResult::Answered, delay: Micros::millis(250), dropped: 0 };
+            assert_eq!(sighting(&links).await, late);
             let counts = touched(&links).await.unwrap();
             assert_eq!((counts.connections, counts.bytes, counts.added), (1, 4, Some(latency)));
-            stream.write_all(b"held").await.unwrap();
+            stream.write_all(b"late").await.unwrap();
             world.sleep(Micros::millis(100)).await;
             clear(&links).await;
             let cleared = world.now();
             let mut answer = [0; 4];
             stream.read_exact(&mut answer).await.unwrap();
-            assert_eq!((answer, world.now()), (*b"held", cleared));
+            assert_eq!((answer, world.now()), (*b"late", cleared));
         });
     }
 
@@ -240,7 +239,7 @@ mod tests {
             ping(&world, &mut hit).await.unwrap();
             inject(&links, Toxic::Blackhole).await;
             assert_eq!(ping(&world, &mut hit).await, None);
-            let dropped = Sighting { saw: CanaryResult::Silent, held: Micros::ZERO, dropped: 2 };
+            let dropped = Sighting { saw: CanaryResult::Silent, delay: Micros::ZERO, dropped: 2 };
             assert_eq!(sighting(&links).await, dropped);
             assert_eq!(touched(&links).await.unwrap().dropped_bytes, 4, "the canary's bytes do not count");
             clear(&links).await;

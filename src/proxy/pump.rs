@@ -1,7 +1,6 @@
 //! Forwarding: one queue per direction, from which chunks leave at the time that the toxics set.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
@@ -11,6 +10,7 @@ use std::task::{Poll, ready};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, split};
 use tokio::sync::Notify;
 
+use super::backlog::{Backlog, Delayed};
 use super::link::Link;
 use crate::random::{Key, Purpose, Stream as Draws};
 use crate::toxic::{Direction, Fate, Toxic, fate};
@@ -19,8 +19,6 @@ use crate::world::Stream;
 
 /// Bytes read at once.
 const CHUNK: usize = 16 * 1024;
-/// Bytes held back by a delay before reading stops: the sender then feels back-pressure.
-const HELD: usize = 4 << 20;
 /// Bytes that a client may send before its upstream is reached; what it sends then waits with it.
 const EARLY: usize = 64 * 1024;
 
@@ -105,9 +103,9 @@ struct Both {
     end: Notify,
     /// Rings when all that the upstream said has been passed on.
     answered: Notify,
-    /// When something moved last, and how many bytes are held back.
+    /// When something moved last, and how many bytes delays keep back.
     moved: Cell<Micros>,
-    held: Cell<usize>,
+    backlog: Cell<usize>,
 }
 
 impl Both {
@@ -124,13 +122,13 @@ impl Both {
         Err(Broken::Target)
     }
 
-    /// Returns when the client has ended its side and nothing has moved, or was held back, for a while.
+    /// Returns when the client has ended its side and nothing has moved, or was kept back, for a while.
     async fn given_up(&self, link: &Link) {
         self.end.notified().await;
         loop {
             let since = link.world.now();
             link.world.sleep(GIVEN_UP).await;
-            if self.moved.get() <= since && self.held.get() == 0 {
+            if self.moved.get() <= since && self.backlog.get() == 0 {
                 return;
             }
         }
@@ -148,20 +146,12 @@ async fn read(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
     .await
 }
 
-/// A chunk that is held back.
-struct Held {
-    until: Micros,
-    since: Micros,
-    bytes: Vec<u8>,
-}
-
 struct Pump<'a> {
     link: &'a Link,
     id: u64,
     way: Direction,
     draws: Draws,
-    held: VecDeque<Held>,
-    held_bytes: usize,
+    backlog: Backlog<'a>,
     previous: Micros,
     ended: bool,
     /// It ended by breaking.
@@ -169,14 +159,6 @@ struct Pump<'a> {
     both: &'a Both,
     /// How many changes of the link's toxics this pump has seen.
     seen: u64,
-}
-
-/// What it held back and never passed on is held back no more.
-impl Drop for Pump<'_> {
-    fn drop(&mut self) {
-        self.both.held.set(self.both.held.get() - self.held_bytes);
-        self.link.machine.lets_go(self.held_bytes);
-    }
 }
 
 impl<'a> Pump<'a> {
@@ -187,8 +169,7 @@ impl<'a> Pump<'a> {
             id,
             way,
             draws: key.stream(),
-            held: VecDeque::new(),
-            held_bytes: 0,
+            backlog: Backlog::new(&both.backlog, &link.machine),
             previous: Micros::ZERO,
             ended: false,
             broke: false,
@@ -207,7 +188,7 @@ impl<'a> Pump<'a> {
             if self.seen != self.link.changes.get() {
                 self.release();
             }
-            let next = self.held.front().map(|held| held.until);
+            let next = self.backlog.due();
             if self.ended && self.blackholed() && self.both.client_ended.get() {
                 return Err(Broken::Source);
             }
@@ -221,7 +202,7 @@ impl<'a> Pump<'a> {
                 biased;
                 () = changed => {}
                 () = self.due(next), if next.is_some() => self.deliver(&mut to).await?,
-                read = read(&mut from), if !self.ended && self.has_room() => {
+                read = read(&mut from), if !self.ended && self.backlog.has_room() => {
                     self.both.moved.set(self.link.world.now());
                     match read {
                         Ok(chunk) if chunk.is_empty() => self.ends(),
@@ -244,23 +225,18 @@ impl<'a> Pump<'a> {
         }
     }
 
-    /// Whether more may be read, and held back. What holds nothing back always may.
-    fn has_room(&self) -> bool {
-        self.held.is_empty() || self.held_bytes < HELD && !self.link.machine.holds_many()
-    }
-
     async fn due(&self, at: Option<Micros>) {
         if let Some(at) = at.filter(|&at| at > self.link.world.now()) {
             self.link.world.sleep_until(at).await;
         }
     }
 
-    /// Holds, drops or hands back a chunk that may pass at once.
+    /// Keeps back, drops or hands on a chunk that may pass at once.
     fn take(&mut self, chunk: Vec<u8>) -> Option<Vec<u8>> {
         self.link.note_use(self.id);
         let now = self.link.world.now();
         let toxics = self.link.toxics();
-        if toxics.is_empty() && self.held.is_empty() {
+        if toxics.is_empty() && self.backlog.is_empty() {
             return Some(chunk);
         }
         let in_force = toxics.iter().map(|(_, toxic): &(String, Toxic)| toxic);
@@ -274,24 +250,18 @@ impl<'a> Pump<'a> {
             Fate::Deliver(at) => {
                 self.link.count_chunk(self.id, chunk.len(), Some(at - now));
                 self.previous = at;
-                if at <= now && self.held.is_empty() {
+                if at <= now && self.backlog.is_empty() {
                     return Some(chunk);
                 }
-                self.held_bytes += chunk.len();
-                self.both.held.set(self.both.held.get() + chunk.len());
-                self.link.machine.holds(chunk.len());
-                self.held.push_back(Held { until: at, since: now, bytes: chunk });
+                self.backlog.push(Delayed { until: at, since: now, bytes: chunk });
                 None
             }
         }
     }
 
     async fn deliver(&mut self, to: &mut (impl AsyncWrite + Unpin)) -> Result<(), Broken> {
-        if let Some(Held { since, bytes, .. }) = self.held.pop_front() {
-            self.held_bytes -= bytes.len();
-            self.both.held.set(self.both.held.get() - bytes.len());
-            self.link.machine.lets_go(bytes.len());
-            self.link.note_held(self.id, self.way, self.link.world.now() - since);
+        if let Some(Delayed { since, bytes, .. }) = self.backlog.pop() {
+            self.link.note_delay(self.id, self.way, self.link.world.now() - since);
             to.write_all(&bytes).await.map_err(|_| Broken::Target)?;
         }
         Ok(())
@@ -303,11 +273,11 @@ impl<'a> Pump<'a> {
         self.link.toxics().iter().any(|(_, toxic)| *toxic == Toxic::Blackhole)
     }
 
-    /// Toxics changed: what is held is let go at once, in order.
+    /// Toxics changed: what is kept back is let go at once, in order.
     fn release(&mut self) {
         self.seen = self.link.changes.get();
         let now = self.link.world.now();
-        self.held.iter_mut().for_each(|held| held.until = held.until.min(now));
+        self.backlog.release(now);
         self.previous = self.previous.min(now);
     }
 }

@@ -14,7 +14,7 @@ use super::log;
 use super::process::{Group, MARK, ProcessId};
 use crate::experiment::Command;
 use crate::sandbox;
-use crate::world::World;
+use crate::world::{World, opens_as_many_as_before};
 
 /// So that a target that eats the machine does not starve its own measurement.
 const NICENESS: i32 = 5;
@@ -43,6 +43,7 @@ impl Child {
             }
             start.current_dir(directory);
         }
+        opens_as_many_as_before(&mut start);
         start.stdin(Stdio::null()).stdout(output(log)?);
         Child::start(world, start, log, (program, Some(mark))).map(|(child, _)| child)
     }

@@ -4,6 +4,7 @@
 //! real sockets and, one process, one thread, in virtual time. Nothing else calls `tokio::time`,
 //! `tokio::net` or the operating system's clocks (clippy's disallowed-methods hold that).
 
+mod files;
 mod group;
 mod network;
 mod pacer;
@@ -21,6 +22,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+pub use files::{OWN_FILES, has_files_for, open_files, open_many_files, opens_as_many_as_before};
 pub use group::TaskGroup;
 pub use network::Network;
 pub use pacer::Pacer;
@@ -201,11 +203,7 @@ impl World {
 
     pub async fn connect(&self, address: SocketAddr) -> io::Result<Stream> {
         match &self.kind {
-            Kind::Real(_) => {
-                let stream = tokio::net::TcpStream::connect(address).await?;
-                stream.set_nodelay(true)?;
-                Ok(Stream::Tcp(stream))
-            }
+            Kind::Real(_) => Stream::dialled(tokio::net::TcpStream::connect(address).await?),
             Kind::Virtual { network, .. } => network.connect(address).await.map(Stream::Pipe),
         }
     }
@@ -286,34 +284,6 @@ pub fn survive_full_files() {
         // A handler stays for as long as the process lives.
         let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
     });
-}
-
-/// From here on this process may open as many files as the system lets it; what it starts inherits that.
-pub fn open_many_files() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    // Where it is refused, what was allowed before must do.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-}
-
-/// Files that squall needs beside its connections.
-pub const OWN_FILES: u64 = 64;
-/// Those of them that one thread which sends needs.
-const FILES_OF_SHARD: u64 = 8;
-
-/// What to say where this process may not open the files that it needs for itself and so many threads.
-///
-/// # Errors
-/// It may not.
-pub fn has_files_for(shards: u32) -> Result<(), String> {
-    let needed = OWN_FILES + FILES_OF_SHARD * u64::from(shards.saturating_sub(2));
-    let Some(files) = open_files().filter(|files| *files < needed) else { return Ok(()) };
-    Err(format!("squall may open {files} files here and needs {needed} for itself: raise `ulimit -Hn`"))
-}
-
-/// How many files this process may have open; none if there is no limit.
-pub fn open_files() -> Option<u64> {
-    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
 }
 
 /// This machine itself refused: EMFILE, ENFILE, EADDRNOTAVAIL, ENOBUFS, ENOMEM. No fault of the peer.
@@ -411,6 +381,20 @@ mod tests {
     fn both_worlds_carry_bytes_close_in_order_and_refuse_where_nobody_listens() {
         run_real(Origin::now(), echo_once);
         run_virtual(echo_once);
+    }
+
+    #[test]
+    fn a_connection_that_came_to_itself_is_refused_and_leaves_the_port_to_who_listens_there() {
+        run_real(Origin::now(), async |world| {
+            let socket = bound(any_port()).unwrap();
+            let address = socket.local_addr().unwrap();
+            let itself = Stream::dialled(socket.connect(address).await.unwrap());
+            assert_eq!(itself.err().unwrap().kind(), io::ErrorKind::ConnectionRefused);
+            let listener = TcpSocket::new_v4().unwrap();
+            listener.bind(address).unwrap();
+            let _listens = listener.listen(1).unwrap();
+            assert!(world.connect(address).await.is_ok());
+        });
     }
 
     #[test]

@@ -19,6 +19,22 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// One that was dialled. At a port of those that the system gives to outgoing connections, where nobody listens, one of
+    /// them may come to itself in the end: nobody took it, and whoever is to listen there must have the port.
+    ///
+    /// # Errors
+    /// Nobody took it, or the system's.
+    pub(super) fn dialled(tcp: TcpStream) -> io::Result<Stream> {
+        let own = tcp.local_addr().ok();
+        if own.is_some() && own == tcp.peer_addr().ok() {
+            // Closed in order it would keep the port for a minute.
+            tcp.set_zero_linger()?;
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        tcp.set_nodelay(true)?;
+        Ok(Stream::Tcp(tcp))
+    }
+
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         match self {
             Stream::Tcp(tcp) => tcp.local_addr(),

@@ -184,12 +184,18 @@ fn file_limits(pid: i32) -> (String, String) {
     (words.next().unwrap(), words.next().unwrap())
 }
 
+/// A service that leaks files ends where it ends without squall.
 #[test]
-fn squall_and_its_keeper_may_open_as_many_files_as_the_system_lets_them() {
+fn squall_and_its_keeper_may_open_as_many_files_as_the_system_lets_them_and_a_service_as_many_as_ever() {
     let (bench, server, link) = (Bench::new("files"), Server::fine(), free_address());
     let profile = bench.file("load.yaml", &light_load(&format!("http://{link}"), "60s"));
-    let plan =
-        format!("{JUDGE}\nlinks:\n  wire: {{ listen: \"{link}\", upstream: \"{}\" }}\n", server.address);
+    let ready = free_address();
+    let plan = format!(
+        "{JUDGE}\nlinks:\n  wire: {{ listen: \"{link}\", upstream: \"{}\" }}\nservices:\n  other:\n    \
+         start: [sh, -c, \"ulimit -Sn; exec {}\"]\n    ready: {{ http: \"http://{ready}/\" }}\n",
+        server.address,
+        serve(ready)
+    );
     let plan = bench.file("plan.yaml", &plan);
     let mut shell = bench.command("sh");
     shell.arg("-c").arg("ulimit -Sn 256; exec \"$@\"").arg("sh").arg(env!("CARGO_BIN_EXE_squall"));
@@ -200,6 +206,8 @@ fn squall_and_its_keeper_may_open_as_many_files_as_the_system_lets_them() {
         let (soft, hard) = file_limits(pid);
         assert_eq!(soft, hard);
     }
+    let log = bench.run_folder().join("services/other.log");
+    assert_eq!(fs::read_to_string(log).unwrap().lines().next(), Some("256"));
 }
 
 /// Answers one request per connection, so that every request needs a new one.

@@ -99,17 +99,26 @@ fn an_unreachable_target_ends_with_104_and_the_next_step() {
 /// A service that ends without its database, and is started again by whoever looks after it, has it only from now on.
 #[test]
 fn a_target_that_cannot_start_without_its_link_is_waited_for() {
-    let (bench, database) = (Bench::new("needs_link"), Server::fine());
-    let (link, target) = (free_address(), free_address());
-    let links = format!("links: {{ db: {{ listen: \"{link}\", upstream: \"{}\" }} }}", database.address);
-    let mut running = bench.start(bench.light_run(&format!("http://{target}"), "5s", &links));
-    wait_for("the link", secs(30), || TcpStream::connect(link).ok());
-    std::thread::sleep(secs(1));
-    let mut service = bench.command("sh").args(["-c", &format!("exec {}", serve(target))]).spawn().unwrap();
-    let ended = running.end(secs(60));
-    service.kill().unwrap();
-    service.wait().unwrap();
-    assert_eq!(ended.code(), Some(0), "{}", running.said());
+    for (name, started) in [("needs_link", false), ("needs_service", true)] {
+        let (bench, server, database) = (Bench::new(name), Server::fine(), free_address());
+        let (link, target) = (free_address(), free_address());
+        let start = serve(database).replace(' ', ", ");
+        let services =
+            format!("services: {{ db: {{ start: [{start}], ready: {{ tcp: \"{database}\" }} }} }}");
+        let (services, upstream) =
+            if started { (services, database) } else { (String::new(), server.address) };
+        let plan =
+            format!("links: {{ db: {{ listen: \"{link}\", upstream: \"{upstream}\" }} }}\n{services}\n");
+        let mut running = bench.start(bench.light_run(&format!("http://{target}"), "5s", &plan));
+        wait_for("the link", secs(30), || TcpStream::connect(link).ok());
+        std::thread::sleep(secs(1));
+        let mut service =
+            bench.command("sh").args(["-c", &format!("exec {}", serve(target))]).spawn().unwrap();
+        let ended = running.end(secs(60));
+        service.kill().unwrap();
+        service.wait().unwrap();
+        assert_eq!(ended.code(), Some(0), "{name}: {}", running.said());
+    }
 }
 
 #[test]

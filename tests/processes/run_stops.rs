@@ -297,3 +297,19 @@ fn a_terminal_that_takes_nothing_holds_up_neither_the_load_nor_a_stop() {
     let ended = wait_for("its end", secs(10), || squall.try_wait().unwrap());
     assert_eq!(ended.code(), Some(105));
 }
+
+#[test]
+fn a_summary_that_nobody_takes_keeps_nobody_from_ending_squall() {
+    let (bench, server) = (Bench::new("untaken"), Server::fine());
+    let (_nobody_reads, mut full) = std::io::pipe().unwrap();
+    full.write_all(&[b'x'; 65_536]).unwrap();
+    let mut command = bench.light_run(&server.url(), "2s", "");
+    let mut squall = command.stdout(full).stderr(Stdio::null()).spawn().unwrap();
+    let summary = || bench.has_run() && bench.run_folder().join("summary.md").exists();
+    wait_for("the report", secs(20), || summary().then_some(()));
+    let ended = wait_for("its end", secs(10), || {
+        support::signal(squall.id() as i32, Signal::TERM);
+        squall.try_wait().unwrap()
+    });
+    assert_eq!(ended.code(), Some(0));
+}

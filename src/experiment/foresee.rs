@@ -11,7 +11,7 @@ use crate::experiment::flow::NO_TIMEOUT;
 use crate::experiment::notes::as_written;
 use crate::experiment::walk::thinks;
 use crate::experiment::watch::Watch;
-use crate::experiment::{CaptureFrom, Fault, Shape, Start, each_list, each_request, least_thinking};
+use crate::experiment::{CaptureFrom, Fault, Shape, Start, Step, each_request, each_step, least_thinking};
 use crate::objective::{Metric, Objective, PhaseName};
 use crate::outline::OperationOutline;
 use crate::quantity::{Quantity, Unit};
@@ -400,8 +400,10 @@ fn no_timeout(shape: &Shape) -> Option<String> {
 /// A `for_each` of what is captured as the first that a path finds, where the path may find many.
 fn first_of_many(shape: &Shape) -> Vec<String> {
     let (mut lists, mut firsts) = (BTreeSet::new(), BTreeMap::new());
-    each_list(&shape.flow, &mut |list| {
-        lists.insert(list.to_owned());
+    each_step(&shape.flow, &mut |step| {
+        if let Step::ForEach { list, .. } = step {
+            lists.insert(list.clone());
+        }
     });
     each_request(&shape.flow, &mut |request| {
         for capture in request.captures.iter().filter(|capture| lists.contains(&capture.name)) {

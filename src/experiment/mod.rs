@@ -25,7 +25,7 @@ mod watch;
 pub use crate::template::Text;
 pub use foresee::{BandAhead, Expectation, Foresight, PhaseAhead};
 pub use resolve::{Flags, Lookup, resolve};
-pub use walk::{each_list, each_request, expected, least_thinking, of_operation, requests};
+pub use walk::{each_request, each_step, expected, least_thinking, of_operation, requests};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -6,21 +6,48 @@ use crate::units::Micros;
 
 /// How often steps that `counts` come to pass when `steps` are taken once, as expected.
 pub fn expected(steps: &[Step], counts: &dyn Fn(&Step) -> bool) -> f64 {
-    sum(steps, &|step| f64::from(u8::from(counts(step))))
+    sum(steps, &EXPECTED, &|step| f64::from(u8::from(counts(step))))
 }
 
-/// What each step is worth, when `steps` are taken once, as expected: a choice is worth the mean of its branches, an `if`
-/// as the way that comes to more, and a list that is captured as one item.
-fn sum(steps: &[Step], worth: &dyn Fn(&Step) -> f64) -> f64 {
+/// What a flow that does not always take the same steps comes to.
+struct Forks {
+    /// Of the two ways of an `if`.
+    either: fn(f64, f64) -> f64,
+    /// Of the branches of a choice: weight and what each comes to.
+    choice: fn(&[(f64, f64)]) -> f64,
+    /// How many items a list has that is captured.
+    items: f64,
+}
+
+/// An `if` goes the way that comes to more, a choice comes to the mean of its branches, a list has one item.
+const EXPECTED: Forks = Forks {
+    either: f64::max,
+    choice: |branches| {
+        let all: f64 = branches.iter().map(|(weight, _)| weight).sum();
+        branches.iter().map(|(weight, worth)| weight * worth).sum::<f64>() / all.max(f64::MIN_POSITIVE)
+    },
+    items: 1.0,
+};
+
+/// The way that comes to least, and no item in a list.
+const LEAST: Forks = Forks {
+    either: f64::min,
+    choice: |branches| branches.iter().map(|(_, worth)| *worth).reduce(f64::min).unwrap_or(0.0),
+    items: 0.0,
+};
+
+/// What `steps` are worth when they are taken once, each of them by itself and all that it arranges.
+fn sum(steps: &[Step], forks: &Forks, worth: &dyn Fn(&Step) -> f64) -> f64 {
+    let of = |steps: &[Step]| sum(steps, forks, worth);
     let inside = |step: &Step| match step {
         Step::Request(_) | Step::Think(_) => 0.0,
-        Step::Repeat { times, steps, .. } => *times as f64 * sum(steps, worth),
-        Step::ForEach { steps, .. } | Step::Group { steps, .. } => sum(steps, worth),
-        Step::If(either) => sum(&either.then, worth).max(sum(&either.otherwise, worth)),
+        Step::Repeat { times, steps, .. } => *times as f64 * of(steps),
+        Step::ForEach { steps, .. } => forks.items * of(steps),
+        Step::Group { steps, .. } => of(steps),
+        Step::If(either) => (forks.either)(of(&either.then), of(&either.otherwise)),
         Step::Choice(branches) => {
-            let all: f64 = branches.iter().map(|(weight, _)| weight).sum();
-            let parts = branches.iter().map(|(weight, steps)| weight * sum(steps, worth));
-            parts.sum::<f64>() / all.max(f64::MIN_POSITIVE)
+            let branches: Vec<_> = branches.iter().map(|(weight, steps)| (*weight, of(steps))).collect();
+            (forks.choice)(&branches)
         }
     };
     steps.iter().map(|step| worth(step) + inside(step)).sum()
@@ -32,7 +59,16 @@ pub fn thinks(steps: &[Step]) -> Micros {
         Step::Think(think) => (think.least + think.most).0 as f64 / 2.0,
         _ => 0.0,
     };
-    Micros(sum(steps, &mean) as i64)
+    Micros(sum(steps, &EXPECTED, &mean) as i64)
+}
+
+/// For how long whoever takes `steps` once thinks at least.
+pub fn least_thinking(steps: &[Step]) -> Micros {
+    let least = |step: &Step| match step {
+        Step::Think(think) => think.least.0 as f64,
+        _ => 0.0,
+    };
+    Micros(sum(steps, &LEAST, &least) as i64)
 }
 
 /// How often `steps` do this operation, as expected.
@@ -49,54 +85,29 @@ pub fn requests(steps: &[Step]) -> f64 {
     expected(steps, &|step| matches!(step, Step::Request(_)))
 }
 
-/// Every list that these steps go through.
-pub fn each_list(steps: &[Step], visit: &mut dyn FnMut(&str)) {
-    for step in steps {
-        match step {
-            Step::Request(_) | Step::Think(_) => {}
-            Step::ForEach { list, steps, .. } => {
-                visit(list);
-                each_list(steps, visit);
-            }
-            Step::Repeat { steps, .. } | Step::Group { steps, .. } => each_list(steps, visit),
-            Step::If(either) => {
-                each_list(&either.then, visit);
-                each_list(&either.otherwise, visit);
-            }
-            Step::Choice(branches) => branches.iter().for_each(|(_, steps)| each_list(steps, visit)),
-        }
-    }
-}
-
-/// For how long whoever takes `steps` once thinks at least.
-pub fn least_thinking(steps: &[Step]) -> Micros {
-    let of = |step: &Step| match step {
-        Step::Think(think) => think.least,
-        Step::Request(_) | Step::ForEach { .. } => Micros::ZERO,
-        Step::Repeat { times, steps, .. } => least_thinking(steps) * (*times).min(1 << 30) as i64,
-        Step::Group { steps, .. } => least_thinking(steps),
-        Step::If(either) => least_thinking(&either.then).min(least_thinking(&either.otherwise)),
-        Step::Choice(branches) => {
-            branches.iter().map(|(_, steps)| least_thinking(steps)).min().unwrap_or_default()
-        }
-    };
-    steps.iter().map(of).fold(Micros::ZERO, |sum, long| sum + long)
-}
-
 /// Every request of these steps, whatever arranges it.
 pub fn each_request<'s>(steps: &'s [Step], visit: &mut dyn FnMut(&'s Request)) {
+    each_step(steps, &mut |step| {
+        if let Step::Request(request) = step {
+            visit(request);
+        }
+    });
+}
+
+/// Every step of these, and every step that they arrange, in the order of the profile.
+pub fn each_step<'s>(steps: &'s [Step], visit: &mut dyn FnMut(&'s Step)) {
     for step in steps {
+        visit(step);
         match step {
-            Step::Request(request) => visit(request),
-            Step::Think(_) => {}
+            Step::Request(_) | Step::Think(_) => {}
             Step::Repeat { steps, .. } | Step::ForEach { steps, .. } | Step::Group { steps, .. } => {
-                each_request(steps, visit);
+                each_step(steps, visit);
             }
             Step::If(either) => {
-                each_request(&either.then, visit);
-                each_request(&either.otherwise, visit);
+                each_step(&either.then, visit);
+                each_step(&either.otherwise, visit);
             }
-            Step::Choice(branches) => branches.iter().for_each(|(_, steps)| each_request(steps, visit)),
+            Step::Choice(branches) => branches.iter().for_each(|(_, steps)| each_step(steps, visit)),
         }
     }
 }

@@ -227,8 +227,9 @@ fn comes_true(view: &View, on_end: &Objective, subject: Subject, cells: &Cells) 
         && !is_the_plans(view, on_end, subject, cells, &whole)
 }
 
-/// There are windows from one end to the other: what is left at the ends is no longer than a load of so many
-/// operations is silent by itself.
+/// What is known goes from one end to the other: what is left at the ends is no longer than a load of so many
+/// operations is silent by itself. It does not see whether the operations within a window came all at once; that is
+/// [`lasts`].
 fn reaches_over(windows: &[Window], cells: &Cells, n: u64) -> bool {
     let long = cells.len() as u32;
     let silent = (2 * long).div_ceil(u32::try_from(n).unwrap_or(u32::MAX).max(1));
@@ -240,7 +241,8 @@ fn reaches_over(windows: &[Window], cells: &Cells, n: u64) -> bool {
 
 /// A few that came at about the same time tell of that time alone: where it is silent for longer before or after them than
 /// between any two, and than between bursts, nothing is known of the rest. Users of a closed loop wait meanwhile. Of what
-/// any single one is to satisfy this is not asked.
+/// any single one is to satisfy this is not asked. It looks at what was asked, not at what is known of it, as what
+/// squall itself spoilt was asked too; that is [`reaches_over`].
 fn lasts(view: &View, rule: &Objective, subject: Subject, cells: &Cells) -> bool {
     let Subject::Operation(op) = subject else { return true };
     let any = rule.metric == Metric::Max || rule.bad_limit() == Some(0.0);

@@ -431,13 +431,16 @@ impl Flow {
 
     /// No answer shows what was wrong with it: its times do.
     fn note_late(&self, sample: &Sample, deadline: Micros) {
+        if !self.wants_error(sample.op, sample.outcome, sample.done, "") {
+            return;
+        }
         let name = self.shard.operation(sample.op).to_owned();
         let (response, lag, held) = (sample.response(), sample.lag(), sample.work.held);
         let detail = format!(
             "succeeded {response} after it was due, its deadline is {deadline}; squall began it {lag} late and held it \
              up for {held}"
         );
-        self.note(sample.op, sample.outcome, sample.done, name, (detail, String::new()));
+        self.keep_error(sample.op, sample.outcome, sample.done, name, (detail, String::new()));
     }
 
     /// Whether the flow may begin a step: not once the load has ended, but for the steps of a group that had

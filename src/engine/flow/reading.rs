@@ -82,11 +82,24 @@ impl Flow {
         line: String,
         (detail, body): (String, String),
     ) {
-        let mut counts = self.shard.counts.borrow_mut();
-        if self.patient || !counts.wants_error(op, outcome, at, &format!("{detail} {body}")) {
-            return;
+        if self.wants_error(op, outcome, at, &format!("{detail} {body}")) {
+            self.keep_error(op, outcome, at, line, (detail, body));
         }
-        counts.error(ErrorSample {
+    }
+
+    pub(super) fn wants_error(&self, op: OpId, outcome: Outcome, at: Micros, text: &str) -> bool {
+        !self.patient && self.shard.counts.borrow_mut().wants_error(op, outcome, at, text)
+    }
+
+    pub(super) fn keep_error(
+        &self,
+        op: OpId,
+        outcome: Outcome,
+        at: Micros,
+        line: String,
+        (detail, body): (String, String),
+    ) {
+        self.shard.counts.borrow_mut().error(ErrorSample {
             at,
             op,
             kind: outcome.kind,

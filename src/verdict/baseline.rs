@@ -6,6 +6,7 @@
 use super::answer::Answer;
 use super::band::band;
 use super::judgement::{Band, ShapeBand};
+use super::restless::Restless;
 use super::stretch::Stretch;
 use super::view::View;
 use super::width::{Grid, IS_TRIGGER, NO_BASELINE, varying_rate};
@@ -48,7 +49,7 @@ impl Window {
         if self.intended == 0 { 0.0 } else { self.good as f64 / self.intended as f64 }
     }
 
-    fn bad(&self) -> u64 {
+    pub(super) fn bad(&self) -> u64 {
         self.intended - self.good
     }
 
@@ -72,8 +73,8 @@ impl Window {
 /// Shares of the baseline's operations that were usually bad, beyond its band's limit of latency, or tried again; `own`:
 /// of those that were reached.
 #[derive(Clone, Copy, Debug, Default)]
-struct Usual {
-    bad: f64,
+pub(super) struct Usual {
+    pub(super) bad: f64,
     own_bad: f64,
     own_slow: f64,
     retried: f64,
@@ -94,6 +95,8 @@ pub(super) struct Series {
     usual: Usual,
     /// What must be in band for the service to count as recovered.
     pub(super) stretch: Stretch,
+    /// The baseline would not count as that itself.
+    pub(super) restless: Option<Restless>,
 }
 
 /// Which measures a window is held against.
@@ -111,6 +114,12 @@ impl Measures {
 }
 
 impl Series {
+    /// The same, asked for no more than its own baseline brings.
+    pub(super) fn as_before(&self) -> Option<Series> {
+        let Restless { usual, stretch, .. } = self.restless.as_ref()?;
+        Some(Series { usual: *usual, stretch: *stretch, restless: None, ..self.clone() })
+    }
+
     /// The goodput ratio left the band.
     pub(super) fn goodput_out(&self, window: &Window) -> bool {
         let low = !window.unknown && self.band.goodput.is_some_and(|b| window.goodput() < b.limit);
@@ -177,6 +186,7 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
         windows: Vec::new(),
         usual: Usual::default(),
         stretch: Stretch::default(),
+        restless: None,
     };
     if view.triggers.is_empty() {
         return none("no trigger needs one".to_owned());
@@ -209,13 +219,14 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
             let halves = [half(&inside[..n / 2]), half(&inside[n - n / 2..])];
             let mut band = band(timeline, &outline.name, quantile, &inside, &halves);
             band.broken = broken(view, shape, cells);
-            let usual = usual(view, shape, &inside, &band);
+            let usual = usual(view, shape, &inside, &band, usual_share);
             count_slow(view, shape, &band, &mut all);
             weigh(timeline, shape, &inside, &mut all);
             // A target that hangs makes a closed loop wait in windows in which else nothing would come.
             let before = all.partition_point(|w| !outline.closed || w.to <= last + 1);
             let stretch = Stretch::usual(timeline, band.window, [&all[..before], &all]);
-            Series { band, windows: all, usual, stretch }
+            let series = Series { band, windows: all, usual, stretch, restless: None };
+            Series { restless: Restless::of(view, shape, &series, within), ..series }
         }
     }
 }
@@ -240,33 +251,39 @@ fn weigh(timeline: &Timeline, shape: usize, inside: &[Window], windows: &mut [Wi
     }
 }
 
-/// Of the windows of a baseline.
-fn usual(view: &View, shape: usize, inside: &[Window], band: &ShapeBand) -> Usual {
+/// Of the windows of a baseline, by the share of each.
+pub(super) fn usual(
+    view: &View,
+    shape: usize,
+    inside: &[Window],
+    band: &ShapeBand,
+    share: fn(&Shares, &Shares) -> f64,
+) -> Usual {
     let slow = |w: &Window| slower(&view.shape_tally(shape, &(w.from..w.to).collect()), band);
     let all: Shares = inside.iter().map(|w| (w.bad(), w.intended)).collect();
     let bad: Shares = inside.iter().map(|w| w.own(w.bad())).collect();
     let slow: Shares = inside.iter().map(|w| w.own(slow(w))).collect();
     let retried: Shares = inside.iter().map(|w| (w.retried.min(w.tried), w.tried)).collect();
     Usual {
-        bad: usual_share(&all, &bad),
-        own_bad: usual_share(&bad, &bad),
-        own_slow: usual_share(&slow, &slow),
-        retried: usual_share(&retried, &retried),
+        bad: share(&all, &bad),
+        own_bad: share(&bad, &bad),
+        own_slow: share(&slow, &slow),
+        retried: share(&retried, &retried),
     }
 }
 
 /// Of each window so many, and of how many.
-type Shares = Vec<(u64, u64)>;
+pub(super) type Shares = Vec<(u64, u64)>;
 
 /// The share over all windows but those in which there are more `hits` than the share of all brings by chance: what
 /// happened once is not what is usual.
 fn usual_share(of: &Shares, hits: &Shares) -> f64 {
-    let usual = share(hits.iter());
+    let usual = share(hits.iter().copied());
     let by_chance = |(_, (hits, n)): &(_, &(u64, u64))| !stats::exceeds(*hits, *n, usual);
-    share(of.iter().zip(hits).filter(by_chance).map(|(one, _)| one))
+    share(of.iter().zip(hits).filter(by_chance).map(|(one, _)| *one))
 }
 
-fn share<'s>(of: impl Iterator<Item = &'s (u64, u64)>) -> f64 {
+pub(super) fn share(of: impl Iterator<Item = (u64, u64)>) -> f64 {
     let (hits, all) = of.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
     hits as f64 / all.max(1) as f64
 }

@@ -17,6 +17,7 @@ mod notes;
 mod objectives;
 mod own;
 mod recovery;
+mod restless;
 mod returns;
 mod ruling;
 mod stretch;
@@ -135,7 +136,10 @@ fn told(view: &View, trigger: &Trigger, aftermath: &Aftermath) -> JudgedTrigger 
     let looks_well = matches!(aftermath.back, Return::At(_)) || without_effect;
     let doubt = match looks_well {
         true => returns::doubt(view, &judged),
-        false => returns::moved(view, trigger, aftermath),
+        false => {
+            let moved = returns::moved(view, trigger, aftermath);
+            moved.or_else(|| returns::restless(view, trigger))
+        }
     };
     if let Some(doubt) = doubt {
         judged.sentence = format!("What {} did to the service is not known: {doubt}.", judged.name);

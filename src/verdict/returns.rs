@@ -92,6 +92,15 @@ pub(super) fn moved(view: &View, trigger: &Trigger, aftermath: &Aftermath) -> Op
     never.then(|| view.series.iter().filter(away).find_map(|s| s.band.unsteady.clone())).flatten()
 }
 
+/// What did not come back is only as restless as the baseline was, where that would not count as well itself.
+pub(super) fn restless(view: &View, trigger: &Trigger) -> Option<String> {
+    let as_before = |s: &Series| s.as_before().unwrap_or_else(|| s.clone());
+    let told = view.series.iter().find_map(|s| Some(s.restless.as_ref()?.why.clone()))?;
+    let series: Vec<Series> = view.series.iter().map(as_before).collect();
+    let again = recovery::against(view, &series, trigger, Measures::All).back;
+    matches!(again, Return::At(_)).then_some(told)
+}
+
 /// Why the time after a one-shot never came, and what that is worth; none if it came.
 pub(super) fn never_came(view: &View, trigger: &str) -> Option<(Word, String)> {
     let all = view.triggers.iter().zip(&view.aftermaths);
@@ -256,6 +265,7 @@ impl Shape<'_, '_> {
     /// measure moved within it, only the others can break.
     fn settled(&self, ask: impl Fn(&Aftermath) -> Answer) -> Settled {
         let invalid = |why: String| Settled { word: Word::Invalid, because: Some(why), needed: None };
+        let unknown = |why: &String| invalid(format!("what is normal is not known: {why}"));
         if let Some(broken) = &self.series.band.broken {
             return invalid(broken.clone());
         }
@@ -264,21 +274,28 @@ impl Shape<'_, '_> {
             .collect();
         let (cells, during) = self.cells();
         let delivered = self.view.delivered_about(&shapes, &self.trigger.trigger, (&during, &cells));
-        let with = |measures: Measures| {
+        let with = |measures: Measures, of: fn(&Series) -> Option<Series>| {
             let again =
                 |view: &View| match view.series.iter().find(|s| s.band.shape == self.series.band.shape) {
                     Some(series) => {
-                        let series = std::slice::from_ref(series);
+                        let other = of(series);
+                        let series = std::slice::from_ref(other.as_ref().unwrap_or(series));
                         ask(&recovery::against(view, series, self.trigger, measures))
                     }
                     None => Answer::Unknown(None),
                 };
             settle(self.view, delivered, || self.view.blame(&cells), again)
         };
-        let Some(moved) = &self.series.band.unsteady else { return with(Measures::All) };
-        match with(Measures::Steady) {
-            steady if steady.word == Word::Fail => steady,
-            _ => invalid(format!("what is normal is not known: {moved}")),
+        let unsteady = self.series.band.unsteady.as_ref();
+        let measures = if unsteady.is_some() { Measures::Steady } else { Measures::All };
+        let settled = with(measures, |_| None);
+        let restless = self.series.restless.as_ref().map(|restless| &restless.why);
+        // What fails is worse than its baseline was, not only than a calm one.
+        let as_before = || settled.word == Word::Fail && with(measures, Series::as_before).word != Word::Fail;
+        match (unsteady, restless.filter(|_| as_before())) {
+            (Some(moved), _) if settled.word != Word::Fail => unknown(moved),
+            (_, Some(restless)) => unknown(restless),
+            _ => settled,
         }
     }
 }

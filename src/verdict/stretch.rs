@@ -19,6 +19,9 @@ pub(super) struct Stretch {
     least: Micros,
     /// How long so many windows usually take.
     pub(super) lasts: Micros,
+    /// How many may be out, of how many; and how many of them in a row.
+    pub(super) out: (usize, usize),
+    pub(super) row: usize,
 }
 
 impl Stretch {
@@ -45,7 +48,7 @@ impl Stretch {
             stats::median(&windows.windows(need).map(long).collect::<Vec<_>>())
         });
         let takes = takes.map_or(width * need as i64, |takes| Micros(takes as i64));
-        Stretch { windows: need, least: judge.stretch, lasts: takes.max(judge.stretch) }
+        Stretch { windows: need, least: judge.stretch, lasts: takes.max(judge.stretch), out: (1, 5), row: 1 }
     }
 
     /// The stretch that begins with these; none if its end was not seen. Its time is over as the next window begins: of
@@ -67,11 +70,17 @@ impl Stretch {
 
     /// In band at first, at least 80 % of these, or of as many as it takes, in band, and no two in a row out.
     pub(super) fn could_be(&self, windows: &[Seen]) -> bool {
-        !windows[0].1 && !self.has_too_many_out(windows) && !windows.windows(2).any(|p| p[0].1 && p[1].1)
+        !windows[0].1 && self.is_calm(windows)
+    }
+
+    pub(super) fn is_calm(&self, windows: &[Seen]) -> bool {
+        let too_long = |run: &[Seen]| run.iter().all(|(_, out)| *out);
+        !self.has_too_many_out(windows) && !windows.windows(self.row + 1).any(too_long)
     }
 
     fn has_too_many_out(&self, windows: &[Seen]) -> bool {
-        windows.iter().filter(|(_, out)| *out).count() * 5 > self.windows.max(windows.len())
+        let (out, of) = self.out;
+        windows.iter().filter(|(_, out)| *out).count() * of > self.windows.max(windows.len()) * out
     }
 
     /// Whether a window lies among as many as it takes of which too many are out.

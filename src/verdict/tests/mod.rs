@@ -14,6 +14,7 @@ mod returns;
 mod rules;
 mod scenes;
 mod second;
+mod seventh;
 mod sixth;
 mod third;
 

@@ -1,0 +1,70 @@
+//! A baseline that is out of its own bands again and again, as of a service that pauses every ten seconds: by the rules
+//! of a return it would not be well itself.
+//!
+//! Owns what such a baseline brings by itself; what that excuses is for `returns`.
+
+use super::baseline::{Measures, Series, Shares, Usual, Window, share, usual};
+use super::stretch::{Seen, Stretch};
+use super::view::View;
+use crate::stats;
+
+/// What the windows of a baseline bring by themselves, but for the longest time out of band: what happened once is not
+/// usual.
+#[derive(Clone, Debug)]
+pub(super) struct Restless {
+    pub(super) usual: Usual,
+    pub(super) stretch: Stretch,
+    pub(super) why: String,
+}
+
+impl Restless {
+    /// None of a baseline that would count as well, or was out of its band only once.
+    pub(super) fn of(
+        view: &View,
+        shape: usize,
+        series: &Series,
+        within: impl Fn(&&Window) -> bool,
+    ) -> Option<Restless> {
+        let inside: Vec<Seen> =
+            series.windows.iter().filter(within).map(|w| (w, series.out(w, Measures::All))).collect();
+        let rest = without_the_longest(&inside);
+        let need = series.stretch.windows.min(rest.len()).max(1);
+        let is_well =
+            |some: &[Seen]| series.stretch.is_calm(some) && !series.lose_together(some, Measures::All);
+        if !rest.iter().any(|(_, out)| *out) || rest.windows(need).all(is_well) {
+            return None;
+        }
+        let out = |some: &[Seen]| some.iter().filter(|(_, out)| *out).count();
+        // As many as its own share brings by chance.
+        let usual_out = out(&rest) as f64 / rest.len() as f64;
+        let most = (0..=need).rfind(|&n| !stats::exceeds(n as u64, need as u64, usual_out)).unwrap_or(0);
+        let row = rest.chunk_by(|a, b| a.1 && b.1).map(out).max().unwrap_or(0);
+        let mut stretch = series.stretch;
+        let (may, of) = stretch.out;
+        if most * of > need * may {
+            stretch.out = (most, need);
+        }
+        stretch.row = (row + 1).max(stretch.row);
+        let lost = |some: &[Seen]| share(some.iter().map(|(w, _)| (w.bad(), w.intended)));
+        let bad = rest.windows(need).map(lost).fold(0.0, f64::max);
+        let windows: Vec<Window> = rest.iter().map(|(w, _)| (*w).clone()).collect();
+        let all = |of: &Shares, _: &Shares| share(of.iter().copied());
+        let mut usual = usual(view, shape, &windows, &series.band, all);
+        usual.bad = bad;
+        let why = format!(
+            "before the first trigger too, {} of {} windows of {} were out of their own band, again and again",
+            out(&inside),
+            inside.len(),
+            series.band.shape
+        );
+        Some(Restless { usual, stretch, why })
+    }
+}
+
+/// Without the longest run of windows that were out.
+fn without_the_longest<'a>(windows: &[Seen<'a>]) -> Vec<Seen<'a>> {
+    let mut runs: Vec<&[Seen]> = windows.chunk_by(|a, b| a.1 == b.1).collect();
+    let longest = (0..runs.len()).filter(|&i| runs[i][0].1).max_by_key(|&i| runs[i].len());
+    longest.map(|i| runs.remove(i));
+    runs.concat()
+}

@@ -35,6 +35,8 @@ use script::{Script, ScriptError};
 
 /// Between the end of setup and the start of the load: shards get ready.
 const HEAD_START: Micros = Micros::millis(200);
+/// By this part of a cell after its end all shards have told of it: who looks earlier misses its last cell.
+const TOLD: i64 = 20;
 
 /// Why a run did not take place, or not to its end.
 #[derive(Debug, thiserror::Error)]
@@ -354,7 +356,7 @@ impl Run {
             }
         };
         let cell = self.experiment.outline.cell;
-        let mut tick = cell;
+        let mut tick = cell + Micros(cell.0 / TOLD);
         let mut shards = self.setting.shards;
         loop {
             tokio::select! {

@@ -162,6 +162,14 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// How long whoever asked waited, at most. What failed at once stands at its deadline, and nobody waited for that.
+    pub fn waited(&self) -> Micros {
+        let max = |times: &Hist| times.max().unwrap_or_default();
+        let is_open = self.outcomes.keys().any(|outcome| outcome.kind == Kind::Unfinished);
+        let ended = if is_open { Micros(i64::MAX) } else { max(&self.wait) + max(&self.service) };
+        max(&self.successes).max(ended.min(max(&self.others)))
+    }
+
     /// Adds a cell; what is open in it counts as unfinished at `open_at`, or is left out if none.
     pub(super) fn add(&mut self, cell: &Cell, open_at: Option<Micros>, count: Count) {
         let clean = count == Count::Clean;

@@ -7,9 +7,7 @@ use std::ops::Range;
 use super::answer::Answer;
 use super::measure::Measured;
 use super::view::View;
-use super::windows::{
-    Subject, Window, badness, in_cells, longest, measured, over, rate_at_best, together, value,
-};
+use super::windows::{Subject, Window, badness, in_cells, measured, over, rate_at_best, together, value};
 use super::words;
 use crate::objective::{Metric, Objective, PhaseName};
 use crate::timeline::phases::Return;
@@ -220,48 +218,89 @@ fn comes_true(view: &View, on_end: &Objective, subject: Subject, cells: &Cells) 
         return false;
     }
     let whole = over(view, on_end, subject, &windows, cells);
-    reaches_over(&windows, cells, whole.n)
+    let rhythm = Rhythm::of(view, on_end, subject, cells);
+    rhythm.is_known(&windows, cells, whole.n)
         && whole.answer == Answer::Holds
         && !is_one_failure(on_end, &whole)
-        && lasts(view, on_end, subject, cells)
+        && (asks_for_any(on_end) || rhythm.lasts(cells))
         && !is_the_plans(view, on_end, subject, cells, &whole)
 }
 
-/// What is known goes from one end to the other: what is left at the ends is no longer than a load of so many
-/// operations is silent by itself. It does not see whether the operations within a window came all at once; that is
-/// [`lasts`].
-fn reaches_over(windows: &[Window], cells: &Cells, n: u64) -> bool {
-    let long = cells.len() as u32;
-    let silent = (2 * long).div_ceil(u32::try_from(n).unwrap_or(u32::MAX).max(1));
-    let (from, to) = (cells.first().copied().unwrap_or(0), cells.last().map_or(0, |&last| last + 1));
-    let ends = windows.iter().map(|(range, _)| range.end).max().unwrap_or(from);
-    let begins = windows.first().map_or(to, |(range, _)| range.start);
-    begins < from + silent && ends + silent > to
+/// When an operation was asked, in D and last before it, and how long it is silent by itself.
+struct Rhythm {
+    /// From when on it is told of: from the beginning of D, or until when users still waited for what they had asked before.
+    since: u32,
+    /// When it was asked first, and until when users waited for what they asked last.
+    asked: Option<Range<u32>>,
+    /// The longest silence between two that were asked; where users of a closed loop wait they are not silent.
+    between: u32,
+    /// Of a load in bursts, from one to the next.
+    period: u32,
 }
 
-/// A few that came at about the same time tell of that time alone: where it is silent for longer before or after them than
-/// between any two, and than between bursts, nothing is known of the rest. Users of a closed loop wait meanwhile. Of what
-/// any single one is to satisfy this is not asked. It looks at what was asked, not at what is known of it, as what
-/// squall itself spoilt was asked too; that is [`reaches_over`].
-fn lasts(view: &View, rule: &Objective, subject: Subject, cells: &Cells) -> bool {
-    let Subject::Operation(op) = subject else { return true };
-    let any = rule.metric == Metric::Max || rule.bad_limit() == Some(0.0);
-    if any || matches!(rule.metric, Metric::Rate | Metric::Count) {
-        return true;
+impl Rhythm {
+    fn of(view: &View, rule: &Objective, subject: Subject, cells: &Cells) -> Rhythm {
+        let (timeline, outline) = (view.timeline, view.timeline.outline());
+        let first = cells.first().copied().unwrap_or(0);
+        let Subject::Operation(op) = subject else {
+            let all = cells.last().map(|last| first..last + 1);
+            return Rhythm { since: first, asked: all, between: 0, period: 1 };
+        };
+        let closed = subject.closed(timeline);
+        let waits = |cell: u32| match closed {
+            true => in_cells(timeline, view.tally(op, &[cell].into()).waited()),
+            false => 1,
+        };
+        let is_asked = |cell: &u32| timeline.intended(op, *cell) > 0;
+        let satisfies = |cell: &u32| {
+            let alone = Objective { window: Some(outline.cell), ..rule.clone() };
+            let (_, windows) = measured(view, &alone, subject, &[*cell].into());
+            !windows.is_empty() && together(&windows, Answer::Holds) == Answer::Holds
+        };
+        // What was asked last before, if it satisfies the rule as well, tells of the time since.
+        let earlier = (timeline.oldest()..first).rev().find(is_asked).filter(satisfies);
+        let asked: Vec<u32> = earlier.into_iter().chain(cells.iter().copied().filter(is_asked)).collect();
+        let between = asked.windows(2).map(|two| two[1].saturating_sub(two[0] + waits(two[0])));
+        Rhythm {
+            since: earlier.map_or(first, |cell| first.max(cell + waits(cell))),
+            between: between.max().unwrap_or(0),
+            asked: asked.first().and_then(|&first| {
+                let until = asked.iter().map(|&cell| cell + waits(cell)).max()?;
+                Some(first..until)
+            }),
+            period: outline.shapes[outline.operations[usize::from(op.0)].shape].window_widths(outline.cell)
+                [0],
+        }
     }
-    let (timeline, outline) = (view.timeline, view.timeline.outline());
-    let waits = |cell: u32| match subject.closed(timeline) {
-        true => in_cells(timeline, longest(view, op, &[cell].into())),
-        false => 1,
-    };
-    let asked: Vec<u32> = cells.iter().copied().filter(|&cell| timeline.intended(op, cell) > 0).collect();
-    let Some((first, last)) = cells.first().zip(cells.last()) else { return false };
-    let period = outline.shapes[outline.operations[usize::from(op.0)].shape].window_widths(outline.cell)[0];
-    let between = asked.windows(2).map(|two| two[1].saturating_sub(two[0] + waits(two[0])));
-    let between = between.fold(period, u32::max);
-    let until = asked.iter().map(|&cell| cell + waits(cell)).max().unwrap_or(*first);
-    let before = asked.first().map_or(cells.len() as u32, |asked| asked - first);
-    before.max((last + 1).saturating_sub(until)) <= between
+
+    /// What is known goes from one end to the other: what is left at the ends is no longer than it is silent by itself,
+    /// or than so many operations that come evenly are. It does not see whether those within a window came all at once;
+    /// that is [`Rhythm::lasts`].
+    fn is_known(&self, windows: &[Window], cells: &Cells, n: u64) -> bool {
+        let even = (2 * cells.len() as u32).div_ceil(u32::try_from(n).unwrap_or(u32::MAX).max(1));
+        let silent = even.max(self.between + 1);
+        let to = cells.last().map_or(0, |&last| last + 1);
+        let ends = windows.iter().map(|(range, _)| range.end).max().unwrap_or(self.since);
+        let begins = windows.first().map_or(to, |(range, _)| range.start);
+        begins < self.since + silent && ends + silent > to
+    }
+
+    /// A few that came at about the same time tell of that time alone: where it is silent for longer before or after them
+    /// than between any two, and than between bursts, nothing is known of the rest. It looks at what was asked, not at
+    /// what is known of it, as what squall itself spoilt was asked too; that is [`Rhythm::is_known`].
+    fn lasts(&self, cells: &Cells) -> bool {
+        let (Some(&first), Some(&last), Some(asked)) = (cells.first(), cells.last(), &self.asked) else {
+            return false;
+        };
+        let ends = asked.start.saturating_sub(first).max((last + 1).saturating_sub(asked.end));
+        ends <= self.between.max(self.period)
+    }
+}
+
+/// Any single one is to satisfy the rule, or how many there are.
+fn asks_for_any(rule: &Objective) -> bool {
+    let one = rule.metric == Metric::Max || rule.bad_limit() == Some(0.0);
+    one || matches!(rule.metric, Metric::Rate | Metric::Count)
 }
 
 /// One failure ends no run, unless any at all was to: a share above nothing.

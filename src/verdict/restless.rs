@@ -65,6 +65,8 @@ impl Restless {
 fn without_the_longest<'a>(windows: &[Seen<'a>]) -> Vec<Seen<'a>> {
     let mut runs: Vec<&[Seen]> = windows.chunk_by(|a, b| a.1 == b.1).collect();
     let longest = (0..runs.len()).filter(|&i| runs[i][0].1).max_by_key(|&i| runs[i].len());
-    longest.map(|i| runs.remove(i));
+    if let Some(longest) = longest {
+        runs.remove(longest);
+    }
     runs.concat()
 }

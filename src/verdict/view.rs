@@ -272,11 +272,8 @@ impl<'a> View<'a> {
 
     /// Until when the users of a shape waited for what they asked in these cells, at the latest.
     pub(super) fn waits_until(&self, shape: usize, cells: Range<u32>) -> Micros {
-        let each = cells.map(|cell| {
-            let tally = self.shape_tally(shape, &[cell].into());
-            let longest = tally.others.max().max(tally.successes.max()).unwrap_or_default();
-            self.timeline.cell_start(cell) + longest
-        });
+        let each = cells
+            .map(|cell| self.timeline.cell_start(cell) + self.shape_tally(shape, &[cell].into()).waited());
         each.max().unwrap_or_default()
     }
 

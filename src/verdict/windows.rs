@@ -226,7 +226,7 @@ fn of_operation(
             let speaks = m.value.is_some() && (m.n > 0 || none());
             return speaks.then_some((range, m));
         }
-        let waits = if closed { in_cells(timeline, longest(view, op, &cells)) - 1 } else { 0 };
+        let waits = if closed { in_cells(timeline, view.tally(op, &cells).waited()) - 1 } else { 0 };
         (m.n > 0).then_some((range.start..range.end + waits, m))
     });
     let windows = windows.collect();
@@ -246,12 +246,6 @@ fn only_waited(view: &View, op: OpId, cells: Range<u32>) -> bool {
     let (before, end) = (cells.start.saturating_sub(back)..cells.start, timeline.cell_start(cells.end));
     let silent = cells.clone().all(|cell| timeline.intended(op, cell) == 0);
     silent && end <= timeline.load_end() && end <= view.waits_until(shape, before)
-}
-
-/// The longest that any operation took.
-pub(super) fn longest(view: &View, op: OpId, cells: &Cells) -> Micros {
-    let tally = view.tally(op, cells);
-    [tally.others.max(), tally.successes.max()].into_iter().flatten().max().unwrap_or_default()
 }
 
 /// Operations that a window should hold on average: with fewer, too many windows of a sparse load are empty.

@@ -51,8 +51,24 @@ fn a_rule_over_minutes_fires_after_as_many_of_them() {
     );
     let ran = run(&lookers("").replace("60s", "20m").replace("10/s", "1/s"), &chaos);
     let rule = &ran.timeline.rules[0];
-    // Bad from 60 s on: at 1/s a load is silent for a second, so its first window may begin so much after the 5 min.
-    assert_eq!(rule.at, S * 359);
+    // Bad from 60 s on: at 1/s a window is of 5 s, and most of the one that begins 2 s before is bad.
+    assert_eq!(rule.at, S * 358 + Micros::millis(50));
+}
+
+/// Its last second is told of as the next begins: who looked at that moment never saw all of ten seconds, if its
+/// arrivals lie between the edges of seconds.
+#[test]
+fn a_rule_fires_as_soon_as_its_time_is_over_whatever_the_load() {
+    let chaos = format!(
+        "{JUDGE}abort: [errors > 50% for 10s]\ntimeline: [{{ name: x, at: 60s, for: 14m, down: {{ link: api-store }} }}]\n"
+    );
+    let constant = "constant: { rate: 10/s }";
+    for load in [constant, "poisson: { rate: 20/s }", "closed: { users: 10 }"] {
+        let lookers = lookers("").replace("60s", "20m").replace(constant, load);
+        let ran = run(&lookers.replace("as: look }", "as: look }, { think: 900ms }"), &chaos);
+        let at = ran.timeline.rules[0].at;
+        assert!(at >= S * 70 && at < S * 72, "{load}: {at}");
+    }
 }
 
 /// Its canary would be back 8 s after the injection.

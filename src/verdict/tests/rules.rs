@@ -101,6 +101,36 @@ fn a_few_that_came_together_tell_nothing_of_the_time_after_them() {
     }
 }
 
+/// Three users who think for five seconds: where D began in the midst of a round, what they still waited for was silence,
+/// and a target that was gone for good ended no run. Who is refused at once waits for nothing, whatever the deadline.
+#[test]
+fn a_target_that_is_gone_for_good_ends_a_run_of_users_who_think() {
+    type Answer = (Micros, Kind);
+    let asks = |think: f64, (gone, back): (f64, f64), answer: Answer| -> Vec<Sample> {
+        let took = move |at: Micros| if at >= s(gone) && at < s(back) { answer } else { fine(at) };
+        let next = move |&at: &Micros| Some(at + took(at).0 + s(think)).filter(|at| *at < s(260.0));
+        let rounds = std::iter::successors(Some(Micros::ZERO), next);
+        let each = rounds.flat_map(|at| (0..3).map(move |user| at + Micros::millis(user)));
+        each.map(|at| (at, took(at))).map(|(at, (took, kind))| sample(0, at, took, kind)).collect()
+    };
+    let hangs = |seconds: f64| (s(seconds), Kind::Timeout);
+    let refused = (Micros::MILLISECOND, Kind::Connect);
+    let rows = [
+        ("it hangs for good", 20.0, 60.0, asks(5.0, (100.0, 260.0), hangs(20.0)), Some(171)),
+        ("it hangs for one round", 20.0, 60.0, asks(5.0, (100.0, 121.0), hangs(20.0)), None),
+        ("a round as long as the rule", 5.0, 10.0, asks(5.0, (100.0, 260.0), hangs(5.0)), Some(116)),
+        ("for less than the rule", 5.0, 10.0, asks(5.0, (100.0, 104.0), hangs(5.0)), None),
+        ("refused for a while", 30.0, 30.0, asks(40.0, (118.0, 126.0), refused), None),
+        ("refused for good", 30.0, 30.0, asks(40.0, (118.0, 260.0), refused), Some(161)),
+    ];
+    let fired = rows.iter().map(|(name, deadline, long, samples, _)| {
+        let mut plan = Plan::new(260).shape("rooms", "create", s(*deadline));
+        plan.outline.shapes[0].closed = true;
+        (*name, fires(&plan, &failing(Some(*long)), samples, 260))
+    });
+    assert_eq!(fired.collect::<Vec<_>>(), rows.iter().map(|row| (row.0, row.4)).collect::<Vec<_>>());
+}
+
 #[test]
 fn a_rate_is_judged_against_what_was_planned_by_then() {
     let slow = Objective { window: Some(s(5.0)), ..expect(Metric::Rate, Comparison::Below, 50.0, RUN) };

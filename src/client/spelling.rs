@@ -30,7 +30,7 @@ fn there(value: Value) -> Result<Value, Error> {
     if value.is_undefined() { Err(ErrorKind::UndefinedError.into()) } else { Ok(value) }
 }
 
-/// A text that is compared with a number is more than any of them, which nobody means.
+/// A text that is compared with a number is more than any of them and equal to none, which nobody means.
 fn no_text(value: Value, name: &str) -> Result<Value, Error> {
     let why = || format!("`{name}` is text and is compared with a number: write `{name} | int`");
     if value.kind() == ValueKind::String {

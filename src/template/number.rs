@@ -1,4 +1,4 @@
-//! What an `if` compares with a number must be one: minijinja takes any text for more than any number.
+//! What an `if` compares with a number must be one: minijinja takes any text for more than any number, and equal to none.
 //!
 //! Owns which names that are; the filter is the engine's.
 
@@ -9,7 +9,7 @@ pub const NUMBER: &str = "squall_number";
 
 /// A text in quotes, or a name before a comparison with a number. Behind a `|` it is a filter's.
 const COMPARED: &str = r#"(?x) "(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*'
-    | (?P<filter>\|\s*)? \b(?P<name>[A-Za-z_][\w.]*) (?P<rest>\s*(?:<=|>=|<|>)\s*-?[0-9])"#;
+    | (?P<filter>\|\s*)? \b(?P<name>[A-Za-z_][\w.]*) (?P<rest>\s*(?:<=|>=|<|>|==|!=)\s*-?[0-9])"#;
 
 /// The same expression, in which names that are compared with a number (`size > 10`) are looked at by [`NUMBER`].
 pub fn with_numbers(expression: &str) -> String {
@@ -34,7 +34,12 @@ mod tests {
             ("size > 10", "size|squall_number(\"size\") > 10"),
             ("a.b<=-1 and not c>=2", "a.b|squall_number(\"a.b\")<=-1 and not c|squall_number(\"c\")>=2"),
             ("size | int > 10", "size | int > 10"),
-            ("size|length>10 or x == 3", "size|length>10 or x == 3"),
+            ("x == 3 or y!=-1", "x|squall_number(\"x\") == 3 or y|squall_number(\"y\")!=-1"),
+            (
+                "size|length>10 or x|length == 3 or i % 3 == 1",
+                "size|length>10 or x|length == 3 or i % 3 == 1",
+            ),
+            ("x == '3'", "x == '3'"),
             ("text == 'n > 3' or \"n > \\\"3\" == n", "text == 'n > 3' or \"n > \\\"3\" == n"),
             ("a > b", "a > b"),
         ];

@@ -45,7 +45,7 @@ pub(super) fn parse(source: &Arc<Source>) -> (Option<Node>, Vec<Problem>) {
 const QUOTED: &str = "write templates quoted: \"{{ name }}\"";
 const SPACES: &str = "indent with spaces: YAML takes no tabs";
 /// What the parser says, and what to do.
-const TRAPS: [(&[&str], &str); 4] = [
+const TRAPS: [(&[&str], &str); 6] = [
     (
         &["block collection", "block mapping"],
         "what belongs together begins in the same column: compare this line with those above it",
@@ -61,6 +61,11 @@ const TRAPS: [(&[&str], &str); 4] = [
     (
         &["anchor or alias", "unexpected character"],
         "quote a text that has a `[` in it, or begins with `*`, `&`, `@` or `%`: \"$.rooms[*].name\"",
+    ),
+    (&["escape character"], "in double quotes `\\` begins an escape: put the text in single ones: '^\\d+$'"),
+    (
+        &["quote"],
+        "close each quote, also in the lines above; a text that has one stands in the other kind: \"it's\"",
     ),
 ];
 

@@ -129,6 +129,10 @@ fn what_is_no_yaml_is_told_where_it_is_and_with_what_to_do() {
         ("name: a: b\n", "1:8", "in quotes"),
         ("name: \"{{ a }}\"\nmore: [ \"{{ a }}\" }\n", "2:7", "close each bracket"),
         ("more: [ { all: $.rooms[*].name } ]\n", "1:24", "quote a text that has a `[` in it"),
+        ("more: [ { all: \"b } ]\n", "1:16", "close each quote"),
+        ("more:\n  - all: \"b\n    one: c\n", "3:5", "close each quote"),
+        ("name: 'it's'\n", "1:11", "close each quote"),
+        ("name: \"^\\d+$\"\n", "1:7", "in single ones"),
     ];
     for (text, place, help) in rows {
         let told = render(&read_thing(text).problems, false);

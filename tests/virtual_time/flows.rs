@@ -485,10 +485,12 @@ fn a_text_that_is_compared_with_a_number_leads_nobody_anywhere() {
         let driven = answered(&one_shape("10s", &text), |_| Some((MS, reply(200, &json!({ "id": "7" })))));
         (outcomes(&driven.timeline, "big"), outcomes(&driven.timeline, "small"), judge(&driven.timeline))
     };
-    let (big, small, judged) = ways("{{ id > 49 }}");
-    assert_eq!((big, small), (only(Kind::Template, 0, 100), BTreeMap::new()));
-    let told = "`id` is text and is compared with a number: write `id | int`";
-    assert!(judged.summary.verdict.contains(told), "{}", judged.summary.verdict);
+    for condition in ["{{ id > 49 }}", "{{ id == 7 }}", "{{ id != 7 }}"] {
+        let (big, small, judged) = ways(condition);
+        assert_eq!((big, small), (only(Kind::Template, 0, 100), BTreeMap::new()), "{condition}");
+        let told = "`id` is text and is compared with a number: write `id | int`";
+        assert!(judged.summary.verdict.contains(told), "{}", judged.summary.verdict);
+    }
     let (big, small, _) = ways("{{ id | int > 49 }}");
     assert_eq!((big, small), (BTreeMap::new(), only(Kind::Ok, 200, 100)));
 }

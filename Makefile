@@ -8,7 +8,7 @@ SQUALL := $(or $(CARGO_TARGET_DIR),target)/release/squall
 .PHONY: help release demo demo-broken demo-livekit test test-virtual test-sockets
 .PHONY: fmt lint doc check bench healthy properties long nightly
 
-# Whole runs without sockets; then what mostly waits for processes, six at a time; then what measures, and shares the
+# Whole runs without sockets; then what mostly waits for processes, twelve at a time; then what measures, and shares the
 # cores with little (three at a time, and what needs them alone by itself).
 VIRTUAL := virtual_time shipped tidy
 WAITS := processes livekit
@@ -39,7 +39,7 @@ test-virtual: ## the library's own tests and whole runs in virtual time: under t
 	$(CARGO) test --locked --lib --bins $(addprefix --test ,$(VIRTUAL))
 
 test-sockets: ## the tests on real processes and sockets
-	RUST_TEST_THREADS=6 $(CARGO) test --locked $(addprefix --test ,$(WAITS))
+	RUST_TEST_THREADS=12 $(CARGO) test --locked $(addprefix --test ,$(WAITS))
 	RUST_TEST_THREADS=1 $(CARGO) test --locked --test sockets -- alone::
 	RUST_TEST_THREADS=3 $(CARGO) test --locked $(addprefix --test ,$(MEASURES)) -- --skip alone::
 

@@ -110,11 +110,12 @@ fn a_closed_loop_shows_the_service_time_and_squall_says_why() {
     assert!(said.contains("closed loop") || verdict.to_string().contains("closed loop"), "{said}");
 }
 
-/// Twenty seconds of a load that any target bears, what its p99 must stay below, and how many may be in flight.
+/// Twelve seconds of a load that any target bears, what its p99 must stay below, and how many may be in flight.
 fn light_load(bench: &Bench, target: &str, (p99, cap): (&str, &str)) -> PathBuf {
     let profile = format!(
-        "target: {target}\nduration: 20s\nshapes:\n  load:\n    arrival: {{ constant: {{ rate: 100/s }} }}\n    timeout: 1s\n    \
-         in_flight: {cap}\n    flow: [{{ get: /look, as: look }}]\nobjectives: [\"p99(look) < {p99}\", \"errors < 0.5%\"]\n"
+        "target: {target}\nduration: 12s\njudge: {{ warmup: 1s }}\nshapes:\n  load:\n    \
+         arrival: {{ constant: {{ rate: 100/s }} }}\n    timeout: 1s\n    in_flight: {cap}\n    \
+         flow: [{{ get: /look, as: look }}]\nobjectives: [\"p99(look) < {p99}\", \"errors < 0.5%\"]\n"
     );
     bench.file("load.yaml", &profile)
 }
@@ -125,7 +126,7 @@ fn frozen(length: Duration, cap: &str) {
     let (bench, server) = (Bench::new("frozen"), Server::fine());
     let profile = light_load(&bench, &server.url(), ("250ms", cap));
     let mut squall = bench.start(bench.run(&profile, None));
-    bench.wait_for_history(&["\"t\":\"happened\",\"cell\":12,"]);
+    bench.wait_for_history(&["\"t\":\"happened\",\"cell\":4,"]);
     squall.signal(Signal::STOP);
     // Not a wait for anything: this is how long squall is frozen.
     std::thread::sleep(length);

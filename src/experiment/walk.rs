@@ -6,48 +6,57 @@ use crate::units::Micros;
 
 /// How often steps that `counts` come to pass when `steps` are taken once, as expected.
 pub fn expected(steps: &[Step], counts: &dyn Fn(&Step) -> bool) -> f64 {
-    sum(steps, &EXPECTED, &|step| f64::from(u8::from(counts(step))))
+    sum(steps, Forks::Expected, &|step| f64::from(u8::from(counts(step))))
 }
 
 /// What a flow that does not always take the same steps comes to.
-struct Forks {
-    /// Of the two ways of an `if`.
-    either: fn(f64, f64) -> f64,
-    /// Of the branches of a choice: weight and what each comes to.
-    choice: fn(&[(f64, f64)]) -> f64,
-    /// How many items a list has that is captured.
-    items: f64,
+#[derive(Clone, Copy)]
+enum Forks {
+    /// An `if` goes the way that comes to more, a choice comes to the mean of its branches, a list has one item.
+    Expected,
+    /// The way that comes to least, and no item in a list.
+    Least,
 }
 
-/// An `if` goes the way that comes to more, a choice comes to the mean of its branches, a list has one item.
-const EXPECTED: Forks = Forks {
-    either: f64::max,
-    choice: |branches| {
-        let all: f64 = branches.iter().map(|(weight, _)| weight).sum();
-        branches.iter().map(|(weight, worth)| weight * worth).sum::<f64>() / all.max(f64::MIN_POSITIVE)
-    },
-    items: 1.0,
-};
+impl Forks {
+    fn either(self, then: f64, otherwise: f64) -> f64 {
+        match self {
+            Forks::Expected => then.max(otherwise),
+            Forks::Least => then.min(otherwise),
+        }
+    }
 
-/// The way that comes to least, and no item in a list.
-const LEAST: Forks = Forks {
-    either: f64::min,
-    choice: |branches| branches.iter().map(|(_, worth)| *worth).reduce(f64::min).unwrap_or(0.0),
-    items: 0.0,
-};
+    /// `branches` is the weight and what each comes to.
+    fn choice(self, branches: &[(f64, f64)]) -> f64 {
+        let all: f64 = branches.iter().map(|(weight, _)| weight).sum();
+        let mean = || branches.iter().map(|(weight, worth)| weight * worth).sum::<f64>();
+        match self {
+            Forks::Expected => mean() / all.max(f64::MIN_POSITIVE),
+            Forks::Least => branches.iter().map(|(_, worth)| *worth).reduce(f64::min).unwrap_or(0.0),
+        }
+    }
+
+    /// How many items a list has that is captured.
+    fn items(self) -> f64 {
+        match self {
+            Forks::Expected => 1.0,
+            Forks::Least => 0.0,
+        }
+    }
+}
 
 /// What `steps` are worth when they are taken once, each of them by itself and all that it arranges.
-fn sum(steps: &[Step], forks: &Forks, worth: &dyn Fn(&Step) -> f64) -> f64 {
+fn sum(steps: &[Step], forks: Forks, worth: &dyn Fn(&Step) -> f64) -> f64 {
     let of = |steps: &[Step]| sum(steps, forks, worth);
     let inside = |step: &Step| match step {
         Step::Request(_) | Step::Think(_) => 0.0,
         Step::Repeat { times, steps, .. } => *times as f64 * of(steps),
-        Step::ForEach { steps, .. } => forks.items * of(steps),
+        Step::ForEach { steps, .. } => forks.items() * of(steps),
         Step::Group { steps, .. } => of(steps),
-        Step::If(either) => (forks.either)(of(&either.then), of(&either.otherwise)),
+        Step::If(either) => forks.either(of(&either.then), of(&either.otherwise)),
         Step::Choice(branches) => {
             let branches: Vec<_> = branches.iter().map(|(weight, steps)| (*weight, of(steps))).collect();
-            (forks.choice)(&branches)
+            forks.choice(&branches)
         }
     };
     steps.iter().map(|step| worth(step) + inside(step)).sum()
@@ -59,7 +68,7 @@ pub fn thinks(steps: &[Step]) -> Micros {
         Step::Think(think) => (think.least + think.most).0 as f64 / 2.0,
         _ => 0.0,
     };
-    Micros(sum(steps, &EXPECTED, &mean) as i64)
+    Micros(sum(steps, Forks::Expected, &mean) as i64)
 }
 
 /// For how long whoever takes `steps` once thinks at least.
@@ -68,7 +77,7 @@ pub fn least_thinking(steps: &[Step]) -> Micros {
         Step::Think(think) => think.least.0 as f64,
         _ => 0.0,
     };
-    Micros(sum(steps, &LEAST, &least) as i64)
+    Micros(sum(steps, Forks::Least, &least) as i64)
 }
 
 /// How often `steps` do this operation, as expected.

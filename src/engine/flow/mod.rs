@@ -15,6 +15,7 @@ use super::shape::ShapeRunner;
 use super::{Over, Shard};
 use crate::client::{If, Step, Vars};
 use crate::random::Purpose;
+use crate::record::ErrorSample;
 use crate::sample::{Clean, Kind, OpId, Outcome, Sample, Work};
 use crate::units::Micros;
 
@@ -277,7 +278,15 @@ impl Flow {
         let op = op.or(self.group.as_ref().map(|group| group.op)).unwrap_or(self.runner.shape.op);
         self.left_out = true;
         self.group.iter_mut().for_each(|group| group.left_out = true);
-        self.note(op, outcome, now, "if".to_owned(), (format!("{}: {why}", either.place), String::new()));
+        self.note(ErrorSample {
+            at: now,
+            op,
+            kind: outcome.kind,
+            status: outcome.status,
+            request: "if".to_owned(),
+            detail: format!("{}: {why}", either.place),
+            body: String::new(),
+        });
         self.give_up(Stopped::Failed(outcome), &either.then, 1);
         Stopped::Failed(outcome)
     }
@@ -440,7 +449,17 @@ impl Flow {
             "succeeded {response} after it was due, its deadline is {deadline}; squall began it {lag} late and held it \
              up for {held}"
         );
-        self.keep_error(sample.op, sample.outcome, sample.done, name, (detail, String::new()));
+        let (kind, status) = (sample.outcome.kind, sample.outcome.status);
+        let body = String::new();
+        self.keep_error(ErrorSample {
+            at: sample.done,
+            op: sample.op,
+            kind,
+            status,
+            request: name,
+            detail,
+            body,
+        });
     }
 
     /// Whether the flow may begin a step: not once the load has ended, but for the steps of a group that had

@@ -43,7 +43,19 @@ impl Flow {
             }
         };
         if outcome.kind != Kind::Ok && !self.patient {
-            self.note_error(op, request, attempt, outcome, (detail, excerpt));
+            let detail = match outcome.kind {
+                Kind::Template => format!("{}: {detail}", request.place),
+                _ => detail,
+            };
+            self.note(ErrorSample {
+                at: attempt.done,
+                op,
+                kind: outcome.kind,
+                status: outcome.status,
+                request: format!("{} {}", request.method, runner.program.path_of(request, &self.vars)),
+                detail,
+                body: excerpt,
+            });
         }
         outcome
     }
@@ -57,33 +69,12 @@ impl Flow {
         }
     }
 
-    fn note_error(
-        &self,
-        op: OpId,
-        request: &Request,
-        attempt: &Attempt,
-        outcome: Outcome,
-        text: (String, String),
-    ) {
-        let line = format!("{} {}", request.method, self.runner.program.path_of(request, &self.vars));
-        let detail = match outcome.kind {
-            Kind::Template => format!("{}: {}", request.place, text.0),
-            _ => text.0,
-        };
-        self.note(op, outcome, attempt.done, line, (detail, text.1));
-    }
-
-    /// Keeps a sample of an error, secrets taken out, if one of its kind is still wanted.
-    pub(super) fn note(
-        &self,
-        op: OpId,
-        outcome: Outcome,
-        at: Micros,
-        line: String,
-        (detail, body): (String, String),
-    ) {
-        if self.wants_error(op, outcome, at, &format!("{detail} {body}")) {
-            self.keep_error(op, outcome, at, line, (detail, body));
+    /// Keeps a sample of an error if one of its kind is still wanted.
+    pub(super) fn note(&self, sample: ErrorSample) {
+        let outcome = Outcome::new(sample.kind, sample.status);
+        let text = format!("{} {}", sample.detail, sample.body);
+        if self.wants_error(sample.op, outcome, sample.at, &text) {
+            self.keep_error(sample);
         }
     }
 
@@ -91,22 +82,14 @@ impl Flow {
         !self.patient && self.shard.counts.borrow_mut().wants_error(op, outcome, at, text)
     }
 
-    pub(super) fn keep_error(
-        &self,
-        op: OpId,
-        outcome: Outcome,
-        at: Micros,
-        line: String,
-        (detail, body): (String, String),
-    ) {
+    /// Keeps a sample that is wanted, cut, and without secrets.
+    pub(super) fn keep_error(&self, sample: ErrorSample) {
+        let told = |text: &str| self.shard.redact(text);
         self.shard.counts.borrow_mut().error(ErrorSample {
-            at,
-            op,
-            kind: outcome.kind,
-            status: outcome.status,
-            request: cut(&self.shard.redact(&line), SHOWN),
-            detail: cut(&self.shard.redact(&detail), SHOWN),
-            body: self.shard.redact(&body),
+            request: cut(&told(&sample.request), SHOWN),
+            detail: cut(&told(&sample.detail), SHOWN),
+            body: told(&sample.body),
+            ..sample
         });
     }
 

@@ -259,15 +259,15 @@ impl Rhythm {
         };
         // What was asked last before, if it satisfies the rule as well, tells of the time since.
         let earlier = (timeline.oldest()..first).rev().find(is_asked).filter(satisfies);
-        let asked: Vec<u32> = earlier.into_iter().chain(cells.iter().copied().filter(is_asked)).collect();
-        let between = asked.windows(2).map(|two| two[1].saturating_sub(two[0] + waits(two[0])));
+        // When it was asked, and until when users waited for that.
+        let all = earlier.into_iter().chain(cells.iter().copied().filter(is_asked));
+        let asked: Vec<Range<u32>> = all.map(|cell| cell..cell + waits(cell)).collect();
+        let between = asked.windows(2).map(|two| two[1].start.saturating_sub(two[0].end));
+        let until = asked.iter().map(|one| one.end).max();
         Rhythm {
-            since: earlier.map_or(first, |cell| first.max(cell + waits(cell))),
+            since: earlier.and(asked.first()).map_or(first, |one| first.max(one.end)),
             between: between.max().unwrap_or(0),
-            asked: asked.first().and_then(|&first| {
-                let until = asked.iter().map(|&cell| cell + waits(cell)).max()?;
-                Some(first..until)
-            }),
+            asked: asked.first().zip(until).map(|(one, until)| one.start..until),
             period: outline.shapes[outline.operations[usize::from(op.0)].shape].window_widths(outline.cell)
                 [0],
         }

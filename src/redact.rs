@@ -2,8 +2,11 @@
 //!
 //! Owns the replacement only; what is a secret is found where it is read.
 
+use std::sync::LazyLock;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use regex::Regex;
 use serde_json::Value;
 
 /// What stands where a secret was.
@@ -13,8 +16,8 @@ pub const MASK: &str = "***";
 pub const SHORTEST: usize = 4;
 
 /// `text` with every secret replaced by `***`, also one whose end was cut off with the text's, and with
-/// it everything that looks like a JSON Web Token: those are minted as the run goes on, and no list has
-/// them. Longer secrets must come first (see [`forms`]).
+/// it everything that looks like a JSON Web Token or is called a token or a password: those are minted as the run goes
+/// on, and no list has them. Longer secrets must come first (see [`forms`]).
 pub fn redact(text: &str, secrets: &[String]) -> String {
     let mut out = text.to_owned();
     for secret in secrets.iter().filter(|s| s.len() >= SHORTEST) {
@@ -27,8 +30,20 @@ pub fn redact(text: &str, secrets: &[String]) -> String {
             out.push_str(MASK);
         }
     }
-    without_tokens(&out)
+    CALLED_SECRET.replace_all(&without_tokens(&out), format!("${{1}}${{2}}${{3}}{MASK}")).into_owned()
 }
+
+/// What JSON (also JSON within JSON), a query or a form calls a token, a password or a key, and its value, of which the
+/// end may be cut off. A `next_page_token` is none.
+static CALLED_SECRET: LazyLock<Regex> = LazyLock::new(|| {
+    let kinds = ["(?:(?:access|refresh|id|auth|session|csrf)[_-]?)?token", "passw(?:or)?d"];
+    let keys = ["(?:client[_-]?)?secret", "(?:api|access|private)[_-]?key", "session[_-]?id"];
+    let called = [&kinds[..], &keys].concat().join("|");
+    let json = format!(r#"("(?:{called})"\s*:\s*")(?:[^"\\]|\\.)+"#);
+    let within = format!(r#"(\\"(?:{called})\\"\s*:\s*\\")[^"\\]+"#);
+    let form = format!(r#"((?:^|[?&\s])(?:{called})=)[^&\s"']+"#);
+    Regex::new(&format!("(?i){json}|{within}|{form}")).expect("a pattern of squall's own")
+});
 
 /// A token is `{"` in base64url and what follows, with dots (RFC 7519); the text may end inside of it.
 fn without_tokens(text: &str) -> String {
@@ -183,6 +198,25 @@ mod tests {
         ];
         for (text, masked) in rows {
             assert_eq!(redact(text, &[]), masked);
+        }
+    }
+
+    #[test]
+    fn what_is_called_a_token_or_a_password_is_masked_and_a_page_is_not() {
+        let rows = [
+            (
+                r#"{"ok": true, "access_token": "s3cr\"et", "for": "me"}"#,
+                r#"{"ok": true, "access_token": "***", "for": "me"}"#,
+            ),
+            (r#"cut off: {"refreshToken":"abcdef"#, r#"cut off: {"refreshToken":"***"#),
+            (r#""{\"password\":\"abc\",\"n\":1}""#, r#""{\"password\":\"***\",\"n\":1}""#),
+            ("POST /login?api_key=abc&page=2 HTTP/1.1", "POST /login?api_key=***&page=2 HTTP/1.1"),
+            ("user=me&passwd=a+b%20c", "user=me&passwd=***"),
+            (r#"{"next_page_token": "abc", "token": 7}"#, r#"{"next_page_token": "abc", "token": 7}"#),
+        ];
+        for (text, masked) in rows {
+            assert_eq!(redact(text, &[]), masked);
+            assert_eq!(redact(masked, &[]), masked, "once more changes nothing");
         }
     }
 

@@ -11,7 +11,8 @@ use crate::units::{Micros, cut, grouped};
 /// Characters of a body and of a value that are shown.
 const SHOWN: usize = 2_000;
 /// Headers that say who somebody is.
-const HIDDEN: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "set-cookie"];
+const HIDDEN: [&str; 6] =
+    ["authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "x-auth-token"];
 
 /// A request as it is sent.
 pub async fn sent(request: &http::Request<Full<Bytes>>, secrets: &[String]) -> String {
@@ -33,7 +34,9 @@ pub fn received(answer: &Answer, took: Micros, secrets: &[String]) -> String {
 /// A captured value.
 pub fn captured(name: &str, value: &Value, secrets: &[String]) -> String {
     let text = serde_json::to_string(value).unwrap_or_else(|_| value.to_string());
-    format!("= {name}: {}", cut(&redact(&text, secrets), SHOWN))
+    // As JSON has it, so that what is called a token is none that is shown.
+    let told = redact(&format!("\"{name}\": {text}"), secrets);
+    format!("= {}", cut(&told.replacen('"', "", 2), SHOWN))
 }
 
 fn head(mark: &str, headers: &http::HeaderMap) -> String {

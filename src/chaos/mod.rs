@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::experiment::Experiment;
+use crate::experiment::fault::PROOF;
 use crate::outline::FaultOutline;
 use crate::proxy::{Ask, Links, Reply};
 use crate::record::{FaultEvent, FaultStage, Record, Touched};
@@ -39,9 +40,6 @@ use journal::Journal;
 use keeper::Keeper;
 pub use watcher::Watcher;
 
-/// How long a fault without a window, or with a short one, has to show its effect; and how long its
-/// removal has to show.
-const PROOF: Micros = Micros::secs(5);
 /// Between two looks.
 const LOOK: Micros = Micros::millis(20);
 /// How long before its end a fault is looked at once more: somebody else may have taken it back. At most a quarter

@@ -122,6 +122,9 @@ impl LinkDriver {
             (Toxic::Latency { .. }, Some(added)) => {
                 Err(format!("real chunks were held back by {added} only"))
             }
+            (Toxic::Latency { .. }, None) if touched.chunks > 0 => {
+                Err(format!("{} chunks were kept back, and none had come through by then", touched.chunks))
+            }
             (Toxic::Blackhole, _) if touched.dropped_bytes > 0 => Ok("real bytes were dropped".to_owned()),
             _ => Err("no traffic passed the link".to_owned()),
         }
@@ -355,6 +358,16 @@ mod tests {
                 });
             }
         }
+    }
+
+    #[test]
+    fn a_delay_longer_than_it_was_looked_for_is_not_told_as_no_traffic() {
+        run_virtual(|world| async move {
+            let fault = latency(Micros::secs(10), Direction::Downstream);
+            let driver = driver(&world, &fault, false, Micros::MILLISECOND, Port::Local).await;
+            let found = effect(&world, &driver).await.unwrap_err();
+            assert!(found.ends_with("chunks were kept back, and none had come through by then"), "{found}");
+        });
     }
 
     #[test]

@@ -136,11 +136,14 @@ pub fn report(folder: &Path, outputs: &Outputs, outranked: Option<u8>) -> Result
     let timeline = history::read(BufReader::new(file)).map_err(|e| format!("{}: {e}", path.display()))?;
     let mut judgement = verdict::judge(&timeline);
     outranked.into_iter().for_each(|code| judgement.exit = outranking(code));
-    let verdict = folder.join("verdict.json");
     if let Err(why) = write_all(folder, outputs, &timeline, &judgement) {
         judgement.exit = outranking(outranked.unwrap_or(exit::RUNTIME_ERROR));
         // What could be written before must not say anything else than the exit code; a full disk allows nothing.
-        let _ = fs::write(verdict, report::json(&judgement));
+        let json = report::json(&judgement);
+        let copies = outputs.copies.iter().filter(|(kind, _)| *kind == Kind::Verdict).map(|(_, path)| path);
+        [&folder.join("verdict.json")].into_iter().chain(copies).for_each(|path| {
+            let _ = write(path, &json);
+        });
         return Err(why);
     }
     let shown = folder.join("report.html").display().to_string();
@@ -156,6 +159,7 @@ fn outranking(code: u8) -> Exit {
     Exit { code, reason: exit::reason(code).to_owned() }
 }
 
+/// Each file for itself, the shortest first: what a full disk leaves room for is there. The first that failed is told.
 fn write_all(
     folder: &Path,
     outputs: &Outputs,
@@ -165,26 +169,28 @@ fn write_all(
     let html = report::html(timeline, judgement);
     let json = report::json(judgement);
     let summary = report::markdown(judgement);
-    let write = |path: &Path, text: &str| {
-        fs::write(path, text).map_err(|e| {
-            format!(
-                "{} cannot be written: {e}; the history is safe, `squall report` makes it again",
-                path.display()
-            )
-        })
+    let text = |kind: &Kind| match kind {
+        Kind::Html => &html,
+        Kind::Verdict => &json,
+        Kind::Summary => &summary,
     };
-    write(&folder.join("report.html"), &html)?;
-    write(&folder.join("verdict.json"), &json)?;
-    write(&folder.join("summary.md"), &summary)?;
-    for (kind, path) in &outputs.copies {
-        let text = match kind {
-            Kind::Html => &html,
-            Kind::Verdict => &json,
-            Kind::Summary => &summary,
-        };
-        write(path, text)?;
-    }
-    Ok(())
+    let own = [("verdict.json", &json), ("summary.md", &summary), ("report.html", &html)];
+    let own = own.map(|(name, text)| (folder.join(name), text));
+    let copies = outputs.copies.iter().map(|(kind, path)| (path.clone(), text(kind)));
+    let all = own.into_iter().chain(copies);
+    let failed: Vec<String> = all.filter_map(|(path, text)| write(&path, text).err()).collect();
+    failed.into_iter().next().map_or(Ok(()), Err)
+}
+
+/// All of it or nothing: half a page says something else than the whole.
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    fs::write(path, text).map_err(|e| {
+        if fs::symlink_metadata(path).is_ok_and(|m| m.is_file()) {
+            let _ = fs::remove_file(path);
+        }
+        let path = path.display();
+        format!("{path} cannot be written: {e}; the history is safe, `squall report` makes it again")
+    })
 }
 
 #[cfg(test)]

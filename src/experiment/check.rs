@@ -2,10 +2,10 @@
 //! something, a load that lasts until every objective can be judged.
 
 use crate::diagnose::Span;
-use crate::experiment::Fault;
-use crate::experiment::fault::Planned;
+use crate::experiment::fault::{PROOF, Planned};
 use crate::experiment::notes::{Notes, as_written};
 use crate::experiment::watch::Watch;
+use crate::experiment::{Fault, Link};
 use crate::objective::{Comparison, Metric, Objective, PhaseName};
 use crate::outline::{Outline, ShapeOutline};
 use crate::timeline::phases::{Frame, Horizon, Return};
@@ -28,6 +28,26 @@ pub(super) fn overlaps(notes: &mut Notes, timeline: &[Planned], duration: Micros
             later.outline.name, later.outline.at, earlier.outline.name
         );
         notes.add(later.span, message, "let one end before the other begins");
+    }
+}
+
+/// A delay that outlasts its fault lets nothing through that would prove it; a link's canary is waited for. A smoke run
+/// has shorter faults and the same delays, and proves nothing.
+pub(super) fn comes_through(notes: &mut Notes, timeline: &[Planned], links: &[Link], smoke: bool) {
+    let mut told: Vec<&str> = Vec::new();
+    for planned in timeline.iter().filter(|p| !smoke && !p.outline.expect_no_traffic) {
+        let Fault::Latency { link, latency, jitter, .. } = &planned.fault else { continue };
+        let (least, lasts) = (*latency - *jitter, planned.outline.length.unwrap_or_default().max(PROOF));
+        let unseen = links.iter().any(|l| l.name == *link && l.canary.is_none());
+        let name = &planned.outline.trigger;
+        if unseen && least >= lasts && !told.contains(&name.as_str()) {
+            told.push(name);
+            let message = format!(
+                "`{name}` keeps back for {least}, and has {lasts} to show that something came through"
+            );
+            let help = format!("let its `for` be longer than {}, or use `blackhole`", as_written(least));
+            notes.add(planned.span, message, help);
+        }
     }
 }
 

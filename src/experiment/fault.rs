@@ -14,6 +14,9 @@ const KINDS: [&str; 8] = ["latency", "blackhole", "down", "pause", "kill", "rest
 /// Words of phases, which no trigger may be called.
 pub(super) const PHASES: [&str; 3] = ["warmup", "baseline", "run"];
 pub(super) const SETTLE: Micros = Micros::secs(10);
+/// How long a fault without a window, or with a short one, has to show its effect; and how long its
+/// removal has to show.
+pub const PROOF: Micros = Micros::secs(5);
 
 /// A fault with its outline and its place in the file.
 #[derive(Clone, Debug)]

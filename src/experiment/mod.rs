@@ -5,7 +5,7 @@
 
 mod check;
 mod data;
-mod fault;
+pub(crate) mod fault;
 mod flow;
 mod foresee;
 mod judge;

@@ -364,6 +364,7 @@ impl Resolver<'_> {
         };
         let timeline = fault::timeline(&mut self.chaos_notes, self.plan, &system);
         check::overlaps(&mut self.chaos_notes, &timeline, duration);
+        check::comes_through(&mut self.chaos_notes, &timeline, links, self.smoke.is_some());
         timeline
     }
 

@@ -234,8 +234,6 @@ struct Rhythm {
     asked: Option<Range<u32>>,
     /// The longest silence between two that were asked; where users of a closed loop wait they are not silent.
     between: u32,
-    /// Of a load in bursts, from one to the next.
-    period: u32,
 }
 
 impl Rhythm {
@@ -244,7 +242,7 @@ impl Rhythm {
         let first = cells.first().copied().unwrap_or(0);
         let Subject::Operation(op) = subject else {
             let all = cells.last().map(|last| first..last + 1);
-            return Rhythm { since: first, asked: all, between: 0, period: 1 };
+            return Rhythm { since: first, asked: all, between: 0 };
         };
         let closed = subject.closed(timeline);
         let waits = |cell: u32| match closed {
@@ -268,8 +266,6 @@ impl Rhythm {
             since: earlier.and(asked.first()).map_or(first, |one| first.max(one.end)),
             between: between.max().unwrap_or(0),
             asked: asked.first().zip(until).map(|(one, until)| one.start..until),
-            period: outline.shapes[outline.operations[usize::from(op.0)].shape].window_widths(outline.cell)
-                [0],
         }
     }
 
@@ -286,14 +282,15 @@ impl Rhythm {
     }
 
     /// A few that came at about the same time tell of that time alone: where it is silent for longer before or after them
-    /// than between any two, and than between bursts, nothing is known of the rest. It looks at what was asked, not at
-    /// what is known of it, as what squall itself spoilt was asked too; that is [`Rhythm::is_known`].
+    /// than between any two, or a cell, nothing is known of the rest: one burst tells of its moment, and two of what lies
+    /// between them. It looks at what was asked, not at what is known of it, as what squall itself spoilt was asked too;
+    /// that is [`Rhythm::is_known`].
     fn lasts(&self, cells: &Cells) -> bool {
         let (Some(&first), Some(&last), Some(asked)) = (cells.first(), cells.last(), &self.asked) else {
             return false;
         };
         let ends = asked.start.saturating_sub(first).max((last + 1).saturating_sub(asked.end));
-        ends <= self.between.max(self.period)
+        ends <= self.between.max(1)
     }
 }
 

@@ -211,7 +211,10 @@ fn of_operation(
     let closed = subject.closed(timeline);
     // One of so many in a window that is silent is no chance, and none of a plan that makes no pause.
     let usual = per_cell * f64::from(width) >= FEW && (closed || view.plans_no_pause(shape, width));
-    let windows = windows_of(cells, width).into_iter().filter_map(|(range, cells)| {
+    // One more burst that has come by the end of them speaks for itself; a rate is of whole periods.
+    let in_bursts = timeline.outline().shapes[shape].period.is_some() && objective.metric != Metric::Rate;
+    let is_asked = |cell: &u32| in_bursts && timeline.intended(op, *cell) > 0;
+    let windows = windows_of(cells, width, &is_asked).into_iter().filter_map(|(range, cells)| {
         if view.is_mostly_left_out(op, &cells) {
             return None;
         }
@@ -263,16 +266,29 @@ fn window_width(timeline: &Timeline, op: OpId, per_cell: f64, long: u32) -> u32 
     fits.unwrap_or(long).min((long / PARTS).max(least)).min(long)
 }
 
-/// Windows of cells that follow each other without a gap; what is left at the end of them belongs to the last.
-fn windows_of(cells: &Cells, width: u32) -> Vec<(Range<u32>, Cells)> {
+/// Windows of cells that follow each other without a gap; what is left at the end of them belongs to the last, unless
+/// there is a cell in it that speaks for itself.
+fn windows_of(cells: &Cells, width: u32, speaks: &dyn Fn(&u32) -> bool) -> Vec<(Range<u32>, Cells)> {
     let cells: Vec<u32> = cells.iter().copied().collect();
     let runs = cells.chunk_by(|a, b| a + 1 == *b);
     let of_run = |run: &[u32]| {
-        let (first, n) = (run[0], run.len() as u32);
-        let end = |i: u32| if i + 1 == n / width { first + n } else { first + (i + 1) * width };
-        (0..n / width).map(|i| first + i * width..end(i)).collect::<Vec<_>>()
+        let whole = run.len() - run.len() % width as usize;
+        let (windows, rest) = run.split_at(whole);
+        let apart = rest.iter().any(speaks);
+        let mut ranges: Vec<_> = windows.chunks(width as usize).map(range_of).collect();
+        match ranges.last_mut() {
+            Some(last) if !apart => last.end += rest.len() as u32,
+            Some(_) => ranges.push(range_of(rest)),
+            None => {}
+        }
+        ranges
     };
     runs.flat_map(of_run).map(|range| (range.clone(), range.collect())).collect()
+}
+
+/// From the first of these to the last, which follow each other.
+fn range_of(cells: &[u32]) -> Range<u32> {
+    cells.first().map_or(0..0, |first| *first..first + cells.len() as u32)
 }
 
 /// Seconds and value of one scrape.

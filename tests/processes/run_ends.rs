@@ -311,6 +311,29 @@ fn a_full_disk_ends_with_107_one_sentence_healed_and_what_was_recorded_is_kept()
     assert!(bench.run_folder().join("report.html").exists());
 }
 
+/// The page does not fit, what is shorter does: it is there and says how it went, and of the page there is no half.
+#[test]
+fn a_page_that_does_not_fit_is_not_there_and_the_verdict_is() {
+    let (bench, server) = (Bench::new("page"), Server::fine());
+    let file = bench.file("load.yaml", &profile(&server.url(), "12s", "errors < 5%", ""));
+    let copy = bench.folder.join("copy.json");
+    let (code, said) = outcome(bench.run(&file, None));
+    assert_eq!(code, 0, "{said}");
+    let mut shell = bench.command("sh");
+    shell.arg("-c").arg("ulimit -f 40; exec \"$@\"").arg("sh").arg(env!("CARGO_BIN_EXE_squall"));
+    shell.arg("report").arg(bench.run_folder()).arg("--out").arg(format!("verdict={}", copy.display()));
+    let (code, said) = outcome(shell);
+    assert_eq!(code, 107, "{said}");
+    says(&said, &["report.html cannot be written", "`squall report` makes it again"]);
+    assert!(
+        !bench.run_folder().join("report.html").exists() && bench.run_folder().join("summary.md").exists()
+    );
+    for file in [bench.run_folder().join("verdict.json"), copy] {
+        let verdict: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        assert_eq!(verdict["exit"]["code"], 107, "{}", file.display());
+    }
+}
+
 /// Where squall may not open what it needs for itself nothing is sent: said in a sentence, by no panic.
 #[test]
 fn too_few_files_for_squall_itself_are_said_before_anything_is_sent() {

@@ -228,3 +228,29 @@ fn the_plan_tells_of_a_list_that_is_only_the_first_of_many() {
         assert_eq!(listed(good), [""; 0], "{good}");
     }
 }
+
+#[test]
+fn a_delay_that_outlasts_its_fault_is_refused_as_nothing_would_come_through_that_proves_it() {
+    let plan = |fault: &str| {
+        let links = "links: {db: {listen: 127.0.0.1:1, upstream: 127.0.0.1:2}, seen: {listen: 127.0.0.1:3, upstream: 127.0.0.1:4, canary: redis}}";
+        format!("{QUICK}{links}\ntimeline: [{{name: hang, at: 40s, {fault}}}]\n")
+    };
+    let profile = CALM.replace("target: sandbox", "target: http://127.0.0.1:5");
+    for fault in [
+        "for: 8s, latency: {link: db, latency: 8s}",
+        "for: 3s, every: 14s, times: 3, latency: {link: db, latency: 7s, jitter: 2s}",
+    ] {
+        let said = refused(&profile, Some(&plan(fault)));
+        assert_eq!(said.matches("to show that something came through").count(), 1, "{said}");
+    }
+    for fault in [
+        "for: 8s, latency: {link: db, latency: 7s}",
+        "for: 3s, latency: {link: db, latency: 4s}",
+        "for: 8s, latency: {link: seen, latency: 8s}",
+        "for: 8s, expect: no_traffic, latency: {link: db, latency: 8s}",
+    ] {
+        resolved(&profile, Some(&plan(fault)));
+    }
+    let flags = Flags { smoke: true, ..Flags::default() };
+    assert!(with_flags(&profile, Some(&plan("for: 20s, latency: {link: db, latency: 8s}")), &flags).is_ok());
+}

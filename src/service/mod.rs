@@ -234,9 +234,14 @@ impl Service {
                 Err(_) => Err(not_ready("")),
             };
         }
-        let mut seen = String::new();
+        let (mut seen, mut patience) = (String::new(), PATIENCE);
         while self.world.now() < deadline {
-            let look = self.look(PATIENCE).await;
+            let asked = self.world.now();
+            let look = self.look(patience.min(deadline - asked)).await;
+            // One that is slow as it starts is waited for longer, and one that lost the question asked again.
+            if self.world.now() - asked >= patience {
+                patience += patience;
+            }
             // Whatever answered, it is not what has ended.
             if self.state() == State::Gone {
                 return Err(StartError::NotReady(self.ended_early().await));

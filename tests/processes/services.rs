@@ -5,6 +5,7 @@ use std::io::{BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -201,6 +202,28 @@ fn health_checks_and_metrics_call_the_host_by_its_name_and_say_who_asks() {
     assert_eq!(code, 0, "{said}");
     let history = std::fs::read_to_string(bench.run_folder().join("history.jsonl")).unwrap();
     assert!(!history.contains("unhealthy") && !history.contains("were not read"), "{said}");
+}
+
+/// It asks its database, which is cold.
+#[test]
+fn a_service_whose_health_check_takes_longer_than_a_second_becomes_ready() {
+    let (bench, server, address) = (Bench::new("slow"), Server::fine(), free_address());
+    let started = bench.reports().with_file_name("up");
+    let script = format!("touch {}; exec sleep 60", started.display());
+    std::thread::spawn(move || {
+        wait_for("the service to start", secs(20), || started.exists().then_some(()));
+        for stream in TcpListener::bind(address).unwrap().incoming().flatten() {
+            std::thread::spawn(move || {
+                Message::read(&mut BufReader::new(stream.try_clone().ok()?)).ok()?;
+                // Not a wait for anything: this is how slow it is.
+                std::thread::sleep(Duration::from_millis(1_300));
+                write!(&stream, "HTTP/1.1 200 X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").ok()
+            });
+        }
+    });
+    let plan = plan(address, &script, "").replace("within: 3s", "within: 20s");
+    let (code, said) = code_and_text(&bench.light_run(&server.url(), "2s", &plan).output().unwrap());
+    assert!(code == 0 && bench.has_run(), "{said}");
 }
 
 #[test]

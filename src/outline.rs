@@ -53,6 +53,13 @@ impl Outline {
         deadlines.max().unwrap_or(Micros::ZERO)
     }
 
+    /// The same of one shape's operations.
+    pub fn deadline_of(&self, shape: &str) -> Micros {
+        let of_it =
+            |o: &&OperationOutline| !o.flow && self.shapes.get(o.shape).is_some_and(|s| s.name == shape);
+        self.operations.iter().filter(of_it).map(|o| o.deadline).max().unwrap_or(Micros::ZERO)
+    }
+
     /// When the first fault, or the first planned arrival of a shape that is a trigger, is to come.
     pub fn first_trigger(&self) -> Option<Micros> {
         let shapes = self.shapes.iter().filter(|shape| shape.trigger).filter_map(|shape| shape.first);

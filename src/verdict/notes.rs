@@ -4,7 +4,7 @@ use super::addresses;
 use super::band::MEASURED;
 use super::baseline::Series;
 use super::faults::complete;
-use super::judgement::JudgedTrigger;
+use super::judgement::ShapeTrigger;
 use super::recovery::Aftermath;
 use super::view::View;
 use super::width::IS_TRIGGER;
@@ -44,7 +44,7 @@ pub(super) fn notes(view: &View) -> Vec<String> {
     notes.extend(without_band(view));
     notes.extend(without_latency(view));
     notes.extend(view.aftermaths.iter().filter_map(left_out_note));
-    notes.extend(view.aftermaths.iter().filter_map(|a| flapping_note(&a.judged)));
+    notes.extend((0..view.aftermaths.len()).filter_map(|i| flapping_note(view, i)));
     notes
 }
 
@@ -104,12 +104,17 @@ fn left_out_note(aftermath: &Aftermath) -> Option<String> {
     })
 }
 
-fn flapping_note(trigger: &JudgedTrigger) -> Option<String> {
-    let relapses: Vec<String> = trigger
-        .shapes
-        .iter()
+/// Of what relapsed without squall's own part too.
+fn flapping_note(view: &View, trigger: usize) -> Option<String> {
+    let seen = &view.aftermaths[trigger].judged;
+    let clean = |s: &ShapeTrigger| {
+        let shapes = &view.clean().aftermaths[trigger].judged.shapes;
+        shapes.iter().any(|c| c.shape == s.shape && !c.flapping.is_empty())
+    };
+    let relapsed = seen.shapes.iter().filter(|s| !s.flapping.is_empty() && clean(s));
+    let relapses: Vec<String> = relapsed
         .flat_map(|s| s.flapping.iter().map(move |at| format!("{} at {}", s.shape, clock(*at))))
         .collect();
     (!relapses.is_empty())
-        .then(|| format!("FLAPPING after {}: it relapsed ({}).", trigger.name, relapses.join(", ")))
+        .then(|| format!("FLAPPING after {}: it relapsed ({}).", seen.name, relapses.join(", ")))
 }

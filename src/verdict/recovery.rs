@@ -31,10 +31,21 @@ struct Watch {
     clear: Micros,
     /// The next trigger, or the end of the load.
     until: Micros,
-    /// From here on an operation may have been harmed by another trigger.
-    doubtful: Micros,
-    /// As one that began no later is still in force.
+    /// It is the end of the load.
+    last: bool,
+    /// Another trigger that began no later is still in force.
     outlasted: bool,
+}
+
+impl Watch {
+    /// From here on an operation with this deadline may have been harmed by another trigger.
+    fn doubtful(&self, deadline: Micros) -> Micros {
+        match (self.outlasted, self.last) {
+            (true, _) => self.clear,
+            (_, true) => self.until,
+            _ => self.until - deadline,
+        }
+    }
 }
 
 /// What a trigger did.
@@ -49,14 +60,8 @@ pub(super) fn against(view: &View, series: &[Series], trigger: &Trigger, measure
     let last = until >= timeline.load_end();
     let beside = view.frame().outlasting(trigger);
     let outlasted = beside.is_some();
-    let watch = trigger.t_effective.zip(trigger.t_clear).map(|(effective, clear)| {
-        let doubtful = match last {
-            _ if outlasted => clear,
-            true => until,
-            false => until - timeline.outline().largest_deadline(),
-        };
-        Watch { effective, clear, until, doubtful, outlasted }
-    });
+    let times = trigger.t_effective.zip(trigger.t_clear);
+    let watch = times.map(|(effective, clear)| Watch { effective, clear, until, last, outlasted });
     let banded = series.iter().filter(|s| s.band.none.is_none());
     let has_load_after = |s: &&Series, w: Watch| {
         timeline.load_planned_until(&s.band.shape).is_none_or(|until| until > w.clear)
@@ -132,8 +137,9 @@ fn of_shape(
     // known.
     let mut windows: Vec<(&Window, bool)> =
         known(series, measures).filter(|(w, _)| end(w) > watch.effective && end(w) <= watch.until).collect();
+    let doubtful_from = watch.doubtful(timeline.outline().deadline_of(&series.band.shape));
     let doubtful =
-        windows.iter().position(|(w, out)| *out && end(w) > watch.doubtful && start(w) >= watch.clear);
+        windows.iter().position(|(w, out)| *out && end(w) > doubtful_from && start(w) >= watch.clear);
     let loaded =
         timeline.load_planned_until(&series.band.shape).map_or(watch.until, |end| end.min(watch.until));
     let known_until = doubtful.map_or(loaded, |i| start(windows[i].0));
@@ -175,6 +181,8 @@ fn of_shape(
         Some(i) => stretch.told(timeline, &windows[i..], series.band.window),
         None => watch.until.max(watch.clear) + stretch.lasts,
     };
+    // Another trigger must not come before all of it had its deadline.
+    let needed = needed + doubtful.map_or(Micros::ZERO, |_| watch.until - doubtful_from);
     let judged = ShapeTrigger {
         shape: series.band.shape.clone(),
         recovered: r,

@@ -34,6 +34,26 @@ pub(super) fn heartbeat(cell: u32, late: Micros) -> Record {
 }
 
 #[test]
+fn a_service_does_not_relapse_as_squall_stands_still() {
+    let noted = |samples: &[Sample]| {
+        let judged = verdict(at_half_time(rooms(80), recovery_within(12.0)), samples);
+        judged.notes.iter().any(|note| note.starts_with("FLAPPING"))
+    };
+    let well =
+        evenly(
+            200,
+            0,
+            80,
+            |at| if at >= s(25.0) && at < s(30.0) { (s(2.0), Kind::Timeout) } else { fine(at) },
+        );
+    assert!(!noted(&frozen(&well, 55.0, 59.0)));
+    let again = |at: Micros| at >= s(25.0) && at < s(30.0) || at >= s(55.0) && at < s(59.0);
+    let relapses = evenly(200, 0, 80, |at| if again(at) { (s(2.0), Kind::Timeout) } else { fine(at) });
+    assert!(noted(&relapses));
+    assert!(noted(&frozen(&relapses, 65.0, 67.0)), "what it did by itself is its own");
+}
+
+#[test]
 fn a_frozen_generator_never_fails_a_target_that_is_fine() {
     for (to, seconds) in [(100.5, 0.5), (105.0, 5.0)] {
         let samples = frozen(&evenly(200, 0, 200, fine), 100.0, to);

@@ -70,6 +70,27 @@ fn what_is_out_within_a_deadline_of_the_next_trigger_may_be_that_ones_doing() {
     assert_eq!(is, Word::Inconclusive, "{why}");
 }
 
+/// A deadline is the shape's own: others may wait for longer, as long polls do.
+#[test]
+fn what_is_out_before_the_next_trigger_is_known_where_its_shape_had_its_own_deadline() {
+    let polls = rooms(90).shape("polls", "poll", s(12.0));
+    let plan = at_half_time(polls, of("x", recovery_within(12.0))).fault("next", 45.0, Some(5.0));
+    // One second of eight is out, eleven before the next trigger.
+    let down = |at: Micros| if at < s(30.0) { bad(25.0, 30.0)(at) } else { bad(33.0, 34.0)(at) };
+    let (is, why) = word(plan, &evenly(1_000, 0, 90, down));
+    assert_eq!(is, Word::Pass, "{why}");
+}
+
+/// Undisturbed load until a time before the next trigger is nothing that there was not.
+#[test]
+fn what_was_too_near_to_the_next_trigger_is_told_with_its_deadline() {
+    let plan = at_half_time(rooms(90), of("x", recovery_within(12.0))).fault("next", 45.0, Some(5.0));
+    let down = |at: Micros| if at < s(40.0) { bad(25.0, 36.0)(at) } else { bad(43.0, 50.0)(at) };
+    let judged = verdict(plan, &evenly(1_000, 0, 90, down));
+    assert_eq!(judged.objectives[0].word, Word::Inconclusive);
+    assert_eq!(judged.triggers[0].needed, Some(s(46.0)), "eight seconds from 0:36 on, and two for the last");
+}
+
 #[test]
 fn every_other_window_out_is_no_recovery() {
     let flaps = |at: Micros| match at >= s(25.0) && at.0 / 1_000_000 % 2 == 1 {

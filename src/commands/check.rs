@@ -84,6 +84,13 @@ fn resolved(args: &cli::Check, profiles: &[Read], plans: &[Read]) -> (Vec<Proble
         }
     }
     problems.extend(agreed.into_values().flatten());
+    if profiles.is_empty() && !plans.is_empty() {
+        remarks.push(
+            "a plan by itself is only read: whether its links, services, times and phases fit shows with a profile, \
+             `squall check PROFILE --chaos PLAN`"
+                .to_owned(),
+        );
+    }
     (problems, remarks)
 }
 

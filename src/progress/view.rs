@@ -4,7 +4,7 @@
 
 use crate::outline::{FaultOutline, Outline};
 use crate::quantity::Quantity;
-use crate::record::FaultStage;
+use crate::record::{FaultEvent, FaultStage};
 use crate::stats::n_min;
 use crate::timeline::{Cells, Tally, Timeline};
 use crate::units::{Micros, grouped, or_dash, short_clock};
@@ -232,8 +232,8 @@ fn phase(timeline: &Timeline, now: Micros) -> String {
     }
     let ended = shapes.filter(|s| s.end <= now).map(|s| (s.end, s.name.as_str()));
     let faults = outline.faults.iter().filter_map(|f| {
-        let events = timeline.faults.iter().filter(|e| e.fault == f.name);
-        Some((events.map(|e| e.at).max()?, f.trigger.as_str()))
+        let came = |e: &&FaultEvent| e.fault == f.name && e.stage != FaultStage::Skipped;
+        Some((timeline.faults.iter().filter(came).map(|e| e.at).max()?, f.trigger.as_str()))
     });
     match ended.chain(faults).max() {
         Some((_, name)) => format!("after {name}"),
@@ -275,6 +275,18 @@ mod tests {
         ] {
             assert_eq!(at(now).lines().next(), Some(phase));
         }
+    }
+
+    #[test]
+    fn a_fault_that_never_came_has_no_time_after_it() {
+        let mut timeline: Timeline = fixture::timeline();
+        timeline.faults.retain(|e| e.at <= Micros::secs(50));
+        let detail = "the load was stopped".to_owned();
+        let fault = "store_failover".to_owned();
+        let (at, stage) = (Micros::secs(51), FaultStage::Skipped);
+        timeline.faults.push(FaultEvent { at, fault, stage, detail, touched: None });
+        let lines = View::of(&timeline, Micros::secs(52)).lines();
+        assert!(lines.contains("after store_slow"), "{lines}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::view::View;
 use super::windows::{Subject, Window, badness, in_cells, measured, over, rate_at_best, together, value};
 use super::words;
 use crate::objective::{Metric, Objective, PhaseName};
+use crate::stats;
 use crate::timeline::phases::Return;
 use crate::timeline::{Cells, Timeline};
 use crate::units::{Micros, clock, grouped};
@@ -234,15 +235,20 @@ struct Rhythm {
     asked: Option<Range<u32>>,
     /// The longest silence between two that were asked; where users of a closed loop wait they are not silent.
     between: u32,
+    /// For how long a metric of the target speaks: until the next reading is missing.
+    reading: Option<u32>,
 }
 
 impl Rhythm {
     fn of(view: &View, rule: &Objective, subject: Subject, cells: &Cells) -> Rhythm {
         let (timeline, outline) = (view.timeline, view.timeline.outline());
         let first = cells.first().copied().unwrap_or(0);
-        let Subject::Operation(op) = subject else {
-            let all = cells.last().map(|last| first..last + 1);
-            return Rhythm { since: first, asked: all, between: 0 };
+        let op = match subject {
+            Subject::Operation(op) => op,
+            Subject::Target(name, _) => {
+                let asked = cells.last().map(|last| first..last + 1);
+                return Rhythm { since: first, asked, between: 0, reading: usual_reading(timeline, name) };
+            }
         };
         let closed = subject.closed(timeline);
         let waits = |cell: u32| match closed {
@@ -266,6 +272,7 @@ impl Rhythm {
             since: earlier.and(asked.first()).map_or(first, |one| first.max(one.end)),
             between: between.max().unwrap_or(0),
             asked: asked.first().zip(until).map(|(one, until)| one.start..until),
+            reading: None,
         }
     }
 
@@ -274,7 +281,7 @@ impl Rhythm {
     /// that is [`Rhythm::lasts`].
     fn is_known(&self, windows: &[Window], cells: &Cells, n: u64) -> bool {
         let even = (2 * cells.len() as u32).div_ceil(u32::try_from(n).unwrap_or(u32::MAX).max(1));
-        let silent = even.max(self.between + 1);
+        let silent = self.reading.unwrap_or(even.max(self.between + 1));
         let to = cells.last().map_or(0, |&last| last + 1);
         let ends = windows.iter().map(|(range, _)| range.end).max().unwrap_or(self.since);
         let begins = windows.first().map_or(to, |(range, _)| range.start);
@@ -292,6 +299,14 @@ impl Rhythm {
         let ends = asked.start.saturating_sub(first).max((last + 1).saturating_sub(asked.end));
         ends <= self.between.max(1)
     }
+}
+
+/// A metric that is read no more, as of a service that is gone, is not what it was last: twice as long as from one
+/// reading to the next, and a cell. None of one that was read once.
+fn usual_reading(timeline: &Timeline, name: &str) -> Option<u32> {
+    let readings: Vec<Micros> = timeline.scrapes.iter().filter(|s| s.name == name).map(|s| s.at).collect();
+    let gaps: Vec<f64> = readings.windows(2).map(|two| (two[1] - two[0]).0 as f64).collect();
+    stats::median(&gaps).map(|gap| in_cells(timeline, Micros(2 * gap as i64)) + 1)
 }
 
 /// Any single one is to satisfy the rule, or how many there are.

@@ -1,7 +1,9 @@
 //! The fold of a run that goes on: it keeps the newest cells, and sums of what it lets go.
 
+use std::collections::BTreeMap;
+
 use super::Timeline;
-use crate::record::KeeperEvent;
+use crate::record::{KeeperEvent, Scrape};
 use crate::sample::OpId;
 use crate::units::Micros;
 
@@ -29,7 +31,7 @@ impl Timeline {
         }
         self.arrived.retain(|(_, cell), _| *cell >= before);
         self.happened.retain(|cell, _| *cell >= before);
-        self.scrapes.retain(|scrape| scrape.at >= from);
+        self.forget_scrapes(from);
         self.services.retain(|event| event.at >= from);
         self.refused.retain(|(_, at, _)| *at >= from);
         self.forget_keeper(from);
@@ -38,6 +40,19 @@ impl Timeline {
         self.items.clear();
         self.errors.clear();
         self.slow.clear();
+    }
+
+    /// The last two of each metric tell how often it is read.
+    fn forget_scrapes(&mut self, before: Micros) {
+        let mut later: BTreeMap<&str, usize> = BTreeMap::new();
+        let is_kept = |Scrape { at, name, .. }| {
+            let later = later.entry(name).or_default();
+            *later += 1;
+            *at >= before || *later <= 2
+        };
+        let kept: Vec<bool> = self.scrapes.iter().rev().map(is_kept).collect();
+        let mut kept = kept.into_iter().rev();
+        self.scrapes.retain(|_| kept.next().unwrap_or(true));
     }
 
     /// A keeper that is gone is so for good, and one that is silent until it answers.

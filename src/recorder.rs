@@ -142,11 +142,11 @@ impl Inner {
 }
 
 /// How many cells live rules look back on: the longest of them, as long as operations may take before it is known how
-/// they end, and to the burst before.
+/// they end, for two rounds of users who wait for that, and to the burst before.
 fn reach(outline: &Outline) -> u32 {
     let rules = outline.abort.iter().chain(&outline.steady).filter_map(|rule| rule.window).max();
     let deadline = outline.operations.iter().map(|o| o.deadline).max();
     let apart = outline.shapes.iter().filter_map(|shape| shape.period).max();
-    let longest = rules.unwrap_or_default() + deadline.unwrap_or_default() + apart.unwrap_or_default();
+    let longest = rules.unwrap_or_default() + deadline.unwrap_or_default() * 2 + apart.unwrap_or_default();
     u32::try_from(longest.0 / outline.cell.0.max(1)).unwrap_or(u32::MAX - KEPT) + KEPT
 }

@@ -33,6 +33,10 @@ pub fn fired(timeline: &Timeline, rule: &Objective, now: Micros) -> Option<Fired
     let on_end = Objective { window: Some(long), ..rule.clone() };
     let hits = subjects(&view, rule).into_iter().filter_map(|subject| {
         let cells = since_reading(&view, subject, recent(&view, &on_end, subject, now)?)?;
+        let cells = since_asked(&view, rule, subject, cells)?;
+        if matches!(subject, Subject::Operation(_)) && !is_inside(&view, &on_end, &cells) {
+            return None;
+        }
         comes_true(&view, &on_end, subject, &cells).then_some((subject, cells))
     });
     let whole = Objective { window: None, ..rule.clone() };
@@ -47,6 +51,8 @@ pub fn fired(timeline: &Timeline, rule: &Objective, now: Micros) -> Option<Fired
     })?;
     let excuse =
         innocent.then(|| format!("without squall's own part it would not have{}", view.blame(&cells)));
+    let asked = matches!(subject, Subject::Operation(_)) && cells.len() > in_cells(timeline, long) as usize;
+    let long = if asked { timeline.outline().cell * cells.len() as i64 } else { long };
     Some(Fired { measured: said(timeline, rule, subject, &m, long), excuse })
 }
 
@@ -195,12 +201,34 @@ fn recent(view: &View, on_end: &Objective, subject: Subject, now: Micros) -> Opt
     };
     let from = until.checked_sub(long)?;
     let cells: Cells = (from..until).collect();
-    // Nobody knows yet where the load will end, and with it the last phase.
-    let inside = match &on_end.phase {
-        PhaseName::Run => timeline.cell_start(from) >= timeline.outline().judge.warmup,
+    is_inside(view, on_end, &cells).then_some(cells)
+}
+
+/// Nobody knows yet where the load will end, and with it the last phase.
+fn is_inside(view: &View, rule: &Objective, cells: &Cells) -> bool {
+    let begins = cells.first().map_or(Micros::ZERO, |&first| view.timeline.cell_start(first));
+    match &rule.phase {
+        PhaseName::Run => begins >= view.timeline.outline().judge.warmup,
         phase => cells.is_subset(&view.cells(phase)),
-    };
-    inside.then_some(cells)
+    }
+}
+
+/// With the last two rounds before them where users of a closed loop asked nothing meanwhile: who waits for longer than D
+/// asks outside of each D of which all is known. One round alone may have been lost in a moment. Of a rate and a count
+/// silence tells by itself.
+fn since_asked(view: &View, rule: &Objective, subject: Subject, cells: Cells) -> Option<Cells> {
+    let (timeline, Subject::Operation(op)) = (view.timeline, subject) else { return Some(cells) };
+    let is_asked = |cell: &u32| timeline.intended(op, *cell) > 0;
+    let silence_tells = matches!(rule.metric, Metric::Rate | Metric::Count);
+    if silence_tells || !subject.closed(timeline) || cells.iter().any(is_asked) {
+        return Some(cells);
+    }
+    let mut before = (timeline.oldest()..*cells.first()?).rev().filter(is_asked);
+    let last = before.next()?;
+    // Whoever asked then had their answer before the last was asked.
+    let ended = |cell: &u32| timeline.cell_start(*cell) + view.tally(op, &[*cell].into()).waited();
+    let round = before.find(|cell| ended(cell) <= timeline.cell_start(last + 1))?;
+    Some((round..=*cells.last()?).collect())
 }
 
 /// With the last reading of the target's metric before them: what was not read over all of a time did not last for it.

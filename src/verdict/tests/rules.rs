@@ -140,6 +140,17 @@ fn a_target_that_is_gone_for_good_ends_a_run_of_users_who_think() {
         ("it hangs for one round", 20.0, 60.0, asks(5.0, (100.0, 121.0), hangs(20.0)), None),
         ("a round as long as the rule", 5.0, 10.0, asks(5.0, (100.0, 260.0), hangs(5.0)), Some(116)),
         ("for less than the rule", 5.0, 10.0, asks(5.0, (100.0, 104.0), hangs(5.0)), None),
+        ("a round longer than the rule", 5.0, 3.0, asks(0.2, (100.0, 260.0), hangs(5.0)), Some(111)),
+        ("by the defaults", 30.0, 10.0, asks(0.2, (100.0, 260.0), hangs(30.0)), Some(161)),
+        (
+            "by the defaults, from the midst of a second",
+            30.0,
+            10.0,
+            asks(0.2, (100.5, 260.0), hangs(30.0)),
+            Some(192),
+        ),
+        ("and who thinks for longer, too", 5.0, 3.0, asks(4.0, (100.0, 260.0), hangs(5.0)), Some(115)),
+        ("it lost what it was asked for a moment", 5.0, 3.0, asks(0.2, (100.0, 100.5), hangs(5.0)), None),
         ("refused for a while", 30.0, 30.0, asks(40.0, (118.0, 126.0), refused), None),
         ("refused for good", 30.0, 30.0, asks(40.0, (118.0, 260.0), refused), Some(161)),
     ];

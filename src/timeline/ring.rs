@@ -45,12 +45,12 @@ impl Timeline {
     /// The last two of each metric tell how often it is read.
     fn forget_scrapes(&mut self, before: Micros) {
         let mut later: BTreeMap<&str, usize> = BTreeMap::new();
-        let is_kept = |Scrape { at, name, .. }| {
-            let later = later.entry(name).or_default();
+        let kept = self.scrapes.iter().rev().map(|Scrape { at, name, .. }| {
+            let later = later.entry(name.as_str()).or_default();
             *later += 1;
             *at >= before || *later <= 2
-        };
-        let kept: Vec<bool> = self.scrapes.iter().rev().map(is_kept).collect();
+        });
+        let kept: Vec<bool> = kept.collect();
         let mut kept = kept.into_iter().rev();
         self.scrapes.retain(|_| kept.next().unwrap_or(true));
     }

@@ -275,12 +275,8 @@ impl Rhythm {
             Subject::Operation(op) => op,
             Subject::Target(name, _) => {
                 let asked = cells.last().map(|last| first..last + 1);
-                return Rhythm {
-                    since: first,
-                    asked,
-                    between: 0,
-                    reading: Some(usual_reading(timeline, name)),
-                };
+                let reading = Some(usual_reading(timeline, name));
+                return Rhythm { since: first, asked, between: 0, reading };
             }
         };
         let closed = subject.closed(timeline);
@@ -334,12 +330,12 @@ impl Rhythm {
     }
 }
 
-/// A metric that is read no more, as of a service that is gone, is not what it was last: twice as long as from one
-/// reading to the next, and a cell. What was read once tells of its cell.
+/// A metric that is read no more, as of a service that is gone, is not what it was last: it speaks for as long as usual
+/// from one reading to the next, and a cell. What was read once tells of its cell.
 fn usual_reading(timeline: &Timeline, name: &str) -> u32 {
     let readings: Vec<Micros> = timeline.scrapes.iter().filter(|s| s.name == name).map(|s| s.at).collect();
     let gaps: Vec<f64> = readings.windows(2).map(|two| (two[1] - two[0]).0 as f64).collect();
-    stats::median(&gaps).map_or(1, |gap| in_cells(timeline, Micros(2 * gap as i64)) + 1)
+    stats::median(&gaps).map_or(1, |gap| in_cells(timeline, Micros(gap as i64)) + 1)
 }
 
 /// Any single one is to satisfy the rule, or how many there are.

@@ -31,7 +31,8 @@ pub fn fired(timeline: &Timeline, rule: &Objective, now: Micros) -> Option<Fired
     let long = rule.window.unwrap_or(timeline.outline().cell * 10);
     let on_end = Objective { window: Some(long), ..rule.clone() };
     let hits = subjects(&view, rule).into_iter().filter_map(|subject| {
-        let cells = since_reading(&view, subject, recent(&view, &on_end, subject, now)?)?;
+        let known = last_reading(&view, subject, now)?;
+        let cells = since_reading(&view, subject, recent(&view, &on_end, subject, known)?)?;
         comes_true(&view, &on_end, subject, &cells).then_some((subject, cells))
     });
     let whole = Objective { window: None, ..rule.clone() };
@@ -200,6 +201,13 @@ fn recent(view: &View, on_end: &Objective, subject: Subject, now: Micros) -> Opt
         phase => cells.is_subset(&view.cells(phase)),
     };
     inside.then_some(cells)
+}
+
+/// When the target's metric was read last: what it was after that nobody knows.
+fn last_reading(view: &View, subject: Subject, now: Micros) -> Option<Micros> {
+    let Subject::Target(name, _) = subject else { return Some(now) };
+    let readings = view.timeline.scrapes.iter().filter(|scrape| scrape.name == name && scrape.at <= now);
+    readings.map(|scrape| scrape.at).max()
 }
 
 /// With the last reading of the target's metric before them: what was not read over all of a time did not last for it.

@@ -45,6 +45,11 @@ static CALLED_SECRET: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(&format!("(?i){json}|{within}|{form}")).expect("a pattern of squall's own")
 });
 
+/// Whether a value of this name is masked where JSON has it.
+pub fn is_called_secret(name: &str) -> bool {
+    CALLED_SECRET.is_match(&format!("\"{name}\":\"value\""))
+}
+
 /// A token is `{"` in base64url and what follows, with dots (RFC 7519); the text may end inside of it.
 fn without_tokens(text: &str) -> String {
     let (mut out, mut rest) = (String::with_capacity(text.len()), text);

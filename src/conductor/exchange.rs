@@ -5,7 +5,8 @@ use http_body_util::{BodyExt, Full};
 use minijinja::Value;
 
 use crate::client::Answer;
-use crate::redact::{MASK, redact};
+use crate::experiment::CaptureFrom;
+use crate::redact::{MASK, is_called_secret, redact};
 use crate::units::{Micros, cut, grouped};
 
 /// Characters of a body and of a value that are shown.
@@ -31,12 +32,25 @@ pub fn received(answer: &Answer, took: Micros, secrets: &[String]) -> String {
     redact(&all, secrets)
 }
 
-/// A captured value.
-pub fn captured(name: &str, value: &Value, secrets: &[String]) -> String {
+/// A captured value; one that is hidden where it came from is hidden here, whatever the profile calls it.
+pub fn captured(name: &str, from: Option<&CaptureFrom>, value: &Value, secrets: &[String]) -> String {
+    if from.is_some_and(is_hidden) {
+        return format!("= {name}: {MASK}");
+    }
     let text = serde_json::to_string(value).unwrap_or_else(|_| value.to_string());
     // As JSON has it, so that what is called a token is none that is shown.
     let told = redact(&format!("\"{name}\": {text}"), secrets);
     format!("= {}", cut(&told.replacen('"', "", 2), SHOWN))
+}
+
+fn is_hidden(from: &CaptureFrom) -> bool {
+    match from {
+        CaptureFrom::Header(name) => HIDDEN.contains(&name.to_ascii_lowercase().as_str()),
+        CaptureFrom::Json(path) | CaptureFrom::JsonAll(path) => {
+            let of_a_name = |c: char| c.is_alphanumeric() || "_-".contains(c);
+            path.rsplit(|c| !of_a_name(c)).any(is_called_secret)
+        }
+    }
 }
 
 fn head(mark: &str, headers: &http::HeaderMap) -> String {
@@ -73,8 +87,34 @@ mod tests {
             let body = format!("{}correct-horse-battery staple", "x".repeat(before));
             let shown = body_text("< ", body.as_bytes(), body.len() as u64, &secrets);
             assert!(!shown.contains("corr"), "{before}: {}", &shown[shown.len() - 60..]);
-            let shown = captured("token", &Value::from(body), &secrets);
+            let shown = captured("token", None, &Value::from(body), &secrets);
             assert!(!shown.contains("corr"), "{before}: {}", &shown[shown.len() - 60..]);
+        }
+    }
+
+    #[test]
+    fn a_captured_token_is_hidden_whatever_the_profile_calls_it() {
+        let json = |path: &str| CaptureFrom::Json(path.to_owned());
+        let all = |path: &str| CaptureFrom::JsonAll(path.to_owned());
+        let hidden = [
+            json("$.access_token"),
+            json("$['user']['apiKey']"),
+            json("$.tokens[0].token"),
+            json("$.token.value"),
+            all("$..refresh_token"),
+            CaptureFrom::Header("Set-Cookie".to_owned()),
+        ];
+        for from in hidden {
+            assert_eq!(captured("t", Some(&from), &Value::from("sid=1"), &[]), "= t: ***", "{from:?}");
+        }
+        let shown = [
+            json("$.id"),
+            json("$.next_page_token"),
+            all("$.rooms[*].name"),
+            CaptureFrom::Header("location".to_owned()),
+        ];
+        for from in shown {
+            assert_eq!(captured("t", Some(&from), &Value::from("a-7"), &[]), "= t: \"a-7\"", "{from:?}");
         }
     }
 }

@@ -323,7 +323,8 @@ impl Script {
         }
         for captured in finding.captured {
             if let Some(show) = &self.show {
-                show(&exchange::captured(&captured.name, &captured.value, &self.secrets));
+                let from = request.asked.captures.iter().find(|c| c.name == captured.name).map(|c| &c.from);
+                show(&exchange::captured(&captured.name, from, &captured.value, &self.secrets));
             }
             Arc::make_mut(vars).learn(captured);
         }

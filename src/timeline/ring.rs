@@ -42,13 +42,13 @@ impl Timeline {
         self.slow.clear();
     }
 
-    /// The last two of each metric tell how often it is read.
+    /// The last three of each metric tell how often it is read, also where one is missing.
     fn forget_scrapes(&mut self, before: Micros) {
         let mut later: BTreeMap<&str, usize> = BTreeMap::new();
         let kept = self.scrapes.iter().rev().map(|Scrape { at, name, .. }| {
             let later = later.entry(name.as_str()).or_default();
             *later += 1;
-            *at >= before || *later <= 2
+            *at >= before || *later <= 3
         });
         let kept: Vec<bool> = kept.collect();
         let mut kept = kept.into_iter().rev();

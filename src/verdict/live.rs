@@ -10,7 +10,6 @@ use super::view::View;
 use super::windows::{Subject, Window, badness, in_cells, measured, over, rate_at_best, together, value};
 use super::words;
 use crate::objective::{Metric, Objective, PhaseName};
-use crate::stats;
 use crate::timeline::phases::Return;
 use crate::timeline::{Cells, Timeline};
 use crate::units::{Micros, clock, grouped};
@@ -32,7 +31,8 @@ pub fn fired(timeline: &Timeline, rule: &Objective, now: Micros) -> Option<Fired
     let long = rule.window.unwrap_or(timeline.outline().cell * 10);
     let on_end = Objective { window: Some(long), ..rule.clone() };
     let hits = subjects(&view, rule).into_iter().filter_map(|subject| {
-        let cells = since_reading(&view, subject, recent(&view, &on_end, subject, now)?)?;
+        let known = last_reading(&view, subject, now)?;
+        let cells = since_reading(&view, subject, recent(&view, &on_end, subject, known)?)?;
         let cells = since_asked(&view, rule, subject, cells)?;
         if matches!(subject, Subject::Operation(_)) && !is_inside(&view, &on_end, &cells) {
             return None;
@@ -231,6 +231,13 @@ fn since_asked(view: &View, rule: &Objective, subject: Subject, cells: Cells) ->
     Some((round..=*cells.last()?).collect())
 }
 
+/// When the target's metric was read last: what it was after that nobody knows.
+fn last_reading(view: &View, subject: Subject, now: Micros) -> Option<Micros> {
+    let Subject::Target(name, _) = subject else { return Some(now) };
+    let readings = view.timeline.scrapes.iter().filter(|scrape| scrape.name == name && scrape.at <= now);
+    readings.map(|scrape| scrape.at).max()
+}
+
 /// With the last reading of the target's metric before them: what was not read over all of a time did not last for it.
 fn since_reading(view: &View, subject: Subject, cells: Cells) -> Option<Cells> {
     let (Subject::Target(name, _), Some(&first)) = (subject, cells.first()) else { return Some(cells) };
@@ -263,8 +270,8 @@ struct Rhythm {
     asked: Option<Range<u32>>,
     /// The longest silence between two that were asked; where users of a closed loop wait they are not silent.
     between: u32,
-    /// For how long a metric of the target speaks: until the next reading is missing.
-    reading: Option<u32>,
+    /// For how long a metric of the target may not be read, between two readings.
+    unread: Option<u32>,
 }
 
 impl Rhythm {
@@ -275,8 +282,8 @@ impl Rhythm {
             Subject::Operation(op) => op,
             Subject::Target(name, _) => {
                 let asked = cells.last().map(|last| first..last + 1);
-                let reading = Some(usual_reading(timeline, name));
-                return Rhythm { since: first, asked, between: 0, reading };
+                let unread = Some(2 * usual_reading(timeline, name) + 1);
+                return Rhythm { since: first, asked, between: 0, unread };
             }
         };
         let closed = subject.closed(timeline);
@@ -301,16 +308,21 @@ impl Rhythm {
             since: earlier.and(asked.first()).map_or(first, |one| first.max(one.end)),
             between: between.max().unwrap_or(0),
             asked: asked.first().zip(until).map(|(one, until)| one.start..until),
-            reading: None,
+            unread: None,
         }
     }
 
     /// What is known goes from one end to the other: what is left at the ends is no longer than it is silent by itself,
     /// or than so many operations that come evenly are. It does not see whether those within a window came all at once;
-    /// that is [`Rhythm::lasts`].
+    /// that is [`Rhythm::lasts`]. A metric of the target was read at both ends; in their midst no readings are missing, as
+    /// of a service that was away.
     fn is_known(&self, windows: &[Window], cells: &Cells, n: u64) -> bool {
+        if let Some(unread) = self.unread {
+            let is_missing = |two: &[Window]| two[1].0.start > two[0].0.end + unread;
+            return !windows.windows(2).any(is_missing);
+        }
         let even = (2 * cells.len() as u32).div_ceil(u32::try_from(n).unwrap_or(u32::MAX).max(1));
-        let silent = self.reading.unwrap_or(even.max(self.between + 1));
+        let silent = even.max(self.between + 1);
         let to = cells.last().map_or(0, |&last| last + 1);
         let ends = windows.iter().map(|(range, _)| range.end).max().unwrap_or(self.since);
         let begins = windows.first().map_or(to, |(range, _)| range.start);
@@ -330,12 +342,11 @@ impl Rhythm {
     }
 }
 
-/// A metric that is read no more, as of a service that is gone, is not what it was last: it speaks for as long as usual
-/// from one reading to the next, and a cell. What was read once tells of its cell.
+/// Cells from one reading of a metric to the next, where none is missing.
 fn usual_reading(timeline: &Timeline, name: &str) -> u32 {
     let readings: Vec<Micros> = timeline.scrapes.iter().filter(|s| s.name == name).map(|s| s.at).collect();
-    let gaps: Vec<f64> = readings.windows(2).map(|two| (two[1] - two[0]).0 as f64).collect();
-    stats::median(&gaps).map_or(1, |gap| in_cells(timeline, Micros(gap as i64)) + 1)
+    let apart = readings.windows(2).map(|two| two[1] - two[0]).min();
+    apart.map_or(1, |apart| in_cells(timeline, apart))
 }
 
 /// Any single one is to satisfy the rule, or how many there are.

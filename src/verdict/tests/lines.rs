@@ -136,32 +136,39 @@ fn a_live_rule_needs_all_of_its_time_and_its_phase() {
     assert_eq!([20, 27, 28].map(|now| fires(&short, 0, now)), [false, false, true]);
 }
 
+/// Two readings above it, five seconds apart, are no ten seconds: what it was after the last one nobody knows yet.
 #[test]
 fn a_live_rule_on_a_metric_that_is_seldom_read_waits_for_as_long() {
     let queue = queue_below(100.0, Aggregate::Last);
     let rule = Objective { comparison: Comparison::Above, window: Some(s(10.0)), ..queue };
+    let never = 0..0;
     let rows = [
-        (1, 100, Some(69)),
-        (5, 100, Some(69)),
-        (15, 100, Some(69)),
-        // Of those that were gone after a last high reading nothing is known.
-        (1, 60, None),
-        (5, 60, None),
+        (1, 60..100, never.clone(), Some(69)),
+        (5, 60..100, never.clone(), Some(70)),
+        (15, 60..100, never.clone(), Some(75)),
+        (5, 60..66, never.clone(), None),
+        (15, 60..61, never, None),
+        // Away after one high reading, as a service is that was killed, for good and for a while.
+        (1, 60..100, 61..100, None),
+        (5, 60..100, 61..100, None),
+        (1, 60..100, 61..80, Some(89)),
     ];
-    for (every, until, at) in rows {
+    for (every, above, away, at) in rows {
         let fires = |now: i64| {
             let mut plan = rooms(100);
             let read = |second: i64| crate::record::Scrape {
                 at: Micros::secs(second),
                 name: "queue".to_owned(),
-                value: if second >= 60 { 200.0 } else { 1.0 },
+                value: if above.contains(&second) { 200.0 } else { 1.0 },
             };
-            plan.events.extend((0..=now.min(until)).step_by(every).map(read).map(Record::Scrape));
+            let seen = (0..=now).step_by(every).filter(|second| !away.contains(second));
+            plan.events.extend(seen.map(read).map(Record::Scrape));
             let mut timeline = plan.timeline(&evenly(10, 0, now, fine));
             timeline.forget((now - 12) as u32);
             fired(&timeline, &rule, Micros::secs(now)).is_some()
         };
-        assert_eq!((20..100).find(|&now| fires(now)), at, "read every {every} s");
+        let found = (20..100).find(|&now| fires(now));
+        assert_eq!(found, at, "read every {every} s, above it in {above:?}, away in {away:?}");
     }
 }
 

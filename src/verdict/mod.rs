@@ -19,6 +19,7 @@ mod own;
 mod recovery;
 mod restless;
 mod returns;
+mod rhythm;
 mod ruling;
 mod stretch;
 mod tables;

@@ -6,16 +6,16 @@ use crate::outline::Outline;
 use crate::record::{How, RuleEvent, RuleKind};
 use crate::timeline::Timeline;
 use crate::units::Micros;
-use crate::verdict::{Fired, fired, unsteady};
+use crate::verdict::{AbortRule, Fired, unsteady};
 
 /// A look that is later than this part of a cell comes after a freeze: what was answered meanwhile may not be in
 /// the fold yet.
 const FROZEN: i64 = 10;
 
 pub struct Rules {
-    abort: Vec<Objective>,
+    abort: Vec<AbortRule>,
     steady: Vec<Objective>,
-    /// When the first trigger is to come; none without any, or once it was looked for. or once it has been looked at.
+    /// When the first trigger is to come; none without any, or once it has been looked at.
     first_trigger: Option<Micros>,
     /// The steady state has been looked at and held, or there is none to hold.
     is_steady: bool,
@@ -27,7 +27,7 @@ pub struct Rules {
 impl Rules {
     pub fn new(outline: &Outline) -> Rules {
         Rules {
-            abort: outline.abort.clone(),
+            abort: outline.abort.iter().map(AbortRule::new).collect(),
             steady: outline.steady.clone(),
             is_steady: outline.steady.is_empty(),
             first_trigger: outline.first_trigger(),
@@ -53,9 +53,9 @@ impl Rules {
             excuse,
         };
         if now >= self.warmup && !self.passed_over {
-            for rule in &self.abort {
-                if let Some(Fired { measured, excuse }) = fired(timeline, rule, now) {
-                    return Some((event(RuleKind::Abort, &rule.text, measured, excuse), How::Aborted));
+            for rule in &mut self.abort {
+                if let Some(Fired { measured, excuse }) = rule.fired(timeline, now) {
+                    return Some((event(RuleKind::Abort, rule.text(), measured, excuse), How::Aborted));
                 }
             }
         }

@@ -2,15 +2,17 @@
 //!
 //! Owns which cells a live rule looks at; what is done when one decides is the controller's.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::answer::Answer;
 use super::measure::Measured;
 use super::rhythm::Rhythm;
 use super::view::View;
-use super::windows::{Subject, badness, in_cells, measured, over, rate_at_best, together, value};
+use super::windows::{Subject, Window, badness, in_cells, measured, over, rate_at_best, together, value};
 use super::words;
 use crate::objective::{Metric, Objective, PhaseName};
+use crate::sample::OpId;
 use crate::timeline::phases::Return;
 use crate::timeline::{Cells, Timeline};
 use crate::units::{Micros, clock, grouped};
@@ -24,37 +26,58 @@ pub struct Fired {
     pub excuse: Option<String>,
 }
 
-/// Whether an abort rule has come true: in every window over the last D on end (default ten cells) in which it is
-/// known how every operation ended. Never in the warm-up; a rule with a phase only while that phase lasts. A rate
-/// that would be too low if everything succeeded is the plan's, and fires nothing.
-pub fn fired(timeline: &Timeline, rule: &Objective, now: Micros) -> Option<Fired> {
-    let view = View::live(timeline);
-    let long = rule.window.unwrap_or(timeline.outline().cell * 10);
-    let on_end = Objective { window: Some(long), ..rule.clone() };
-    let hits = subjects(&view, rule).into_iter().filter_map(|subject| {
-        let known = last_reading(&view, subject, now)?;
-        let cells = since_reading(&view, subject, recent(&view, &on_end, subject, known)?)?;
-        let cells = since_asked(&view, rule, subject, cells)?;
-        if matches!(subject, Subject::Operation(_)) && !is_inside(&view, &on_end, &cells) {
-            return None;
+/// An abort rule, and of which times it has been asked: of each D on end once, when it is known how all of it ended.
+pub struct AbortRule {
+    rule: Objective,
+    /// Where the last D ended, of each operation; of a metric of the target there is one.
+    asked: BTreeMap<Option<OpId>, u32>,
+}
+
+impl AbortRule {
+    pub fn new(rule: &Objective) -> AbortRule {
+        AbortRule { rule: rule.clone(), asked: BTreeMap::new() }
+    }
+
+    /// As the user wrote it.
+    pub fn text(&self) -> &str {
+        &self.rule.text
+    }
+
+    /// Whether it has come true since it was asked last: in every window over D on end (default ten cells) in which it
+    /// is known how every operation ended. Never in the warm-up; a rule with a phase only while that phase lasts. A
+    /// rate that would be too low if everything succeeded is the plan's, and fires nothing.
+    pub fn fired(&mut self, timeline: &Timeline, now: Micros) -> Option<Fired> {
+        let (view, rule) = (View::live(timeline), &self.rule);
+        let long = rule.window.unwrap_or(timeline.outline().cell * 10);
+        let on_end = Objective { window: Some(long), ..rule.clone() };
+        let mut hits = Vec::new();
+        for subject in subjects(&view, rule) {
+            let known: Cells = known(timeline, subject, now).filter(is_inside(&view, rule)).collect();
+            let rhythm = Rhythm::of(&view, rule, subject, &known);
+            let asked = self.asked.entry(subject.operation()).or_default();
+            let all = rhythm.on_end_since(*asked, in_cells(timeline, long));
+            *asked = rhythm.last().unwrap_or(*asked);
+            let come_true = all.into_iter().filter(|cells| comes_true(&view, &on_end, subject, cells));
+            hits.extend(come_true.map(|cells| (subject, cells)));
         }
-        comes_true(&view, &on_end, subject, &cells).then_some((subject, cells))
-    });
-    let whole = Objective { window: None, ..rule.clone() };
-    let hits = hits.map(|(subject, cells)| {
-        let innocent = !comes_true(view.clean(), &on_end, subject, &cells);
-        (innocent, value(&view, &whole, subject, &cells), subject, cells)
-    });
-    // What squall spoilt of one excuses no other. The rule names what must not be: what satisfies it most is the worst.
-    let (innocent, m, subject, cells) = hits.reduce(|a, b| {
-        let by = |hit: &(bool, Measured, Subject, Cells)| (hit.0, badness(rule, &hit.1));
-        if by(&b) < by(&a) { b } else { a }
-    })?;
-    let excuse =
-        innocent.then(|| format!("without squall's own part it would not have{}", view.blame(&cells)));
-    let asked = matches!(subject, Subject::Operation(_)) && cells.len() > in_cells(timeline, long) as usize;
-    let long = if asked { timeline.outline().cell * cells.len() as i64 } else { long };
-    Some(Fired { measured: said(timeline, rule, subject, &m, long), excuse })
+        let whole = Objective { window: None, ..rule.clone() };
+        let hits = hits.into_iter().map(|(subject, cells)| {
+            let innocent = !comes_true(view.clean(), &on_end, subject, &cells);
+            (innocent, value(&view, &whole, subject, &cells), subject, cells)
+        });
+        // What squall spoilt of one excuses no other. The rule names what must not be: what satisfies it most is the worst.
+        let (innocent, m, subject, cells) = hits.reduce(|a, b| {
+            let by = |hit: &(bool, Measured, Subject, Cells)| (hit.0, badness(rule, &hit.1));
+            if by(&b) < by(&a) { b } else { a }
+        })?;
+        let excuse =
+            innocent.then(|| format!("without squall's own part it would not have{}", view.blame(&cells)));
+        let long = match subject {
+            Subject::Operation(_) => long.max(timeline.outline().cell * cells.len() as i64),
+            Subject::Target(..) => long,
+        };
+        Some(Fired { measured: said(timeline, rule, subject, &m, long), excuse })
+    }
 }
 
 /// What speaks against a steady state over the last D before `now`; none if it holds. Without a D it is asked of the
@@ -64,7 +87,7 @@ pub fn unsteady(timeline: &Timeline, rule: &Objective, now: Micros) -> Option<St
     let cell = timeline.outline().cell;
     // A good second of ten makes no steady state of the rest.
     let whole = Objective { window: None, ..rule.clone() };
-    let last = |subject, long| recent(&view, &Objective { window: Some(long), ..rule.clone() }, subject, now);
+    let last = |subject, long| recent(&view, rule, subject, (long, now));
     let looked_at = subjects(&view, rule).into_iter().map(|subject| {
         let most = || (1..=10).rev().find_map(|cells| last(subject, cell * cells));
         (subject, rule.window.map_or_else(most, |long| last(subject, long)))
@@ -185,14 +208,10 @@ fn subjects<'o>(view: &View, rule: &'o Objective) -> Vec<Subject<'o>> {
     all.map(|(op, _)| Subject::Operation(op)).collect()
 }
 
-/// The last D in which it is known how every operation ended; none if that has not been lived yet, or lies
-/// outside of the rule's phase.
-fn recent(view: &View, on_end: &Objective, subject: Subject, now: Micros) -> Option<Cells> {
-    let timeline = view.timeline;
-    let long = on_end.window.map_or(1, |long| in_cells(timeline, long));
+/// The cells of which it is known how every operation ended; the newest scrape lies in the cell that has just begun.
+fn known(timeline: &Timeline, subject: Subject, now: Micros) -> Range<u32> {
     let present = timeline.cell_of(now);
     let until = match subject {
-        // The newest scrape lies in the cell that has just begun.
         Subject::Target(..) => present + 1,
         Subject::Operation(op) => {
             let back = in_cells(timeline, timeline.deadline(op)) + 2;
@@ -200,52 +219,26 @@ fn recent(view: &View, on_end: &Objective, subject: Subject, now: Micros) -> Opt
             known.unwrap_or(present)
         }
     };
-    let from = until.checked_sub(long)?;
-    let cells: Cells = (from..until).collect();
-    is_inside(view, on_end, &cells).then_some(cells)
+    let from = if matches!(subject, Subject::Target(..)) { 0 } else { timeline.oldest() };
+    from..until
 }
 
-/// Nobody knows yet where the load will end, and with it the last phase.
-fn is_inside(view: &View, rule: &Objective, cells: &Cells) -> bool {
-    let begins = cells.first().map_or(Micros::ZERO, |&first| view.timeline.cell_start(first));
-    match &rule.phase {
-        PhaseName::Run => begins >= view.timeline.outline().judge.warmup,
-        phase => cells.is_subset(&view.cells(phase)),
+/// The last of them, for so long; none if that has not been lived yet, or lies outside of the rule's phase.
+fn recent(view: &View, rule: &Objective, subject: Subject, (long, now): (Micros, Micros)) -> Option<Cells> {
+    let until = known(view.timeline, subject, now).end;
+    let cells = until.checked_sub(in_cells(view.timeline, long))?..until;
+    let inside = is_inside(view, rule);
+    cells.clone().all(|cell| inside(&cell)).then(|| cells.collect())
+}
+
+/// Whether a cell is one of the rule's phase. Nobody knows yet where the load will end, and with it the last phase.
+fn is_inside<'v>(view: &'v View, rule: &Objective) -> impl Fn(&u32) -> bool + 'v {
+    let phase = (rule.phase != PhaseName::Run).then(|| view.cells(&rule.phase));
+    let warm = view.timeline.outline().judge.warmup;
+    move |cell| match &phase {
+        Some(phase) => phase.contains(cell),
+        None => view.timeline.cell_start(*cell) >= warm,
     }
-}
-
-/// With the last two rounds before them where users of a closed loop asked nothing meanwhile: who waits for longer than D
-/// asks outside of each D of which all is known. One round alone may have been lost in a moment. Of a rate and a count
-/// silence tells by itself.
-fn since_asked(view: &View, rule: &Objective, subject: Subject, cells: Cells) -> Option<Cells> {
-    let (timeline, Subject::Operation(op)) = (view.timeline, subject) else { return Some(cells) };
-    let is_asked = |cell: &u32| timeline.intended(op, *cell) > 0;
-    let silence_tells = matches!(rule.metric, Metric::Rate | Metric::Count);
-    if silence_tells || !subject.closed(timeline) || cells.iter().any(is_asked) {
-        return Some(cells);
-    }
-    let mut before = (timeline.oldest()..*cells.first()?).rev().filter(is_asked);
-    let last = before.next()?;
-    // Whoever asked then had their answer before the last was asked.
-    let ended = |cell: &u32| timeline.cell_start(*cell) + view.tally(op, &[*cell].into()).waited();
-    let round = before.find(|cell| ended(cell) <= timeline.cell_start(last + 1))?;
-    Some((round..=*cells.last()?).collect())
-}
-
-/// When the target's metric was read last: what it was after that nobody knows.
-fn last_reading(view: &View, subject: Subject, now: Micros) -> Option<Micros> {
-    let Subject::Target(name, _) = subject else { return Some(now) };
-    let readings = view.timeline.scrapes.iter().filter(|scrape| scrape.name == name && scrape.at <= now);
-    readings.map(|scrape| scrape.at).max()
-}
-
-/// With the last reading of the target's metric before them: what was not read over all of a time did not last for it.
-fn since_reading(view: &View, subject: Subject, cells: Cells) -> Option<Cells> {
-    let (Subject::Target(name, _), Some(&first)) = (subject, cells.first()) else { return Some(cells) };
-    let readings = view.timeline.scrapes.iter().filter(|scrape| scrape.name == name);
-    let before =
-        readings.map(|scrape| view.timeline.cell_of(scrape.at)).filter(|cell| *cell <= first).max()?;
-    Some((before..first).chain(cells).collect())
 }
 
 /// Every window over the whole of the cells satisfies the rule, and together they are enough to tell.
@@ -255,18 +248,17 @@ fn comes_true(view: &View, on_end: &Objective, subject: Subject, cells: &Cells) 
         return false;
     }
     let whole = over(view, on_end, subject, &windows, cells);
-    let rhythm = Rhythm::of(view, on_end, subject, cells);
-    rhythm.is_known(&windows, cells, whole.n)
+    is_whole(&windows, cells)
         && whole.answer == Answer::Holds
         && !is_one_failure(on_end, &whole)
-        && (asks_for_any(on_end) || rhythm.lasts(cells))
         && !is_the_plans(view, on_end, subject, cells, &whole)
 }
 
-/// Any single one is to satisfy the rule, or how many there are.
-fn asks_for_any(rule: &Objective) -> bool {
-    let one = rule.metric == Metric::Max || rule.bad_limit() == Some(0.0);
-    one || matches!(rule.metric, Metric::Rate | Metric::Count)
+/// They go from one end to the other: what squall itself spoilt there is none of D.
+fn is_whole(windows: &[Window], cells: &Cells) -> bool {
+    let begins = windows.first().map(|window| window.cells.start);
+    let ends = windows.last().map(|window| window.cells.end);
+    begins <= cells.first().copied() && ends > cells.last().copied()
 }
 
 /// One failure ends no run, unless any at all was to: a share above nothing.

@@ -43,7 +43,7 @@ pub use judgement::{
     Judgement, OperationPhase, OperationTable, Phase, Run, ShapeBand, ShapeTrigger, Span, Summary, Told,
     UnsoundCell, VERSION, Word,
 };
-pub use live::{Broken, Fired, Standing, fired, standings, unsteady};
+pub use live::{AbortRule, Broken, Fired, Standing, standings, unsteady};
 pub use width::planned_band;
 
 /// Judges a whole history: the same function for the end of a run and for `squall report`.

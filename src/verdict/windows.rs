@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::answer::{Answer, of_value};
 use super::measure::{Exposure, Measured, measure, point};
+use super::rhythm::pause;
 use super::view::View;
 use crate::objective::{Aggregate, Metric, Objective};
 use crate::quantity::{Quantity, Unit};
@@ -30,6 +31,11 @@ impl Subject<'_> {
         }
     }
 
+    /// Which operation it is, if it is one.
+    pub(super) fn operation(self) -> Option<OpId> {
+        if let Subject::Operation(op) = self { Some(op) } else { None }
+    }
+
     /// The shapes whose load it rests on: the operation's own, or all.
     pub(super) fn shapes(self, timeline: &Timeline) -> BTreeSet<usize> {
         let outline = timeline.outline();
@@ -49,7 +55,12 @@ impl Subject<'_> {
 }
 
 /// A stretch of cells and what was measured in it.
-pub(super) type Window = (Range<u32>, Measured);
+pub(super) struct Window {
+    pub(super) cells: Range<u32>,
+    /// Until when it speaks: users of a closed loop ask nothing while they wait for what they asked in it.
+    pub(super) until: u32,
+    pub(super) measured: Measured,
+}
 
 /// The expression's value over cells; with `for D`, the worst that was not bettered for D on end, which breaks
 /// only if every window of such a stretch does, and the stretch as a whole is enough to tell.
@@ -57,9 +68,11 @@ pub(super) fn value(view: &View, objective: &Objective, subject: Subject, cells:
     let (whole, windows) = measured(view, objective, subject, cells);
     let Some(long) = objective.window.map(|long| in_cells(view.timeline, long)) else { return whole };
     let best =
-        |stretch: &[Window]| stretch.iter().map(|(_, m)| badness(objective, m)).fold(f64::MAX, f64::min);
-    let mut stretches: Vec<(f64, &[Window])> =
-        stretches(&windows, long, cells).into_iter().map(|stretch| (best(stretch), stretch)).collect();
+        |stretch: &[Window]| stretch.iter().map(|w| badness(objective, &w.measured)).fold(f64::MAX, f64::min);
+    let mut stretches: Vec<(f64, &[Window])> = stretches(view, subject, &windows, (long, cells))
+        .into_iter()
+        .map(|stretch| (best(stretch), stretch))
+        .collect();
     // The worst first: once one breaks, which may be thousands that overlap, no other matters.
     stretches.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut worst: Option<(Answer, &[Window])> = None;
@@ -76,7 +89,7 @@ pub(super) fn value(view: &View, objective: &Objective, subject: Subject, cells:
         }
     }
     let bettered = |stretch: &[Window]| {
-        let all = stretch.iter().map(|(_, m)| m.clone());
+        let all = stretch.iter().map(|w| w.measured.clone());
         all.min_by(|a, b| badness(objective, a).total_cmp(&badness(objective, b)))
     };
     let found = worst.and_then(|(answer, stretch)| Some((answer, bettered(stretch)?)));
@@ -106,7 +119,8 @@ pub(super) fn over(
     stretch: &[Window],
     cells: &Cells,
 ) -> Measured {
-    let (from, to) = (stretch.first().map_or(0, |w| w.0.start), stretch.last().map_or(0, |w| w.0.end));
+    let (from, to) =
+        (stretch.first().map_or(0, |w| w.cells.start), stretch.last().map_or(0, |w| w.cells.end));
     let inside = cells.range(from..to).copied().collect();
     let whole = measured(view, &Objective { window: None, ..objective.clone() }, subject, &inside).0;
     let little = match subject {
@@ -132,7 +146,7 @@ pub(super) fn measured(
 /// What all windows of a stretch say, if it is `wanted`; the first that says something else speaks for it.
 pub(super) fn together(stretch: &[Window], wanted: Answer) -> Answer {
     let other = if wanted == Answer::Breaks { Answer::Holds } else { Answer::Breaks };
-    let answers = || stretch.iter().map(|(_, m)| m.answer);
+    let answers = || stretch.iter().map(|w| w.measured.answer);
     let unknown = answers().find(|a| matches!(a, Answer::Unknown(_)));
     if answers().any(|a| a == other) { other } else { unknown.unwrap_or(wanted) }
 }
@@ -145,12 +159,19 @@ pub(super) fn badness(objective: &Objective, m: &Measured) -> f64 {
     })
 }
 
-/// All runs of windows on end that reach over `long` cells. Silence longer than that, and cells of another
-/// phase, end a run.
-pub(super) fn stretches<'w>(windows: &'w [Window], long: u32, cells: &Cells) -> Vec<&'w [Window]> {
+/// All runs of windows on end that reach over `long` cells. Silence longer than that, and than it is silent by itself,
+/// and cells of another phase end a run.
+fn stretches<'w>(
+    view: &View,
+    subject: Subject,
+    windows: &'w [Window],
+    (long, cells): (u32, &Cells),
+) -> Vec<&'w [Window]> {
+    let silences = windows.windows(2).map(|two| two[1].cells.start.saturating_sub(two[0].until));
+    let pause = pause(view.timeline, subject, silences.collect()).max(long);
     let follows = |a: &Window, b: &Window| {
-        let mut between = a.0.end..b.0.start;
-        between.len() <= long as usize && between.all(|cell| cells.contains(&cell))
+        let mut between = a.until..b.cells.start;
+        between.len() <= pause as usize && between.all(|cell| cells.contains(&cell))
     };
     let runs = windows.chunk_by(follows);
     runs.flat_map(|run| (0..run.len()).filter_map(|from| stretch(&run[from..], long))).collect()
@@ -159,9 +180,9 @@ pub(super) fn stretches<'w>(windows: &'w [Window], long: u32, cells: &Cells) -> 
 /// The windows from the first one on that begin before `long` is over, and as many more as it takes to
 /// reach so far; none if that is never reached.
 fn stretch(windows: &[Window], long: u32) -> Option<&[Window]> {
-    let until = windows.first()?.0.start + long;
-    let reach = |n: usize| windows[..n].iter().map(|w| w.0.end).max().unwrap_or(0);
-    let begun = windows.partition_point(|w| w.0.start < until);
+    let until = windows.first()?.cells.start + long;
+    let reach = |n: usize| windows[..n].iter().map(|w| w.until).max().unwrap_or(0);
+    let begun = windows.partition_point(|w| w.cells.start < until);
     (begun..=windows.len()).find(|&n| reach(n) >= until).map(|n| &windows[..n])
 }
 
@@ -227,10 +248,10 @@ fn of_operation(
                 false => usual && came_before(view, op, range.start) && view.was_planned(shape, &cells),
             };
             let speaks = m.value.is_some() && (m.n > 0 || none());
-            return speaks.then_some((range, m));
+            return speaks.then_some(Window { until: range.end, cells: range, measured: m });
         }
         let waits = if closed { in_cells(timeline, view.tally(op, &cells).waited()) - 1 } else { 0 };
-        (m.n > 0).then_some((range.start..range.end + waits, m))
+        (m.n > 0).then_some(Window { until: range.end + waits, cells: range, measured: m })
     });
     let windows = windows.collect();
     (whole, windows)
@@ -316,8 +337,11 @@ fn of_target(
         Measured { value, n, answer: of_value(objective, value), ..Measured::default() }
     };
     let windows = runs.iter().flat_map(|run| run.windows(at_once));
-    let windows = windows.map(|w| (cell(w[0].0)..cell(w[w.len() - 1].0) + 1, measured(&[w])));
-    (measured(&runs), windows.collect())
+    let window = |read: &[Scraped]| {
+        let until = cell(read[read.len() - 1].0) + 1;
+        Window { cells: cell(read[0].0)..until, until, measured: measured(&[read]) }
+    };
+    (measured(&runs), windows.map(window).collect())
 }
 
 /// One number of scraped values; what lies between two runs of scrapes is none of a rate's.

@@ -409,6 +409,23 @@ fn a_phase_that_squall_slept_through_supports_no_pass_of_a_closed_loop() {
     }
 }
 
+/// Five users who were kept waiting for a minute, and asked often when it was over: what they asked in the last second of
+/// their waiting hid that all had failed for a minute on end.
+#[test]
+fn what_users_ask_as_their_waiting_ends_does_not_hide_how_long_they_waited() {
+    let mut samples: Vec<Sample> = evenly(15, 0, 71, fine);
+    for round in [71.0, 91.3, 111.6] {
+        samples
+            .extend((0..5).map(|user| sample(0, s(round) + Micros::millis(user), s(20.004), Kind::Timeout)));
+    }
+    samples.extend(evenly(100, 131, 200, fine).into_iter().filter(|sample| sample.intended > s(131.65)));
+    let half = Objective { window: Some(s(60.0)), ..expect(Metric::Errors, Comparison::AtMost, 0.5, RUN) };
+    let mut plan = Plan::new(200).shape("rooms", "create", s(20.0)).objective(half);
+    plan.outline.shapes[0].closed = true;
+    let (is, why) = word(plan, &samples);
+    assert_eq!(is, Word::Fail, "{why}");
+}
+
 /// Users who hang for half a minute: nothing is their rate, whatever went before.
 #[test]
 fn users_who_wait_have_no_rate() {
@@ -430,8 +447,10 @@ fn users_who_wait_have_no_rate() {
     let rule = Objective { window: Some(s(10.0)), ..expect(Metric::Rate, Comparison::Below, 5.0, RUN) };
     let mut timeline = plan.clone().timeline(&samples);
     timeline.end = None;
-    assert!(fired(&timeline, &rule, s(58.0)).is_some());
-    assert!(fired(&timeline, &rule, s(90.0)).is_none());
+    let mut rule = AbortRule::new(&rule);
+    assert!(rule.fired(&timeline, s(58.0)).is_some());
+    assert!(rule.fired(&timeline, s(80.0)).is_some(), "the rest of it");
+    assert!(rule.fired(&timeline, s(90.0)).is_none());
 }
 
 /// Somebody who looks every minute beside a load: one answer before the fault does not tell what is usual of the others'

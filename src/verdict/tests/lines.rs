@@ -154,7 +154,8 @@ fn a_live_rule_on_a_metric_that_is_seldom_read_waits_for_as_long() {
         (1, 60..100, 61..80, Some(89)),
     ];
     for (every, above, away, at) in rows {
-        let fires = |now: i64| {
+        let mut rule = AbortRule::new(&rule);
+        let mut fires = |now: i64| {
             let mut plan = rooms(100);
             let read = |second: i64| crate::record::Scrape {
                 at: Micros::secs(second),
@@ -165,7 +166,7 @@ fn a_live_rule_on_a_metric_that_is_seldom_read_waits_for_as_long() {
             plan.events.extend(seen.map(read).map(Record::Scrape));
             let mut timeline = plan.timeline(&evenly(10, 0, now, fine));
             timeline.forget((now - 12) as u32);
-            fired(&timeline, &rule, Micros::secs(now)).is_some()
+            rule.fired(&timeline, Micros::secs(now)).is_some()
         };
         let found = (20..100).find(|&now| fires(now));
         assert_eq!(found, at, "read every {every} s, above it in {above:?}, away in {away:?}");

@@ -7,6 +7,7 @@ mod fifth;
 mod generator;
 mod lines;
 mod looks;
+mod mirrored;
 mod objectives;
 mod own;
 mod properties;
@@ -42,6 +43,11 @@ fn cases() -> proptest::prelude::ProptestConfig {
         rng_seed: asked.map_or(RngSeed::Fixed(20_261_127), |_| RngSeed::Random),
         ..proptest::prelude::ProptestConfig::with_cases(asked.unwrap_or(48))
     }
+}
+
+/// What an abort rule says that is asked for the first time.
+fn fired(timeline: &Timeline, rule: &crate::objective::Objective, now: Micros) -> Option<Fired> {
+    AbortRule::new(rule).fired(timeline, now)
 }
 
 /// A minute with a fault at half-time.

@@ -112,11 +112,13 @@ fn for_a_while_means_on_end() {
         }
     };
     let far_apart: Vec<Sample> = (0..10).flat_map(|n| evenly(20, n * 8, n * 8 + 1, |_| timeout)).collect();
+    let paused = [evenly(20, 0, 3, |_| timeout), evenly(20, 20, 23, |_| timeout)].concat();
     let close: Vec<Sample> = (0..20).flat_map(|n| evenly(20, n * 4, n * 4 + 1, |_| timeout)).collect();
     let one_hit = |at: Micros| if at < s(1.0) { timeout } else { fine(at) };
     let rows = [
         ("not across repeats", repeats, evenly(100, 0, 100, bad_in_both), during("x"), Word::Inconclusive),
-        ("not across silence longer than it", rooms(80), far_apart, RUN, Word::Inconclusive),
+        ("not across silence longer than it", rooms(80), paused, RUN, Word::Inconclusive),
+        ("but across what is its own", rooms(80), far_apart, RUN, Word::Fail),
         ("but across a shorter one", rooms(80), close, RUN, Word::Fail),
         ("a moment is no while", rooms(80), evenly(20, 0, 80, one_hit), RUN, Word::Pass),
     ];

@@ -208,7 +208,7 @@ fn subjects<'o>(view: &View, rule: &'o Objective) -> Vec<Subject<'o>> {
     all.map(|(op, _)| Subject::Operation(op)).collect()
 }
 
-/// The cells of which it is known how every operation ended; the newest scrape lies in the cell that has just begun.
+/// The cells of which it is known how every operation ended; the newest reading lies in the cell that has just begun.
 fn known(timeline: &Timeline, subject: Subject, now: Micros) -> Range<u32> {
     let present = timeline.cell_of(now);
     let until = match subject {
@@ -219,8 +219,9 @@ fn known(timeline: &Timeline, subject: Subject, now: Micros) -> Range<u32> {
             known.unwrap_or(present)
         }
     };
-    let from = if matches!(subject, Subject::Target(..)) { 0 } else { timeline.oldest() };
-    from..until
+    // The last readings are kept for longer than cells are.
+    let first = timeline.scrapes.first().map_or(until, |scrape| timeline.cell_of(scrape.at));
+    timeline.oldest().min(first)..until
 }
 
 /// The last of them, for so long; none if that has not been lived yet, or lies outside of the rule's phase.

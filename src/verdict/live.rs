@@ -20,7 +20,8 @@ use crate::units::{Micros, clock, grouped};
 /// Why an abort rule has come true.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fired {
-    /// `62 % of create_room failed or came too late, of 1,204 in the last 10 s`.
+    /// `62 % of create_room failed or came too late, of 1,204 in the last 10 s`; of what was known
+    /// late `in the 10 s before 0:50.00`.
     pub measured: String,
     /// Why that proves nothing: without squall's own part, as far as it is known, it would not have.
     pub excuse: Option<String>,
@@ -76,7 +77,13 @@ impl AbortRule {
             Subject::Operation(_) => long.max(timeline.outline().cell * cells.len() as i64),
             Subject::Target(..) => long,
         };
-        Some(Fired { measured: said(timeline, rule, subject, &m, long), excuse })
+        // What became known of late may be long over.
+        let until = cells.last().map_or(now, |&last| timeline.cell_start(last + 1));
+        let when = match until + timeline.outline().cell * 2 < now {
+            true => format!("the {long} before {}", clock(until)),
+            false => format!("the last {long}"),
+        };
+        Some(Fired { measured: said(timeline, rule, subject, &m, &when), excuse })
     }
 }
 
@@ -112,7 +119,9 @@ pub fn unsteady(timeline: &Timeline, rule: &Objective, now: Micros) -> Option<St
         let m = value(&view, &whole, subject, &cells);
         match m.answer {
             Answer::Holds => None,
-            Answer::Breaks => Some(said(timeline, rule, subject, &m, cell * cells.len() as i64)),
+            Answer::Breaks => {
+                Some(said(timeline, rule, subject, &m, &format!("the last {}", cell * cells.len() as i64)))
+            }
             Answer::Unknown(_) => {
                 let (name, needed) = (subject.name(timeline), rule.least().max(1));
                 Some(format!(
@@ -195,9 +204,9 @@ fn broken_one(view: &View, objective: &Objective, now: Micros) -> Option<Broken>
     })
 }
 
-fn said(timeline: &Timeline, rule: &Objective, subject: Subject, m: &Measured, long: Micros) -> String {
+fn said(timeline: &Timeline, rule: &Objective, subject: Subject, m: &Measured, when: &str) -> String {
     let claim = words::claim(rule, &subject.name(timeline), m);
-    format!("{claim}, of {} in the last {long}", grouped(m.n))
+    format!("{claim}, of {} in {when}", grouped(m.n))
 }
 
 fn subjects<'o>(view: &View, rule: &'o Objective) -> Vec<Subject<'o>> {

@@ -99,6 +99,10 @@ fn no_time_on_end_is_passed_over_where_what_was_asked_hangs_for_longer() {
         plan.outline.shapes[0].period = period.map(s);
         assert_eq!(fires(&plan, &failing(Some(long)), &samples, 120), expected, "{name}");
     }
+    let over =
+        fired(&rooms(120).timeline(&evenly(1, 0, 110, hangs(40.0, 60.0))), &failing(Some(10.0)), s(110.0));
+    let told = over.unwrap().measured;
+    assert!(told.ends_with("of 10 in the 10 s before 0:50.00"), "it is over by now: {told}");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::units::{Micros, clock, grouped};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fired {
     /// `62 % of create_room failed or came too late, of 1,204 in the last 10 s`; of what was known
-    /// late `in the 10 s before 0:50.00`.
+    /// late `in the 10 s before 1:00.00`.
     pub measured: String,
     /// Why that proves nothing: without squall's own part, as far as it is known, it would not have.
     pub excuse: Option<String>,
@@ -58,7 +58,7 @@ impl AbortRule {
             let asked = self.asked.entry(subject.operation()).or_default();
             let all = rhythm.on_end_since(*asked, in_cells(timeline, long));
             *asked = rhythm.last().unwrap_or(*asked);
-            let come_true = all.into_iter().filter(|cells| comes_true(&view, &on_end, subject, cells));
+            let come_true = all.into_iter().rev().filter(|cells| comes_true(&view, &on_end, subject, cells));
             hits.extend(come_true.map(|cells| (subject, cells)));
         }
         let whole = Objective { window: None, ..rule.clone() };

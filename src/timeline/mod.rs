@@ -300,7 +300,9 @@ impl Timeline {
         let (deadline, end) = (self.deadline(op), self.ended_at());
         for (at, cell) in self.cells_of(op, cells) {
             let waited = end - self.cell_start(at);
-            let counts = count == Count::Seen || waited >= deadline;
+            // Asked at the end of the cell, as far as is known.
+            let least = if self.end.is_none() { end - self.cell_start(at + 1) } else { waited };
+            let counts = count == Count::Seen || least >= deadline;
             tally.add(cell, counts.then(|| deadline.max(waited)), count);
         }
     }

@@ -340,6 +340,6 @@ fn rises(timeline: &Timeline, name: &str, cells: &Cells) -> bool {
 /// The load was stopped before its planned end or was planned in short, and with it these cells.
 fn is_cut(view: &View, cells: &Cells) -> bool {
     let (timeline, end) = (view.timeline, view.timeline.load_end());
-    let reached = cells.last().is_some_and(|&last| timeline.cell_start(last + 1) >= end);
+    let reached = cells.last().is_none_or(|&last| timeline.cell_start(last + 1) >= end);
     !timeline.was_all(end) && reached
 }

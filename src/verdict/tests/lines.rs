@@ -269,14 +269,21 @@ fn killed(mut plan: Plan, samples: &[Sample]) -> Judgement {
 
 #[test]
 fn what_was_open_when_squall_was_killed_had_not_its_time() {
-    for (since, expected) in [(29.5, Word::Invalid), (20.0, Word::Fail)] {
+    let rows = [
+        (2.0, 29.5, Word::Invalid),
+        (2.0, 20.0, Word::Fail),
+        (1.0, 29.5, Word::Invalid),
+        (0.4, 29.7, Word::Invalid),
+    ];
+    for (deadline, since, expected) in rows {
+        let plan = Plan::new(60).shape("rooms", "create", s(deadline));
         let mut samples = evenly(100, 0, 30, fine);
         let open = samples.iter_mut().filter(|sample| sample.intended >= s(since));
         open.for_each(|sample| sample.outcome.kind = Kind::Unfinished);
-        let judged = killed(rooms(60).objective(errors(Comparison::Below, 0.01, RUN)), &samples);
+        let judged = killed(plan.objective(errors(Comparison::Below, 0.005, RUN)), &samples);
         assert_eq!(
             judged.objectives[0].word, expected,
-            "open since {since}: {}",
+            "open since {since}, {deadline} s each: {}",
             judged.objectives[0].reason
         );
         let squalls =
@@ -288,6 +295,15 @@ fn what_was_open_when_squall_was_killed_had_not_its_time() {
             .any(|note| note.starts_with("Without squall's own part: ") && note.contains(" %, n = "));
         assert_eq!(clean, expected == Word::Fail, "{notes:?}");
     }
+}
+
+/// Nor does it tell of what was to come that nothing had come by then.
+#[test]
+fn a_run_that_was_cut_short_in_its_warm_up_is_not_failed_by_a_count() {
+    let mut plan = rooms(60).objective(expect(Metric::Count, Comparison::Above, 100.0, RUN));
+    plan.outline.judge.warmup = s(10.0);
+    let judged = killed(plan, &evenly(100, 0, 5, fine));
+    assert_eq!(judged.objectives[0].word, Word::Inconclusive, "{}", judged.objectives[0].reason);
 }
 
 #[test]

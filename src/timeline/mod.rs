@@ -252,7 +252,13 @@ impl Timeline {
         latest.find(|(_, cell)| cell.intended() > 0).map(|(&(_, at), _)| at)
     }
 
-    /// The first cell in which an operation was intended, of those that are kept.
+    /// The cells in which an operation was intended, of those that are kept.
+    pub fn asked(&self, op: OpId) -> Vec<u32> {
+        let all = self.cells.range((op, 0)..=(op, u32::MAX));
+        all.filter(|(_, cell)| cell.intended() > 0).map(|(&(_, at), _)| at).collect()
+    }
+
+    /// The first of them.
     pub fn first_intended(&self, op: OpId) -> Option<u32> {
         let mut all = self.cells.range((op, 0)..=(op, u32::MAX));
         all.find(|(_, cell)| cell.intended() > 0).map(|(&(_, at), _)| at)

@@ -232,10 +232,14 @@ fn of_operation(
     let closed = subject.closed(timeline);
     // One of so many in a window that is silent is no chance, and none of a plan that makes no pause.
     let usual = per_cell * f64::from(width) >= FEW && (closed || view.plans_no_pause(shape, width));
-    // One more burst that has come by the end of them speaks for itself; a rate is of whole periods.
+    // A burst speaks for itself, also one that has come by the end of them; a rate is of whole periods.
     let in_bursts = timeline.outline().shapes[shape].period.is_some() && objective.metric != Metric::Rate;
+    let first = if in_bursts { a_burst_begins(timeline, op) } else { None };
+    let period = timeline.outline().shapes[shape].window_widths(timeline.outline().cell).first().copied();
+    let period = period.map_or(1, |period| (width / period).max(1) * period);
+    let begins = |cell: &u32| first.is_some_and(|first| cell % period == first % period);
     let is_asked = |cell: &u32| in_bursts && timeline.intended(op, *cell) > 0;
-    let windows = windows_of(cells, width, &is_asked).into_iter().filter_map(|(range, cells)| {
+    let windows = windows_of(cells, width, &is_asked, &begins).into_iter().filter_map(|(range, cells)| {
         if view.is_mostly_left_out(op, &cells) {
             return None;
         }
@@ -255,6 +259,13 @@ fn of_operation(
     });
     let windows = windows.collect();
     (whole, windows)
+}
+
+/// Where one of the bursts began: after the longest silence.
+fn a_burst_begins(timeline: &Timeline, op: OpId) -> Option<u32> {
+    let asked = timeline.asked(op);
+    let after = asked.windows(2).max_by_key(|two| two[1] - two[0]).map(|two| two[1]);
+    after.or(asked.first().copied())
 }
 
 /// Whether flows had come to the operation before.
@@ -288,19 +299,23 @@ fn window_width(timeline: &Timeline, op: OpId, per_cell: f64, long: u32) -> u32 
 }
 
 /// Windows of cells that follow each other without a gap; what is left at the end of them belongs to the last, unless
-/// there is a cell in it that speaks for itself.
-fn windows_of(cells: &Cells, width: u32, speaks: &dyn Fn(&u32) -> bool) -> Vec<(Range<u32>, Cells)> {
+/// there is a cell in it that speaks for itself. Where a burst begins, so does a window: no two bursts share one.
+fn windows_of(
+    cells: &Cells,
+    width: u32,
+    speaks: &dyn Fn(&u32) -> bool,
+    begins: &dyn Fn(&u32) -> bool,
+) -> Vec<(Range<u32>, Cells)> {
     let cells: Vec<u32> = cells.iter().copied().collect();
-    let runs = cells.chunk_by(|a, b| a + 1 == *b);
+    let runs = cells.chunk_by(|a, b| a + 1 == *b).filter(|run| run.len() >= width as usize);
     let of_run = |run: &[u32]| {
-        let whole = run.len() - run.len() % width as usize;
-        let (windows, rest) = run.split_at(whole);
-        let apart = rest.iter().any(speaks);
-        let mut ranges: Vec<_> = windows.chunks(width as usize).map(range_of).collect();
-        match ranges.last_mut() {
-            Some(last) if !apart => last.end += rest.len() as u32,
-            Some(_) => ranges.push(range_of(rest)),
-            None => {}
+        let mut ranges: Vec<Range<u32>> = Vec::new();
+        for window in run.chunk_by(|_, b| !begins(b)).flat_map(|part| part.chunks(width as usize)) {
+            let is_rest = window.len() < width as usize && !window.iter().any(speaks);
+            match ranges.last_mut() {
+                Some(last) if is_rest => last.end += window.len() as u32,
+                _ => ranges.push(range_of(window)),
+            }
         }
         ranges
     };

@@ -55,20 +55,26 @@ fn a_rule_over_ten_seconds_fires_after_ten_seconds_of_it() {
 /// One burst tells of the moment in which it came, and two of the time from the one to the other.
 #[test]
 fn one_burst_that_failed_does_not_tell_of_ten_seconds() {
-    let of_period = |period: usize, until: i64| {
+    let of_period = |period: usize, over: usize, until: i64| {
         let mut plan = rooms(120);
         plan.outline.shapes[0].period = Some(Micros::secs(period as i64));
         let bursts = (0..120).step_by(period);
         let answer = bad(60.0, until as f64);
-        let samples: Vec<Sample> = bursts.flat_map(|at| evenly(50, at, at + 1, &answer)).collect();
+        let samples: Vec<Sample> = bursts.flat_map(|at| evenly(50, at, at + over as i64, &answer)).collect();
         // Two bursts of which one failed are no half of each.
         let rule = Objective { value: 0.3, ..failing(Some(10.0)) };
         fires(&plan, &rule, &samples, 120)
     };
-    for period in [5, 6, 7, 9, 10, 20, 30] {
-        assert_eq!(of_period(period, 61), None, "one burst of each {period} s");
-        let at = of_period(period, 120);
-        assert!(at.is_some_and(|at| at > 60 && at <= 71 + period as i64), "all of each {period} s: {at:?}");
+    for (period, over) in
+        [5, 6, 7, 9, 10, 20, 30].into_iter().flat_map(|period| [1, 2, 3].map(|over| (period, over)))
+    {
+        let until = 60 + over as i64;
+        assert_eq!(of_period(period, over, until), None, "one burst of each {period} s over {over} s");
+        let at = of_period(period, over, 120);
+        assert!(
+            at.is_some_and(|at| at > 60 && at <= 71 + period as i64),
+            "all of each {period} s over {over} s: {at:?}"
+        );
     }
 }
 

@@ -234,12 +234,10 @@ fn of_operation(
     let usual = per_cell * f64::from(width) >= FEW && (closed || view.plans_no_pause(shape, width));
     // A burst speaks for itself, also one that has come by the end of them; a rate is of whole periods.
     let in_bursts = timeline.outline().shapes[shape].period.is_some() && objective.metric != Metric::Rate;
-    let first = if in_bursts { a_burst_begins(timeline, op) } else { None };
-    let period = timeline.outline().shapes[shape].window_widths(timeline.outline().cell).first().copied();
-    let period = period.map_or(1, |period| (width / period).max(1) * period);
-    let begins = |cell: &u32| first.is_some_and(|first| cell % period == first % period);
+    let begins: Box<dyn Fn(&u32) -> bool> =
+        if in_bursts { Box::new(bursts(timeline, op, width)) } else { Box::new(|_| false) };
     let is_asked = |cell: &u32| in_bursts && timeline.intended(op, *cell) > 0;
-    let windows = windows_of(cells, width, &is_asked, &begins).into_iter().filter_map(|(range, cells)| {
+    let windows = windows_of(cells, width, &is_asked, &*begins).into_iter().filter_map(|(range, cells)| {
         if view.is_mostly_left_out(op, &cells) {
             return None;
         }
@@ -261,11 +259,15 @@ fn of_operation(
     (whole, windows)
 }
 
-/// Where one of the bursts began: after the longest silence.
-fn a_burst_begins(timeline: &Timeline, op: OpId) -> Option<u32> {
+/// Whether a burst, or the first of as many as a window of this width holds, begins in a cell: they do after the longest
+/// silence, and whole periods from there.
+fn bursts(timeline: &Timeline, op: OpId, width: u32) -> impl Fn(&u32) -> bool {
     let asked = timeline.asked(op);
     let after = asked.windows(2).max_by_key(|two| two[1] - two[0]).map(|two| two[1]);
-    after.or(asked.first().copied())
+    let first = after.or(asked.first().copied());
+    let least = widths(timeline, op).first().copied().unwrap_or(1);
+    let period = (width / least).max(1) * least;
+    move |cell| first.is_some_and(|first| cell % period == first % period)
 }
 
 /// Whether flows had come to the operation before.
@@ -291,11 +293,16 @@ const PARTS: u32 = 3;
 /// The smallest window of the operation's shape that holds operations enough to speak of, at most a third of D,
 /// and never less than a whole period of bursts.
 fn window_width(timeline: &Timeline, op: OpId, per_cell: f64, long: u32) -> u32 {
-    let outline = timeline.outline();
-    let widths = outline.shapes[outline.operations[usize::from(op.0)].shape].window_widths(outline.cell);
+    let widths = widths(timeline, op);
     let fits = widths.iter().copied().find(|w| per_cell * f64::from(*w) >= FEW);
     let least = widths.first().copied().unwrap_or(1);
     fits.unwrap_or(long).min((long / PARTS).max(least)).min(long)
+}
+
+/// The widths of windows that its shape may have, in growing order.
+fn widths(timeline: &Timeline, op: OpId) -> Vec<u32> {
+    let outline = timeline.outline();
+    outline.shapes[outline.operations[usize::from(op.0)].shape].window_widths(outline.cell)
 }
 
 /// Windows of cells that follow each other without a gap; what is left at the end of them belongs to the last, unless

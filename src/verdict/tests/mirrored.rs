@@ -13,8 +13,8 @@ const END: Micros = Micros::secs(LENGTH);
 enum Load {
     /// One each so many milliseconds.
     Evenly(i64),
-    /// So many at once, each so many seconds.
-    Bursts(i64, i64),
+    /// So many within so many seconds, each so many seconds.
+    Bursts(i64, i64, i64),
     /// So many users who think for so many milliseconds.
     Users(i64, i64),
 }
@@ -32,7 +32,7 @@ struct Run {
 fn load() -> impl Strategy<Value = Load> {
     prop_oneof![
         (100i64..15_000).prop_map(Load::Evenly),
-        (2i64..20, 2i64..30).prop_map(|(n, period)| Load::Bursts(n, period)),
+        (2i64..20, 1i64..4, 2i64..30).prop_map(|(n, over, period)| Load::Bursts(n, over.min(period), period)),
         (1i64..6, prop_oneof![50i64..1_000, 1_000i64..40_000]).prop_map(|(n, think)| Load::Users(n, think)),
     ]
 }
@@ -57,9 +57,11 @@ impl Run {
     fn samples(&self) -> Vec<Sample> {
         let times: Vec<Micros> = match self.load {
             Load::Evenly(apart) => (0..LENGTH * 1_000 / apart).map(|n| Micros::millis(n * apart)).collect(),
-            Load::Bursts(n, period) => (0..LENGTH)
+            Load::Bursts(n, over, period) => (0..LENGTH)
                 .step_by(period as usize)
-                .flat_map(|at| (0..n).map(move |nth| Micros::secs(at) + Micros::millis(nth)))
+                .flat_map(|at| {
+                    (0..n).map(move |nth| Micros::secs(at) + Micros::millis(nth * 1_000 * over / n))
+                })
                 .collect(),
             Load::Users(n, think) => {
                 let again = |at: &Micros| Some(*at + self.answer(*at).0 + Micros::millis(think));
@@ -78,7 +80,7 @@ impl Run {
         let mut plan = Plan::new(LENGTH).shape("rooms", "create", self.deadline);
         let shape = &mut plan.outline.shapes[0];
         match self.load {
-            Load::Bursts(_, period) => shape.period = Some(Micros::secs(period)),
+            Load::Bursts(_, _, period) => shape.period = Some(Micros::secs(period)),
             Load::Users(..) => shape.closed = true,
             Load::Evenly(_) => {}
         }

@@ -2,6 +2,9 @@
 //!
 //! Owns the replacement only; what is a secret is found where it is read.
 
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read, Seek, Write};
+use std::path::Path;
 use std::sync::LazyLock;
 
 use base64::Engine as _;
@@ -48,6 +51,38 @@ static CALLED_SECRET: LazyLock<Regex> = LazyLock::new(|| {
 /// Whether a value of this name is masked where JSON has it.
 pub fn is_called_secret(name: &str) -> bool {
     CALLED_SECRET.is_match(&format!("\"{name}\":\"value\""))
+}
+
+/// Bytes that are looked at together where a file has no lines.
+const LINE: u64 = 1 << 20;
+
+/// The same in a text file of any length, line by line and in its place, as somebody may have it open to append to.
+///
+/// # Errors
+/// The system's. What was there is there still, unless it failed as it was written back.
+pub fn redact_file(path: &Path, secrets: &[String]) -> io::Result<()> {
+    let mut file = BufReader::new(File::options().read(true).append(true).open(path)?);
+    let masked_path = path.with_extension("masked");
+    let mut masked = File::options().read(true).write(true).create_new(true).open(&masked_path)?;
+    // Nobody sees it by this name, and it goes with the process.
+    fs::remove_file(&masked_path)?;
+    let (mut line, mut is_clean) = (Vec::new(), true);
+    while (&mut file).take(LINE).read_until(b'\n', &mut line)? > 0 {
+        let text = String::from_utf8_lossy(&line);
+        // A line that is whole has no secret whose end was cut off.
+        let whole = format!("{text}\n");
+        let told = redact(&whole, secrets);
+        is_clean &= told == whole;
+        masked.write_all(if told == whole { &line } else { &told.as_bytes()[..told.len() - 1] })?;
+        line.clear();
+    }
+    if is_clean {
+        return Ok(());
+    }
+    let mut file = file.into_inner();
+    masked.rewind()?;
+    file.set_len(0)?;
+    io::copy(&mut masked, &mut file).map(|_| ())
 }
 
 /// A token is `{"` in base64url and what follows, with dots (RFC 7519); the text may end inside of it.
@@ -261,5 +296,19 @@ mod tests {
         }
         assert_eq!(redact_json(&json!(48291576314029_u64), &secrets), json!(MASK));
         assert_eq!(redact_json(&json!(4829), &secrets), json!(4829), "a number is not cut off");
+    }
+    #[test]
+    fn a_log_is_masked_in_its_place_and_goes_on() {
+        let path = std::env::temp_dir().join(format!("squall-redact-{}.log", std::process::id()));
+        let mut service = File::options().create(true).append(true).open(&path).unwrap();
+        service
+            .write_all(b"key hunter22\nbytes \xff\nkey hunter22 and hunt\n\"password\": \"x y\"\nhunter22")
+            .unwrap();
+        redact_file(&path, &["hunter22".to_owned()]).unwrap();
+        service.write_all(b" goes on").unwrap();
+        let kept = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let expected = b"key ***\nbytes \xff\nkey *** and hunt\n\"password\": \"***\"\n*** goes on";
+        assert_eq!(String::from_utf8_lossy(&kept), String::from_utf8_lossy(expected));
     }
 }

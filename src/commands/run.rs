@@ -20,7 +20,7 @@ use crate::outline::Outline;
 use crate::progress::Progress;
 use crate::record::How;
 use crate::recorder::Recorder;
-use crate::redact::redact;
+use crate::redact::{redact, redact_file};
 use crate::report::visible;
 use crate::units::rfc3339;
 use crate::world::{Origin, World, has_files_for, run_real, run_virtual};
@@ -187,6 +187,7 @@ fn host() -> String {
 
 /// Judges what was recorded, whatever the end was, and reports it.
 fn finish(ended: Ended, experiment: &Experiment, folder: &Path, outputs: &Outputs) -> Result<u8, u8> {
+    mask_logs(experiment, folder);
     let failure = ended.as_ref().err().map(|failure| (failure.exit(), failure.to_string()));
     let why = failure.as_ref().map(|(_, why)| visible(&redact(why, &experiment.secrets)));
     let nothing_to_report = matches!(ended, Err(Failure::Configuration(_))) && discard(folder);
@@ -212,6 +213,15 @@ fn finish(ended: Ended, experiment: &Experiment, folder: &Path, outputs: &Output
                 error(&format!("error: {}", why.unwrap_or(unwritten)));
             }
             Ok(outranked.unwrap_or(exit::RUNTIME_ERROR))
+        }
+    }
+}
+
+/// What services wrote while they ran is theirs; what they printed of secrets is taken out when the run is over.
+fn mask_logs(experiment: &Experiment, folder: &Path) {
+    for log in fs::read_dir(folder.join("services")).into_iter().flatten().flatten() {
+        if let Err(why) = redact_file(&log.path(), &experiment.secrets) {
+            error(&format!("{} may have secrets in it: {why}", log.path().display()));
         }
     }
 }

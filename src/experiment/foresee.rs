@@ -56,6 +56,8 @@ pub struct Expectation {
     pub n: u64,
     /// So many are needed to tell that it holds.
     pub needed: u64,
+    /// Of an objective `for D`, how many come within D on average.
+    pub on_end: Option<u64>,
 }
 
 /// The band that a shape will have, or why it will have none.
@@ -102,8 +104,11 @@ impl Watch<'_> {
         let cells = self.planned_cells(phases, &objective.phase);
         let arrivals =
             |_: &OperationOutline, planned: &[u64]| cells.iter().filter_map(|&cell| planned.get(cell)).sum();
+        let within = |n: u64| n * self.looks_at(objective) as u64 / (cells.len() as u64).max(1);
+        let on_end = |n: u64| objective.window.map(|_| within(n).min(n));
         // Where none has load in the phase, that is told.
-        self.fewest(objective, &arrivals).map(|(_, ahead)| ahead)
+        let fewest = self.fewest(objective, &arrivals).map(|(_, ahead)| ahead);
+        fewest.map(|ahead| Expectation { on_end: on_end(ahead.n), ..ahead })
     }
 
     /// Users of a closed loop come to so many operations at most, as they think: fewer than an objective needs.
@@ -210,7 +215,7 @@ impl Watch<'_> {
             let planned = &self.outline.shapes.get(o.shape).filter(|shape| !shape.closed)?.planned;
             let arrivals = arrivals(o, planned);
             let n = (arrivals as f64 * self.counted(op, o)?).floor() as u64;
-            let ahead = Expectation { operation: o.name.clone(), n, needed: rule.least() };
+            let ahead = Expectation { operation: o.name.clone(), n, needed: rule.least(), on_end: None };
             Some((arrivals == 0 && rule.metric != Metric::Count, ahead))
         });
         each.min_by_key(|(idle, ahead)| (*idle, ahead.n))
@@ -295,7 +300,7 @@ fn names(objective: &Objective, trigger: &Trigger) -> bool {
 
 /// Says so where there will be too few operations to tell that an objective holds.
 fn too_few(objective: &Objective, ahead: &Expectation) -> Option<String> {
-    let Expectation { operation, n, needed } = ahead;
+    let Expectation { operation, n, needed, .. } = ahead;
     let text = objective.text.trim();
     let share = |least: f64| Quantity::share(least).to_string();
     let instead = match (&objective.metric, objective.quantile_of(*n)) {
@@ -345,7 +350,7 @@ fn too_much(objective: &Objective, ahead: &Expectation, phases: &[PhaseAhead]) -
 
 /// Says so where a steady state will not be found, as there are too few operations of one to tell.
 fn never_steady(rule: &Objective, ahead: &Expectation) -> Option<String> {
-    let Expectation { operation, n, needed } = ahead;
+    let Expectation { operation, n, needed, .. } = ahead;
     (n < needed).then(|| {
         format!(
             "`steady: {}` will hardly be found, and the run then ends as INVALID: it looks at about {} {operation}, and it takes {}; ask it of a shape or of another operation, look at more with `for`, or raise the rate",

@@ -202,9 +202,16 @@ fn bands(foresight: &Foresight) -> String {
 fn rules(outline: &Outline, foresight: &Foresight) -> String {
     let ahead = foresight.objectives.iter().map(Option::as_ref).chain(std::iter::repeat(None));
     let enough = |ahead: Option<&Expectation>| match ahead {
-        Some(Expectation { operation, n, needed }) if *needed > 1 => {
+        Some(Expectation { operation, n, needed, on_end }) if *needed > 1 => {
             let few = if n < needed { ": too few" } else { "" };
-            format!("about {} {operation}, needs {}{few}", grouped(*n), grouped(*needed))
+            // As many as it needs at once are judged by their point, fewer by what is certain of so few.
+            let gross = on_end.filter(|some| n >= needed && some < needed).map_or(String::new(), |some| {
+                format!(
+                    "; with about {} within its `for`, a gross breach breaks it, a small one is INCONCLUSIVE",
+                    grouped(some)
+                )
+            });
+            format!("about {} {operation}, needs {}{few}{gross}", grouped(*n), grouped(*needed))
         }
         Some(Expectation { operation, n, .. }) => format!("about {} {operation}", grouped(*n)),
         None => String::new(),
@@ -325,7 +332,7 @@ mod tests {
             \x20     - {get: \"/rooms/{{ data.n }}\", as: get_room}\n\
             \x20     - choice: [{weight: 3, steps: [{post: /rooms, as: create_room}]}, {steps: [{think: 1s}]}]\n\
             \x20 pool:\n    arrival: {closed: {users: 7}}\n    flow: [{get: /rooms, as: list}]\n\
-            objectives: [p99(get_room) < 1s during cut]\n";
+            objectives: [p99(get_room) < 1s during cut, p95(create_room) < 1s for 5s]\n";
         let chaos = "judge: {warmup: 5s, windows: 1}\ntimeline:\n  - {name: cut, at: 40s, for: 5s, down: {link: api-store}}\n\
             \x20 - {name: back, at: 50s, restart: {service: api-1}}\nsteady: [errors < 5%]\nabort: [errors > 90% for 5s]\n";
         let profile = crate::profile::read("mix.yaml", profile, &Env::new());

@@ -195,6 +195,9 @@ fn of_subject(view: &View, objective: &Objective, subject: Subject, cells: &Cell
         (Word::Inconclusive, _, _) if m.n == 0 => {
             format!("{phase}, no {name} were intended, so nothing is proven.")
         }
+        (Word::Inconclusive, _, Some(needed)) if !long.is_empty() && m.n >= needed => {
+            format!("{}, but of too few: it takes {} {name}{long} to tell.", said(), grouped(needed))
+        }
         (Word::Inconclusive, _, Some(needed)) => format!(
             "{phase}, only {} {name} were intended{long}; it takes {} to tell `{}`.",
             grouped(m.n),

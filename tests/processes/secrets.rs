@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::support::http::{Message, Server};
-use crate::support::{Bench, JUDGE, code_and_text};
+use crate::support::{Bench, JUDGE, code_and_text, free_address, serve};
 
 const HEADER: &str = "header-s3cr3t-8c1f";
 const BEARER: &str = "bearer-s3cr3t-77aa";
@@ -251,4 +251,21 @@ fn a_program_that_does_not_start_is_named_without_secrets_and_control_characters
     let (code, said) = code_and_text(&command.output().unwrap());
     assert_eq!(code, 104, "{said}");
     assert!(said.contains("`no-\\x1b[31msuch-***` was not found"), "{said:?}");
+}
+
+#[test]
+fn what_a_service_prints_of_its_secrets_is_masked_in_its_log_when_the_run_is_over() {
+    let (bench, server) = (Bench::new("prints"), Server::fine());
+    let address = free_address();
+    let script = format!("echo starting with key $KEY; exec {}", serve(address));
+    let plan = format!(
+        "services:\n  other:\n    start: [sh, -c, \"{script}\"]\n    env: {{ KEY: \"${{TEST_HOOK}}\" }}\n    \
+         ready: {{ tcp: \"{address}\" }}\n"
+    );
+    let mut command = bench.light_run(&server.url(), "2s", &plan);
+    knows_the_secrets(&mut command);
+    let (_, said) = code_and_text(&command.output().unwrap());
+    let log = std::fs::read_to_string(bench.run_folder().join("services/other.log")).expect(&said);
+    assert!(log.starts_with("starting with key ***\n"), "{log}");
+    assert_eq!(std::fs::read_dir(bench.run_folder().join("services")).unwrap().count(), 1);
 }

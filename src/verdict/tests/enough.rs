@@ -1,6 +1,7 @@
 //! How much is enough: what few operations can tell, and what those that never succeeded do to a value.
 
 use super::*;
+use crate::objective::Objective;
 
 fn timed_out(_: Micros) -> (Micros, Kind) {
     (s(2.0), Kind::Timeout)
@@ -157,4 +158,15 @@ fn without_an_objective_nothing_is_proven() {
     let judged = verdict(rooms(30), &evenly(50, 0, 30, fine));
     assert_eq!((judged.verdict, judged.exit.code), (Word::Inconclusive, 98));
     assert!(judged.summary.verdict.contains("No objective was set"), "{}", judged.summary.verdict);
+}
+
+/// Every fourth was slow: "only 116 create were intended for 8 s on end; it takes 36".
+#[test]
+fn what_too_few_say_of_a_while_is_not_told_of_the_whole() {
+    let slow = |at: Micros| if at.0 / 500_000 % 4 == 0 { (s(1.5), Kind::Ok) } else { fine(at) };
+    let objective = Objective { window: Some(s(8.0)), ..p(0.9, s(1.0), RUN) };
+    let (is, why) = word(rooms(60).objective(objective), &evenly(2, 0, 60, slow));
+    assert_eq!(is, Word::Inconclusive, "{why}");
+    assert!(why.contains("1 in 10 create took 1.5 s") && !why.contains("only"), "{why}");
+    assert!(why.ends_with("but of too few: it takes 36 create for 8 s on end to tell."), "{why}");
 }

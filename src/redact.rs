@@ -138,6 +138,8 @@ fn forms_of(secret: &str) -> Vec<String> {
         forms.push(encoded.replace("%20", "+"));
         forms.push(lower_hex(&encoded));
         forms.push(lower_hex(&encoded.replace("%20", "+")));
+        // A URL within a URL, as where to go back to.
+        forms.push(encoded.replace('%', "%25"));
         forms.push(encoded);
     }
     let ascii = |text: &str| escape(text, |c| matches!(c, '"' | '\\') || c < ' ' || !c.is_ascii());
@@ -278,6 +280,7 @@ mod tests {
         let rows = [
             "q%22u%5Co%20t%C3%A9%269%20x",
             "q%22u%5co+t%c3%a9%269+x",
+            "q%2522u%255Co%2520t%25C3%25A9%25269%2520x",
             "q\\\"u\\\\o té&9 x",
             "q\\\"u\\\\o t\\u00e9&9 x",
             "q\\\\\\\"u\\\\\\\\o té&9 x",
@@ -297,6 +300,7 @@ mod tests {
         assert_eq!(redact_json(&json!(48291576314029_u64), &secrets), json!(MASK));
         assert_eq!(redact_json(&json!(4829), &secrets), json!(4829), "a number is not cut off");
     }
+
     #[test]
     fn a_log_is_masked_in_its_place_and_goes_on() {
         let path = std::env::temp_dir().join(format!("squall-redact-{}.log", std::process::id()));

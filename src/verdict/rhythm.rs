@@ -54,13 +54,13 @@ impl<'v> Rhythm<'v> {
         let (heard, last) = (&self.heard[..=last], self.heard[last]);
         let end = self.until(last);
         let first = heard.iter().rposition(|&cell| cell + long <= end && self.until(cell) <= last + 1)?;
-        let mut told = heard[first];
-        let is_on_end = heard[first..].iter().all(|&cell| {
-            let follows = cell <= told + pause;
-            told = told.max(self.until(cell));
-            follows
+        let heard = &heard[first..];
+        // Until when it was heard of all before is looked at only where it was silent for longer.
+        let is_on_end = heard.windows(2).enumerate().all(|(before, two)| {
+            let follows = |cell: &u32| two[1] <= self.until(*cell) + pause;
+            two[1] <= two[0] + 1 + pause || heard[..=before].iter().any(follows)
         });
-        is_on_end.then(|| (heard[first]..=last).collect())
+        is_on_end.then(|| (heard[0]..=last).collect())
     }
 
     /// Where it was heard of last.

@@ -58,7 +58,8 @@ impl AbortRule {
             let asked = self.asked.entry(subject.operation()).or_default();
             let all = rhythm.on_end_since(*asked, in_cells(timeline, long));
             *asked = rhythm.last().unwrap_or(*asked);
-            let come_true = all.into_iter().rev().filter(|cells| comes_true(&view, &on_end, subject, cells));
+            let all = all.into_iter().rev().filter(|cells| may_come_true(&view, rule, subject, cells));
+            let come_true = all.filter(|cells| comes_true(&view, &on_end, subject, cells));
             hits.extend(come_true.map(|cells| (subject, cells)));
         }
         let whole = Objective { window: None, ..rule.clone() };
@@ -249,6 +250,16 @@ fn is_inside<'v>(view: &'v View, rule: &Objective) -> impl Fn(&u32) -> bool + 'v
         Some(phase) => phase.contains(cell),
         None => view.timeline.cell_start(*cell) >= warm,
     }
+}
+
+/// Whether a share or a time of all of the cells satisfies the rule, as it must where every window does: one look, where
+/// windows take many.
+fn may_come_true(view: &View, rule: &Objective, subject: Subject, cells: &Cells) -> bool {
+    let pooled = matches!(rule.metric, Metric::Errors | Metric::Goodput | Metric::Quantile(_) | Metric::Max);
+    let whole = || measured(view, &Objective { window: None, ..rule.clone() }, subject, cells).0;
+    let holds =
+        |m: Measured| m.value.is_some_and(|v| v.is_bound() || rule.comparison.holds(v.value, rule.value));
+    !pooled || holds(whole())
 }
 
 /// Every window over the whole of the cells satisfies the rule, and together they are enough to tell.

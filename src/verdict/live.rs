@@ -32,11 +32,13 @@ pub struct AbortRule {
     rule: Objective,
     /// Where the last D ended, of each operation; of a metric of the target there is one.
     asked: BTreeMap<Option<OpId>, u32>,
+    /// Since when it has come true, and only through squall's own part.
+    excused: Option<Micros>,
 }
 
 impl AbortRule {
     pub fn new(rule: &Objective) -> AbortRule {
-        AbortRule { rule: rule.clone(), asked: BTreeMap::new() }
+        AbortRule { rule: rule.clone(), asked: BTreeMap::new(), excused: None }
     }
 
     /// As the user wrote it.
@@ -46,10 +48,18 @@ impl AbortRule {
 
     /// Whether it has come true since it was asked last: in every window over D on end (default ten cells) in which it
     /// is known how every operation ended. Never in the warm-up; a rule with a phase only while that phase lasts. A
-    /// rate that would be too low if everything succeeded is the plan's, and fires nothing.
+    /// rate that would be too low if everything succeeded is the plan's, and fires nothing. What it is only through
+    /// squall's own part it must be for two D more: by then it is known of the target, or squall is not fit to tell.
     pub fn fired(&mut self, timeline: &Timeline, now: Micros) -> Option<Fired> {
+        let long = self.rule.window.unwrap_or(timeline.outline().cell * 10);
+        let found = self.came_true(timeline, long, now);
+        let is_excused = found.as_ref().is_some_and(|fired| fired.excuse.is_some());
+        self.excused = is_excused.then(|| self.excused.unwrap_or(now));
+        found.filter(|_| self.excused.is_none_or(|since| now - since >= long * 2))
+    }
+
+    fn came_true(&mut self, timeline: &Timeline, long: Micros, now: Micros) -> Option<Fired> {
         let (view, rule) = (View::live(timeline), &self.rule);
-        let long = rule.window.unwrap_or(timeline.outline().cell * 10);
         let on_end = Objective { window: Some(long), ..rule.clone() };
         let mut hits = Vec::new();
         for subject in subjects(&view, rule) {

@@ -50,6 +50,12 @@ fn fired(timeline: &Timeline, rule: &crate::objective::Objective, now: Micros) -
     AbortRule::new(rule).fired(timeline, now)
 }
 
+/// The same, and if that was only squall's own part, after two D more.
+fn fired_at_last(timeline: &Timeline, rule: &crate::objective::Objective, now: Micros) -> Option<Fired> {
+    let (mut asked, long) = (AbortRule::new(rule), rule.window.unwrap_or(s(10.0)));
+    asked.fired(timeline, now).or_else(|| asked.fired(timeline, now + long * 2))
+}
+
 /// A minute with a fault at half-time.
 fn at_half_time(plan: Plan, objective: crate::objective::Objective) -> Plan {
     let mut plan = plan.fault("x", 25.0, Some(5.0)).objective(objective);

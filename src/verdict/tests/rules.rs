@@ -78,6 +78,39 @@ fn one_burst_that_failed_does_not_tell_of_ten_seconds() {
     }
 }
 
+/// A second in which squall stood still ended a run as INVALID, of a target that failed before and after it, and of one that
+/// was well.
+#[test]
+fn a_rule_that_squall_itself_made_true_waits_for_what_the_target_says() {
+    let through_squall = |samples: &mut Vec<Sample>, from: f64, to: f64| {
+        let hit = samples.iter_mut().filter(|sample| sample.intended >= s(from) && sample.intended < s(to));
+        hit.for_each(|sample| {
+            (sample.outcome.kind, sample.clean) = (Kind::Timeout, crate::sample::Clean::LeftOut);
+        });
+    };
+    let fails = |from: f64, (lost, until): (f64, f64)| {
+        let mut samples = evenly(50, 0, 60, bad(from, 60.0));
+        through_squall(&mut samples, lost, until);
+        samples
+    };
+    let rows = [
+        ("a target that failed before and after", fails(20.0, (20.0, 22.0)), Some((27, false))),
+        ("a target that was well", fails(60.0, (20.0, 26.0)), None),
+        ("squall is not fit to tell", fails(60.0, (20.0, 60.0)), Some((35, true))),
+    ];
+    for (name, samples, expected) in rows {
+        let mut rule = AbortRule::new(&failing(Some(5.0)));
+        let found = (1..=60).find_map(|now| {
+            let known: Vec<Sample> =
+                samples.iter().filter(|sample| sample.intended < Micros::secs(now)).cloned().collect();
+            let mut timeline = rooms(60).timeline(&known);
+            timeline.end = None;
+            Some((now, rule.fired(&timeline, Micros::secs(now))?.excuse.is_some()))
+        });
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
 /// What is known of an outage becomes known all at once where little is asked and deadlines are long: no D on end of it may
 /// be passed over.
 #[test]

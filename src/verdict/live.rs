@@ -129,7 +129,7 @@ pub fn unsteady(timeline: &Timeline, rule: &Objective, now: Micros) -> Option<St
         };
         let m = value(&view, &whole, subject, &cells);
         match m.answer {
-            Answer::Holds => None,
+            Answer::Holds => overdue(&view, &whole, subject, &cells, now),
             Answer::Breaks => {
                 Some(said(timeline, rule, subject, &m, &format!("the last {}", cell * cells.len() as i64)))
             }
@@ -143,6 +143,26 @@ pub fn unsteady(timeline: &Timeline, rule: &Objective, now: Micros) -> Option<St
             }
         }
     })
+}
+
+/// What speaks against a steady state since the last D of which all is known: what has been open for more than twice as
+/// long as anything took in that D is bad by now, though its deadline is to come.
+fn overdue(view: &View, rule: &Objective, subject: Subject, seen: &Cells, now: Micros) -> Option<String> {
+    let (timeline, cell) = (view.timeline, view.timeline.outline().cell);
+    let Subject::Operation(op) = subject else { return None };
+    let slowest = value(view, &Objective { metric: Metric::Max, ..rule.clone() }, subject, seen).value?;
+    let usual = Micros(slowest.value as i64 * 2).min(timeline.deadline(op));
+    let until = timeline.cell_of(now).checked_sub(in_cells(timeline, usual))?;
+    let open = seen.last()? + 1;
+    let from = open.min(until.saturating_sub(seen.len() as u32));
+    let cells: Cells = (from..until).filter(is_inside(view, rule)).collect();
+    if until <= open || rule.metric == Metric::Count {
+        return None;
+    }
+    let m = value(view, rule, subject, &cells);
+    let when = format!("the {} before {}", cell * cells.len() as i64, clock(timeline.cell_start(until)));
+    let breaks = m.answer == Answer::Breaks && !is_one_failure(rule, &m);
+    breaks.then(|| said(timeline, rule, subject, &m, &when))
 }
 
 /// An objective that is broken by what has been seen so far.

@@ -259,6 +259,38 @@ fn a_service_is_steady_only_if_that_is_known() {
     assert!(at(&[], 20.0).is_some());
 }
 
+/// With a deadline of 30 s nothing is known yet of what hangs since 25 s.
+#[test]
+fn a_service_that_hangs_is_not_steady_though_its_deadline_is_to_come() {
+    let mut plan = rooms(60);
+    plan.outline.operations.iter_mut().for_each(|operation| operation.deadline = s(30.0));
+    let took = |long: f64, from: f64, until: f64| {
+        let samples = evenly(50, 0, 44, |at| match at >= s(from) && at < s(until) {
+            true => (s(30.0), Kind::Timeout),
+            false => (s(long), Kind::Ok),
+        });
+        let seen = |sample: Sample| if sample.done <= s(43.0) { sample } else { open(sample) };
+        samples.into_iter().filter(|sample| sample.intended < s(43.0)).map(seen).collect::<Vec<_>>()
+    };
+    let rules = [
+        ("errors", expect(Metric::Errors, Comparison::Below, 0.05, RUN)),
+        ("p95", p(0.95, s(25.0), RUN)),
+        ("rate", expect(Metric::Rate, Comparison::Above, 5.0, RUN)),
+    ];
+    for (name, rule) in rules {
+        let told = |samples: &[Sample]| {
+            let mut timeline = plan.clone().timeline(samples);
+            timeline.end = None;
+            unsteady(&timeline, &rule, s(43.0))
+        };
+        assert!(told(&took(0.01, 25.0, 60.0)).is_some(), "{name}: hangs for good");
+        assert_eq!(told(&took(0.01, 60.0, 60.0)), None, "{name}: answers at once");
+        assert_eq!(told(&took(20.0, 60.0, 60.0)), None, "{name}: takes 20 s for each answer");
+        assert_eq!(told(&took(0.01, 25.0, 25.02)), None, "{name}: one hangs");
+        assert_eq!(told(&took(0.01, 42.0, 60.0)), None, "{name}: hangs for no longer than a second");
+    }
+}
+
 #[test]
 fn objectives_that_are_lost_already_are_told_while_the_run_goes_on() {
     let errors = expect(Metric::Errors, Comparison::Below, 0.01, during("x"));

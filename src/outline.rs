@@ -91,17 +91,21 @@ pub struct ShapeOutline {
 const WIDTHS: [u32; 6] = [1, 2, 5, 10, 15, 30];
 
 impl ShapeOutline {
-    /// How many cells wide a window of this shape can be, in growing order; with periodic bursts whole
-    /// periods.
+    /// How many cells wide a window of this shape can be, in growing order.
     pub fn window_widths(&self, cell: Micros) -> Vec<u32> {
-        let cell = cell.0.max(1);
-        let Some(period) = self.period.filter(|p| p.0 > 0) else { return WIDTHS.to_vec() };
-        let whole = (1..=60).map(|m| period.0 * m).find(|span| span % cell == 0);
-        let step = whole.map_or((period.0 + cell - 1) / cell, |span| span / cell).max(1) as u32;
-        let mut widths: Vec<u32> = WIDTHS.iter().map(|w| w.div_ceil(step) * step).collect();
-        widths.dedup();
-        widths
+        window_widths(self.period, cell)
     }
+}
+
+/// How many cells wide a window can be, in growing order; with periodic bursts whole periods.
+pub fn window_widths(period: Option<Micros>, cell: Micros) -> Vec<u32> {
+    let cell = cell.0.max(1);
+    let Some(period) = period.filter(|p| p.0 > 0) else { return WIDTHS.to_vec() };
+    let whole = (1..=60).map(|m| period.0 * m).find(|span| span % cell == 0);
+    let step = whole.map_or((period.0 + cell - 1) / cell, |span| span / cell).max(1) as u32;
+    let mut widths: Vec<u32> = WIDTHS.iter().map(|w| w.div_ceil(step) * step).collect();
+    widths.dedup();
+    widths
 }
 
 /// One operation, or a flow as a whole.

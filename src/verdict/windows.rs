@@ -11,6 +11,7 @@ use super::measure::{Exposure, Measured, measure, point};
 use super::rhythm::pause;
 use super::view::View;
 use crate::objective::{Aggregate, Metric, Objective};
+use crate::outline::window_widths;
 use crate::quantity::{Quantity, Unit};
 use crate::sample::OpId;
 use crate::timeline::{Cells, Tally, Timeline};
@@ -228,14 +229,15 @@ fn of_operation(
         return (whole, Vec::new());
     };
     let per_cell = whole.n as f64 / cells.len().max(1) as f64;
-    let width = window_width(timeline, op, per_cell, long);
+    let widths = widths(timeline, op, &objective.metric);
+    let width = window_width(&widths, per_cell, long);
     let closed = subject.closed(timeline);
     // One of so many in a window that is silent is no chance, and none of a plan that makes no pause.
     let usual = per_cell * f64::from(width) >= FEW && (closed || view.plans_no_pause(shape, width));
     // A burst speaks for itself, also one that has come by the end of them; a rate is of whole periods.
     let in_bursts = timeline.outline().shapes[shape].period.is_some() && objective.metric != Metric::Rate;
     let begins: Box<dyn Fn(&u32) -> bool> =
-        if in_bursts { Box::new(bursts(timeline, op, width)) } else { Box::new(|_| false) };
+        if in_bursts { Box::new(bursts(timeline, op, (width, widths[0]))) } else { Box::new(|_| false) };
     let is_asked = |cell: &u32| in_bursts && timeline.intended(op, *cell) > 0;
     let windows = windows_of(cells, width, &is_asked, &*begins).into_iter().filter_map(|(range, cells)| {
         if view.is_mostly_left_out(op, &cells) {
@@ -261,11 +263,10 @@ fn of_operation(
 
 /// Whether a burst, or the first of as many as a window of this width holds, begins in a cell: they do after the longest
 /// silence, and whole periods from there.
-fn bursts(timeline: &Timeline, op: OpId, width: u32) -> impl Fn(&u32) -> bool {
+fn bursts(timeline: &Timeline, op: OpId, (width, least): (u32, u32)) -> impl Fn(&u32) -> bool {
     let asked = timeline.asked(op);
     let after = asked.windows(2).max_by_key(|two| two[1] - two[0]).map(|two| two[1]);
     let first = after.or(asked.first().copied());
-    let least = widths(timeline, op).first().copied().unwrap_or(1);
     let period = (width / least).max(1) * least;
     move |cell| first.is_some_and(|first| cell % period == first % period)
 }
@@ -292,17 +293,20 @@ const PARTS: u32 = 3;
 
 /// The smallest window of the operation's shape that holds operations enough to speak of, at most a third of D,
 /// and never less than a whole period of bursts.
-fn window_width(timeline: &Timeline, op: OpId, per_cell: f64, long: u32) -> u32 {
-    let widths = widths(timeline, op);
+fn window_width(widths: &[u32], per_cell: f64, long: u32) -> u32 {
     let fits = widths.iter().copied().find(|w| per_cell * f64::from(*w) >= FEW);
     let least = widths.first().copied().unwrap_or(1);
     fits.unwrap_or(long).min((long / PARTS).max(least)).min(long)
 }
 
-/// The widths of windows that its shape may have, in growing order.
-fn widths(timeline: &Timeline, op: OpId) -> Vec<u32> {
+/// The widths of windows that its shape may have, in growing order. Bursts that come more often than once a cell leave no
+/// cell without: only what counts how many came is of whole periods then.
+fn widths(timeline: &Timeline, op: OpId, metric: &Metric) -> Vec<u32> {
     let outline = timeline.outline();
-    outline.shapes[outline.operations[usize::from(op.0)].shape].window_widths(outline.cell)
+    let shape = &outline.shapes[outline.operations[usize::from(op.0)].shape];
+    let counts = matches!(metric, Metric::Rate | Metric::Count);
+    let period = shape.period.filter(|period| counts || *period > outline.cell);
+    window_widths(period, outline.cell)
 }
 
 /// Windows of cells that follow each other without a gap; what is left at the end of them belongs to the last, unless

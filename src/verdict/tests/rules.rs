@@ -144,6 +144,20 @@ fn no_time_on_end_is_passed_over_where_what_was_asked_hangs_for_longer() {
     assert!(told.ends_with("of 10 in the 10 s before 1:00.00"), "it is over by now: {told}");
 }
 
+/// Bursts each 0.7 s: windows of whole periods, 7 s, told of 5 s what was true of 3.
+#[test]
+fn bursts_that_come_more_often_than_once_a_second_are_judged_second_by_second() {
+    let at = |until: f64| {
+        let bursts = (0..85).flat_map(|n| (0..6).map(move |i| Micros::millis(n * 700 + i)));
+        let answers = bad(20.0, until);
+        let one = |at: Micros| sample(0, at, answers(at).0, answers(at).1);
+        let mut plan = rooms(60);
+        plan.outline.shapes[0].period = Some(Micros::millis(700));
+        fires(&plan, &failing(Some(5.0)), &bursts.map(one).collect::<Vec<_>>(), 60)
+    };
+    assert_eq!((at(23.5), at(60.0)), (None, Some(25)));
+}
+
 #[test]
 fn a_target_that_swallows_everything_is_seen_once_its_deadlines_have_passed() {
     let swallowed =

@@ -90,13 +90,6 @@ pub struct ShapeOutline {
 /// Widths of windows to choose from, in cells (VERDICTS.md 2).
 const WIDTHS: [u32; 6] = [1, 2, 5, 10, 15, 30];
 
-impl ShapeOutline {
-    /// How many cells wide a window of this shape can be, in growing order.
-    pub fn window_widths(&self, cell: Micros) -> Vec<u32> {
-        window_widths(self.period, cell)
-    }
-}
-
 /// How many cells wide a window can be, in growing order; with periodic bursts whole periods.
 pub fn window_widths(period: Option<Micros>, cell: Micros) -> Vec<u32> {
     let cell = cell.0.max(1);

@@ -7,7 +7,7 @@ use crate::experiment::notes::{Notes, as_written};
 use crate::experiment::watch::Watch;
 use crate::experiment::{Fault, Link};
 use crate::objective::{Comparison, Metric, Objective, PhaseName};
-use crate::outline::{Outline, ShapeOutline};
+use crate::outline::{Outline, ShapeOutline, window_widths};
 use crate::timeline::phases::{Frame, Horizon, Return};
 use crate::timeline::trigger::Trigger;
 use crate::units::Micros;
@@ -64,7 +64,7 @@ fn end(planned: &Planned, duration: Micros) -> Micros {
 
 /// The widths that windows of each shape with a band can have, in cells.
 fn widths(outline: &Outline) -> impl Iterator<Item = Vec<u32>> {
-    outline.shapes.iter().filter(|s| !s.trigger).map(|s| s.window_widths(outline.cell))
+    outline.shapes.iter().filter(|s| !s.trigger).map(|s| window_widths(s.period, outline.cell))
 }
 
 /// What an objective waits for, and until when.

@@ -27,7 +27,8 @@ pub struct Fired {
     pub excuse: Option<String>,
 }
 
-/// An abort rule, and of which times it has been asked: of each D on end once, when it is known how all of it ended.
+/// An abort rule, and of which times it has been asked: of each D on end when it is known how all of it ended, and of the
+/// last until another one is, as what excuses it may be known later.
 pub struct AbortRule {
     rule: Objective,
     /// Where the last D ended, of each operation; of a metric of the target there is one.
@@ -150,15 +151,18 @@ pub fn unsteady(timeline: &Timeline, rule: &Objective, now: Micros) -> Option<St
 fn overdue(view: &View, rule: &Objective, subject: Subject, seen: &Cells, now: Micros) -> Option<String> {
     let (timeline, cell) = (view.timeline, view.timeline.outline().cell);
     let Subject::Operation(op) = subject else { return None };
+    if rule.metric == Metric::Count {
+        return None;
+    }
     let slowest = value(view, &Objective { metric: Metric::Max, ..rule.clone() }, subject, seen).value?;
     let usual = Micros(slowest.value as i64 * 2).min(timeline.deadline(op));
     let until = timeline.cell_of(now).checked_sub(in_cells(timeline, usual))?;
     let open = seen.last()? + 1;
-    let from = open.min(until.saturating_sub(seen.len() as u32));
-    let cells: Cells = (from..until).filter(is_inside(view, rule)).collect();
-    if until <= open || rule.metric == Metric::Count {
+    if until <= open {
         return None;
     }
+    let from = open.min(until.saturating_sub(seen.len() as u32));
+    let cells: Cells = (from..until).filter(is_inside(view, rule)).collect();
     let m = value(view, rule, subject, &cells);
     let when = format!("the {} before {}", cell * cells.len() as i64, clock(timeline.cell_start(until)));
     let breaks = m.answer == Answer::Breaks && !is_one_failure(rule, &m);

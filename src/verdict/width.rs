@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::outline::{Outline, ShapeOutline};
+use crate::outline::{Outline, ShapeOutline, window_widths};
 use crate::units::Micros;
 
 /// Why a shape that is a trigger has no band.
@@ -41,7 +41,7 @@ impl Grid<'_> {
     /// p99; where that leaves too few windows, the widest that leaves enough, for p95 with 200 operations, else the
     /// median.
     pub(super) fn choose(&self, per_cell: f64, enough: u64) -> Result<(u32, f64), String> {
-        let widths = self.outline.window_widths(self.cell);
+        let widths = window_widths(self.outline.period, self.cell);
         let fits = |width: &u32| self.windows(*width).len() as u64 >= enough;
         let holds = |width: u32, n: f64| per_cell * f64::from(width) >= n;
         if let Some(width) = widths.iter().copied().find(|w| holds(*w, 1000.0)).filter(fits) {

@@ -236,10 +236,10 @@ fn of_operation(
     let usual = per_cell * f64::from(width) >= FEW && (closed || view.plans_no_pause(shape, width));
     // A burst speaks for itself, also one that has come by the end of them; a rate is of whole periods.
     let in_bursts = timeline.outline().shapes[shape].period.is_some() && objective.metric != Metric::Rate;
-    let begins: Box<dyn Fn(&u32) -> bool> =
-        if in_bursts { Box::new(bursts(timeline, op, (width, widths[0]))) } else { Box::new(|_| false) };
+    let bursts = in_bursts.then(|| bursts(timeline, op, (width, widths[0])));
+    let begins = |cell: &u32| bursts.as_ref().is_some_and(|begins| begins(cell));
     let is_asked = |cell: &u32| in_bursts && timeline.intended(op, *cell) > 0;
-    let windows = windows_of(cells, width, &is_asked, &*begins).into_iter().filter_map(|(range, cells)| {
+    let windows = windows_of(cells, width, &is_asked, &begins).into_iter().filter_map(|(range, cells)| {
         if view.is_mostly_left_out(op, &cells) {
             return None;
         }

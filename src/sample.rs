@@ -38,6 +38,8 @@ pub enum Kind {
     Unfinished,
     /// Never begun, as a step before it on the flow's path failed.
     Unreached,
+    /// A further round of what its flow had come to or is unreached, not taken as a step failed: neither good nor bad.
+    Forgone,
     /// Cut off by the end of the load while it was not the target's turn: neither good nor bad.
     Cut,
     /// The generator's own machine refused: files, ports, buffers or memory ran out.
@@ -62,9 +64,10 @@ impl Kind {
         matches!(self, Kind::Ok | Kind::Late | Kind::Status | Kind::Check)
     }
 
-    /// In the denominators: planned, and neither good nor bad only where the end of the load cut it off.
+    /// In the denominators. What the end of the load cut off is not, nor are further rounds of a flow that failed: its
+    /// failure counts once.
     pub fn counts(self) -> bool {
-        self != Kind::Cut
+        !matches!(self, Kind::Cut | Kind::Forgone)
     }
 
     /// squall's own doing, and no answer of the target's.
@@ -86,6 +89,7 @@ impl Kind {
             Kind::Shed => "shed",
             Kind::Unfinished => "unfinished",
             Kind::Unreached => "unreached",
+            Kind::Forgone => "forgone",
             Kind::Cut => "cut",
             Kind::Local => "local",
             Kind::Template => "template",

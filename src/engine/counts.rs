@@ -107,6 +107,14 @@ impl Counts {
         *self.due.entry((self.cell_of(intended), op)).or_default() += 1;
     }
 
+    /// So many rounds of an operation are not taken, as a step of their flow failed.
+    pub fn forgone(&mut self, op: OpId, at: Micros, n: u64) {
+        let (cell, outcome) = (self.cell_of(at), Outcome::new(Kind::Forgone, 0));
+        *self.due.entry((cell, op)).or_default() += n as i64;
+        let key = (cell, op, outcome.kind, outcome.status, Clean::AsSeen);
+        self.done.entry(key).or_insert_with(|| Done::none(cell, op, outcome, Clean::AsSeen)).n += n;
+    }
+
     /// A flow reached a further step: it belongs to that step's cell from now on.
     pub fn due_moves(&mut self, op: OpId, from: Micros, to: Micros) {
         let (from, to) = (self.cell_of(from), self.cell_of(to));

@@ -308,7 +308,7 @@ impl Timeline {
             let waited = end - self.cell_start(at);
             // Asked at the end of the cell, as far as is known.
             let least = if self.end.is_none() { end - self.cell_start(at + 1) } else { waited };
-            let counts = count == Count::Seen || least >= deadline;
+            let counts = count != Count::Clean || least >= deadline;
             tally.add(cell, counts.then(|| deadline.max(waited)), count);
         }
     }

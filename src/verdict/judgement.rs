@@ -330,6 +330,8 @@ pub struct OperationPhase {
     pub bad: f64,
     /// Of these: never begun, as a step before them failed.
     pub unreached: u64,
+    /// Not among these: further rounds that flows did not take, as they had failed.
+    pub forgone: u64,
     /// Not among these: cut off by the end of the load.
     pub cut: u64,
     /// Attempts per first try; none where nothing was sent.

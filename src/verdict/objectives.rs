@@ -8,7 +8,7 @@ use super::judgement::{JudgedObjective, Word};
 use super::returns;
 use super::ruling::Ruling;
 use super::view::View;
-use super::whose::{Settled, settle};
+use super::whose::{DELIVERED, Settled, settle};
 use super::windows::{Subject, badness, rate_at_best, value};
 use super::words;
 use crate::objective::{Aggregate, Metric, Objective, PhaseName};
@@ -258,7 +258,29 @@ fn settled(view: &View, objective: &Objective, subject: Subject, cells: &Cells) 
     let unread = || unread(view, subject, cells);
     let unread =
         || unread().map(|why| Settled { word: Word::Inconclusive, because: Some(why), needed: None });
-    ended(view, cells).map(invalid).or_else(unread).unwrap_or(settled)
+    let unasked = || unasked(view, objective, subject, cells);
+    let unasked =
+        || unasked().map(|why| Settled { word: Word::Inconclusive, because: Some(why), needed: None });
+    ended(view, cells).map(invalid).or_else(unread).or_else(unasked).unwrap_or(settled)
+}
+
+/// That flows which failed never came to much of an operation that it is asked of, without which it may not hold: a
+/// rate and a count tell so themselves.
+fn unasked(view: &View, objective: &Objective, subject: Subject, cells: &Cells) -> Option<String> {
+    let Subject::Operation(op) = subject else { return None };
+    if matches!(objective.metric, Metric::Rate | Metric::Count | Metric::Amplification) {
+        return None;
+    }
+    let worst = view.at_worst();
+    let (asked_for, planned) =
+        (view.tally(op, cells).intended as f64, worst.tally(op, cells).intended as f64);
+    if asked_for >= DELIVERED * planned || asked(&worst, objective, subject, cells) == Answer::Holds {
+        return None;
+    }
+    let (left, name) = (Quantity::share(1.0 - asked_for / planned), subject.name(view.timeline));
+    Some(format!(
+        "the flows that failed left out {left} of the {name} that were planned; had these been bad it would not hold"
+    ))
 }
 
 /// The share of a phase over which a metric of the target must have been read for it to hold.
@@ -303,7 +325,7 @@ fn asked(view: &View, objective: &Objective, subject: Subject, cells: &Cells) ->
     let volume = matches!(objective.metric, Metric::Rate | Metric::Count);
     let shapes = subject.shapes(view.timeline);
     let short = !subject.closed(view.timeline)
-        && view.delivered(&shapes, cells).is_some_and(|share| share < super::whose::DELIVERED);
+        && view.delivered(&shapes, cells).is_some_and(|share| share < DELIVERED);
     let nothing_left = m.value.is_none_or(|v| !v.value.is_finite());
     match volume && view.is_clean() && (short || nothing_left) {
         true => Answer::Unknown(None),

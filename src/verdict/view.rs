@@ -100,6 +100,13 @@ impl<'a> View<'a> {
         View::bare(self.timeline, self.triggers.clone(), Count::Clean, self.own.clone())
     }
 
+    /// The same history, had all been bad that flows no longer came to as they had failed; phases stay where they are.
+    pub(super) fn at_worst(&self) -> View<'a> {
+        let mut worst = View::bare(self.timeline, self.triggers.clone(), Count::AtWorst, self.own.clone());
+        worst.phases = self.phases.clone();
+        worst
+    }
+
     /// Whether squall's own part is left out.
     pub(super) fn is_clean(&self) -> bool {
         self.count == Count::Clean

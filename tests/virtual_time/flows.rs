@@ -380,17 +380,6 @@ fn every_record_of_a_shard_reads_back_as_it_was_written() {
     }
 }
 
-/// 503 after a millisecond, as a service that is overloaded says it.
-#[test]
-fn a_closed_user_whose_step_fails_thinks_the_rest_of_its_flow_before_the_next() {
-    let text = one_shape(
-        "20s",
-        "arrival: { closed: { users: 2 } }\nflow:\n  - repeat: { times: 2, steps: [{ get: /a, as: a }, { think: 500ms }] }\n  - group: { as: g, steps: [{ get: /b }, { think: 1s }] }\n",
-    );
-    let driven = answered(&text, |_| Some((MS, reply(503, &json!({})))));
-    assert_eq!(outcomes(&driven.timeline, "a"), only(Kind::Status, 503, 20), "one in two seconds and a bit");
-}
-
 const EITHER: &str = "arrival: { constant: { rate: 10/s } }\ntimeout: 1s\nprobes: false\nflow:\n\
     \x20 - { get: \"/first/{{ i }}\", as: first, capture: { id: $.id } }\n\
     \x20 - if: \"{{ id > 49 }}\"\n\

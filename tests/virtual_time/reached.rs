@@ -6,6 +6,7 @@ use serde_json::json;
 use squall::http::{Reply, reply};
 use squall::sample::Kind;
 use squall::units::Micros;
+use squall::verdict::judge;
 
 use crate::common::{experiment, flags, op, outcomes, run};
 use crate::scripted::{Driven, Seen, drive};
@@ -65,6 +66,64 @@ fn what_was_never_reached_counts_where_its_flow_ended() {
     };
     assert_eq!(due("b"), due("fails"));
     assert_eq!(due("b"), [vec![0; 5], vec![1; 15]].concat());
+}
+
+/// 503 after a millisecond, as a service that is overloaded says it.
+#[test]
+fn a_closed_user_whose_step_fails_thinks_the_rest_of_its_flow_before_the_next() {
+    let shape = "    arrival: { closed: { users: 2 } }\n    flow:\n      \
+        - repeat: { times: 2, steps: [{ get: /a, as: a }, { think: 500ms }] }\n      \
+        - group: { as: g, steps: [{ get: /b }, { think: 1s }] }\n";
+    let driven = answered("20s", shape, |_| Some((MS, reply(503, &json!({})))));
+    let expected = BTreeMap::from([((Kind::Status, 503), 20), ((Kind::Forgone, 0), 20)]);
+    assert_eq!(
+        outcomes(&driven.timeline, "a"),
+        expected,
+        "one in two seconds and a bit, and each left one out"
+    );
+}
+
+/// A service was dead for 5 s, and PASS of `errors < 10%` was told of 5,029 of 8,000 planned.
+#[test]
+fn rounds_that_failed_flows_left_out_support_no_pass() {
+    let dead = |seen: &Seen| {
+        let fails = (Micros::secs(30)..Micros::secs(35)).contains(&seen.at);
+        Some((MS, reply(if fails { 503 } else { 200 }, &json!({}))))
+    };
+    // Each flow asks 20 times in 20 s.
+    const THINKING: &str = "{ get: /r, as: r }, { think: 999ms }";
+    let ran = |arrival: &str, steps: &str, limit: &str| {
+        let text = format!(
+            "target: sandbox\nduration: 60s\nshapes:\n  s:\n    probes: false\n    arrival: {arrival}\n    flow: [{{ repeat: {{ times: 20, steps: [{steps}] }} }}]\n\
+             objectives: [\"errors(r) < {limit}\"]\n"
+        );
+        let driven =
+            drive(experiment(&text, Some("judge: { warmup: 1ms, baseline: 1s }\n"), &flags()), 1, dead);
+        let ended = outcomes(&driven.timeline, "r");
+        let judged = judge(&driven.timeline).objectives[0].clone();
+        (judged, ended)
+    };
+    let open = "{ constant: { rate: 20/s } }";
+    let (judged, ended) = ran(open, THINKING, "10%");
+    let forgone = ended[&(Kind::Forgone, 0)];
+    let asked: u64 = ended.iter().filter(|((kind, _), _)| kind.counts()).map(|(_, n)| n).sum();
+    // Those of 60 s: 20/s begin, of which each second's ask up to 20 times, once a second.
+    let planned: u64 = (0..60).map(|second| 20 * (60 - second).min(20)).sum();
+    let all = (asked + forgone) as f64;
+    assert!((all / planned as f64 - 1.0).abs() < 0.01, "{asked} and {forgone} of {planned}");
+    assert!(forgone > planned / 5, "{forgone}");
+    assert_eq!(judged.word.text(), "INCONCLUSIVE", "{}", judged.reason);
+    assert!(judged.reason.contains("of the r that were planned"), "{}", judged.reason);
+    // It holds also if all of those had failed; and it breaks without them.
+    assert_eq!(ran(open, THINKING, "60%").0.word.text(), "PASS");
+    assert_eq!(ran(open, THINKING, "1%").0.word.text(), "FAIL");
+    // A user of a closed loop thinks to the end of what failed, and begins again.
+    let (judged, ended) = ran("{ closed: { users: 400 } }", THINKING, "10%");
+    assert!(ended[&(Kind::Forgone, 0)] > 400 * 5, "{ended:?}");
+    assert_eq!(judged.word.text(), "INCONCLUSIVE", "{}", judged.reason);
+    let (judged, ended) = ran("{ closed: { users: 4 } }", "{ get: /r, as: r }", "50%");
+    assert!(!ended.contains_key(&(Kind::Forgone, 0)), "{ended:?}");
+    assert_eq!(judged.word.text(), "PASS", "{}", judged.reason);
 }
 
 #[test]

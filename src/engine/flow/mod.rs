@@ -215,7 +215,7 @@ impl Flow {
     async fn steps(&mut self, steps: &[Step]) -> Result<(), Stopped> {
         for (n, step) in steps.iter().enumerate() {
             if let Err(stopped) = self.step(step).await {
-                self.give_up(stopped, &steps[n + 1..], 1);
+                self.give_up(stopped, &steps[n + 1..], 1, Micros::ZERO);
                 return Err(stopped);
             }
         }
@@ -230,9 +230,11 @@ impl Flow {
                 self.think(length).await?;
             }
             Step::Repeat { times, steps, .. } => {
+                let began = self.next;
                 for n in 0..*times {
+                    let at = self.next;
                     if let Err(stopped) = self.round(steps).await {
-                        self.give_up(stopped, steps, *times - n - 1);
+                        self.give_up(stopped, steps, *times - n - 1, pace(at - began, n));
                         return Err(stopped);
                     }
                 }
@@ -275,6 +277,7 @@ impl Flow {
                 Micros::ZERO,
             );
         }
+        let told = op;
         let op = op.or(self.group.as_ref().map(|group| group.op)).unwrap_or(self.runner.shape.op);
         self.left_out = true;
         self.group.iter_mut().for_each(|group| group.left_out = true);
@@ -287,27 +290,15 @@ impl Flow {
             detail: format!("{}: {why}", either.place),
             body: String::new(),
         });
-        self.give_up(Stopped::Failed(outcome), &either.then, 1);
+        self.leave_out_but(told, &either.then);
         Stopped::Failed(outcome)
     }
 
-    /// An operation that a failed flow never reached: due all the same, and bad, where the flow ended.
-    pub(super) fn miss(&mut self, op: Option<OpId>) {
-        let Some(op) = op.filter(|op| self.group.is_none() && !self.reached.contains(op)) else { return };
-        self.reached.push(op);
-        if self.patient {
-            return;
-        }
-        let at = self.last_step.unwrap_or(self.arrival);
-        self.shard.counts.borrow_mut().due(op, at);
-        self.finished(self.unsent(op, at, at, Outcome::new(Kind::Unreached, 0)));
-    }
-
-    /// A step failed: those after it are not taken, so many times. What the end of the load cuts off owes nothing.
-    fn give_up(&mut self, stopped: Stopped, steps: &[Step], times: u64) {
+    /// Where a step failed, so many rounds of these are not taken; the last ones came `pace` apart. What the end of the
+    /// load cuts off owes nothing.
+    fn give_up(&mut self, stopped: Stopped, steps: &[Step], rounds: u64, pace: Micros) {
         if let Stopped::Failed(_) = stopped {
-            let each = self.leave_out(steps);
-            self.owed += each * times.min(1 << 30) as i64;
+            self.leave_out(steps, rounds, pace);
         }
     }
 
@@ -357,11 +348,12 @@ impl Flow {
 
     async fn for_each(&mut self, list: &str, name: &str, steps: &[Step]) -> Result<(), Stopped> {
         let elements = self.elements(list);
-        let all = elements.len();
+        let (all, began) = (elements.len(), self.next);
         for (n, element) in elements.into_iter().enumerate() {
+            let at = self.next;
             Arc::make_mut(&mut self.vars).own.insert(name.to_owned(), element);
             if let Err(stopped) = self.round(steps).await {
-                self.give_up(stopped, steps, (all - n - 1) as u64);
+                self.give_up(stopped, steps, (all - n - 1) as u64, pace(at - began, n as u64));
                 return Err(stopped);
             }
         }
@@ -472,6 +464,11 @@ impl Flow {
         };
         if over { Err(Stopped::Cut) } else { Ok(()) }
     }
+}
+
+/// How far apart so many rounds began.
+fn pace(took: Micros, rounds: u64) -> Micros {
+    Micros(took.0 / rounds.max(1) as i64)
 }
 
 fn left_out_if(left_out: bool) -> Clean {

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
+use squall::units::Micros;
 
 use support::http::Server;
 use support::witness::{Seen, Witness};
@@ -81,20 +82,6 @@ fn stall(bench: &Bench, shape: &str, seconds: u32) -> Command {
 fn stalled(bench: &Bench, shape: &str, seconds: u32) -> (Value, String) {
     let (_, said) = outcome(stall(bench, shape, seconds));
     (bench.verdict(), said)
-}
-
-/// Service times of the requests, warm-up left out, from the history.
-fn services_of(bench: &Bench) -> squall::histogram::Hist {
-    let history = std::fs::read_to_string(bench.run_folder().join("history.jsonl")).unwrap();
-    let records = history.lines().map(|line| serde_json::from_str(line).unwrap());
-    let mut all = squall::histogram::Hist::default();
-    for record in records {
-        match record {
-            squall::record::Record::Done(done) if done.cell > 0 => all.merge(&done.service),
-            _ => {}
-        }
-    }
-    all
 }
 
 #[test]
@@ -316,8 +303,8 @@ mod alone {
         (bench.verdict(), squall.said(), witness.question())
     }
 
-    /// A wait would be of a second and more. Where a witness, whose connection is its own, met the server too late for
-    /// the fixture's 5 ms in half a percent of the time besides the stall, it is measured again, twice at most.
+    /// A wait would be of a second and more. Where a witness, whose connection is its own, and squall's heartbeat met the
+    /// machine too late for the fixture's 5 ms in half a percent of the time besides, it is measured again, twice at most.
     #[test]
     fn with_one_connection_the_wait_for_it_counts_as_response_and_not_as_service() {
         let _alone = alone();
@@ -328,19 +315,19 @@ mod alone {
                 stalled_before_a_witness(&bench, &format!("{OPEN}\n    connections: 1"), 30);
             let response = measured(&verdict, "p99");
             assert!(response >= 1.49, "{said}");
-            let service = services_of(&bench).quantile(0.99).unwrap();
+            let (services, heartbeats) = bench.services_and_heartbeats();
+            let service = services.quantile(0.99).unwrap();
             // The service itself takes 1 ms.
             let slow = seen.slow_besides(Duration::from_millis(4));
-            println!(
-                "one connection: response p99 {response:.3} s, service p99 {service}; slow for others: {slow:.4}"
-            );
+            let held = 1.0 - heartbeats.count_at_most(Micros::millis(4)) as f64 / heartbeats.len() as f64;
+            let seen =
+                format!("service p99 {service}, slow for others {slow:.4}, for squall itself {held:.4}");
+            println!("one connection: response p99 {response:.3} s, {seen}");
             if service.0 < 5_000 {
                 return;
             }
-            assert!(slow >= 0.005 && attempt < 3, "service p99 {service}, slow for others {slow:.4}: {said}");
-            forgiven(&format!(
-                "one connection, attempt {attempt}: service p99 {service}, for others {slow:.4}"
-            ));
+            assert!(slow + held >= 0.005 && attempt < 3, "{seen}: {said}");
+            forgiven(&format!("one connection, attempt {attempt}: {seen}"));
         }
     }
 

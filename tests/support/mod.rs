@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use squall::histogram::Hist;
+use squall::record::Record;
 
 const MARK: &str = "SQUALL_TEST_MARK";
 
@@ -147,6 +149,20 @@ impl Bench {
     pub fn verdict(&self) -> serde_json::Value {
         let text = fs::read_to_string(self.run_folder().join("verdict.json")).unwrap();
         serde_json::from_str(&text).unwrap()
+    }
+
+    /// Service times of the requests and how late squall's heartbeats were, warm-up left out, from the history.
+    pub fn services_and_heartbeats(&self) -> (Hist, Hist) {
+        let history = fs::read_to_string(self.run_folder().join("history.jsonl")).unwrap();
+        let (mut services, mut heartbeats) = (Hist::default(), Hist::default());
+        for line in history.lines() {
+            match serde_json::from_str(line).unwrap() {
+                Record::Done(done) if done.cell > 0 => services.merge(&done.service),
+                Record::Happened(seen) if seen.cell > 0 => heartbeats.merge(&seen.heartbeat),
+                _ => {}
+            }
+        }
+        (services, heartbeats)
     }
 
     /// Every file of the folder with its bytes.

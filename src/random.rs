@@ -15,6 +15,7 @@ pub enum Purpose {
     Jitter = 7,
     Phase = 8,
     Probe = 9,
+    Address = 10,
 }
 
 /// The key of a stream.

@@ -41,6 +41,7 @@ pub enum Record {
         probes: u64,
     },
     Done(Box<Done>),
+    Forgone(Forgone),
     Happened(Box<Happened>),
     /// The load is no longer what was planned.
     Load(LoadEvent),
@@ -173,6 +174,18 @@ impl Done {
             held: Hist::default(),
         }
     }
+}
+
+/// Further rounds of an operation that flows did not come to, as they had failed: neither good nor bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forgone {
+    pub op: OpId,
+    /// The cell in which the flows failed.
+    pub failed: u32,
+    /// The first and the last cell in which they would have been intended, one as often as the other.
+    pub from: u32,
+    pub to: u32,
+    pub n: u64,
 }
 
 /// What happened in one cell of the clock on one shard.

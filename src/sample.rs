@@ -38,8 +38,6 @@ pub enum Kind {
     Unfinished,
     /// Never begun, as a step before it on the flow's path failed.
     Unreached,
-    /// A further round of what its flow had come to or is unreached, not taken as a step failed: neither good nor bad.
-    Forgone,
     /// Cut off by the end of the load while it was not the target's turn: neither good nor bad.
     Cut,
     /// The generator's own machine refused: files, ports, buffers or memory ran out.
@@ -64,10 +62,9 @@ impl Kind {
         matches!(self, Kind::Ok | Kind::Late | Kind::Status | Kind::Check)
     }
 
-    /// In the denominators. What the end of the load cut off is not, nor are further rounds of a flow that failed: its
-    /// failure counts once.
+    /// In the denominators: planned, and neither good nor bad only where the end of the load cut it off.
     pub fn counts(self) -> bool {
-        !matches!(self, Kind::Cut | Kind::Forgone)
+        self != Kind::Cut
     }
 
     /// squall's own doing, and no answer of the target's.
@@ -89,7 +86,6 @@ impl Kind {
             Kind::Shed => "shed",
             Kind::Unfinished => "unfinished",
             Kind::Unreached => "unreached",
-            Kind::Forgone => "forgone",
             Kind::Cut => "cut",
             Kind::Local => "local",
             Kind::Template => "template",

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::pool::Connection;
 use super::waiting::Waiting;
+use crate::random::{Key, Purpose, Stream};
 pub use crate::record::AddressCount;
 
 /// One place; it may have an address of each family, and the one that answers is asked first.
@@ -33,6 +34,33 @@ pub(super) fn places(addresses: &[SocketAddr]) -> Vec<Rc<Place>> {
         }
     }
     groups.into_iter().map(|group| Rc::new(Place::new(&group))).collect()
+}
+
+/// Whose turn it is: each place as often as any other, in an order that is drawn anew after each round. In a fixed one, of
+/// two places and flows of two steps one place would get all the first steps, and the other all the second.
+pub(super) struct Turns {
+    order: Vec<usize>,
+    taken: usize,
+    draws: Stream,
+}
+
+impl Turns {
+    pub fn of(places: usize) -> Turns {
+        let key = Key { seed: 0, shape: 0, index: 0, attempt: 0, purpose: Purpose::Address };
+        Turns { order: (0..places).collect(), taken: places, draws: key.stream() }
+    }
+
+    pub fn next(&mut self) -> usize {
+        if self.taken >= self.order.len() {
+            for left in (1..self.order.len()).rev() {
+                let picked = self.draws.below(left as u64 + 1) as usize;
+                self.order.swap(left, picked);
+            }
+            self.taken = 0;
+        }
+        self.taken += 1;
+        self.order.get(self.taken - 1).copied().unwrap_or_default()
+    }
 }
 
 impl Place {
@@ -118,6 +146,22 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Flows of two, three or four steps in a row: each step comes to each place as often.
+    #[test]
+    fn no_place_gets_all_the_first_steps_of_flows() {
+        for (places, steps) in [(2, 2), (2, 4), (2, 6), (3, 3), (3, 6), (4, 2)] {
+            let mut turns = Turns::of(places);
+            let mut each = vec![vec![0u32; places]; steps];
+            (0..steps * 1_000).for_each(|n| each[n % steps][turns.next()] += 1);
+            let fair = 1_000.0 / places as f64;
+            let off = each.iter().flatten().map(|&n| (f64::from(n) / fair - 1.0).abs()).fold(0.0, f64::max);
+            assert!(off < 0.15, "{places} places, {steps} steps: {each:?}");
+            let all: Vec<u32> = (0..places).map(|place| each.iter().map(|step| step[place]).sum()).collect();
+            assert!(all.iter().all(|&n| n.abs_diff(all[0]) <= 1), "{all:?}");
+        }
+        assert_eq!(Turns::of(0).next(), 0);
+    }
 
     #[test]
     fn both_families_of_localhost_are_one_place_and_the_one_that_answers_is_asked_first() {

@@ -6,7 +6,7 @@
 //! waits its turn, and that wait is part of the response time. Several addresses are loaded in turn, and who waits
 //! for one takes no other's connection. Only a connection that can take the next request at once is kept.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 
 use super::kept::Shelf;
 use super::meter::{Meter, Metered};
-use super::place::{AddressCount, Place, places};
+use super::place::{AddressCount, Place, Turns, places};
 use super::room::{Budget, Idle, Room, Seat};
 use super::waiting::Waiting;
 use super::way::{Dials, Stage, Way};
@@ -67,7 +67,7 @@ struct Inner {
     world: World,
     places: Vec<Rc<Place>>,
     /// Whose turn it is.
-    next: Cell<usize>,
+    turns: RefCell<Turns>,
     /// Flows without room for a connection.
     waiting: Waiting,
     slots: Semaphore,
@@ -86,10 +86,11 @@ impl Idle for Inner {
 impl Pool {
     pub fn new(world: World, addresses: &[SocketAddr], limit: Option<u32>, budget: &Budget) -> Pool {
         let (now, dials) = (world.now(), Dials::new(&world));
+        let places = places(addresses);
         let inner = Rc::new(Inner {
             world,
-            places: places(addresses),
-            next: Cell::new(0),
+            turns: RefCell::new(Turns::of(places.len())),
+            places,
             waiting: Waiting::default(),
             slots: Semaphore::new(DIALS),
             dials,
@@ -142,8 +143,7 @@ impl Pool {
     pub async fn acquire(&self, way: &Way) -> io::Result<Connection> {
         loop {
             way.comes_to(Stage::Waiting);
-            let turn = self.0.next.get();
-            self.0.next.set((turn + 1) % self.0.places.len().max(1));
+            let turn = self.0.turns.borrow_mut().next();
             let connection = match self.0.idle(turn) {
                 Some(connection) => connection,
                 // Few flows open a connection; the room for that need not be in all that are in flight.

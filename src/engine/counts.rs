@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::histogram::Hist;
 use crate::outline::Outline;
-use crate::record::{Done, ErrorSample, Happened, ItemsEvent, ProbeEvent, Record, SlowOperation};
+use crate::record::{Done, ErrorSample, Forgone, Happened, ItemsEvent, ProbeEvent, Record, SlowOperation};
 use crate::sample::{Clean, Kind, OpId, Outcome, Sample};
 use crate::sampling::Sampling;
 use crate::units::Micros;
@@ -23,6 +23,8 @@ pub struct Counts {
     /// Taken up, of these too late, and of these as patient probes.
     arrived: BTreeMap<(u32, usize), (u64, u64, u64)>,
     done: BTreeMap<(u32, OpId, Kind, u16, Clean), Done>,
+    /// By the cells in which their flows failed, and from the first to the last in which they would have been.
+    forgone: BTreeMap<(OpId, u32, u32, u32), u64>,
     sampling: Sampling,
     /// The slowest so far, the least slow first, and whether they have been told.
     slowest: BTreeMap<OpId, Vec<(SlowOperation, bool)>>,
@@ -61,6 +63,7 @@ impl Counts {
             open: BTreeMap::new(),
             arrived: BTreeMap::new(),
             done: BTreeMap::new(),
+            forgone: BTreeMap::new(),
             sampling: Sampling::new(outline),
             slowest: BTreeMap::new(),
             items_seen: BTreeMap::new(),
@@ -108,11 +111,9 @@ impl Counts {
     }
 
     /// So many rounds of an operation are not taken, as a step of their flow failed.
-    pub fn forgone(&mut self, op: OpId, at: Micros, n: u64) {
-        let (cell, outcome) = (self.cell_of(at), Outcome::new(Kind::Forgone, 0));
-        *self.due.entry((cell, op)).or_default() += n as i64;
-        let key = (cell, op, outcome.kind, outcome.status, Clean::AsSeen);
-        self.done.entry(key).or_insert_with(|| Done::none(cell, op, outcome, Clean::AsSeen)).n += n;
+    pub fn forgone(&mut self, op: OpId, failed: Micros, (from, to): (Micros, Micros), n: u64) {
+        let [failed, from, to] = [failed, from, to].map(|at| self.cell_of(at));
+        *self.forgone.entry((op, failed, from, to)).or_default() += n;
     }
 
     /// A flow reached a further step: it belongs to that step's cell from now on.
@@ -282,6 +283,10 @@ impl Counts {
             probes,
         }));
         records.extend(std::mem::take(&mut self.done).into_values().map(|done| Record::Done(Box::new(done))));
+        let forgone = std::mem::take(&mut self.forgone).into_iter();
+        records.extend(
+            forgone.map(|((op, failed, from, to), n)| Record::Forgone(Forgone { op, failed, from, to, n })),
+        );
         records.append(&mut self.ready);
         let length = (at - self.flushed).0.max(1) as f64;
         self.flushed = at;

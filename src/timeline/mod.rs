@@ -13,15 +13,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::histogram::Hist;
 use crate::outline::Outline;
 use crate::record::{
-    AddressCount, End, ErrorSample, FaultEvent, Happened, Header, How, ItemsEvent, KeeperEvent, LoadEvent,
-    ProbeEvent, Record, RuleEvent, Scrape, ServiceEvent, SetupEvent, SlowOperation,
+    AddressCount, End, ErrorSample, FaultEvent, Forgone, Happened, Header, How, ItemsEvent, KeeperEvent,
+    LoadEvent, ProbeEvent, Record, RuleEvent, Scrape, ServiceEvent, SetupEvent, SlowOperation,
 };
 use crate::sample::{Kind, OpId, Outcome};
 use crate::units::Micros;
 
 use packed::Packed;
 use tally::Cell;
-pub use tally::{Count, Tally};
+pub use tally::{Count, Tally, Totals};
 
 /// Cells by index; cell i is [i, i + 1) cell widths from the start of the load.
 pub type Cells = BTreeSet<u32>;
@@ -47,19 +47,13 @@ struct Arrived {
     probes: u64,
 }
 
-/// Operations due, finished and good.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    pub due: u64,
-    pub done: u64,
-    pub good: u64,
-}
-
 /// Everything a history says, added up. Deltas may come in any order.
 #[derive(Clone, Debug)]
 pub struct Timeline {
     pub header: Header,
     cells: BTreeMap<(OpId, u32), Cell>,
+    /// As the records have them, `n` by all else.
+    forgone: BTreeMap<(OpId, u32, u32, u32), u64>,
     /// By shape and cell: planned arrivals that were taken up.
     arrived: BTreeMap<(usize, u32), Arrived>,
     happened: BTreeMap<u32, Moment>,
@@ -98,6 +92,7 @@ impl Timeline {
         Timeline {
             header,
             cells: BTreeMap::new(),
+            forgone: BTreeMap::new(),
             arrived: BTreeMap::new(),
             happened: BTreeMap::new(),
             forgotten: BTreeMap::new(),
@@ -145,6 +140,9 @@ impl Timeline {
             Record::Done(done) => {
                 self.own_failures |= matches!(done.kind, Kind::Local | Kind::Template);
                 self.cells.entry((done.op, done.cell)).or_default().add(done);
+            }
+            Record::Forgone(Forgone { op, failed, from, to, n }) => {
+                *self.forgone.entry((*op, *failed, *from, *to)).or_default() += n;
             }
             Record::Happened(happened) => self.add_moment(happened),
             Record::Load(event) => {
@@ -271,8 +269,7 @@ impl Timeline {
 
     /// The last cell in which an operation of a shape was intended.
     pub fn last_intended(&self, shape: usize) -> Option<u32> {
-        let steps = self.operations().filter(|(_, o)| o.shape == shape && !o.flow);
-        steps.filter_map(|(op, _)| self.last_intended_of(op)).max()
+        self.steps_of(shape).filter_map(|(op, _)| self.last_intended_of(op)).max()
     }
 
     /// All operations of the outline with their ids.
@@ -296,10 +293,15 @@ impl Timeline {
     /// A shape's operations merged, the flow as a whole left out.
     pub fn shape_tally(&self, shape: usize, cells: &Cells, count: Count) -> Tally {
         let mut tally = Tally::default();
-        for (op, _) in self.operations().filter(|(_, o)| o.shape == shape && !o.flow) {
+        for (op, _) in self.steps_of(shape) {
             self.add_to(&mut tally, op, cells, count);
         }
         tally
+    }
+
+    /// A shape's operations, the flow as a whole left out.
+    pub fn steps_of(&self, shape: usize) -> impl Iterator<Item = (OpId, &crate::outline::OperationOutline)> {
+        self.operations().filter(move |(_, o)| o.shape == shape && !o.flow)
     }
 
     fn add_to(&self, tally: &mut Tally, op: OpId, cells: &Cells, count: Count) {
@@ -308,7 +310,7 @@ impl Timeline {
             let waited = end - self.cell_start(at);
             // Asked at the end of the cell, as far as is known.
             let least = if self.end.is_none() { end - self.cell_start(at + 1) } else { waited };
-            let counts = count != Count::Clean || least >= deadline;
+            let counts = count == Count::Seen || least >= deadline;
             tally.add(cell, counts.then(|| deadline.max(waited)), count);
         }
     }
@@ -326,6 +328,11 @@ impl Timeline {
         };
         let found = range.into_iter().flat_map(|range| self.cells.range(range));
         found.map(|(&(_, at), cell)| (at, cell)).filter(|(at, _)| cells.contains(at))
+    }
+
+    /// Further rounds that flows did not come to, as they had failed.
+    pub fn forgone(&self) -> impl Iterator<Item = Forgone> + '_ {
+        self.forgone.iter().map(|(&(op, failed, from, to), &n)| Forgone { op, failed, from, to, n })
     }
 
     /// D of an operation.
@@ -415,8 +422,8 @@ impl Timeline {
 
     /// The same of one shape.
     pub fn of_shape(&self, shape: usize, kind: Kind, cell: u32) -> u64 {
-        let steps = self.operations().filter(|(_, o)| !o.flow && o.shape == shape);
-        steps.filter_map(|(op, _)| self.cells.get(&(op, cell))).map(|c| c.count(kind)).sum()
+        let cells = self.steps_of(shape).filter_map(|(op, _)| self.cells.get(&(op, cell)));
+        cells.map(|c| c.count(kind)).sum()
     }
 
     /// First and last cell in which an operation ended in this way; open ones are `Unfinished`.
@@ -467,14 +474,6 @@ impl Timeline {
     pub fn cpu(&self) -> Option<f64> {
         let shares: Vec<f64> = self.happened.values().filter_map(|m| m.cpu).collect();
         (!shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64)
-    }
-}
-
-impl Totals {
-    fn add(&mut self, cell: &Cell) {
-        self.due += cell.intended();
-        self.done += cell.intended() - cell.open();
-        self.good += cell.count(Kind::Ok);
     }
 }
 

@@ -29,6 +29,7 @@ impl Timeline {
             let sum = self.forgotten.entry(key.0).or_default();
             sum.add(&cell);
         }
+        self.forgone.retain(|(_, failed, ..), _| *failed >= before);
         self.arrived.retain(|(_, cell), _| *cell >= before);
         self.happened.retain(|cell, _| *cell >= before);
         self.forget_scrapes(from);

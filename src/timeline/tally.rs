@@ -1,6 +1,6 @@
 //! Counts and histograms of operations: at rest in a cell, and added up over any set of cells.
 //!
-//! Owns the arithmetic of denominators (what is unfinished is bad, what was cut or forgone is not counted) and of
+//! Owns the arithmetic of denominators (what is unfinished is bad, what was cut is not counted) and of
 //! quantiles (what did not succeed lies above everything that did); what a number means for a verdict is not
 //! decided here.
 
@@ -21,8 +21,6 @@ pub enum Count {
     Seen,
     /// Without squall's own part: its lag, what it held up, and the operations that it spoilt.
     Clean,
-    /// As seen, had all been bad that flows never came to as they had failed.
-    AtWorst,
 }
 
 /// The places of a cell's histograms. Response times are those of successes, and of all others at max(D, elapsed).
@@ -117,11 +115,10 @@ impl Cell {
         self.times.max(Place::Lag as usize)
     }
 
-    /// Operations intended, without those that were cut or forgone. An engine that counts an operation only when it
+    /// Operations intended, without those that were cut. An engine that counts an operation only when it
     /// ends never has fewer due than finished.
     pub(super) fn intended(&self) -> u64 {
-        let aside = self.ended.iter().filter(|ended| !ended.outcome.kind.counts());
-        self.due.max(self.finished()) - aside.map(|ended| ended.n).sum::<u64>()
+        self.due.max(self.finished()) - self.count(Kind::Cut)
     }
 
     pub(super) fn open(&self) -> u64 {
@@ -138,10 +135,26 @@ impl Cell {
     }
 }
 
+/// Operations due, finished and good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    pub due: u64,
+    pub done: u64,
+    pub good: u64,
+}
+
+impl Totals {
+    pub(super) fn add(&mut self, cell: &Cell) {
+        self.due += cell.intended();
+        self.done += cell.intended() - cell.open();
+        self.good += cell.count(Kind::Ok);
+    }
+}
+
 /// What is known of operations over a set of cells.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally {
-    /// The denominator: all operations intended, unfinished ones included, cut and forgone ones not.
+    /// The denominator: all operations intended, unfinished ones included, cut ones not.
     pub intended: u64,
     /// Every operation by how it ended; those still open under `Unfinished`.
     pub outcomes: BTreeMap<Outcome, u64>,
@@ -187,10 +200,6 @@ impl Tally {
                 }
             }
             self.intended += if ended.outcome.kind.counts() { counted } else { 0 };
-            if count == Count::AtWorst && ended.outcome.kind == Kind::Forgone {
-                self.intended += counted;
-                self.others.record_n(open_at.unwrap_or_default(), counted);
-            }
             self.left_out += ended.left_out;
         }
         // What squall kept from its answer was tried again for squall's sake.
@@ -200,7 +209,7 @@ impl Tally {
         self.sent += cell.sent;
         self.received += cell.received;
         let (successes, others) = match count {
-            Count::Seen | Count::AtWorst => (Place::Successes, Place::Others),
+            Count::Seen => (Place::Successes, Place::Others),
             Count::Clean => (Place::CleanSuccesses, Place::CleanOthers),
         };
         let pour = |place: Place, hist: &mut Hist| cell.times.pour_into(place as usize, hist);
@@ -218,6 +227,15 @@ impl Tally {
             }
             (Some(_), 0) => {}
             (None, open) => self.left_out += open,
+        }
+    }
+
+    /// Adds operations that are told nothing of, as if they had been bad.
+    pub fn miss(&mut self, n: u64, deadline: Micros) {
+        if n > 0 {
+            *self.outcomes.entry(Outcome::new(Kind::Unreached, 0)).or_default() += n;
+            self.intended += n;
+            self.others.record_n(deadline, n);
         }
     }
 

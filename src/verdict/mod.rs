@@ -13,6 +13,7 @@ mod faults;
 mod judgement;
 mod live;
 mod measure;
+mod missing;
 mod notes;
 mod objectives;
 mod own;

@@ -5,10 +5,11 @@
 use super::answer::Answer;
 use super::faults;
 use super::judgement::{JudgedObjective, Word};
+use super::missing::{Missing, Placing};
 use super::returns;
 use super::ruling::Ruling;
 use super::view::View;
-use super::whose::{DELIVERED, Settled, settle};
+use super::whose::{self, DELIVERED, Settled, settle};
 use super::windows::{Subject, badness, rate_at_best, value};
 use super::words;
 use crate::objective::{Aggregate, Metric, Objective, PhaseName};
@@ -264,23 +265,18 @@ fn settled(view: &View, objective: &Objective, subject: Subject, cells: &Cells) 
     ended(view, cells).map(invalid).or_else(unread).or_else(unasked).unwrap_or(settled)
 }
 
-/// That flows which failed never came to much of an operation that it is asked of, without which it may not hold: a
-/// rate and a count tell so themselves.
+/// That flows which failed left out so much that it may not hold; a rate and a count tell so themselves. Who left during
+/// another trigger is that one's harm.
 fn unasked(view: &View, objective: &Objective, subject: Subject, cells: &Cells) -> Option<String> {
     let Subject::Operation(op) = subject else { return None };
     if matches!(objective.metric, Metric::Rate | Metric::Count | Metric::Amplification) {
         return None;
     }
-    let worst = view.at_worst();
-    let (asked_for, planned) =
-        (view.tally(op, cells).intended as f64, worst.tally(op, cells).intended as f64);
-    if asked_for >= DELIVERED * planned || asked(&worst, objective, subject, cells) == Answer::Holds {
-        return None;
-    }
-    let (left, name) = (Quantity::share(1.0 - asked_for / planned), subject.name(view.timeline));
-    Some(format!(
-        "the flows that failed left out {left} of the {name} that were planned; had these been bad it would not hold"
-    ))
+    view.timeline.forgone().next()?;
+    let missing = Missing::of(view.timeline, Placing::Planned, &view.during_other(cells));
+    let ask = |view: &View| asked(view, objective, subject, cells);
+    let name = subject.name(view.timeline);
+    whose::left_out(view, &view.at_worst(missing), &name, |view| view.tally(op, cells).intended, ask)
 }
 
 /// The share of a phase over which a metric of the target must have been read for it to hold.

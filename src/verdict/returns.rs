@@ -9,10 +9,11 @@ use super::baseline::{Measures, Series, Window};
 use super::faults;
 use super::judgement::{JudgedTrigger, Word};
 use super::measure::Measured;
+use super::missing::{Missing, Placing};
 use super::recovery::{self, Aftermath};
 use super::ruling::Ruling;
 use super::view::View;
-use super::whose::{Settled, settle};
+use super::whose::{self, Settled, settle};
 use super::words;
 use crate::objective::{Metric, Objective, PhaseName};
 use crate::quantity::{Quantity, Unit};
@@ -284,7 +285,19 @@ impl Shape<'_, '_> {
                     }
                     None => Answer::Unknown(None),
                 };
-            settle(self.view, delivered, || self.view.blame(&cells), again)
+            let settled = settle(self.view, delivered, || self.view.blame(&cells), again);
+            let left_out = || {
+                self.view.timeline.forgone().next()?;
+                let missing = Missing::of(self.view.timeline, Placing::Failed, &Cells::new());
+                let intended =
+                    |view: &View| shapes.iter().map(|&s| view.shape_tally(s, &cells).intended).sum();
+                let worst = self.view.bands_at_worst(missing);
+                whose::left_out(self.view, &worst, &self.series.band.shape, intended, again)
+            };
+            match (settled.word == Word::Pass).then(left_out).flatten() {
+                Some(why) => Settled { word: Word::Inconclusive, because: Some(why), needed: None },
+                None => settled,
+            }
         };
         let unsteady = self.series.band.unsteady.as_ref();
         let measures = if unsteady.is_some() { Measures::Steady } else { Measures::All };

@@ -81,7 +81,7 @@ fn operation_phase(view: &View, op: OpId, phase: &PhaseCells) -> Option<Operatio
         rate: per_second(&view.tally(op, &loaded), exposure).map_or(0.0, |rate| rate.value),
         bad: tally.bad_share()?,
         unreached: tally.of_kind(Kind::Unreached),
-        forgone: tally.of_kind(Kind::Forgone),
+        forgone: view.left_out(op, &phase.cells),
         cut: tally.of_kind(Kind::Cut),
         amplification: tally.amplification(),
         p50: tally.quantile(0.5)?,

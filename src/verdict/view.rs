@@ -9,6 +9,7 @@ use std::rc::Rc;
 use super::baseline::{self, Series};
 use super::faults;
 use super::judgement::JudgedFault;
+use super::missing::{Missing, Placing};
 use super::own::Own;
 use super::recovery::{self, Aftermath};
 use crate::objective::PhaseName;
@@ -34,7 +35,10 @@ pub(super) struct View<'a> {
     pub(super) series: Vec<Series>,
     /// One for each trigger.
     pub(super) aftermaths: Vec<Aftermath>,
+    /// Counted as bad, though nobody asked for it.
+    missing: Missing,
     clean: OnceCell<Box<View<'a>>>,
+    left_out: OnceCell<Missing>,
 }
 
 impl<'a> View<'a> {
@@ -69,7 +73,9 @@ impl<'a> View<'a> {
             faults: Rc::default(),
             series: Vec::new(),
             aftermaths: Vec::new(),
+            missing: Missing::default(),
             clean: OnceCell::new(),
+            left_out: OnceCell::new(),
         }
     }
 
@@ -100,11 +106,32 @@ impl<'a> View<'a> {
         View::bare(self.timeline, self.triggers.clone(), Count::Clean, self.own.clone())
     }
 
-    /// The same history, had all been bad that flows no longer came to as they had failed; phases stay where they are.
-    pub(super) fn at_worst(&self) -> View<'a> {
-        let mut worst = View::bare(self.timeline, self.triggers.clone(), Count::AtWorst, self.own.clone());
+    /// The same history, had all been bad that is missing; phases stay where they are.
+    pub(super) fn at_worst(&self, missing: Missing) -> View<'a> {
+        let mut worst = View::bare(self.timeline, self.triggers.clone(), self.count, self.own.clone());
         worst.phases = self.phases.clone();
+        worst.faults = self.faults.clone();
+        worst.missing = missing;
         worst
+    }
+
+    /// The same with its bands and aftermaths.
+    pub(super) fn bands_at_worst(&self, missing: Missing) -> View<'a> {
+        let mut worst = self.at_worst(missing);
+        worst.look();
+        worst
+    }
+
+    /// The cells of all triggers but some.
+    pub(super) fn during_other(&self, than: &Cells) -> Cells {
+        let during = self.phases.iter().filter(|p| matches!(p.name, PhaseName::During(_)));
+        during.flat_map(|p| &p.cells).filter(|cell| !than.contains(cell)).copied().collect()
+    }
+
+    /// So many of an operation would have been in these cells, if their flows had not failed.
+    pub(super) fn left_out(&self, op: OpId, cells: &Cells) -> u64 {
+        let left_out = || Missing::of(self.timeline, Placing::Planned, &Cells::new());
+        self.left_out.get_or_init(left_out).within(op, cells)
     }
 
     /// Whether squall's own part is left out.
@@ -148,7 +175,9 @@ impl<'a> View<'a> {
     }
 
     pub(super) fn tally(&self, op: OpId, cells: &Cells) -> Tally {
-        self.timeline.counted(op, &self.counted(cells), self.count)
+        let mut tally = self.timeline.counted(op, &self.counted(cells), self.count);
+        tally.miss(self.missing.within(op, cells), self.timeline.deadline(op));
+        tally
     }
 
     /// The clean count leaves out most of an operation's cells, or of what was intended in them: what is left is chance.
@@ -162,7 +191,11 @@ impl<'a> View<'a> {
     }
 
     pub(super) fn shape_tally(&self, shape: usize, cells: &Cells) -> Tally {
-        self.timeline.shape_tally(shape, &self.counted(cells), self.count)
+        let mut tally = self.timeline.shape_tally(shape, &self.counted(cells), self.count);
+        for (op, _) in self.timeline.steps_of(shape) {
+            tally.miss(self.missing.within(op, cells), self.timeline.deadline(op));
+        }
+        tally
     }
 
     /// Those of the cells in which load was planned, and how much time is counted of them: what flows do after its end
@@ -300,6 +333,9 @@ impl<'a> View<'a> {
         let users = users.iter().sum::<f64>() / users.len() as f64;
         let tally = timeline.shape_tally(shape, &cells, Count::Seen);
         let held = (tally.lag.sum() + tally.held.sum()) / self.length(&cells).0.max(1) as f64;
+        if held == 0.0 {
+            return 1.0;
+        }
         if held < users { users / (users - held) } else { f64::INFINITY }
     }
 

@@ -4,6 +4,7 @@
 use super::answer::Answer;
 use super::judgement::Word;
 use super::view::View;
+use crate::quantity::Quantity;
 
 /// The share of a phase's planned arrivals that must have been issued in time.
 pub(super) const DELIVERED: f64 = 0.95;
@@ -15,6 +16,25 @@ pub(super) struct Settled {
     pub(super) because: Option<String>,
     /// Operations that it takes, where the word is INCONCLUSIVE and more of them would tell.
     pub(super) needed: Option<u64>,
+}
+
+/// Why what holds may not: much of what was planned of some operations (`what`) was left out by flows that had failed,
+/// and had it been bad (`worst`) it would not hold. `intended` counts them in a view.
+pub(super) fn left_out(
+    view: &View,
+    worst: &View,
+    what: &str,
+    intended: impl Fn(&View) -> u64,
+    ask: impl Fn(&View) -> Answer,
+) -> Option<String> {
+    let (asked, planned) = (intended(view) as f64, intended(worst) as f64);
+    if asked >= DELIVERED * planned || ask(worst) == Answer::Holds {
+        return None;
+    }
+    let left = Quantity::share(1.0 - asked / planned);
+    Some(format!(
+        "the flows that failed left out {left} of what was planned of {what}, and had that been bad it would not hold"
+    ))
 }
 
 /// The word for a question: `ask` answers it of one view. `delivered` is the share of the planned arrivals that
@@ -30,7 +50,7 @@ pub(super) fn settle(
         Answer::Unknown(needed) => Settled { word: Word::Inconclusive, because: None, needed },
         Answer::Holds => match delivered.filter(|share| *share < DELIVERED) {
             Some(share) => {
-                let percent = crate::quantity::Quantity::share(share);
+                let percent = Quantity::share(share);
                 let why = format!("squall sent only {percent} of what was planned in time{}", blame());
                 settled(Word::Invalid, Some(why))
             }

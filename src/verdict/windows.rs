@@ -245,10 +245,13 @@ fn of_operation(
         }
         let m = over(&cells, point);
         // A closed loop's users ask nothing while they wait. Nothing is what its rate is then; of anything else what
-        // they wait for speaks for that time. Nothing it is as well where flows come no further, or elsewhere.
+        // they wait for speaks for that time. Nothing it is as well where flows come no further, elsewhere, or have failed.
         if objective.metric == Metric::Rate {
             let none = || match closed {
-                true => only_waited(view, op, range.clone()) || usual && view.was_passed_by(op, &cells),
+                true => {
+                    let lost = || view.left_out(op, &cells) > 0;
+                    only_waited(view, op, range.clone()) || lost() || usual && view.was_passed_by(op, &cells)
+                }
                 false => usual && came_before(view, op, range.start) && view.was_planned(shape, &cells),
             };
             let speaks = m.value.is_some() && (m.n > 0 || none());

@@ -18,6 +18,7 @@ use crate::random::Purpose;
 use crate::record::ErrorSample;
 use crate::sample::{Clean, Kind, OpId, Outcome, Sample, Work};
 use crate::units::Micros;
+use untaken::Untaken;
 
 /// A running flow.
 pub struct Flow {
@@ -47,8 +48,8 @@ pub struct Flow {
     patient: bool,
     /// Squall took it up in time, and has not begun to send it.
     in_time: bool,
-    /// Think time that a step which failed has left out.
-    owed: Micros,
+    /// What a step which failed has left out.
+    untaken: Untaken,
     /// Draws made for think times and choices so far.
     draws: u32,
 }
@@ -116,7 +117,7 @@ impl Flow {
             group: None,
             patient,
             in_time: false,
-            owed: Micros::ZERO,
+            untaken: Untaken::default(),
             draws: 0,
         }
     }
@@ -130,9 +131,10 @@ impl Flow {
     pub async fn run(mut self) -> (Micros, Micros) {
         let runner = self.runner.clone();
         let ended = self.steps(&runner.program.steps).await;
+        self.tell_untaken();
         self.finish(ended.map_or_else(Stopped::outcome, |()| Outcome::new(Kind::Ok, 0)));
         // Whom the end of the load cuts off thinks no more.
-        (self.next.min(self.shard.world.now()), self.owed)
+        (self.next.min(self.shard.world.now()), self.untaken.thinking)
     }
 
     /// Not sent: the in-flight cap was reached. Bad for the flow and for its first operation.

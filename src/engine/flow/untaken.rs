@@ -9,64 +9,119 @@ use crate::random::Purpose;
 use crate::sample::{Kind, OpId, Outcome};
 use crate::units::Micros;
 
-/// What one round of some steps would have come to.
+/// What some steps would have come to.
 #[derive(Default)]
 pub(super) struct Untaken {
-    thinking: Micros,
-    /// How often each operation before the load's end, in the order of the steps.
-    ops: Vec<(OpId, u64)>,
+    pub(super) thinking: Micros,
+    /// In the order of the steps.
+    ops: Vec<Rounds>,
+    /// When that would have been over, as far as is known.
+    over: Micros,
+}
+
+/// An operation so many times, the first time at `from`.
+#[derive(Clone, Copy)]
+struct Rounds {
+    op: OpId,
+    n: u64,
+    from: Micros,
+    pace: Micros,
+}
+
+impl Rounds {
+    /// All but the first of them.
+    fn without_first(self) -> Rounds {
+        Rounds { n: self.n.saturating_sub(1), from: self.from + self.pace, ..self }
+    }
+
+    /// Those that would have been before then.
+    fn before(self, end: Micros) -> Rounds {
+        let left = (end - self.from).0.max(0) as u64;
+        let n = match self.pace.0 as u64 {
+            0 => self.n.min(left.saturating_mul(self.n)),
+            pace => self.n.min(left.div_ceil(pace)),
+        };
+        Rounds { n, ..self }
+    }
+
+    fn last(&self) -> Micros {
+        self.from + times(self.pace, self.n.saturating_sub(1))
+    }
 }
 
 impl Untaken {
-    fn of(op: Option<OpId>) -> Untaken {
-        Untaken { ops: op.map(|op| (op, 1)).into_iter().collect(), ..Untaken::default() }
+    fn of(op: Option<OpId>, from: Micros) -> Untaken {
+        let one = |op| Rounds { op, n: 1, from, pace: Micros::ZERO };
+        Untaken { ops: op.map(one).into_iter().collect(), ..Untaken::default() }
     }
 
     fn and(&mut self, more: Untaken) {
         self.thinking += more.thinking;
         self.ops.extend(more.ops);
     }
+
+    /// So many rounds, `pace` apart or as far as their thinking takes. Of rounds within rounds each comes as far after
+    /// the one before as they do on average.
+    fn rounds(self, n: u64, pace: Micros) -> Untaken {
+        let pace = pace.max(self.thinking);
+        let many = |of: Rounds| Rounds {
+            n: of.n.saturating_mul(n),
+            pace: Micros(pace.0 / of.n.max(1) as i64),
+            ..of
+        };
+        let ops = if n > 1 { self.ops.into_iter().map(many).collect() } else { self.ops };
+        Untaken { thinking: times(self.thinking, n), ops, ..self }
+    }
+}
+
+fn times(each: Micros, n: u64) -> Micros {
+    each * n.min(1 << 30) as i64
 }
 
 impl Flow {
-    /// A step failed: so many rounds of these steps are not taken, the last ones having come `pace` apart. Each
-    /// operation among them that the flow never reached is due and bad, once; further rounds are told. The user thinks
-    /// all the same.
+    /// A step failed: so many rounds of these steps are not taken, the last ones having come `pace` apart.
     pub(super) fn leave_out(&mut self, steps: &[Step], rounds: u64, pace: Micros) {
-        let one = self.untaken(steps, self.next);
-        let all = self.rounds_of(one, rounds, self.next, pace);
-        self.lose(all);
+        // What is left of the round that failed comes before them.
+        let from = self.next.max(self.untaken.over) + if rounds > 1 { pace } else { Micros::ZERO };
+        let all = self.untaken(steps, from).rounds(rounds, pace);
+        self.untaken.over = from + times(pace, rounds).max(all.thinking);
+        self.untaken.and(all);
     }
 
     /// The same of one round of which an operation has been told.
     pub(super) fn leave_out_but(&mut self, told: Option<OpId>, steps: &[Step]) {
         let mut one = self.untaken(steps, self.next);
-        if let Some((_, n)) = one.ops.iter_mut().find(|(op, _)| Some(*op) == told) {
-            *n = n.saturating_sub(1);
+        if let Some(first) = one.ops.iter_mut().find(|rounds| Some(rounds.op) == told) {
+            *first = first.without_first();
         }
-        self.lose(one);
+        self.untaken.and(one);
     }
 
-    fn lose(&mut self, all: Untaken) {
-        self.owed += all.thinking;
-        all.ops.into_iter().for_each(|(op, n)| self.miss(op, n));
-    }
-
-    /// So many rounds from then on, of which those count that would begin before the load ends; in a closed loop before
-    /// the user, having thought, begins again with the first.
-    fn rounds_of(&self, one: Untaken, rounds: u64, from: Micros, pace: Micros) -> Untaken {
-        let (thinking, pace) = (one.thinking * rounds.min(1 << 30) as i64, pace.max(one.thinking));
-        let mut left = self.shard.load.experiment.outline.duration - from;
-        if let Start::Closed { .. } = self.runner.shape.arrival {
-            left = left.min(thinking);
-        }
-        let in_time = match (left > Micros::ZERO, pace > Micros::ZERO) {
-            (false, _) => 0,
-            (true, false) => rounds,
-            (true, true) => rounds.min((left.0 as u64).div_ceil(pace.0 as u64)),
+    /// What was left out before the load would have ended: each operation that the flow never reached is due and bad,
+    /// once, where the flow ended; further rounds are told, in a closed loop until its user, having thought all the same,
+    /// begins again.
+    pub(super) fn tell_untaken(&mut self) {
+        let end = self.shard.load.experiment.outline.duration;
+        let until = match self.runner.shape.arrival {
+            Start::Closed { .. } => end.min(self.next + self.untaken.thinking),
+            Start::Open(_) => end,
         };
-        let ops = one.ops.into_iter().map(|(op, n)| (op, n.saturating_mul(in_time))).collect();
-        Untaken { thinking, ops }
+        let at = self.last_step.unwrap_or(self.arrival);
+        for mut rounds in std::mem::take(&mut self.untaken.ops) {
+            let op = rounds.op;
+            if !self.reached.contains(&op) && rounds.from < end {
+                self.reached.push(op);
+                rounds = rounds.without_first();
+                if !self.patient {
+                    self.shard.counts.borrow_mut().due(op, at);
+                    self.finished(self.unsent(op, at, at, Outcome::new(Kind::Unreached, 0)));
+                }
+            }
+            let further = rounds.before(until);
+            if further.n > 0 && !self.patient {
+                self.shard.counts.borrow_mut().forgone(op, at, (further.from, further.last()), further.n);
+            }
+        }
     }
 
     /// The think time of a repetition or a list is drawn once for all.
@@ -75,12 +130,9 @@ impl Flow {
         for step in steps {
             let at = from + all.thinking;
             all.and(match step {
-                Step::Request(request) => Untaken::of(request.op),
+                Step::Request(request) => Untaken::of(request.op, at),
                 Step::Think(think) => Untaken { thinking: self.think_time(*think), ..Untaken::default() },
-                Step::Repeat { times, steps, .. } => {
-                    let one = self.untaken(steps, at);
-                    self.rounds_of(one, *times, at, Micros::ZERO)
-                }
+                Step::Repeat { times, steps, .. } => self.untaken(steps, at).rounds(*times, Micros::ZERO),
                 Step::Choice(branches) => {
                     let picked = self.pick(branches);
                     branches.get(picked).map_or(Untaken::default(), |(_, steps)| self.untaken(steps, at))
@@ -96,7 +148,7 @@ impl Flow {
                     self.untaken(way, at)
                 }
                 Step::Group { op, steps } => {
-                    let mut group = Untaken::of(Some(*op));
+                    let mut group = Untaken::of(Some(*op), at);
                     group.and(self.untaken(steps, at));
                     group
                 }
@@ -110,36 +162,9 @@ impl Flow {
         let known = self.vars.own.contains_key(list).then(|| self.elements(list).len() as u64);
         match known {
             Some(0) => Untaken::default(),
-            Some(n) => {
-                let one = self.untaken(steps, from);
-                self.rounds_of(one, n, from, Micros::ZERO)
-            }
+            Some(n) => self.untaken(steps, from).rounds(n, Micros::ZERO),
             None if odds.guess() => Untaken { thinking: Micros::ZERO, ..self.untaken(steps, from) },
             None => Untaken::default(),
-        }
-    }
-
-    /// An operation that a failed flow did not come to, so many times: if never, it is due all the same, and bad,
-    /// where the flow ended.
-    fn miss(&mut self, op: OpId, rounds: u64) {
-        if self.group.is_some() {
-            return;
-        }
-        let at = self.last_step.unwrap_or(self.arrival);
-        let first = !self.reached.contains(&op);
-        if first {
-            self.reached.push(op);
-        }
-        if self.patient {
-            return;
-        }
-        if first {
-            self.shard.counts.borrow_mut().due(op, at);
-            self.finished(self.unsent(op, at, at, Outcome::new(Kind::Unreached, 0)));
-        }
-        let further = rounds.saturating_sub(u64::from(first));
-        if further > 0 {
-            self.shard.counts.borrow_mut().forgone(op, at, further);
         }
     }
 

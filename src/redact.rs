@@ -4,6 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Seek, Write};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -20,20 +21,31 @@ pub const SHORTEST: usize = 4;
 
 /// `text` with every secret replaced by `***`, also one whose end was cut off with the text's, and with
 /// it everything that looks like a JSON Web Token or is called a token or a password: those are minted as the run goes
-/// on, and no list has them. Longer secrets must come first (see [`forms`]).
+/// on, and no list has them. `secrets` are all their [`forms`].
 pub fn redact(text: &str, secrets: &[String]) -> String {
-    let mut out = text.to_owned();
+    let mut places: Vec<Range<usize>> = Vec::new();
     for secret in secrets.iter().filter(|s| s.len() >= SHORTEST) {
-        if out.contains(secret.as_str()) {
-            out = out.replace(secret.as_str(), MASK);
-        }
+        places.extend(text.match_indices(secret.as_str()).map(|(at, found)| at..at + found.len()));
         let cuts = (SHORTEST..secret.len()).rev().filter(|&at| secret.is_char_boundary(at));
-        if let Some(cut) = cuts.map(|at| &secret[..at]).find(|cut| out.ends_with(cut)) {
-            out.truncate(out.len() - cut.len());
+        let cut = cuts.map(|at| &secret[..at]).find(|cut| text.ends_with(cut));
+        places.extend(cut.map(|cut| text.len() - cut.len()..text.len()));
+    }
+    let out = masked_at(text, places);
+    CALLED_SECRET.replace_all(&without_tokens(&out), format!("${{1}}${{2}}${{3}}{MASK}")).into_owned()
+}
+
+/// Places that overlap become one.
+fn masked_at(text: &str, mut places: Vec<Range<usize>>) -> String {
+    places.sort_by_key(|place| (place.start, place.end));
+    let (mut out, mut from) = (String::with_capacity(text.len()), 0);
+    for place in places {
+        if place.start >= from {
+            out.push_str(&text[from..place.start]);
             out.push_str(MASK);
         }
+        from = from.max(place.end);
     }
-    CALLED_SECRET.replace_all(&without_tokens(&out), format!("${{1}}${{2}}${{3}}{MASK}")).into_owned()
+    out + &text[from..]
 }
 
 /// What JSON (also JSON within JSON), a query or a form calls a token, a password or a key, and its value, of which the
@@ -56,25 +68,47 @@ pub fn is_called_secret(name: &str) -> bool {
 /// Bytes that are looked at together where a file has no lines.
 const LINE: u64 = 1 << 20;
 
+/// So many bytes may come to a file while it is masked.
+const MORE: u64 = 64 << 20;
+
 /// The same in a text file of any length, line by line and in its place, as somebody may have it open to append to.
 ///
 /// # Errors
-/// The system's. What was there is there still, unless it failed as it was written back.
+/// The system's, or that somebody writes to it as fast as it is read. What was there is there still, unless it failed as
+/// it was written back.
 pub fn redact_file(path: &Path, secrets: &[String]) -> io::Result<()> {
-    let mut file = BufReader::new(File::options().read(true).append(true).open(path)?);
+    let file = File::options().read(true).append(true).open(path)?;
+    let most = file.metadata()?.len() + MORE;
+    let mut file = BufReader::new(file);
     let masked_path = path.with_extension("masked");
     let mut masked = File::options().read(true).write(true).create_new(true).open(&masked_path)?;
     // Nobody sees it by this name, and it goes with the process.
     fs::remove_file(&masked_path)?;
-    let (mut line, mut is_clean) = (Vec::new(), true);
-    while (&mut file).take(LINE).read_until(b'\n', &mut line)? > 0 {
+    // One look for all of them: few lines have any.
+    let any = Regex::new(&secrets.iter().map(|s| regex::escape(s)).collect::<Vec<_>>().join("|")).ok();
+    let may_have = |text: &str| {
+        let known = !secrets.is_empty() && any.as_ref().is_none_or(|any| any.is_match(text));
+        known || text.contains("eyJ") || CALLED_SECRET.is_match(text)
+    };
+    let (mut line, mut is_clean, mut read) = (Vec::new(), true, 0);
+    loop {
+        let more = (&mut file).take(LINE).read_until(b'\n', &mut line)? as u64;
+        read += more;
+        if read > most {
+            return Err(io::Error::other("somebody writes to it faster than it is masked"));
+        }
+        // Of a line without end the last word waits for the rest of it.
+        let is_part = more == LINE && !line.ends_with(b"\n");
+        let word = line.iter().rposition(u8::is_ascii_whitespace).filter(|_| is_part);
+        let rest = word.map_or(Vec::new(), |at| line.split_off(at + 1));
         let text = String::from_utf8_lossy(&line);
-        // A line that is whole has no secret whose end was cut off.
-        let whole = format!("{text}\n");
-        let told = redact(&whole, secrets);
-        is_clean &= told == whole;
-        masked.write_all(if told == whole { &line } else { &told.as_bytes()[..told.len() - 1] })?;
-        line.clear();
+        let told = if may_have(&text) { without_cuts(&text, secrets) } else { text.clone().into_owned() };
+        is_clean &= told == text;
+        masked.write_all(if told == text { &line } else { told.as_bytes() })?;
+        line = rest;
+        if more == 0 {
+            break;
+        }
     }
     if is_clean {
         return Ok(());
@@ -83,6 +117,13 @@ pub fn redact_file(path: &Path, secrets: &[String]) -> io::Result<()> {
     masked.rewind()?;
     file.set_len(0)?;
     io::copy(&mut masked, &mut file).map(|_| ())
+}
+
+/// A text that is whole has no secret whose end was cut off.
+fn without_cuts(text: &str, secrets: &[String]) -> String {
+    let mut told = redact(&format!("{text}\n"), secrets);
+    told.pop();
+    told
 }
 
 /// A token is `{"` in base64url and what follows, with dots (RFC 7519); the text may end inside of it.
@@ -118,15 +159,26 @@ pub fn redact_json(value: &Value, secrets: &[String]) -> Value {
     }
 }
 
-/// Every form that a secret may come back in, each once, the longest first, so that none hides a part of
-/// another: as it is, percent-encoded, escaped as JSON and HTML do it, as a number, in base64 and in hex.
+/// Every form that a secret may come back in, each once, the longest first: as it is, percent-encoded, escaped as JSON
+/// and HTML do it, as a number, in base64 and in hex, and of a secret of several lines each line by itself.
 pub fn forms(secrets: Vec<String>) -> Vec<String> {
     let worth = secrets.into_iter().filter(|s| s.len() >= SHORTEST);
-    let mut all: Vec<String> = worth.flat_map(|secret| forms_of(&secret)).collect();
+    let mut all: Vec<String> =
+        worth.flat_map(|secret| [forms_of(&secret), lines_of(&secret)].concat()).collect();
     all.retain(|form| form.len() >= SHORTEST);
     all.sort_by(|a, b| b.len().cmp(&a.len()).then(a.cmp(b)));
     all.dedup();
     all
+}
+
+/// Shorter lines of a key are left alone.
+const LINE_OF_KEY: usize = 8;
+
+/// A log has it in lines, and a message may have them one behind the other.
+fn lines_of(secret: &str) -> Vec<String> {
+    let lines = secret.trim().lines().map(str::trim);
+    let several = secret.trim().contains('\n');
+    lines.filter(|line| several && line.len() >= LINE_OF_KEY).map(str::to_owned).collect()
 }
 
 fn forms_of(secret: &str) -> Vec<String> {
@@ -299,6 +351,36 @@ mod tests {
         }
         assert_eq!(redact_json(&json!(48291576314029_u64), &secrets), json!(MASK));
         assert_eq!(redact_json(&json!(4829), &secrets), json!(4829), "a number is not cut off");
+    }
+
+    /// Such as a private key, which begins and ends with `-----`: a log has it in lines, a message behind one another.
+    #[test]
+    fn a_secret_of_several_lines_is_masked_whole_and_line_by_line() {
+        let key = "-----BEGIN KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ\nab+/Qx9\n-----END KEY-----\n";
+        let secrets = forms(vec![key.into()]);
+        for text in [key, key.trim(), &format!("key: {key} and more"), &key.replace('\n', "\\n")] {
+            let told = redact(text, &secrets);
+            assert!(!told.contains("MC4C") && !told.contains("ab+/") && !told.contains("KEY"), "{told}");
+        }
+        let told = redact(&key.trim().replace('\n', " | "), &secrets);
+        assert_eq!(told, "*** | *** | ab+/Qx9 | ***", "less than eight characters are left");
+        let path = std::env::temp_dir().join(format!("squall-redact-key-{}.log", std::process::id()));
+        fs::write(&path, format!("begins\n{key}ends\n")).unwrap();
+        redact_file(&path, &secrets).unwrap();
+        let kept = fs::read_to_string(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert_eq!(kept, "begins\n***\n***\nab+/Qx9\n***\nends\n");
+    }
+
+    #[test]
+    fn a_secret_lies_over_the_places_where_a_file_without_lines_is_looked_at_in_pieces() {
+        let path = std::env::temp_dir().join(format!("squall-redact-long-{}.log", std::process::id()));
+        let long = "x ".repeat(LINE as usize / 2 - 2);
+        fs::write(&path, format!("{long}hunter22 and {long}hunter22 {long}{long}")).unwrap();
+        redact_file(&path, &["hunter22".to_owned()]).unwrap();
+        let kept = fs::read_to_string(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert!(kept == format!("{long}*** and {long}*** {long}{long}"), "{} bytes", kept.len());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::process::{ExitStatus, Stdio};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use tokio::process::Command;
 
+use crate::service::last_words;
 use crate::service::process::{Group, MARK};
 use crate::units::Micros;
 use crate::world::World;
@@ -140,8 +141,7 @@ impl Words {
         let mut bytes = vec![0; (written - from) as usize];
         // Whoever goes on writing does so where it was.
         let read = file.read_exact_at(&mut bytes, from);
-        let told = if read.is_ok() { &bytes[..] } else { &[] };
-        String::from_utf8_lossy(told).trim().replace('\n', " | ")
+        last_words(if read.is_ok() { &bytes } else { &[] }, from > 0)
     }
 }
 

@@ -11,7 +11,7 @@ use super::behind::Behind;
 use super::documents;
 use super::print::error;
 use super::report::{self, Outputs};
-use super::signals::Signals;
+use super::signals::{self, Signals};
 use crate::cli;
 use crate::conductor::{self, Failure, Files, Outcome, Setting};
 use crate::exit;
@@ -187,7 +187,12 @@ fn host() -> String {
 
 /// Judges what was recorded, whatever the end was, and reports it.
 fn finish(ended: Ended, experiment: &Experiment, folder: &Path, outputs: &Outputs) -> Result<u8, u8> {
-    mask_logs(experiment, folder);
+    let code = reported(ended, experiment, folder, outputs);
+    mask_logs(experiment, folder, code.unwrap_or_else(|code| code));
+    code
+}
+
+fn reported(ended: Ended, experiment: &Experiment, folder: &Path, outputs: &Outputs) -> Result<u8, u8> {
     let failure = ended.as_ref().err().map(|failure| (failure.exit(), failure.to_string()));
     let why = failure.as_ref().map(|(_, why)| visible(&redact(why, &experiment.secrets)));
     let nothing_to_report = matches!(ended, Err(Failure::Configuration(_))) && discard(folder);
@@ -217,9 +222,12 @@ fn finish(ended: Ended, experiment: &Experiment, folder: &Path, outputs: &Output
     }
 }
 
-/// What services wrote while they ran is theirs; what they printed of secrets is taken out when the run is over.
-fn mask_logs(experiment: &Experiment, folder: &Path) {
-    for log in fs::read_dir(folder.join("services")).into_iter().flatten().flatten() {
+/// What services wrote while they ran is theirs; what they printed of secrets is taken out when the run is over. Whoever
+/// asks to stop does not wait for that.
+pub(super) fn mask_logs(experiment: &Experiment, folder: &Path, code: u8) {
+    let Ok(logs) = fs::read_dir(folder.join("services")) else { return };
+    signals::end_with(code);
+    for log in logs.flatten() {
         if let Err(why) = redact_file(&log.path(), &experiment.secrets) {
             error(&format!("{} may have secrets in it: {why}", log.path().display()));
         }

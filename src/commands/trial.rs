@@ -4,10 +4,11 @@ use std::rc::Rc;
 
 use super::documents;
 use super::print::{error, out};
-use super::run::{made_new, run_id};
+use super::run::{made_new, mask_logs, run_id};
 use super::signals::Signals;
 use crate::cli;
 use crate::conductor::{Failure, Files, Show, trial};
+use crate::exit;
 use crate::experiment::Experiment;
 use crate::redact::redact;
 use crate::report::visible;
@@ -58,7 +59,9 @@ fn in_real_time(experiment: &Experiment) -> Result<bool, Failure> {
     });
     // Of a service that did not start the message names the log.
     let logs = matches!(tried, Err(Failure::Configuration(_))) && !experiment.services.is_empty();
-    if !logs {
+    if logs {
+        mask_logs(experiment, &folder, exit::BAD_CONFIGURATION);
+    } else {
         // What cannot be removed is in nobody's way.
         let _ = std::fs::remove_dir_all(&folder);
     }

@@ -13,10 +13,9 @@ mod patience;
 pub mod process;
 
 use std::cell::{Cell, RefCell};
-use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -30,6 +29,7 @@ use crate::sandbox;
 use crate::units::Micros;
 use crate::world::{TaskGroup, World};
 pub use child::own_binary;
+pub use log::last_words;
 
 use child::Child;
 use family::{Census, Family};
@@ -45,8 +45,6 @@ const FOLLOW_PAUSE: Micros = Micros::millis(10);
 const PAUSE_TIMEOUT: Micros = Micros::SECOND;
 /// How long a service may take to end when asked; then it is killed.
 const STOP_TIMEOUT: Micros = Micros::secs(3);
-/// So much of what a service said at last is told.
-const LAST_WORDS: u64 = 400;
 
 /// Why a service is not there.
 #[derive(Debug, thiserror::Error)]
@@ -191,8 +189,7 @@ impl Service {
 
     /// What it wrote to its log after the first `said` bytes, at its end: `; its last words: ...`.
     fn last_words(&self, said: u64) -> String {
-        let last = last_bytes(&self.log, said).unwrap_or_default();
-        let words = String::from_utf8_lossy(&last).trim().replace('\n', " | ");
+        let words = log::last_words_of(&self.log, said).unwrap_or_default();
         if words.is_empty() { String::new() } else { format!("; its last words: {words}") }
     }
 
@@ -406,41 +403,9 @@ impl Service {
     }
 }
 
-/// The end of a log, however long that is, and nothing of its first `said` bytes.
-fn last_bytes(log: &Path, said: u64) -> io::Result<Vec<u8>> {
-    let mut log = File::open(log)?;
-    let length = log.metadata()?.len();
-    // A log that is shorter than it was has only its end left.
-    let said = if said <= length { said } else { 0 };
-    let from = length.saturating_sub(LAST_WORDS).max(said);
-    log.seek(SeekFrom::Start(from))?;
-    let mut last = Vec::new();
-    log.take(LAST_WORDS).read_to_end(&mut last)?;
-    Ok(last)
-}
-
 fn members(family: &Family) -> Vec<ProcessId> {
     family.members().into_iter().map(|(process, _)| process).collect()
 }
 
 /// Resolves when a sandbox process serves.
 type Told = tokio::sync::oneshot::Receiver<()>;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_words_of_a_log_that_no_memory_holds_are_its_end() {
-        let path = std::env::temp_dir().join(format!("squall-long-{}.log", std::process::id()));
-        let mut log = File::create(&path).unwrap();
-        log.set_len(1 << 40).unwrap();
-        log.seek(SeekFrom::End(0)).unwrap();
-        io::Write::write_all(&mut log, b"out of memory\n").unwrap();
-        let last = last_bytes(&path, 0).unwrap();
-        assert!(last.len() == 400 && last.ends_with(b"out of memory\n"));
-        assert_eq!(last_bytes(&path, (1 << 40) + 7).unwrap(), b"memory\n", "not what was said before");
-        assert_eq!(last_bytes(&path, 1 << 41).unwrap().len(), 400, "it was cut short meanwhile");
-        fs::remove_file(path).unwrap();
-    }
-}

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::profile::Judge;
 use crate::toxic::Direction;
-use crate::written::Duration;
+use crate::written::{Duration, taking_scalars};
 use crate::yaml::{self, At, Document, Entries, Env, Places, Secrecy};
 
 /// What is broken, when, and how it is judged.
@@ -211,5 +211,5 @@ fn secrecy(path: &[&str]) -> Secrecy {
 
 /// The JSON Schema of chaos plans, for editors.
 pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(ChaosPlan).to_value()
+    taking_scalars(schemars::schema_for!(ChaosPlan))
 }

@@ -81,6 +81,9 @@ pub struct ShapeOutline {
     pub trigger: bool,
     /// Closed loop: the next flow starts when the last one ended, so response times hide waiting.
     pub closed: bool,
+    /// Of a closed loop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<u64>,
     /// Planned arrivals per cell from cell 0 on; empty for a closed loop.
     pub planned: Vec<u64>,
     /// Bursts come this far apart; windows are whole periods (VERDICTS.md 2).

@@ -7,6 +7,7 @@ use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+use serde_json::{Value, json};
 
 use crate::units::{Micros, parse_duration, parse_rate, parse_share};
 use crate::yaml::{At, text_of};
@@ -145,6 +146,34 @@ fn parse_status(text: &str) -> Result<(u16, u16), String> {
     }
     let status = text.parse().ok().filter(|s| (100..=599).contains(s)).ok_or_else(wrong)?;
     Ok((status, status))
+}
+
+/// A schema in which what is read as text may be written as a number or as a truth value, too: `limit: 50` in a query.
+pub fn taking_scalars(schema: Schema) -> Value {
+    let mut schema = schema.to_value();
+    take_scalars(&mut schema);
+    schema
+}
+
+fn take_scalars(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            let is_narrower =
+                ["enum", "const", "pattern", "format", "examples"].iter().any(|k| fields.contains_key(*k));
+            match fields.get_mut("type").filter(|_| !is_narrower) {
+                Some(Value::Array(kinds)) if kinds.contains(&json!("string")) => {
+                    kinds.extend(["number", "boolean"].map(Value::from));
+                    kinds.sort_by_key(ToString::to_string);
+                    kinds.dedup();
+                }
+                Some(kind) if *kind == "string" => *kind = json!(["string", "number", "boolean"]),
+                _ => {}
+            }
+            fields.values_mut().for_each(take_scalars);
+        }
+        Value::Array(items) => items.iter_mut().for_each(take_scalars),
+        _ => {}
+    }
 }
 
 macro_rules! schema {

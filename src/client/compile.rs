@@ -1,6 +1,5 @@
 //! Flows made ready to run: templates compiled once, everything that is fixed built once.
 
-use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -11,6 +10,7 @@ use http_body_util::Full;
 use minijinja::{Environment, ErrorKind, Template, Value};
 
 use super::check::{self, Check};
+use super::odds::{Lengths, Odds, Pace};
 use super::spelling::{ENCODED, encode, templates};
 use super::vars::Vars;
 use crate::experiment::{Body, Capture, Step as Written, Text, Think};
@@ -27,9 +27,9 @@ pub struct Program {
 pub enum Step {
     Request(Box<Request>),
     Think(Think),
-    Repeat { times: u64, parallel: u32, steps: Vec<Step> },
+    Repeat { times: u64, parallel: u32, steps: Vec<Step>, pace: Pace },
     Choice(Vec<(f64, Vec<Step>)>),
-    ForEach { list: String, name: String, steps: Vec<Step>, odds: Odds },
+    ForEach { list: String, name: String, steps: Vec<Step>, odds: Odds, lengths: Lengths, pace: Pace },
     Group { op: OpId, steps: Vec<Step> },
     If(Box<If>),
 }
@@ -43,37 +43,6 @@ pub struct If {
     pub then: Vec<Step>,
     pub otherwise: Vec<Step>,
     pub odds: Odds,
-}
-
-/// How often what answers said led flows to the steps of an `if` or a list, and how often past them.
-#[derive(Default)]
-pub struct Odds {
-    led: Cell<u64>,
-    past: Cell<u64>,
-    /// Of flows that failed before their way was known.
-    unknown: Cell<u64>,
-    guessed: Cell<u64>,
-}
-
-impl Odds {
-    pub fn saw(&self, led: bool) {
-        let way = if led { &self.led } else { &self.past };
-        way.set(way.get() + 1);
-    }
-
-    /// Whether one more flow whose way is not known is taken to be led to the steps: of all such as many as of those
-    /// who knew theirs, to the last that would be one too many; each before anybody knew, apart from the others.
-    pub fn guess(&self) -> bool {
-        let (led, known) = (self.led.get(), self.led.get() + self.past.get());
-        if known == 0 {
-            return true;
-        }
-        let share = led as f64 / known as f64;
-        self.unknown.set(self.unknown.get() + 1);
-        let led = (self.guessed.get() + 1) as f64 <= share * self.unknown.get() as f64;
-        self.guessed.set(self.guessed.get() + u64::from(led));
-        led
-    }
 }
 
 /// With these methods servers ask for a length also where there is no body (411), and clients give it (RFC 9110, 8.6).
@@ -101,6 +70,8 @@ pub struct Request {
     /// The texts that the body's checks compare with, in their order.
     pub expected: Vec<Compiled<String>>,
     pub timeout: Option<Micros>,
+    /// Of its responses.
+    pub pace: Pace,
 }
 
 /// What is looked for in an answer.
@@ -254,9 +225,12 @@ impl Compiler<'_> {
         Ok(match step {
             Written::Request(request) => Step::Request(Box::new(self.request(request)?)),
             Written::Think(think) => Step::Think(*think),
-            Written::Repeat { times, parallel, steps } => {
-                Step::Repeat { times: *times, parallel: *parallel, steps: self.steps(steps)? }
-            }
+            Written::Repeat { times, parallel, steps } => Step::Repeat {
+                times: *times,
+                parallel: *parallel,
+                steps: self.steps(steps)?,
+                pace: Pace::default(),
+            },
             Written::Choice(branches) => Step::Choice(
                 branches
                     .iter()
@@ -265,7 +239,14 @@ impl Compiler<'_> {
             ),
             Written::ForEach { list, name, steps } => {
                 let (list, name, steps) = (list.clone(), name.clone(), self.steps(steps)?);
-                Step::ForEach { list, name, steps, odds: Odds::default() }
+                Step::ForEach {
+                    list,
+                    name,
+                    steps,
+                    odds: Odds::default(),
+                    lengths: Lengths::default(),
+                    pace: Pace::default(),
+                }
             }
             Written::If(either) => Step::If(Box::new(If {
                 place: either.place.clone(),
@@ -325,6 +306,7 @@ impl Compiler<'_> {
             }),
             expected,
             timeout: written.timeout,
+            pace: Pace::default(),
         })
     }
 

@@ -10,6 +10,7 @@ mod compile;
 mod json;
 mod kept;
 mod meter;
+mod odds;
 mod place;
 mod pool;
 mod room;
@@ -21,8 +22,9 @@ mod way;
 
 pub use answer::{Answer, Finding, READING, read_answer};
 pub use attempt::{Attempt, Ending, attempt};
-pub use compile::{Common, If, Odds, Program, Request, Step};
+pub use compile::{Common, If, Program, Request, Step};
 pub use kept::Shelf;
+pub use odds::{Lengths, Pace};
 pub use place::AddressCount;
 pub use pool::Pool;
 pub use room::Budget;

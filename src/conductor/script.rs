@@ -167,7 +167,7 @@ impl Script {
                 match step {
                     Step::Request(request) => self.request(request, vars).await?,
                     Step::Think(think) => self.world.sleep(think.least).await,
-                    Step::Repeat { times, parallel, steps } => {
+                    Step::Repeat { times, parallel, steps, .. } => {
                         self.repeat(*times, *parallel, steps, vars).await?;
                     }
                     Step::Choice(branches) => {

@@ -77,6 +77,8 @@ struct Wait<'t> {
     bound: Horizon<'t>,
     /// The shape whose load ends then.
     shape: Option<&'t ShapeOutline>,
+    /// The trigger that is judged.
+    after: Option<&'t Trigger>,
 }
 
 impl<'t> Wait<'t> {
@@ -131,8 +133,8 @@ impl Watch<'_> {
                 (format!("the load ends at {at}"), format!("raise `duration` to {needed} or more"))
             }
             (Horizon::Next(next), _) => (
-                format!("`{}` begins at {}", next.trigger, next.t_inject),
-                format!("let `{}` begin at {needed} or later, or ask for less", next.trigger),
+                format!("`{}` begins at {}", next.name, next.t_inject),
+                self.begin_later(next, wait.until, wait.after),
             ),
             (Horizon::InForce(other, at), _) => (
                 format!("`{}` is still in force at {at}", other.trigger),
@@ -142,11 +144,32 @@ impl Watch<'_> {
         notes.add(span, format!("{ends}, before this can be judged: {}", wait.because), help);
     }
 
+    /// What to change so that a trigger begins no earlier: of repeats how far apart they are, or when the first begins.
+    fn begin_later(&self, next: &Trigger, until: Micros, after: Option<&Trigger>) -> String {
+        let first = self.triggers.iter().filter(|t| t.trigger == next.trigger).map(|t| t.t_inject).min();
+        match (after.filter(|t| t.trigger == next.trigger), first) {
+            (Some(before), _) => {
+                let apart = as_written(until - before.t_inject);
+                format!("write `every: {apart}` or more, or ask for less")
+            }
+            (None, Some(first)) if first < next.t_inject => {
+                let at = as_written(first + until - next.t_inject);
+                format!("let the first `{}` begin at {at} or later, or ask for less", next.trigger)
+            }
+            _ => format!("let `{}` begin at {} or later, or ask for less", next.trigger, as_written(until)),
+        }
+    }
+
     /// The wait that does not fit into the run, if one does not.
     fn too_long(&self, objective: &Objective) -> Option<Wait<'_>> {
         let outline = self.outline;
-        let wait =
-            |until, because| Wait { until, because, bound: Horizon::Load(outline.duration), shape: None };
+        let wait = |until, because| Wait {
+            until,
+            because,
+            bound: Horizon::Load(outline.duration),
+            shape: None,
+            after: None,
+        };
         let window = objective.window.unwrap_or(Micros::ZERO);
         let shortest = outline.judge.warmup + window.max(outline.cell);
         let whole = wait(shortest, format!("the warm-up and what is judged take until {shortest}"));
@@ -175,7 +198,7 @@ impl Watch<'_> {
 
     /// To tell that a trigger's harm is shorter than the limit takes the limit, and a stretch of being well
     /// again after it; a cell on top, because windows begin at whole cells.
-    fn return_of(&self, trigger: &Trigger, objective: &Objective) -> Wait<'_> {
+    fn return_of<'t>(&'t self, trigger: &'t Trigger, objective: &Objective) -> Wait<'t> {
         let outline = self.outline;
         let bounded =
             matches!(objective.comparison, Comparison::Below | Comparison::AtMost | Comparison::Equal);
@@ -188,7 +211,7 @@ impl Watch<'_> {
         let until = (from + limit).max(trigger.over()) + well + outline.cell;
         let because = format!(
             "`{}` {since} at {from}, the limit allows {limit}, and {well} of being well again prove it",
-            trigger.trigger
+            trigger.name
         );
         let first = outline.first_trigger().unwrap_or(outline.duration);
         let banded = || outline.shapes.iter().filter(|s| !s.trigger && s.start < first);
@@ -197,18 +220,18 @@ impl Watch<'_> {
         let shape = lasting.or(banded().max_by_key(|s| s.end)).filter(|s| s.end < outline.duration);
         let load_end = shape.map_or(outline.duration, |s| s.end);
         let bound = Frame { load_end, ..self.frame() }.horizon(trigger);
-        Wait { until, because, bound, shape }
+        Wait { until, because, bound, shape, after: Some(trigger) }
     }
 
     /// After a one-shot nothing is judged before it is known when the service was back.
-    fn after(&self, trigger: &Trigger) -> Wait<'_> {
+    fn after<'t>(&'t self, trigger: &'t Trigger) -> Wait<'t> {
         let (_, after) = self.frame().spans(trigger, Return::At(trigger.over()));
         let begins = after.map_or(trigger.over(), |span| span.start);
         let known = if trigger.one_shot { trigger.over() + self.stretch() } else { begins };
         let begins = begins.max(known);
         let because = format!("`after {}` begins at {begins} at the earliest", trigger.trigger);
         let bound = self.frame().horizon(trigger);
-        Wait { until: begins + self.outline.cell, because, bound, shape: None }
+        Wait { until: begins + self.outline.cell, because, bound, shape: None, after: Some(trigger) }
     }
 
     /// How long it must be well again: the stretch, or so many of the widest windows that may be chosen.

@@ -8,6 +8,7 @@ use crate::experiment::fault::{PHASES, Planned, System};
 use crate::experiment::flow::{Flow, Part};
 use crate::experiment::notes::Notes;
 use crate::experiment::place::Guard;
+pub use crate::experiment::smoke::resolve;
 use crate::experiment::watch::Watch;
 use crate::experiment::{
     Experiment, Foresight, Link, Place, Service, Setup, Shape, Step, Target, Teardown, check, data, fault,
@@ -47,9 +48,7 @@ pub struct Flags {
 /// Width of a cell of an unscaled run.
 const CELL: Micros = Micros::SECOND;
 
-/// Resolves and checks. The problems of the documents themselves come first; what could not be read
-/// is not held against the rest.
-pub fn resolve(
+pub(super) fn resolve_once(
     profile: &Document<Profile>,
     chaos: Option<&Document<ChaosPlan>>,
     flags: &Flags,

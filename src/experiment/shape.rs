@@ -85,6 +85,7 @@ pub(super) fn resolve(
         first: first(frame, index, &arrival, start),
         trigger: written.trigger,
         closed: matches!(arrival, Start::Closed { .. }),
+        users: if let Start::Closed { users, .. } = arrival { Some(users) } else { None },
         planned: planned(notes, frame, index, written, &arrival, start),
         period,
     };

@@ -4,12 +4,32 @@
 //! factor, so that nothing overlaps that did not before. What a request or a process takes does not: timeouts,
 //! think times, rates, delays, the time to get ready. Such a run proves nothing, and its verdict says so.
 
+use super::Experiment;
 use super::fault::SETTLE;
+use super::resolve::{Flags, Lookup, resolve_once};
 use crate::chaos_plan::ChaosPlan;
+use crate::diagnose::Problem;
 use crate::profile::{Arrival, Profile};
 use crate::units::Micros;
 use crate::written::Duration;
-use crate::yaml::At;
+use crate::yaml::{At, Document};
+
+/// Resolves and checks. The problems of the documents themselves come first; what could not be read
+/// is not held against the rest.
+pub fn resolve(
+    profile: &Document<Profile>,
+    chaos: Option<&Document<ChaosPlan>>,
+    flags: &Flags,
+    lookup: Lookup<'_>,
+) -> Result<Experiment, Vec<Problem>> {
+    let shortened = resolve_once(profile, chaos, flags, lookup);
+    if shortened.is_ok() || !flags.smoke {
+        return shortened;
+    }
+    // What is wrong with the whole plan is told in its own times.
+    let whole = Flags { smoke: false, ..flags.clone() };
+    resolve_once(profile, chaos, &whole, lookup).and(shortened)
+}
 
 /// The length that is aimed at.
 const LENGTH: Micros = Micros::secs(10);

@@ -7,7 +7,7 @@ use crate::diagnose::Span;
 use crate::experiment::fault::Planned;
 use crate::experiment::notes::{Notes, as_written};
 use crate::experiment::{Fault, Shape, Step, expected, of_operation};
-use crate::objective::{Metric, Objective, PhaseName};
+use crate::objective::{Comparison, Metric, Objective, PhaseName};
 use crate::outline::{OperationOutline, Outline};
 use crate::sample::OpId;
 use crate::timeline::phases::{Frame, Return};
@@ -76,8 +76,22 @@ impl<'w> Watch<'w> {
         found.unwrap_or_else(|| vec![frame.baseline()])
     }
 
-    /// Refuses what looks at more on end than its phase will have.
+    /// Refuses a limit that lies at the end of all values, and asks for more.
+    fn possible(notes: &mut Notes, rule: &Objective, span: Span) {
+        let share = matches!(rule.metric, Metric::Errors | Metric::Goodput);
+        let of_target = matches!(rule.metric, Metric::Target { .. });
+        let (than, instead) = match rule.comparison {
+            Comparison::Below if rule.value <= 0.0 && !of_target => ("less", "<="),
+            Comparison::Above if rule.value >= 1.0 && share => ("more", ">="),
+            _ => return,
+        };
+        let message = format!("`{}` can never be: nothing is {than} than that", rule.text);
+        notes.add(span, message, format!("write `{instead}`"));
+    }
+
+    /// Refuses what no value can meet, or looks at more on end than its phase will have.
     pub fn on_end(&self, notes: &mut Notes, rule: &Objective, span: Span) {
+        Self::possible(notes, rule, span);
         let longest = self.longest(&rule.phase).iter().map(|span| span.end - span.start).max();
         let (Some(window), Some(longest)) = (rule.window, longest) else { return };
         if window > longest {

@@ -16,7 +16,7 @@ pub use shape::{Arrival, Bursts, Closed, Constant, Poisson, Shape, Stage, Stages
 pub use step::{BodyCheck, BodyChecks, Capture, Choice, Expect, ForEach, Group, JsonCheck, Repeat, Step};
 pub use target::{Auth, Jwt, Sandbox, Target};
 
-use crate::written::Duration;
+use crate::written::{Duration, taking_scalars};
 use crate::yaml::{self, At, Document, Entries, Env, Places, Secrecy};
 
 /// A workload: who calls what, how often, and what must hold.
@@ -164,5 +164,5 @@ fn is_sent(path: &[&str]) -> bool {
 
 /// The JSON Schema of profiles, for editors.
 pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(Profile).to_value()
+    taking_scalars(schemars::schema_for!(Profile))
 }

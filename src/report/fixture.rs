@@ -38,6 +38,7 @@ fn outline() -> Outline {
         first: Some(Micros::ZERO),
         trigger: false,
         closed: false,
+        users: None,
         planned: vec![rate; LENGTH as usize],
         period: None,
     };

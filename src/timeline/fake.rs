@@ -73,6 +73,7 @@ impl Plan {
             first: Some(Micros::ZERO),
             trigger: false,
             closed: false,
+            users: None,
             planned: Vec::new(),
             period: None,
         });

@@ -384,10 +384,12 @@ fn windows(view: &View, shape: usize, (origin, width): (u32, u32), quantile: f64
     let mut kept = Vec::new();
     for from in planned {
         let window = window(view, shape, from..from + width, quantile);
-        // Users of a closed loop who think ask nothing: a window says something if they asked, or waited all
-        // the time for what they had asked before.
+        // Users of a closed loop who think ask nothing, nor do those who wait for what comes in time: a window says
+        // something if they asked, or waited all the time for what failed.
         if window.intended > 0 {
-            waiting = waiting.max(view.waits_until(shape, from..from + width));
+            let in_vain = 2 * window.good < window.intended;
+            waiting =
+                waiting.max(if in_vain { view.waits_until(shape, from..from + width) } else { waiting });
         } else if !window.unknown && closed && timeline.cell_start(from + width) > waiting {
             continue;
         }

@@ -69,6 +69,7 @@ fn of(timeline: &Timeline, fault: &FaultOutline) -> JudgedFault {
         .filter(|d| !d.is_empty())
         .collect();
     let touched = events.iter().rev().find_map(|e| e.touched.clone());
+    let is_smoke = timeline.outline().smoke.is_some();
     let not_back = events.iter().find(|e| e.stage == FaultStage::NotBack).map(|e| e.detail.clone());
     JudgedFault {
         name: fault.name.clone(),
@@ -81,7 +82,8 @@ fn of(timeline: &Timeline, fault: &FaultOutline) -> JudgedFault {
         cleared: at(FaultStage::Clearing),
         verified: at(FaultStage::Verified),
         detail: proof.join("; "),
-        problem: problem(fault, &events, touched.as_ref(), complete(timeline)).filter(|_| not_back.is_none()),
+        problem: problem(fault, &events, touched.as_ref(), (complete(timeline), is_smoke))
+            .filter(|_| not_back.is_none()),
         not_back,
         touched,
     }
@@ -93,7 +95,7 @@ fn problem(
     fault: &FaultOutline,
     events: &[&FaultEvent],
     touched: Option<&Touched>,
-    complete: bool,
+    (complete, smoke): (bool, bool),
 ) -> Option<String> {
     let name = &fault.name;
     let has = |stage| events.iter().find(|e| e.stage == stage);
@@ -120,7 +122,8 @@ fn problem(
     }
     let met = !untouched(touched?);
     match (fault.expect_no_traffic, met) {
-        (false, false) if windowed => Some(format!(
+        // In so little time of a smoke run nobody need have come by.
+        (false, false) if windowed && !smoke => Some(format!(
             "{name} was in force but touched no traffic (`expect: no_traffic` if that is meant)"
         )),
         (true, true) => {
@@ -128,6 +131,23 @@ fn problem(
         }
         _ => None,
     }
+}
+
+/// Faults of a smoke run that no traffic met.
+pub(super) fn met_nobody(timeline: &Timeline) -> Option<String> {
+    timeline.outline().smoke?;
+    let outlines = &timeline.outline().faults;
+    let alone = outlines.iter().filter(|fault| fault.length.is_some() && !fault.expect_no_traffic);
+    let met_nobody = |name: &str| {
+        let touched =
+            timeline.faults.iter().rev().filter(|e| e.fault == name).find_map(|e| e.touched.as_ref());
+        touched.is_some_and(untouched)
+    };
+    let names: Vec<&str> = alone.map(|fault| fault.name.as_str()).filter(|name| met_nobody(name)).collect();
+    (!names.is_empty()).then(|| {
+        let names = names.join(", ");
+        format!("In so short a run nobody came by while {names} was in force: only that it came and went was seen.")
+    })
 }
 
 fn untouched(t: &Touched) -> bool {

@@ -3,7 +3,7 @@
 use super::addresses;
 use super::band::MEASURED;
 use super::baseline::Series;
-use super::faults::complete;
+use super::faults::{self, complete};
 use super::judgement::ShapeTrigger;
 use super::recovery::Aftermath;
 use super::view::View;
@@ -39,6 +39,7 @@ pub(super) fn notes(view: &View) -> Vec<String> {
     if !view.triggers.is_empty() {
         notes.extend(settings_notes(&timeline.outline().judge));
     }
+    notes.extend(faults::met_nobody(timeline));
     notes.extend(addresses::told(&timeline.addresses));
     notes.extend(baseline_note(view));
     notes.extend(without_band(view));

@@ -330,7 +330,9 @@ impl<'a> View<'a> {
         if users.is_empty() {
             return 1.0;
         }
-        let users = users.iter().sum::<f64>() / users.len() as f64;
+        // Who thinks out a flow that failed is not in flight, and there all the same.
+        let all = timeline.outline().shapes[shape].users.unwrap_or(0) as f64;
+        let users = (users.iter().sum::<f64>() / users.len() as f64).max(all);
         let tally = timeline.shape_tally(shape, &cells, Count::Seen);
         let held = (tally.lag.sum() + tally.held.sum()) / self.length(&cells).0.max(1) as f64;
         if held == 0.0 {

@@ -248,12 +248,10 @@ fn of_operation(
         // they wait for speaks for that time. Nothing it is as well where flows come no further, elsewhere, or have failed.
         if objective.metric == Metric::Rate {
             let none = || match closed {
-                true => {
-                    let lost = || view.left_out(op, &cells) > 0;
-                    only_waited(view, op, range.clone()) || lost() || usual && view.was_passed_by(op, &cells)
-                }
+                true => only_waited(view, op, range.clone()) || usual && view.was_passed_by(op, &cells),
                 false => usual && came_before(view, op, range.start) && view.was_planned(shape, &cells),
             };
+            let none = || view.left_out(op, &cells) > 0 || none();
             let speaks = m.value.is_some() && (m.n > 0 || none());
             return speaks.then_some(Window { until: range.end, cells: range, measured: m });
         }

@@ -214,10 +214,75 @@ fn what_failed_flows_left_out_is_what_they_would_have_asked() {
     let driven = ran(90, "{ constant: { rate: 2/s } }", polls, dead);
     let (asked, left) = total(&driven, "r");
     assert!((asked + left).abs_diff(6_000) <= 120, "{asked} and {left} of 6,000");
+    // Long polls: of 30 in 60 s, the last two of each five fail at their login, and each would have asked twice a second to the end.
+    let polls = "      - { get: \"/login/{{ i }}\", as: login }\n      - repeat: { times: 5000, steps: [{ get: /r, as: r }] }\n";
+    let fails =
+        |seen: &Seen| seen.path.strip_prefix("/login/").is_some_and(|n| n.parse::<u64>().unwrap() % 5 > 2);
+    let slow = move |seen: &Seen| {
+        let took = if seen.path == "/r" { MS * 500 } else { MS };
+        Some((took, reply(if fails(seen) { 503 } else { 200 }, &json!({}))))
+    };
+    let text = format!(
+        "target: sandbox\nduration: 60s\nshapes:\n  s:\n    probes: false\n    arrival: {{ constant: {{ rate: 30/m }} }}\n    \
+         flow:\n{polls}objectives: [\"errors(r) < 99%\"]\n"
+    );
+    let driven = drive(experiment(&text, Some("judge: { warmup: 1ms, baseline: 1s }\n"), &flags()), 1, slow);
+    let (asked, left) = total(&driven, "r");
+    assert!((0.35..0.42).contains(&(left as f64 / (asked + left) as f64)), "{asked} and {left}");
+    // A list that nobody got is as long as those that others got.
+    let lists = "      - { get: /list, as: list, capture: { all: { all: \"$.all[*]\" } } }\n      \
+                 - for_each: { in: all, as: one, steps: [{ get: /r, as: r }] }\n";
+    let text = format!(
+        "target: sandbox\nduration: 60s\nshapes:\n  s:\n    probes: false\n    arrival: {{ constant: {{ rate: 2/s }} }}\n    \
+         flow:\n{lists}objectives: [\"errors(r) < 10%\"]\n"
+    );
+    let answer = move |seen: &Seen| {
+        let all: Vec<u32> = (0..50).collect();
+        Some((MS, reply(if seen.path == "/list" && dead(seen) { 503 } else { 200 }, &json!({"all": all}))))
+    };
+    let driven =
+        drive(experiment(&text, Some("judge: { warmup: 1ms, baseline: 1s }\n"), &flags()), 1, answer);
+    assert_eq!(total(&driven, "r"), (5_500 + 10, 500 - 10));
     // No session could have come to its last step: what failed before is no failure of that.
     let sessions = "      - repeat: { times: 600, steps: [{ get: /poll, as: poll }, { think: 999ms }] }\n      \
                     - { get: /r, as: r }\n";
     assert_eq!(total(&ran(60, "{ constant: { rate: 2/s } }", sessions, dead), "r"), (0, 0));
+}
+
+/// Nine in ten of them were not sent, and what came after their first step was PASS of those that were.
+#[test]
+fn what_the_cap_sheds_comes_to_none_of_its_steps() {
+    let shape = "    in_flight: 2\n    arrival: { constant: { rate: 20/s } }\n    \
+        flow: [{ get: /a, as: a }, { repeat: { times: 3, steps: [{ get: /b, as: b }] } }]\n";
+    let driven = answered("20s", shape, |seen| {
+        Some((if seen.path == "/a" { MS * 999 } else { MS }, reply(200, &json!({}))))
+    });
+    let (a, b) = (outcomes(&driven.timeline, "a"), outcomes(&driven.timeline, "b"));
+    let shed = a[&(Kind::Shed, 0)];
+    assert!(shed > 300, "{a:?}");
+    assert!(
+        b[&(Kind::Unreached, 0)].abs_diff(shed) <= 20,
+        "but for what the load's end cut: {b:?} of {shed}"
+    );
+    let left = left_out(&driven, "b").iter().sum::<u64>();
+    assert!(
+        2 * shed - left <= 80,
+        "but for those who were shed before anybody knew how long it takes: {left} of {shed}"
+    );
+}
+
+/// All sessions of a minute begin in the first seconds, and fail.
+#[test]
+fn a_load_that_was_lost_for_good_has_no_rate() {
+    let text = "target: sandbox\nduration: 60s\nshapes:\n  s:\n    for: 5s\n    probes: false\n    \
+        arrival: { constant: { rate: 4/s } }\n    \
+        flow: [{ repeat: { times: 100, steps: [{ get: /r, as: r }, { think: 999ms }] } }]\n\
+        objectives: [\"rate(r) > 5/s for 5s\"]\n";
+    let dead =
+        |seen: &Seen| Some((MS, reply(if seen.at > Micros::secs(20) { 503 } else { 200 }, &json!({}))));
+    let driven = drive(experiment(text, Some("judge: { warmup: 1ms, baseline: 1s }\n"), &flags()), 1, dead);
+    let judged = judge(&driven.timeline).objectives[0].clone();
+    assert_eq!(judged.word.text(), "FAIL", "{}", judged.reason);
 }
 
 /// All users had failed, and sat out what was left: none was in flight, and none was held up by squall.

@@ -9,11 +9,12 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use minijinja::Value;
 use tokio::task::coop::consume_budget;
 
 use super::shape::ShapeRunner;
 use super::{Over, Shard};
-use crate::client::{If, Step, Vars};
+use crate::client::{If, Pace, Step, Vars};
 use crate::random::Purpose;
 use crate::record::ErrorSample;
 use crate::sample::{Clean, Kind, OpId, Outcome, Sample, Work};
@@ -137,7 +138,7 @@ impl Flow {
         (self.next.min(self.shard.world.now()), self.untaken.thinking)
     }
 
-    /// Not sent: the in-flight cap was reached. Bad for the flow and for its first operation.
+    /// Not sent: the in-flight cap was reached. Bad for the flow and for its first operation; it comes to no other.
     pub fn shed(mut self) {
         let runner = self.runner.clone();
         let now = self.shard.world.now();
@@ -148,6 +149,9 @@ impl Flow {
         if let Some(op) = self.first_op(&runner.program.steps) {
             self.shard.counts.borrow_mut().due(op, self.arrival);
             self.finished(self.unsent(op, self.arrival, now, outcome));
+            self.reached.push(op);
+            self.leave_out_but(Some(op), &runner.program.steps);
+            self.tell_untaken();
         }
         self.finish(outcome);
     }
@@ -217,7 +221,7 @@ impl Flow {
     async fn steps(&mut self, steps: &[Step]) -> Result<(), Stopped> {
         for (n, step) in steps.iter().enumerate() {
             if let Err(stopped) = self.step(step).await {
-                self.give_up(stopped, &steps[n + 1..], 1, Micros::ZERO);
+                self.give_up(stopped, &steps[n + 1..], 1, None);
                 return Err(stopped);
             }
         }
@@ -231,14 +235,14 @@ impl Flow {
                 let length = self.think_time(*think);
                 self.think(length).await?;
             }
-            Step::Repeat { times, steps, .. } => {
-                let began = self.next;
+            Step::Repeat { times, steps, pace, .. } => {
                 for n in 0..*times {
-                    let at = self.next;
+                    let began = self.next;
                     if let Err(stopped) = self.round(steps).await {
-                        self.give_up(stopped, steps, *times - n - 1, pace(at - began, n));
+                        self.give_up(stopped, steps, *times - n - 1, pace.usual());
                         return Err(stopped);
                     }
+                    pace.took(self.next - began);
                 }
             }
             Step::Choice(branches) => {
@@ -247,9 +251,13 @@ impl Flow {
                     self.nested(steps).await?;
                 }
             }
-            Step::ForEach { list, name, steps, odds } => {
-                odds.saw(!self.elements(list).is_empty());
-                self.for_each(list, name, steps).await?;
+            Step::ForEach { list, name, steps, odds, lengths, pace } => {
+                let elements = self.elements(list);
+                odds.saw(!elements.is_empty());
+                if !elements.is_empty() {
+                    lengths.saw(elements.len() as u64);
+                }
+                self.for_each(elements, name, steps, pace).await?;
             }
             Step::Group { op, steps } => self.group(*op, steps).await?,
             Step::If(either) => match self.way(either) {
@@ -296,9 +304,9 @@ impl Flow {
         Stopped::Failed(outcome)
     }
 
-    /// Where a step failed, so many rounds of these are not taken; the last ones came `pace` apart. What the end of the
-    /// load cuts off owes nothing.
-    fn give_up(&mut self, stopped: Stopped, steps: &[Step], rounds: u64, pace: Micros) {
+    /// Where a step failed, so many rounds of these are not taken, which come `pace` apart. What the end of the load cuts
+    /// off owes nothing.
+    fn give_up(&mut self, stopped: Stopped, steps: &[Step], rounds: u64, pace: Option<Micros>) {
         if let Stopped::Failed(_) = stopped {
             self.leave_out(steps, rounds, pace);
         }
@@ -348,16 +356,22 @@ impl Flow {
         Ok(())
     }
 
-    async fn for_each(&mut self, list: &str, name: &str, steps: &[Step]) -> Result<(), Stopped> {
-        let elements = self.elements(list);
-        let (all, began) = (elements.len(), self.next);
-        for (n, element) in elements.into_iter().enumerate() {
-            let at = self.next;
+    async fn for_each(
+        &mut self,
+        elements: Vec<Value>,
+        name: &str,
+        steps: &[Step],
+        pace: &Pace,
+    ) -> Result<(), Stopped> {
+        let all = elements.len() as u64;
+        for (n, element) in (0..).zip(elements) {
+            let began = self.next;
             Arc::make_mut(&mut self.vars).own.insert(name.to_owned(), element);
             if let Err(stopped) = self.round(steps).await {
-                self.give_up(stopped, steps, (all - n - 1) as u64, pace(at - began, n as u64));
+                self.give_up(stopped, steps, all - n - 1, pace.usual());
                 return Err(stopped);
             }
+            pace.took(self.next - began);
         }
         Ok(())
     }
@@ -466,11 +480,6 @@ impl Flow {
         };
         if over { Err(Stopped::Cut) } else { Ok(()) }
     }
-}
-
-/// How far apart so many rounds began.
-fn pace(took: Micros, rounds: u64) -> Micros {
-    Micros(took.0 / rounds.max(1) as i64)
 }
 
 fn left_out_if(left_out: bool) -> Clean {

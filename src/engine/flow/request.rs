@@ -35,7 +35,11 @@ impl Flow {
         }
         let outcome = self.judge(request, &attempt, count).await;
         self.count(request, &attempt, (intended, dequeued), outcome, allowed);
-        if outcome.kind.is_success() { Ok(()) } else { Err(Stopped::Failed(outcome)) }
+        if !outcome.kind.is_success() {
+            return Err(Stopped::Failed(outcome));
+        }
+        [&request.pace, &self.runner.pace].iter().for_each(|pace| pace.took(attempt.done - intended));
+        Ok(())
     }
 
     /// Its first request left: late by how long squall took to begin it and then held it up, as one at its limit does.

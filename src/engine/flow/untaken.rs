@@ -3,7 +3,7 @@
 use minijinja::Value;
 
 use super::Flow;
-use crate::client::{Odds, Step};
+use crate::client::Step;
 use crate::experiment::{Start, Think};
 use crate::random::Purpose;
 use crate::sample::{Kind, OpId, Outcome};
@@ -15,8 +15,8 @@ pub(super) struct Untaken {
     pub(super) thinking: Micros,
     /// In the order of the steps.
     ops: Vec<Rounds>,
-    /// When that would have been over, as far as is known.
-    over: Micros,
+    /// How long it would have taken, as far as is known.
+    lasts: Micros,
 }
 
 /// An operation so many times, the first time at `from`.
@@ -57,20 +57,23 @@ impl Untaken {
 
     fn and(&mut self, more: Untaken) {
         self.thinking += more.thinking;
+        self.lasts += more.lasts;
         self.ops.extend(more.ops);
     }
 
-    /// So many rounds, `pace` apart or as far as their thinking takes. Of rounds within rounds each comes as far after
-    /// the one before as they do on average.
-    fn rounds(self, n: u64, pace: Micros) -> Untaken {
-        let pace = pace.max(self.thinking);
+    /// So many rounds, `pace` apart or as far as one takes by itself. Where nobody knows how long one takes, no more than
+    /// the first is known to have been left out. Of rounds within rounds each comes as far after the one before as they do
+    /// on average.
+    fn rounds(self, n: u64, pace: Option<Micros>) -> Untaken {
+        let known = pace.is_some() || self.lasts > Micros::ZERO;
+        let (n, pace) = (if known { n } else { n.min(1) }, pace.unwrap_or_default().max(self.lasts));
         let many = |of: Rounds| Rounds {
             n: of.n.saturating_mul(n),
             pace: Micros(pace.0 / of.n.max(1) as i64),
             ..of
         };
         let ops = if n > 1 { self.ops.into_iter().map(many).collect() } else { self.ops };
-        Untaken { thinking: times(self.thinking, n), ops, ..self }
+        Untaken { thinking: times(self.thinking, n), lasts: times(pace, n), ops }
     }
 }
 
@@ -79,12 +82,13 @@ fn times(each: Micros, n: u64) -> Micros {
 }
 
 impl Flow {
-    /// A step failed: so many rounds of these steps are not taken, the last ones having come `pace` apart.
-    pub(super) fn leave_out(&mut self, steps: &[Step], rounds: u64, pace: Micros) {
-        // What is left of the round that failed comes before them.
-        let from = self.next.max(self.untaken.over) + if rounds > 1 { pace } else { Micros::ZERO };
-        let all = self.untaken(steps, from).rounds(rounds, pace);
-        self.untaken.over = from + times(pace, rounds).max(all.thinking);
+    /// A step failed: so many rounds of these steps are not taken, which come `pace` apart.
+    pub(super) fn leave_out(&mut self, steps: &[Step], rounds: u64, pace: Option<Micros>) {
+        if rounds == 0 {
+            return;
+        }
+        // What is left of the round that failed has been left out before.
+        let all = self.untaken(steps, self.next + self.untaken.lasts).rounds(rounds, pace);
         self.untaken.and(all);
     }
 
@@ -128,16 +132,33 @@ impl Flow {
     fn untaken(&mut self, steps: &[Step], from: Micros) -> Untaken {
         let mut all = Untaken::default();
         for step in steps {
-            let at = from + all.thinking;
+            let at = from + all.lasts;
             all.and(match step {
-                Step::Request(request) => Untaken::of(request.op, at),
-                Step::Think(think) => Untaken { thinking: self.think_time(*think), ..Untaken::default() },
-                Step::Repeat { times, steps, .. } => self.untaken(steps, at).rounds(*times, Micros::ZERO),
+                Step::Request(request) => {
+                    let lasts = request.pace.usual().or(self.runner.pace.usual()).unwrap_or_default();
+                    Untaken { lasts, ..Untaken::of(request.op, at) }
+                }
+                Step::Think(think) => {
+                    let thinking = self.think_time(*think);
+                    Untaken { thinking, lasts: thinking, ..Untaken::default() }
+                }
+                Step::Repeat { times, steps, pace, .. } => {
+                    self.untaken(steps, at).rounds(*times, pace.usual())
+                }
                 Step::Choice(branches) => {
                     let picked = self.pick(branches);
                     branches.get(picked).map_or(Untaken::default(), |(_, steps)| self.untaken(steps, at))
                 }
-                Step::ForEach { list, steps, odds, .. } => self.elements_left(list, steps, odds, at),
+                Step::ForEach { list, steps, odds, lengths, pace, .. } => {
+                    let known = self.vars.own.contains_key(list).then(|| self.elements(list).len() as u64);
+                    let n = known.unwrap_or_else(|| if odds.guess() { lengths.usual() } else { 0 });
+                    let all = match n {
+                        0 => Untaken::default(),
+                        n => self.untaken(steps, at).rounds(n, pace.usual()),
+                    };
+                    // A list that nobody got takes nobody any time.
+                    Untaken { thinking: if known.is_some() { all.thinking } else { Micros::ZERO }, ..all }
+                }
                 Step::If(either) => {
                     // What it turns on may never have been captured: it goes as the others do, or steps that few
                     // come to would answer for the failures of all.
@@ -155,17 +176,6 @@ impl Flow {
             });
         }
         all
-    }
-
-    /// A list that nobody got is of some length where those before it were, and takes nobody any time.
-    fn elements_left(&mut self, list: &str, steps: &[Step], odds: &Odds, from: Micros) -> Untaken {
-        let known = self.vars.own.contains_key(list).then(|| self.elements(list).len() as u64);
-        match known {
-            Some(0) => Untaken::default(),
-            Some(n) => self.untaken(steps, from).rounds(n, Micros::ZERO),
-            None if odds.guess() => Untaken { thinking: Micros::ZERO, ..self.untaken(steps, from) },
-            None => Untaken::default(),
-        }
     }
 
     pub(super) fn think_time(&mut self, think: Think) -> Micros {

@@ -254,3 +254,38 @@ fn a_delay_that_outlasts_its_fault_is_refused_as_nothing_would_come_through_that
     let flags = Flags { smoke: true, ..Flags::default() };
     assert!(with_flags(&profile, Some(&plan("for: 20s, latency: {link: db, latency: 8s}")), &flags).is_ok());
 }
+
+/// Whoever did as it said was told the same of a later time, for ever.
+#[test]
+fn what_is_advised_of_repeats_that_come_too_soon_is_enough() {
+    let with = |timeline: &str| {
+        let profile = format!("{CALM}objectives: [recovery(gone) < 8s]\n").replace("90s", "200s");
+        (profile, format!("{QUICK}timeline:\n{timeline}\n"))
+    };
+    let told = |timeline: &str| {
+        let (profile, chaos) = with(timeline);
+        refused(&profile, Some(&chaos))
+    };
+    let again = "  - {name: gone, at: 40s, every: 15s, times: 2, for: 3s, down: {link: api-store}}";
+    let text = told(again);
+    assert!(text.contains("`gone#2` begins at 55 s") && text.contains("`gone#1` is over at 43 s"), "{text}");
+    assert!(text.contains("write `every: 22s` or more"), "{text}");
+    let (profile, chaos) = with(&again.replace("every: 15s", "every: 22s"));
+    resolved(&profile, Some(&chaos));
+    // Where another one repeats, the first of it must come later.
+    let other = "  - {name: gone, at: 50s, for: 3s, down: {link: api-store}}\n  \
+                 - {name: slow, at: 30s, every: 30s, times: 3, for: 3s, latency: {link: api-store, latency: 9ms}}";
+    let text = told(other);
+    assert!(text.contains("let the first `slow` begin at 42s or later"), "{text}");
+}
+
+#[test]
+fn a_limit_at_the_end_of_all_values_asks_for_nothing_beyond_it() {
+    let chaos = format!("{QUICK}timeline: [{{name: cut, at: 40s, for: 5s, down: {{link: api-store}}}}]\n");
+    for (objective, instead) in [("errors < 0%", "<="), ("goodput > 100%", ">="), ("p99 < 0ms", "<=")] {
+        let text = refused(&format!("{CALM}objectives: [{objective}]\n"), Some(&chaos));
+        assert!(text.contains(&format!("`{objective}` can never be")), "{text}");
+        assert!(text.contains(&format!("write `{instead}`")), "{text}");
+    }
+    resolved(&format!("{CALM}objectives: [errors <= 0%, goodput >= 100%, errors > 0%]\n"), Some(&chaos));
+}

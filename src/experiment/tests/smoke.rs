@@ -53,3 +53,14 @@ fn what_fits_into_a_plan_fits_into_its_smoke_run() {
         assert!(outline.faults.iter().all(|fault| fault.settle < Micros::secs(2)), "{how}");
     }
 }
+
+#[test]
+fn what_is_wrong_with_the_whole_plan_is_told_in_its_own_times() {
+    let flags = Flags { smoke: true, ..Flags::default() };
+    let late = "timeline: [{name: slow, at: 88s, for: 6s, down: {link: api-store}}]\n";
+    let text = refused_with(CALM, Some(late), &flags);
+    assert_eq!(text, refused(CALM, Some(late)));
+    assert!(text.contains("ends at 1 min 34 s"), "{text}");
+    let close = "timeline: [{name: slow, at: 40s, every: 12s, times: 2, for: 3s, down: {link: api-store}}]\n";
+    assert!(refused_with(CALM, Some(close), &flags).contains("write `every: 13s`"), "as without `--smoke`");
+}

@@ -138,6 +138,16 @@ fn a_fault_that_was_not_applied_or_not_removed_is_invalid() {
     let mut quiet = rooms(200).fault("x", 100.0, Some(10.0));
     let Some(Record::Fault(last)) = quiet.events.last_mut() else { panic!() };
     last.touched = Some(Touched::default());
+    // In so little time of a smoke run nobody need have come by.
+    let mut smoke = quiet.clone();
+    smoke.outline.smoke = Some(6.0);
+    let judged = measured(smoke);
+    assert!(judged.verdict != Word::Invalid && judged.exit.code == 98, "{}", judged.summary.verdict);
+    assert!(
+        judged.notes.iter().any(|note| note.contains("nobody came by while x was in force")),
+        "{:?}",
+        judged.notes
+    );
     let rows = [
         (no_effect, 97, "x was not proven to be in force"),
         (stuck, 110, "x was not proven to be removed"),

@@ -50,15 +50,20 @@ fn masked_at(text: &str, mut places: Vec<Range<usize>>) -> String {
 
 /// What JSON (also JSON within JSON), a query or a form calls a token, a password or a key, and its value, of which the
 /// end may be cut off. A `next_page_token` is none.
-static CALLED_SECRET: LazyLock<Regex> = LazyLock::new(|| {
+static CALLED_SECRET: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(&called_secret()).expect("a pattern of squall's own"));
+static CALLED_SECRET_BYTES: LazyLock<regex::bytes::Regex> =
+    LazyLock::new(|| regex::bytes::Regex::new(&called_secret()).expect("a pattern of squall's own"));
+
+fn called_secret() -> String {
     let kinds = ["(?:(?:access|refresh|id|auth|session|csrf)[_-]?)?token", "passw(?:or)?d"];
     let keys = ["(?:client[_-]?)?secret", "(?:api|access|private)[_-]?key", "session[_-]?id"];
     let called = [&kinds[..], &keys].concat().join("|");
     let json = format!(r#"("(?:{called})"\s*:\s*")(?:[^"\\]|\\.)+"#);
     let within = format!(r#"(\\"(?:{called})\\"\s*:\s*\\")[^"\\]+"#);
     let form = format!(r#"((?:^|[?&\s])(?:{called})=)[^&\s"']+"#);
-    Regex::new(&format!("(?i){json}|{within}|{form}")).expect("a pattern of squall's own")
-});
+    format!("(?i){json}|{within}|{form}")
+}
 
 /// Whether a value of this name is masked where JSON has it.
 pub fn is_called_secret(name: &str) -> bool {
@@ -67,6 +72,9 @@ pub fn is_called_secret(name: &str) -> bool {
 
 /// Bytes that are looked at together where a file has no lines.
 const LINE: u64 = 1 << 20;
+
+/// So long is no token that somebody made.
+const LONGEST: usize = 4096;
 
 /// So many bytes may come to a file while it is masked.
 const MORE: u64 = 64 << 20;
@@ -85,11 +93,15 @@ pub fn redact_file(path: &Path, secrets: &[String]) -> io::Result<()> {
     // Nobody sees it by this name, and it goes with the process.
     fs::remove_file(&masked_path)?;
     // One look for all of them: few lines have any.
-    let any = Regex::new(&secrets.iter().map(|s| regex::escape(s)).collect::<Vec<_>>().join("|")).ok();
+    let any =
+        regex::bytes::Regex::new(&secrets.iter().map(|s| regex::escape(s)).collect::<Vec<_>>().join("|"))
+            .ok();
     let may_have = |text: &str| {
-        let known = !secrets.is_empty() && any.as_ref().is_none_or(|any| any.is_match(text));
+        let known = !secrets.is_empty() && any.as_ref().is_none_or(|any| any.is_match(text.as_bytes()));
         known || text.contains("eyJ") || CALLED_SECRET.is_match(text)
     };
+    // Of a line without end so much waits for what follows: a secret may begin in it.
+    let longest = secrets.iter().map(String::len).max().unwrap_or_default().max(LONGEST);
     let (mut line, mut is_clean, mut read) = (Vec::new(), true, 0);
     loop {
         let more = (&mut file).take(LINE).read_until(b'\n', &mut line)? as u64;
@@ -97,10 +109,11 @@ pub fn redact_file(path: &Path, secrets: &[String]) -> io::Result<()> {
         if read > most {
             return Err(io::Error::other("somebody writes to it faster than it is masked"));
         }
-        // Of a line without end the last word waits for the rest of it.
         let is_part = more == LINE && !line.ends_with(b"\n");
-        let word = line.iter().rposition(u8::is_ascii_whitespace).filter(|_| is_part);
-        let rest = word.map_or(Vec::new(), |at| line.split_off(at + 1));
+        let rest = match is_part {
+            true => line.split_off(cut_outside(&line, line.len().saturating_sub(longest), any.as_ref())),
+            false => Vec::new(),
+        };
         let text = String::from_utf8_lossy(&line);
         let told = if may_have(&text) { without_cuts(&text, secrets) } else { text.clone().into_owned() };
         is_clean &= told == text;
@@ -117,6 +130,17 @@ pub fn redact_file(path: &Path, secrets: &[String]) -> io::Result<()> {
     masked.rewind()?;
     file.set_len(0)?;
     io::copy(&mut masked, &mut file).map(|_| ())
+}
+
+/// Where to cut a line near `at`: in front of the secret that lies over it.
+fn cut_outside(line: &[u8], at: usize, any: Option<&regex::bytes::Regex>) -> usize {
+    let found =
+        || [any, Some(&*CALLED_SECRET_BYTES)].into_iter().flatten().flat_map(|each| each.find_iter(line));
+    found()
+        .filter(|place| place.start() < at && at < place.end())
+        .map(|place| place.start())
+        .min()
+        .unwrap_or(at)
 }
 
 /// A text that is whole has no secret whose end was cut off.
@@ -375,12 +399,23 @@ mod tests {
     #[test]
     fn a_secret_lies_over_the_places_where_a_file_without_lines_is_looked_at_in_pieces() {
         let path = std::env::temp_dir().join(format!("squall-redact-long-{}.log", std::process::id()));
-        let long = "x ".repeat(LINE as usize / 2 - 2);
-        fs::write(&path, format!("{long}hunter22 and {long}hunter22 {long}{long}")).unwrap();
-        redact_file(&path, &["hunter22".to_owned()]).unwrap();
-        let kept = fs::read_to_string(&path).unwrap();
-        fs::remove_file(&path).unwrap();
-        assert!(kept == format!("{long}*** and {long}*** {long}{long}"), "{} bytes", kept.len());
+        for (space, secret, masked) in
+            [(" ", "hunter22", "***"), ("x", "hunter22", "***"), (" ", "two words", "***")]
+        {
+            for named in [secret.to_owned(), format!("\"token\":\"{secret}-and-more\"")] {
+                let told = if named == secret { masked.to_owned() } else { "\"token\":\"***\"".to_owned() };
+                let long = format!("x{space}").repeat(LINE as usize / 2 - 2);
+                fs::write(&path, format!("{long}{named} and {long}{named} {long}{long}")).unwrap();
+                redact_file(&path, &[secret.to_owned()]).unwrap();
+                let kept = fs::read_to_string(&path).unwrap();
+                fs::remove_file(&path).unwrap();
+                assert!(
+                    kept == format!("{long}{told} and {long}{told} {long}{long}"),
+                    "{named}: {} bytes",
+                    kept.len()
+                );
+            }
+        }
     }
 
     #[test]

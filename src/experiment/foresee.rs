@@ -66,6 +66,8 @@ pub struct BandAhead {
     pub shape: String,
     /// Width of a window, and the quantile; without the latter where nobody can tell yet.
     pub band: Result<(Micros, Option<f64>), String>,
+    /// How many operations there are in it.
+    pub operations: usize,
 }
 
 impl Watch<'_> {
@@ -251,15 +253,16 @@ impl Watch<'_> {
             return Vec::new();
         }
         let baseline = self.frame().baseline();
-        let each = |shape: usize| {
-            let ops = self.outline.operations.iter().enumerate().filter(|(_, o)| o.shape == shape && !o.flow);
-            ops.map(|(op, o)| self.counted(op, o)).sum::<Option<f64>>()
+        let of = |shape: usize| {
+            self.outline.operations.iter().enumerate().filter(move |(_, o)| o.shape == shape && !o.flow)
         };
+        let each = |shape: usize| of(shape).map(|(op, o)| self.counted(op, o)).sum::<Option<f64>>();
         let shapes = self.outline.shapes.iter().enumerate();
         shapes
             .map(|(index, shape)| BandAhead {
                 shape: shape.name.clone(),
                 band: planned_band(self.outline, index, each(index), baseline.clone()),
+                operations: of(index).count(),
             })
             .collect()
     }

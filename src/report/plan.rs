@@ -184,7 +184,11 @@ fn bands(foresight: &Foresight) -> String {
     let row = |ahead: &BandAhead| {
         let what = match &ahead.band {
             Ok((window, Some(q))) => {
-                format!("windows of {window}: {}, goodput, in flight, amplification", Metric::Quantile(*q))
+                let latency = match *q == 0.5 && ahead.operations > 1 {
+                    true => "the medians of its operations".to_owned(),
+                    false => Metric::Quantile(*q).to_string(),
+                };
+                format!("windows of {window}: {latency}, goodput, in flight, amplification")
             }
             Ok((window, None)) => {
                 format!(

@@ -2,7 +2,8 @@
 //! (VERDICTS.md 3).
 
 use super::baseline::Window;
-use super::judgement::{Band, ShapeBand};
+use super::judgement::{Band, EachMedian, ShapeBand};
+use super::pace::with_all_later;
 use crate::objective::Metric;
 use crate::stats;
 use crate::timeline::{Tally, Timeline};
@@ -29,13 +30,19 @@ struct Rule {
     halves: Option<[(u64, u64); 2]>,
 }
 
-/// Of the windows of a baseline, and all that was intended in each half of them.
+/// All that was intended in one half of the baseline's windows, and how much of it took longer than so many microseconds.
+pub(super) struct Half<'h> {
+    pub(super) tally: Tally,
+    pub(super) slower: Box<dyn Fn(f64) -> u64 + 'h>,
+}
+
+/// Of the windows of a baseline, and their halves.
 pub(super) fn band(
     timeline: &Timeline,
     shape: &str,
-    quantile: f64,
+    (quantile, each): (f64, &[EachMedian]),
     windows: &[Window],
-    halves: &[Tally; 2],
+    halves: &[Half<'_>; 2],
 ) -> ShapeBand {
     let cell = timeline.outline().cell;
     let values = |of: fn(&Window) -> Option<f64>| windows.iter().filter_map(of).collect::<Vec<f64>>();
@@ -57,18 +64,21 @@ pub(super) fn band(
         side: 1.0,
         halves: None,
     };
+    // Two milliseconds more of each.
+    let least = 2_000.0 * cell.as_secs_f64();
+    let least = if each.is_empty() { least } else { with_all_later(each, least) - with_all_later(each, 0.0) };
     let [goodput, latency, in_flight, amplification] = [
         linear("goodput", values(|w| Some(w.goodput())), 0.02, -1.0),
-        log("latency", values(|w| w.latency), 1.25, 2_000.0 * cell.as_secs_f64()),
+        log("latency", values(|w| w.latency), 1.25, least),
         log("the number of flows in flight", values(|w| w.in_flight), 1.5, 2.0),
         linear("amplification", values(Window::amplification), 0.05, 1.0),
     ];
-    let usual = Micros(stats::median(&latency.values).unwrap_or(0.0) as i64);
+    let usual = stats::median(&latency.values).unwrap_or(0.0);
     let rules = [
-        goodput.of(halves, |half| (half.bad(), half.intended)),
-        latency.of(halves, |half| (half.above(usual), half.intended)),
+        goodput.of(halves, |half| (half.tally.bad(), half.tally.intended)),
+        latency.of(halves, |half| ((half.slower)(usual), half.tally.intended)),
         in_flight,
-        amplification.of(halves, |half| (half.retried().min(half.tried), half.tried)),
+        amplification.of(halves, |half| (half.tally.retried().min(half.tally.tried), half.tally.tried)),
     ];
     let moved: Vec<&str> = rules.iter().filter(|rule| rule.moves()).map(|rule| rule.name).collect();
     let [goodput, latency, in_flight, amplification] = rules.map(|rule| rule.band());
@@ -86,6 +96,7 @@ pub(super) fn band(
         quantile,
         goodput,
         latency,
+        each: each.to_vec(),
         in_flight,
         amplification,
         unsteady: (!moved.is_empty()).then(|| {
@@ -97,7 +108,7 @@ pub(super) fn band(
 }
 
 impl Rule {
-    fn of(self, halves: &[Tally; 2], worse: impl Fn(&Tally) -> (u64, u64)) -> Rule {
+    fn of(self, halves: &[Half<'_>; 2], worse: impl Fn(&Half<'_>) -> (u64, u64)) -> Rule {
         Rule { halves: Some([worse(&halves[0]), worse(&halves[1])]), ..self }
     }
 

@@ -4,8 +4,9 @@
 //! Owns the choice of windows; bands are `band`'s, and what lies outside of one is for `recovery`.
 
 use super::answer::Answer;
-use super::band::band;
-use super::judgement::{Band, ShapeBand};
+use super::band::{Half, band};
+use super::judgement::{Band, EachMedian, ShapeBand};
+use super::pace;
 use super::restless::Restless;
 use super::stretch::Stretch;
 use super::view::View;
@@ -205,7 +206,9 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
         Ok(choice) => choice,
         Err(reason) => return none(reason),
     };
-    let mut all = windows(view, shape, (grid.origin(), width), quantile);
+    let each = pace::each_median(timeline, shape, (cells, width), quantile);
+    let quantile = if each.is_empty() { quantile } else { 0.5 };
+    let mut all = windows(view, shape, (grid.origin(), width), (quantile, &each));
     let within = |w: &&Window| w.from >= first && w.to <= last + 1 && !w.unknown;
     let inside: Vec<Window> = all.iter().filter(within).cloned().collect();
     match varying_rate(outline, inside.iter().map(|w| w.from..w.to)) {
@@ -216,8 +219,14 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
                 view.shape_tally(shape, &cells)
             };
             let n = inside.len();
-            let halves = [half(&inside[..n / 2]), half(&inside[n - n / 2..])];
-            let mut band = band(timeline, &outline.name, quantile, &inside, &halves);
+            let parts = [&inside[..n / 2], &inside[n - n / 2..]];
+            let slower = |part: &[Window], limit: f64| {
+                let cells = part.iter().flat_map(|w| w.from..w.to).collect();
+                pace::slower(view, shape, &each, (&cells, limit))
+            };
+            let halves =
+                parts.map(|part| Half { tally: half(part), slower: Box::new(move |v| slower(part, v)) });
+            let mut band = band(timeline, &outline.name, (quantile, &each), &inside, &halves);
             band.broken = broken(view, shape, cells);
             let usual = usual(view, shape, &inside, &band, usual_share);
             count_slow(view, shape, &band, &mut all);
@@ -259,7 +268,7 @@ pub(super) fn usual(
     band: &ShapeBand,
     share: fn(&Shares, &Shares) -> f64,
 ) -> Usual {
-    let slow = |w: &Window| slower(&view.shape_tally(shape, &(w.from..w.to).collect()), band);
+    let slow = |w: &Window| slower(view, shape, w, band);
     let all: Shares = inside.iter().map(|w| (w.bad(), w.intended)).collect();
     let bad: Shares = inside.iter().map(|w| w.own(w.bad())).collect();
     let slow: Shares = inside.iter().map(|w| w.own(slow(w))).collect();
@@ -289,15 +298,16 @@ pub(super) fn share(of: impl Iterator<Item = (u64, u64)>) -> f64 {
 }
 
 /// Operations that were slower than the band has it.
-fn slower(tally: &Tally, band: &ShapeBand) -> u64 {
-    band.latency.map_or(0, |b| tally.above(Micros(b.limit as i64)))
+fn slower(view: &View, shape: usize, window: &Window, band: &ShapeBand) -> u64 {
+    let cells = || (window.from..window.to).collect();
+    band.latency.map_or(0, |b| pace::slower(view, shape, &band.each, (&cells(), b.limit)))
 }
 
 /// Only of windows that may be out: to look at each twice would take twice as long.
 fn count_slow(view: &View, shape: usize, band: &ShapeBand, windows: &mut [Window]) {
     let beyond = |w: &&mut Window| band.latency.zip(w.latency).is_some_and(|(b, v)| v > b.limit);
     for window in windows.iter_mut().filter(beyond) {
-        window.slow = slower(&view.shape_tally(shape, &(window.from..window.to).collect()), band);
+        window.slow = slower(view, shape, window, band);
     }
 }
 
@@ -345,6 +355,7 @@ fn without(shape: &str, reason: String) -> ShapeBand {
         quantile: 0.0,
         goodput: None,
         latency: None,
+        each: Vec::new(),
         in_flight: None,
         amplification: None,
         unsteady: None,
@@ -373,7 +384,12 @@ fn has_arrivals(timeline: &Timeline, shape: usize, from: u32, width: u32) -> boo
     Grid::planned(outline, timeline.outline().cell, from, width) && (outline.closed || cells.any(counted))
 }
 
-fn windows(view: &View, shape: usize, (origin, width): (u32, u32), quantile: f64) -> Vec<Window> {
+fn windows(
+    view: &View,
+    shape: usize,
+    (origin, width): (u32, u32),
+    latency: (f64, &[EachMedian]),
+) -> Vec<Window> {
     let timeline = view.timeline;
     let starts = (0..)
         .map(|i| origin + i * width)
@@ -383,7 +399,7 @@ fn windows(view: &View, shape: usize, (origin, width): (u32, u32), quantile: f64
     let mut waiting = Micros::ZERO;
     let mut kept = Vec::new();
     for from in planned {
-        let window = window(view, shape, from..from + width, quantile);
+        let window = window(view, shape, from..from + width, latency);
         // Users of a closed loop who think ask nothing, nor do those who wait for what comes in time: a window says
         // something if they asked, or waited all the time for what failed.
         if window.intended > 0 {
@@ -398,7 +414,12 @@ fn windows(view: &View, shape: usize, (origin, width): (u32, u32), quantile: f64
     kept
 }
 
-fn window(view: &View, shape: usize, range: std::ops::Range<u32>, quantile: f64) -> Window {
+fn window(
+    view: &View,
+    shape: usize,
+    range: std::ops::Range<u32>,
+    (quantile, each): (f64, &[EachMedian]),
+) -> Window {
     let timeline = view.timeline;
     let cells: Cells = range.clone().collect();
     let tally = view.shape_tally(shape, &cells);
@@ -418,7 +439,7 @@ fn window(view: &View, shape: usize, range: std::ops::Range<u32>, quantile: f64)
         intended: tally.intended,
         good: tally.good(),
         unreached: tally.of_kind(Kind::Unreached),
-        latency: tally.quantile(quantile).map(|v| v.value),
+        latency: pace::latency(view, each, (&cells, &tally), quantile),
         in_flight: (!unknown && !flying.is_empty()).then_some((mean - own).max(0.0)),
         load: 1.0,
         tried: tally.tried,

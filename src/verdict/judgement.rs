@@ -10,7 +10,7 @@ pub use crate::exit::Word;
 use crate::objective::{Comparison, PhaseName};
 use crate::quantity::Quantity;
 use crate::record::{AddressCount, ErrorSample, How, RuleEvent, Touched};
-use crate::sample::Kind;
+use crate::sample::{Kind, OpId};
 use crate::units::Micros;
 
 /// Version of `verdict.json`; it grows when a field is renamed, removed or means something else.
@@ -265,6 +265,9 @@ pub struct ShapeTrigger {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quietly: Option<String>,
     pub quantile: f64,
+    /// It is an average of operations' medians.
+    #[serde(default)]
+    pub averaged: bool,
     /// 1 - min of g / g_base while the trigger was in force.
     pub depth_during: f64,
     /// The same after it.
@@ -425,8 +428,11 @@ pub struct ShapeBand {
     pub quantile: f64,
     /// Goodput ratio g.
     pub goodput: Option<Band>,
-    /// Response time at `quantile`, microseconds.
+    /// Response time at `quantile`, microseconds; the geometric mean of `each` where there are any.
     pub latency: Option<Band>,
+    /// Operations whose medians make up the latency, where a quantile of all together tells nothing of some.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub each: Vec<EachMedian>,
     /// Flows in flight.
     pub in_flight: Option<Band>,
     pub amplification: Option<Band>,
@@ -434,6 +440,29 @@ pub struct ShapeBand {
     pub unsteady: Option<String>,
     /// Why the baseline is no normal to come back to, in words.
     pub broken: Option<String>,
+}
+
+/// The usual response time of one operation of a shape.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EachMedian {
+    /// Index into the operations.
+    pub op: OpId,
+    pub operation: String,
+    /// Of the shape's operations in the baseline.
+    pub share: f64,
+    /// Microseconds.
+    pub median: f64,
+}
+
+impl ShapeBand {
+    /// Beyond which an operation is slow, microseconds: each by its own part where medians are averaged.
+    pub fn latency_limit(&self, op: OpId) -> Option<f64> {
+        let band = self.latency?;
+        let one = self.each.iter().find(|one| one.op == op);
+        one.map_or(Some(band.limit).filter(|_| self.each.is_empty()), |one| {
+            Some(one.median * band.limit / band.median)
+        })
+    }
 }
 
 /// The median of the baseline's windows and the value beyond which a window is out of band.

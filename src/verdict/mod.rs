@@ -17,6 +17,7 @@ mod missing;
 mod notes;
 mod objectives;
 mod own;
+mod pace;
 mod recovery;
 mod restless;
 mod returns;

@@ -1,5 +1,7 @@
 //! What a reader must know beside the verdict: early ends, lax settings, shapes that were left out.
 
+use std::collections::BTreeMap;
+
 use super::addresses;
 use super::band::MEASURED;
 use super::baseline::Series;
@@ -7,11 +9,13 @@ use super::faults::{self, complete};
 use super::judgement::ShapeTrigger;
 use super::recovery::Aftermath;
 use super::view::View;
+use super::whose::DELIVERED;
 use super::width::IS_TRIGGER;
 use crate::outline::JudgeSettings;
 use crate::quantity::Quantity;
 use crate::record::{Pacing, ServiceStage};
-use crate::units::clock;
+use crate::sample::OpId;
+use crate::units::{clock, grouped};
 
 pub(super) fn notes(view: &View) -> Vec<String> {
     let timeline = view.timeline;
@@ -40,6 +44,7 @@ pub(super) fn notes(view: &View) -> Vec<String> {
         notes.extend(settings_notes(&timeline.outline().judge));
     }
     notes.extend(faults::met_nobody(timeline));
+    notes.extend(forgone(view));
     notes.extend(addresses::told(&timeline.addresses));
     notes.extend(baseline_note(view));
     notes.extend(without_band(view));
@@ -47,6 +52,30 @@ pub(super) fn notes(view: &View) -> Vec<String> {
     notes.extend(view.aftermaths.iter().filter_map(left_out_note));
     notes.extend((0..view.aftermaths.len()).filter_map(|i| flapping_note(view, i)));
     notes
+}
+
+/// Load that never came, as the flows that it was of had failed: what else was measured meanwhile is of less.
+fn forgone(view: &View) -> Vec<String> {
+    let timeline = view.timeline;
+    let mut all: BTreeMap<OpId, (u64, u32, u32)> = BTreeMap::new();
+    for left in timeline.forgone() {
+        let (n, from, to) = all.entry(left.op).or_insert((0, left.from, left.to));
+        (*n, *from, *to) = (*n + left.n, left.from.min(*from), left.to.max(*to));
+    }
+    let note = |(op, (n, from, to)): (OpId, (u64, u32, u32))| {
+        let asked = timeline.tally(op, &timeline.all_cells()).intended;
+        let planned = asked + n;
+        let much = (asked as f64) < DELIVERED * planned as f64;
+        let name = &timeline.outline().operations[usize::from(op.0)].name;
+        let [n, planned] = [n, planned].map(grouped);
+        let (from, to) = (clock(timeline.cell_start(from)), clock(timeline.cell_start(to + 1)));
+        let text = format!(
+            "Flows that failed left out {n} of {planned} {name}, which were to come between {from} and {to}: there was so much less \
+             load."
+        );
+        much.then_some(text)
+    };
+    all.into_iter().filter_map(note).collect()
 }
 
 /// Settings that are laxer than the defaults weaken the verdict, so they are told.

@@ -194,6 +194,7 @@ fn of_shape(
         needed: (back == Return::TooShort && !(watch.outlasted && doubtful.is_some())).then_some(needed),
         window: series.band.window,
         quantile: series.band.quantile,
+        averaged: !series.band.each.is_empty(),
         depth_during: depth(series, &windows[..split]),
         depth_after: depth(series, &windows[split..]),
         deepest: depth_of(series, &windows, 1),

@@ -168,11 +168,10 @@ fn quietly(trigger: &JudgedTrigger) -> Option<String> {
 fn harm(trigger: &JudgedTrigger) -> String {
     let depth = trigger.shapes.iter().map(|s| s.depth_during.max(s.depth_after)).fold(0.0, f64::max);
     let deepest = trigger.shapes.iter().map(|s| s.deepest).fold(0.0, f64::max);
-    let slowest =
-        trigger.shapes.iter().filter_map(|s| s.slowest.map(|slow| (slow, s.quantile))).max_by_key(|s| s.0);
+    let slowest = trigger.shapes.iter().filter_map(|s| Some((s.slowest?, s))).max_by_key(|(slow, _)| *slow);
     match slowest {
         // A loss that is too short for a median of three windows is told by its count.
-        Some((slow, quantile)) if depth < 0.01 || depth < deepest / 3.0 => {
+        Some((slow, shape)) if depth < 0.01 || depth < deepest / 3.0 => {
             let lost = trigger.shapes.iter().map(|s| s.area_during + s.area_after).sum::<f64>().round();
             let kept = match lost as u64 {
                 0 => "it kept answering".to_owned(),
@@ -180,7 +179,10 @@ fn harm(trigger: &JudgedTrigger) -> String {
             };
             match quietly(trigger) {
                 Some(what) => format!("{kept}, and what left its band was {what}"),
-                None => format!("{kept}, and at worst its {} was {slow}", Metric::Quantile(quantile)),
+                None if shape.averaged => {
+                    format!("{kept}, and at worst the medians of its operations averaged {slow}")
+                }
+                None => format!("{kept}, and at worst its {} was {slow}", Metric::Quantile(shape.quantile)),
             }
         }
         _ => format!("at worst it lost {} of its goodput", percent(depth)),

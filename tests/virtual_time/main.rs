@@ -5,6 +5,7 @@ mod common;
 mod faults;
 mod flows;
 mod guards;
+mod pace;
 mod pool;
 mod reached;
 mod requests;

@@ -285,6 +285,33 @@ fn a_load_that_was_lost_for_good_has_no_rate() {
     assert_eq!(judged.word.text(), "FAIL", "{}", judged.reason);
 }
 
+/// Users who wait for an answer that comes in time ask nothing meanwhile, which is no goodput of zero: neither was all of
+/// it lost in a window of their waiting, nor is that what is normal.
+#[test]
+fn a_closed_loop_of_long_polls_is_judged_by_what_came_of_them() {
+    let ran = |took: Micros, fails: bool| {
+        let text = "target: sandbox\nduration: 80s\nshapes:\n  s:\n    timeout: 6s\n    probes: false\n    \
+            arrival: { closed: { users: 30 } }\n    flow:\n      - choice:\n          \
+            - { weight: 60, steps: [{ get: /a, as: a }] }\n          - { weight: 40, steps: [{ get: /b, as: b }] }\n  \
+            storm:\n    trigger: true\n    start: 40s\n    for: 15s\n    probes: false\n    \
+            timeout: 6s\n    arrival: { constant: { rate: 10/s } }\n    flow: [{ get: /more, as: more }]\n\
+            objectives: [\"outage(storm) < 5s\"]\n";
+        let judge_by = "judge: { warmup: 1s, baseline: 30s, windows: 10, stretch: 5s, stretch_windows: 3 }\n";
+        let answer = move |seen: &Seen| {
+            let off = fails && seen.path == "/b" && (Micros::secs(40)..Micros::secs(55)).contains(&seen.at);
+            Some((if off { MS } else { took }, reply(if off { 503 } else { 200 }, &json!({}))))
+        };
+        let driven = drive(experiment(text, Some(judge_by), &flags()), 1, answer);
+        judge(&driven.timeline).objectives[0].clone()
+    };
+    for (took, fails, word) in
+        [(3_500, false, "PASS"), (3_300, false, "PASS"), (2_700, true, "FAIL"), (2_400, true, "FAIL")]
+    {
+        let judged = ran(MS * took, fails);
+        assert_eq!(judged.word.text(), word, "{took} ms: {}", judged.reason);
+    }
+}
+
 /// All users had failed, and sat out what was left: none was in flight, and none was held up by squall.
 #[test]
 fn a_closed_loop_in_which_nobody_asks_any_more_has_no_rate() {

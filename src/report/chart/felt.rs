@@ -249,7 +249,11 @@ fn beside(timeline: &Timeline, judgement: &Judgement, op: OpId) -> Beside {
     let mut moments = Vec::new();
     if rests {
         let normal = judgement.baseline.iter().filter(|b| b.shape == *shape && b.broken.is_none());
-        limits.extend(normal.flat_map(|band| bands(band, is_usual(timeline, judgement, op, band))));
+        limits.extend(normal.flat_map(|band| {
+            let limit =
+                band.latency_limit(op).filter(|limit| is_usual(timeline, judgement, (op, *limit), band));
+            bands(band, limit)
+        }));
         moments.extend(judgement.triggers.iter().flat_map(|t| of_trigger(t, shape)));
     }
     Beside { limits, moments }
@@ -257,14 +261,14 @@ fn beside(timeline: &Timeline, judgement: &Judgement, op: OpId) -> Beside {
 
 /// Whether what was usual for the operation lies within its shape's band of latency, which is one of all its operations
 /// together: of a log-in and a report that takes a hundred times as long it says nothing of the report.
-fn is_usual(timeline: &Timeline, judgement: &Judgement, op: OpId, band: &ShapeBand) -> bool {
+fn is_usual(timeline: &Timeline, judgement: &Judgement, (op, limit): (OpId, f64), band: &ShapeBand) -> bool {
     let baseline = judgement.phases.iter().find(|p| p.name == PhaseName::Baseline);
     let of_one = baseline.and_then(|phase| over(timeline, op, phase).quantile(band.quantile));
-    of_one.zip(band.latency.as_ref()).is_some_and(|(of_one, all)| of_one.value <= all.limit)
+    of_one.is_some_and(|of_one| of_one.value <= limit)
 }
 
 /// What is normal for the shape: the ends of its band.
-fn bands(band: &ShapeBand, usual: bool) -> impl Iterator<Item = Limit> + '_ {
+fn bands(band: &ShapeBand, latency: Option<f64>) -> impl Iterator<Item = Limit> + '_ {
     let spans = || vec![Span { from: Micros::ZERO, to: Micros::MAX }];
     let limit = move |metric: Metric, value: f64, text: String| Limit {
         metric,
@@ -275,9 +279,9 @@ fn bands(band: &ShapeBand, usual: bool) -> impl Iterator<Item = Limit> + '_ {
         spans: spans(),
     };
     let quantile = Metric::Quantile(band.quantile);
-    let latency = band.latency.filter(|_| usual).map(|b| {
-        let text = format!("normal for {}: {quantile} to {}", visible(&band.shape), Micros(b.limit as i64));
-        limit(quantile.clone(), b.limit, text)
+    let latency = latency.map(|end| {
+        let text = format!("normal for {}: {quantile} to {}", visible(&band.shape), Micros(end as i64));
+        limit(quantile.clone(), end, text)
     });
     let goodput = band.goodput.map(|b| {
         let text = format!("normal from {} %", percent(b.limit));

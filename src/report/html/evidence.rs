@@ -226,7 +226,11 @@ fn bands(page: &mut Markup, judgement: &Judgement) {
             });
             let quantile = format!("p{}", crate::units::three_digits(b.quantile * 100.0));
             let latency = band(b.latency, |v| Micros(v.round() as i64).to_string());
-            row.text(&if b.latency.is_some() { format!("{quantile} {latency}") } else { latency });
+            row.text(&match (b.latency, b.each.is_empty()) {
+                (None, _) => latency,
+                (Some(_), true) => format!("{quantile} {latency}"),
+                (Some(_), false) => format!("medians averaged {latency}"),
+            });
             row.text(&band(b.goodput, words::percent));
             row.text(&band(b.in_flight, words::plain));
             row.text(&band(b.amplification, |v| format!("{v:.2}")));

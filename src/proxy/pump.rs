@@ -26,6 +26,9 @@ const EARLY: usize = 64 * 1024;
 /// all gets its answer sooner. Without this an upstream that hangs would hold two descriptors for each of those.
 const GIVEN_UP: Micros = Micros::secs(30);
 
+/// Where there is no room for others, it has given up after so long.
+const SILENT: Micros = Micros::SECOND;
+
 /// Dials the upstream and forwards until both directions have ended, or one broke.
 ///
 /// # Errors
@@ -55,7 +58,12 @@ async fn given_up(link: &Link, client: &mut Stream, early: &mut Vec<u8>) {
     while early.len() < EARLY {
         match client.read_buf(early).await {
             Ok(1..) => {}
-            Ok(0) => return link.world.sleep(GIVEN_UP).await,
+            Ok(0) => {
+                return tokio::select! {
+                    () = link.world.sleep(GIVEN_UP) => {}
+                    () = link.machine.wants_room() => {}
+                };
+            }
             Err(_) => return,
         }
     }
@@ -127,8 +135,11 @@ impl Both {
         self.end.notified().await;
         loop {
             let since = link.world.now();
-            link.world.sleep(GIVEN_UP).await;
-            if self.moved.get() <= since && self.backlog.get() == 0 {
+            let silent = tokio::select! {
+                () = link.world.sleep(GIVEN_UP) => self.moved.get() <= since,
+                () = link.machine.wants_room() => link.world.now() - self.moved.get() >= SILENT,
+            };
+            if silent && self.backlog.get() == 0 {
                 return;
             }
         }

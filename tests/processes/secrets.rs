@@ -269,3 +269,39 @@ fn what_a_service_prints_of_its_secrets_is_masked_in_its_log_when_the_run_is_ove
     assert!(log.starts_with("starting with key ***\n"), "{log}");
     assert_eq!(std::fs::read_dir(bench.run_folder().join("services")).unwrap().count(), 1);
 }
+
+/// Such as a private key: it stood whole in what hooks and services had said last, and in their logs.
+#[test]
+fn a_key_of_several_lines_is_masked_wherever_it_is_told() {
+    const KEY: &str =
+        "-----BEGIN KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ9x\nab7Qx9Zr41Lk02mNv8Ws\n-----END KEY-----";
+    let (bench, server) = (Bench::new("lines"), Server::fine());
+    let service = "  other:\n    start: [sh, -c, 'echo \"$KEY\"; exit 3']\n    env: { KEY: \"${TEST_PEM}\" }\n    \
+                   ready: { tcp: \"127.0.0.1:9\" }\n";
+    let hook = "timeline:\n  - name: hook\n    at: 1800ms\n    for: 500ms\n    exec:\n      \
+                run: [sh, -c, 'echo \"$1\" >&2; exit 4', hook, \"${TEST_PEM}\"]\n      undo: [\"true\"]\n      check: [\"true\"]\n";
+    let file = bench.file(
+        "load.yaml",
+        &profile(&server.url(), "").replace("status: 500", "status: 200").replace("12s", "4s"),
+    );
+    let mut said = String::new();
+    for (words, plan) in [("try", format!("services:\n{service}")), ("run", hook.to_owned())] {
+        let plan = bench.file("plan.yaml", &format!("{JUDGE}\n{plan}"));
+        let mut command = bench.squall([words]);
+        command.arg(&file).arg("--chaos").arg(&plan).env("TMPDIR", &bench.folder).env("TEST_PEM", KEY);
+        if words == "run" {
+            command.arg("--reports").arg(bench.reports());
+        }
+        knows_the_secrets(&mut command);
+        said += &code_and_text(&command.output().unwrap()).1;
+    }
+    assert!(said.contains("*** | *** | ***"), "its last words are told, and masked: {said}");
+    let files = bench.every_file().into_iter().filter(|(path, _)| !path.ends_with("plan.yaml"));
+    let texts =
+        files.map(|(path, bytes)| (path.display().to_string(), String::from_utf8_lossy(&bytes).into_owned()));
+    let texts: Vec<_> = texts.chain([("what was said".to_owned(), said)]).collect();
+    assert!(texts.iter().any(|(path, text)| path.ends_with("services/other.log") && text.contains("***")));
+    for (path, text) in &texts {
+        assert!(!KEY.lines().any(|line| text.contains(line)), "{path}: {text}");
+    }
+}

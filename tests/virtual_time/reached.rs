@@ -229,6 +229,11 @@ fn what_failed_flows_left_out_is_what_they_would_have_asked() {
     let driven = drive(experiment(&text, Some("judge: { warmup: 1ms, baseline: 1s }\n"), &flags()), 1, slow);
     let (asked, left) = total(&driven, "r");
     assert!((0.35..0.42).contains(&(left as f64 / (asked + left) as f64)), "{asked} and {left}");
+    // Loops without end that fail, in loops without end.
+    let endless = "      - repeat: { times: 5000000000, steps: [{ repeat: { times: 5000000000, steps: [{ get: /r, as: r }, { think: 99ms }] } }] }\n";
+    let (asked, left) = total(&ran(60, "{ constant: { rate: 1/s } }", endless, dead), "r");
+    let planned: u64 = (1..=60).map(|seconds| seconds * 10).sum();
+    assert!((asked + left).abs_diff(planned) <= planned / 50, "{asked} and {left} of {planned}");
     // A list that nobody got is as long as those that others got.
     let lists = "      - { get: /list, as: list, capture: { all: { all: \"$.all[*]\" } } }\n      \
                  - for_each: { in: all, as: one, steps: [{ get: /r, as: r }] }\n";

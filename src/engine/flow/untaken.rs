@@ -37,9 +37,10 @@ impl Rounds {
     /// Those that would have been before then.
     fn before(self, end: Micros) -> Rounds {
         let left = (end - self.from).0.max(0) as u64;
-        let n = match self.pace.0 as u64 {
-            0 => self.n.min(left.saturating_mul(self.n)),
-            pace => self.n.min(left.div_ceil(pace)),
+        let n = match (left, self.pace.0 as u64) {
+            (0, _) => 0,
+            (_, 0) => self.n,
+            (left, pace) => self.n.min(left.div_ceil(pace)),
         };
         Rounds { n, ..self }
     }
@@ -56,8 +57,8 @@ impl Untaken {
     }
 
     fn and(&mut self, more: Untaken) {
-        self.thinking += more.thinking;
-        self.lasts += more.lasts;
+        self.thinking = (self.thinking + more.thinking).min(NEVER);
+        self.lasts = (self.lasts + more.lasts).min(NEVER);
         self.ops.extend(more.ops);
     }
 
@@ -77,8 +78,11 @@ impl Untaken {
     }
 }
 
+/// Longer than any load, and far from where sums of it overflow.
+const NEVER: Micros = Micros(1 << 60);
+
 fn times(each: Micros, n: u64) -> Micros {
-    each * n.min(1 << 30) as i64
+    Micros(each.0.saturating_mul(i64::try_from(n).unwrap_or(i64::MAX))).min(NEVER)
 }
 
 impl Flow {

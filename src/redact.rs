@@ -2,6 +2,7 @@
 //!
 //! Owns the replacement only; what is a secret is found where it is read.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Seek, Write};
 use std::ops::Range;
@@ -16,6 +17,9 @@ use serde_json::Value;
 /// What stands where a secret was.
 pub const MASK: &str = "***";
 
+/// What stands behind a text that was cut (see [`crate::units::cut`]).
+const CUT_OFF: &str = "... (";
+
 /// Shorter values are left alone: they would blank half of every message.
 pub const SHORTEST: usize = 4;
 
@@ -24,14 +28,26 @@ pub const SHORTEST: usize = 4;
 /// on, and no list has them. `secrets` are all their [`forms`].
 pub fn redact(text: &str, secrets: &[String]) -> String {
     let mut places: Vec<Range<usize>> = Vec::new();
+    // Where squall itself cut a value it says so.
+    let ends: Vec<usize> = text.match_indices(CUT_OFF).map(|(at, _)| at).chain([text.len()]).collect();
     for secret in secrets.iter().filter(|s| s.len() >= SHORTEST) {
-        places.extend(text.match_indices(secret.as_str()).map(|(at, found)| at..at + found.len()));
-        let cuts = (SHORTEST..secret.len()).rev().filter(|&at| secret.is_char_boundary(at));
-        let cut = cuts.map(|at| &secret[..at]).find(|cut| text.ends_with(cut));
-        places.extend(cut.map(|cut| text.len() - cut.len()..text.len()));
+        // To look for a long one takes long, also in a short text.
+        if secret.len() <= text.len() {
+            places.extend(text.match_indices(secret.as_str()).map(|(at, found)| at..at + found.len()));
+        }
+        let cut = |&end: &usize| beginning_at_end(&text[..end], secret).map(|from| from..end);
+        places.extend(ends.iter().filter_map(cut));
     }
     let out = masked_at(text, places);
     CALLED_SECRET.replace_all(&without_tokens(&out), format!("${{1}}${{2}}${{3}}{MASK}")).into_owned()
+}
+
+/// Where the beginning of a secret stands at the end of a text, the longest that does.
+fn beginning_at_end(text: &str, secret: &str) -> Option<usize> {
+    let (text, secret) = (text.as_bytes(), secret.as_bytes());
+    let last = &text[text.len().saturating_sub(SHORTEST)..];
+    let cut = |&end: &usize| secret[..end].ends_with(last) && text.ends_with(&secret[..end]);
+    (SHORTEST..secret.len().min(text.len() + 1)).rev().find(cut).map(|end| text.len() - end)
 }
 
 /// Places that overlap become one.
@@ -92,12 +108,11 @@ pub fn redact_file(path: &Path, secrets: &[String]) -> io::Result<()> {
     let mut masked = File::options().read(true).write(true).create_new(true).open(&masked_path)?;
     // Nobody sees it by this name, and it goes with the process.
     fs::remove_file(&masked_path)?;
-    // One look for all of them: few lines have any.
-    let any =
-        regex::bytes::Regex::new(&secrets.iter().map(|s| regex::escape(s)).collect::<Vec<_>>().join("|"))
-            .ok();
+    // One look for the beginnings of all of them: few lines have any.
+    let beginnings: BTreeSet<String> = secrets.iter().map(|s| regex::escape(beginning(s))).collect();
+    let any = Regex::new(&beginnings.into_iter().collect::<Vec<_>>().join("|")).ok();
     let may_have = |text: &str| {
-        let known = !secrets.is_empty() && any.as_ref().is_none_or(|any| any.is_match(text.as_bytes()));
+        let known = !secrets.is_empty() && any.as_ref().is_none_or(|any| any.is_match(text));
         known || text.contains("eyJ") || CALLED_SECRET.is_match(text)
     };
     // Of a line without end so much waits for what follows: a secret may begin in it.
@@ -111,7 +126,7 @@ pub fn redact_file(path: &Path, secrets: &[String]) -> io::Result<()> {
         }
         let is_part = more == LINE && !line.ends_with(b"\n");
         let rest = match is_part {
-            true => line.split_off(cut_outside(&line, line.len().saturating_sub(longest), any.as_ref())),
+            true => line.split_off(cut_outside(&line, line.len().saturating_sub(longest), secrets)),
             false => Vec::new(),
         };
         let text = String::from_utf8_lossy(&line);
@@ -132,15 +147,22 @@ pub fn redact_file(path: &Path, secrets: &[String]) -> io::Result<()> {
     io::copy(&mut masked, &mut file).map(|_| ())
 }
 
+/// So much of a secret that few texts have it by chance.
+fn beginning(secret: &str) -> &str {
+    let end = (0..=16.min(secret.len())).rev().find(|&end| secret.is_char_boundary(end));
+    &secret[..end.unwrap_or_default()]
+}
+
 /// Where to cut a line near `at`: in front of the secret that lies over it.
-fn cut_outside(line: &[u8], at: usize, any: Option<&regex::bytes::Regex>) -> usize {
-    let found =
-        || [any, Some(&*CALLED_SECRET_BYTES)].into_iter().flatten().flat_map(|each| each.find_iter(line));
-    found()
-        .filter(|place| place.start() < at && at < place.end())
-        .map(|place| place.start())
-        .min()
-        .unwrap_or(at)
+fn cut_outside(line: &[u8], at: usize, secrets: &[String]) -> usize {
+    let over = |secret: &String| {
+        let (secret, from) = (secret.as_bytes(), at.saturating_sub(secret.len()));
+        let near = &line[from..line.len().min(at + secret.len())];
+        near.windows(secret.len().max(1)).position(|found| found == secret).map(|found| from + found)
+    };
+    let called =
+        CALLED_SECRET_BYTES.find_iter(line).filter(|place| at < place.end()).map(|place| place.start());
+    secrets.iter().filter_map(over).chain(called).filter(|start| *start < at).min().unwrap_or(at)
 }
 
 /// A text that is whole has no secret whose end was cut off.
@@ -375,6 +397,16 @@ mod tests {
         }
         assert_eq!(redact_json(&json!(48291576314029_u64), &secrets), json!(MASK));
         assert_eq!(redact_json(&json!(4829), &secrets), json!(4829), "a number is not cut off");
+    }
+
+    #[test]
+    fn a_secret_that_squall_itself_cut_is_masked() {
+        let secret = "s3cret-".repeat(30);
+        let secrets = forms(vec![secret.clone()]);
+        let told = format!("k is `{}`, not `b`", crate::units::cut(&secret, 100));
+        assert_eq!(redact(&told, &secrets), "k is `***... (210 characters)`, not `b`");
+        assert_eq!(redact("wait... (3 times)", &secrets), "wait... (3 times)");
+        assert_eq!(redact("é", &forms(vec!["éé\u{e9}é".into()])), "é");
     }
 
     /// Such as a private key, which begins and ends with `-----`: a log has it in lines, a message behind one another.

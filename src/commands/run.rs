@@ -227,7 +227,9 @@ fn reported(ended: Ended, experiment: &Experiment, folder: &Path, outputs: &Outp
 pub(super) fn mask_logs(experiment: &Experiment, folder: &Path, code: u8) {
     let Ok(logs) = fs::read_dir(folder.join("services")) else { return };
     signals::end_with(code);
-    for log in logs.flatten() {
+    // What somebody else put there is none of squall's.
+    let is_file = |log: &fs::DirEntry| log.file_type().is_ok_and(|kind| kind.is_file());
+    for log in logs.flatten().filter(is_file) {
         if let Err(why) = redact_file(&log.path(), &experiment.secrets) {
             error(&format!("{} may have secrets in it: {why}", log.path().display()));
         }

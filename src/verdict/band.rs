@@ -3,7 +3,7 @@
 
 use super::baseline::Window;
 use super::judgement::{Band, EachMedian, ShapeBand};
-use super::pace::with_all_later;
+use super::pace::usual;
 use crate::objective::Metric;
 use crate::stats;
 use crate::timeline::{Tally, Timeline};
@@ -66,17 +66,17 @@ pub(super) fn band(
     };
     // Two milliseconds more of each.
     let least = 2_000.0 * cell.as_secs_f64();
-    let least = if each.is_empty() { least } else { with_all_later(each, least) - with_all_later(each, 0.0) };
+    let least = if each.is_empty() { least } else { usual(each, least) - usual(each, 0.0) };
     let [goodput, latency, in_flight, amplification] = [
         linear("goodput", values(|w| Some(w.goodput())), 0.02, -1.0),
         log("latency", values(|w| w.latency), 1.25, least),
         log("the number of flows in flight", values(|w| w.in_flight), 1.5, 2.0),
         linear("amplification", values(Window::amplification), 0.05, 1.0),
     ];
-    let usual = stats::median(&latency.values).unwrap_or(0.0);
+    let median = stats::median(&latency.values).unwrap_or(0.0);
     let rules = [
         goodput.of(halves, |half| (half.tally.bad(), half.tally.intended)),
-        latency.of(halves, |half| ((half.slower)(usual), half.tally.intended)),
+        latency.of(halves, |half| ((half.slower)(median), half.tally.intended)),
         in_flight,
         amplification.of(halves, |half| (half.tally.retried().min(half.tally.tried), half.tally.tried)),
     ];

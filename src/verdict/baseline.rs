@@ -206,9 +206,10 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
         Ok(choice) => choice,
         Err(reason) => return none(reason),
     };
-    let each = pace::each_median(timeline, shape, (cells, width), quantile);
-    let quantile = if each.is_empty() { quantile } else { 0.5 };
-    let mut all = windows(view, shape, (grid.origin(), width), (quantile, &each));
+    let (quantile, each) = pace::choose(timeline, shape, (cells, width), quantile);
+    // How long users of a closed loop wait as a rule.
+    let wait = timeline.shape_tally(shape, cells, Count::Seen).successes.quantile(0.99).unwrap_or_default();
+    let mut all = windows(view, shape, (grid.origin(), width), (quantile, &each), wait);
     let within = |w: &&Window| w.from >= first && w.to <= last + 1 && !w.unknown;
     let inside: Vec<Window> = all.iter().filter(within).cloned().collect();
     match varying_rate(outline, inside.iter().map(|w| w.from..w.to)) {
@@ -389,6 +390,7 @@ fn windows(
     shape: usize,
     (origin, width): (u32, u32),
     latency: (f64, &[EachMedian]),
+    usual: Micros,
 ) -> Vec<Window> {
     let timeline = view.timeline;
     let starts = (0..)
@@ -400,12 +402,14 @@ fn windows(
     let mut kept = Vec::new();
     for from in planned {
         let window = window(view, shape, from..from + width, latency);
-        // Users of a closed loop who think ask nothing, nor do those who wait for what comes in time: a window says
-        // something if they asked, or waited all the time for what failed.
+        // Users of a closed loop who think ask nothing, nor do those who wait for as long as ever: a window says something
+        // if they asked, or waited all the time for what failed or took far longer.
         if window.intended > 0 {
-            let in_vain = 2 * window.good < window.intended;
-            waiting =
-                waiting.max(if in_vain { view.waits_until(shape, from..from + width) } else { waiting });
+            let cells = from..from + width;
+            let longest = view.shape_tally(shape, &cells.clone().collect()).waited();
+            if longest > usual * 2 || 2 * window.good < window.intended {
+                waiting = waiting.max(view.waits_until(shape, cells));
+            }
         } else if !window.unknown && closed && timeline.cell_start(from + width) > waiting {
             continue;
         }
@@ -439,7 +443,7 @@ fn window(
         intended: tally.intended,
         good: tally.good(),
         unreached: tally.of_kind(Kind::Unreached),
-        latency: pace::latency(view, each, (&cells, &tally), quantile),
+        latency: pace::latency(view, (shape, each), (&cells, &tally), quantile),
         in_flight: (!unknown && !flying.is_empty()).then_some((mean - own).max(0.0)),
         load: 1.0,
         tried: tally.tried,

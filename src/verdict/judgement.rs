@@ -265,9 +265,9 @@ pub struct ShapeTrigger {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quietly: Option<String>,
     pub quantile: f64,
-    /// It is an average of operations' medians.
-    #[serde(default)]
-    pub averaged: bool,
+    /// How many times as long as usual its operations took then, where latency is made of each one's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<f64>,
     /// 1 - min of g / g_base while the trigger was in force.
     pub depth_during: f64,
     /// The same after it.
@@ -424,7 +424,8 @@ pub struct ShapeBand {
     pub window: Micros,
     /// Windows in the baseline.
     pub windows: u64,
-    /// The latency quantile that is banded: 0.99, 0.95 or 0.5.
+    /// The latency quantile that is banded: 0.99, 0.95 or 0.5, or a lower one of the former that does not lie between fast
+    /// and slow operations.
     pub quantile: f64,
     /// Goodput ratio g.
     pub goodput: Option<Band>,
@@ -450,8 +451,10 @@ pub struct EachMedian {
     pub operation: String,
     /// Of the shape's operations in the baseline.
     pub share: f64,
-    /// Microseconds.
-    pub median: f64,
+    /// 0.5, or another where that lies between its own fast and slow ones.
+    pub quantile: f64,
+    /// Response time at it, microseconds.
+    pub usual: f64,
 }
 
 impl ShapeBand {
@@ -460,7 +463,7 @@ impl ShapeBand {
         let band = self.latency?;
         let one = self.each.iter().find(|one| one.op == op);
         one.map_or(Some(band.limit).filter(|_| self.each.is_empty()), |one| {
-            Some(one.median * band.limit / band.median)
+            Some(one.usual * band.limit / band.median)
         })
     }
 }

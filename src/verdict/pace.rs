@@ -1,11 +1,12 @@
 //! How slow a window of a shape was: a quantile of all its operations together, or what each one's median says.
 //!
-//! The median of a fast and a slow operation together lies at either, as chance has it, and one step of three may become
-//! a hundred times slower without it: where a shape has several operations, it is the geometric mean of their medians,
-//! by their shares of the load. So it is where a higher quantile would lie between two of them.
+//! A quantile that lies between fast and slow operations is at either, as chance has it: the next lower one that does not
+//! is taken. The median of all does not see that one step of three became a hundred times slower: where a shape has several
+//! operations, it is the geometric mean of their medians, by their shares of the load.
 
 use super::judgement::EachMedian;
 use super::view::View;
+use crate::sample::OpId;
 use crate::timeline::{Cells, Count, Tally, Timeline};
 use crate::units::Micros;
 
@@ -13,32 +14,58 @@ use crate::units::Micros;
 const APART: f64 = 4.0;
 /// And so much at least.
 const FLOOR: Micros = Micros::millis(2);
-/// Fewer operations of a window have no median to speak of.
+/// Of fewer operations of a window one that failed is no median: how long the others took is.
 const FEW: u64 = 3;
+/// Of one operation, in this order.
+const OWN_QUANTILES: [f64; 4] = [0.5, 0.75, 0.25, 0.9];
+/// From the highest.
+const QUANTILES: [f64; 9] = [0.99, 0.98, 0.97, 0.96, 0.95, 0.9, 0.85, 0.8, 0.75];
 
-/// The medians that a shape's latency is made of; none where a quantile of all is what it is.
-pub(super) fn each_median(
+/// Which quantile of all operations together tells how slow a window is, one lower than `wanted` at need; or the median,
+/// and those that it is made of where there are several.
+pub(super) fn choose(
     timeline: &Timeline,
     shape: usize,
     (cells, width): (&Cells, u32),
-    quantile: f64,
-) -> Vec<EachMedian> {
-    let tally = |op| timeline.tally(op, cells);
-    let all: Vec<_> = timeline.steps_of(shape).map(|(op, o)| (op, o, tally(op))).collect();
+    wanted: f64,
+) -> (f64, Vec<EachMedian>) {
+    let merged = timeline.shape_tally(shape, cells, Count::Seen);
+    let in_window = merged.intended as f64 * f64::from(width) / cells.len().max(1) as f64;
+    let each = medians(timeline, shape, (cells, width));
+    // Of one operation that is slow now and then nothing tells its two kinds apart.
+    if wanted > 0.5 && !are_apart(&each) {
+        return (wanted, Vec::new());
+    }
+    let mut lower = QUANTILES.into_iter().filter(|q| *q <= wanted);
+    match lower.find(|q| !lies_between(&merged, *q, in_window)) {
+        Some(quantile) => (quantile, Vec::new()),
+        None => (0.5, each),
+    }
+}
+
+fn are_apart(each: &[EachMedian]) -> bool {
+    let medians = || each.iter().map(|one| one.usual);
+    medians().fold(0.0, f64::max) > APART * medians().fold(f64::MAX, f64::min)
+}
+
+/// Of each operation, where there are several. One that is slow now and then by itself is told by another quantile of
+/// its own, or by none.
+fn medians(timeline: &Timeline, shape: usize, (cells, width): (&Cells, u32)) -> Vec<EachMedian> {
+    let all: Vec<_> = timeline.steps_of(shape).map(|(op, o)| (op, o, timeline.tally(op, cells))).collect();
     let asked: u64 = all.iter().map(|(.., tally)| tally.intended).sum();
     let each = all.iter().filter_map(|(op, o, tally)| {
+        let in_window = tally.intended as f64 * f64::from(width) / cells.len().max(1) as f64;
+        let quantile = OWN_QUANTILES.into_iter().find(|q| !lies_between(tally, *q, in_window))?;
         Some(EachMedian {
             op: *op,
             operation: o.name.clone(),
             share: tally.intended as f64 / asked.max(1) as f64,
-            median: (tally.successes.quantile(0.5)?.0 as f64).max(1.0),
+            quantile,
+            usual: (tally.successes.quantile(quantile)?.0 as f64).max(1.0),
         })
     });
     let each: Vec<EachMedian> = each.collect();
-    let merged = timeline.shape_tally(shape, cells, Count::Seen);
-    let in_window = asked as f64 * f64::from(width) / cells.len().max(1) as f64;
-    let by_chance = quantile == 0.5 || lies_between(&merged, quantile, in_window);
-    if each.len() > 1 && by_chance { each } else { Vec::new() }
+    if all.iter().filter(|(.., tally)| tally.intended > 0).count() > 1 { each } else { Vec::new() }
 }
 
 /// Whether what is two deviations of chance above the quantile is far from what is two below.
@@ -49,32 +76,50 @@ fn lies_between(merged: &Tally, quantile: f64, n: f64) -> bool {
     at(quantile - off).zip(at(quantile + off)).is_some_and(far)
 }
 
-/// Of a window, microseconds; `merged` is all of it.
+/// Of a window, microseconds; `merged` is all of it. Of several operations it is what is usual of them together, as often
+/// as each takes longer than usual; of one that nobody asked for before, than all.
 pub(super) fn latency(
     view: &View,
-    each: &[EachMedian],
+    (shape, each): (usize, &[EachMedian]),
     (cells, merged): (&Cells, &Tally),
     quantile: f64,
 ) -> Option<f64> {
     if each.is_empty() || merged.intended == 0 {
         return merged.quantile(quantile).map(|v| v.value);
     }
-    let now = |one: &EachMedian| {
-        let tally = view.tally(one.op, cells);
-        let median = tally.quantile(0.5).filter(|_| tally.intended >= FEW);
-        median.map_or(one.median, |v| v.value.max(1.0))
-    };
-    Some(mean(each, now))
+    let all = usual(each, 0.0);
+    let (mut sum, mut asked) = (0.0, 0.0);
+    for (op, _) in view.timeline.steps_of(shape) {
+        let tally = view.tally(op, cells);
+        let (quantile, usual) = match each.iter().find(|one| one.op == op) {
+            Some(one) => (one.quantile, one.usual),
+            // Nothing tells how long it takes as a rule, or nobody came to it before.
+            None if is_known(view, op) => continue,
+            None => (0.5, all),
+        };
+        let now = match tally.intended >= FEW {
+            true => tally.quantile(quantile).map(|v| v.value),
+            false => tally.successes.quantile(quantile).map(|v| v.0 as f64),
+        };
+        if let Some(now) = now {
+            sum += tally.intended as f64 * (now.max(1.0) / usual).ln();
+            asked += tally.intended as f64;
+        }
+    }
+    Some(if asked > 0.0 { all * (sum / asked).exp() } else { all })
 }
 
-/// What it would be, if each took so much longer than usual.
-pub(super) fn with_all_later(each: &[EachMedian], by: f64) -> f64 {
-    mean(each, |one| one.median + by)
+/// Flows came to it before the first trigger.
+fn is_known(view: &View, op: OpId) -> bool {
+    let first = view.timeline.first_intended(op);
+    let trigger = view.triggers.iter().map(|t| t.t_inject).min();
+    first.zip(trigger).is_some_and(|(first, trigger)| view.timeline.cell_start(first) < trigger)
 }
 
-fn mean(each: &[EachMedian], of: impl Fn(&EachMedian) -> f64) -> f64 {
+/// What is usual of all together, the geometric mean; with each so many microseconds later.
+pub(super) fn usual(each: &[EachMedian], later: f64) -> f64 {
     let shares: f64 = each.iter().map(|one| one.share).sum();
-    (each.iter().map(|one| one.share * of(one).ln()).sum::<f64>() / shares).exp()
+    (each.iter().map(|one| one.share * (one.usual + later).ln()).sum::<f64>() / shares).exp()
 }
 
 /// Operations of these cells that were slower than a limit; each by its own part of it.
@@ -82,6 +127,15 @@ pub(super) fn slower(view: &View, shape: usize, each: &[EachMedian], (cells, lim
     if each.is_empty() {
         return view.shape_tally(shape, cells).above(Micros(limit as i64));
     }
-    let ratio = limit / with_all_later(each, 0.0);
-    each.iter().map(|one| view.tally(one.op, cells).above(Micros((one.median * ratio) as i64))).sum()
+    let times = limit / usual(each, 0.0);
+    let above = |(op, _)| {
+        let one = each.iter().find(|one| one.op == op);
+        let limit = match one {
+            Some(one) => one.usual * times,
+            None if is_known(view, op) => return 0,
+            None => limit,
+        };
+        view.tally(op, cells).above(Micros(limit as i64))
+    };
+    view.timeline.steps_of(shape).map(above).sum()
 }

@@ -194,7 +194,7 @@ fn of_shape(
         needed: (back == Return::TooShort && !(watch.outlasted && doubtful.is_some())).then_some(needed),
         window: series.band.window,
         quantile: series.band.quantile,
-        averaged: !series.band.each.is_empty(),
+        times: times(series, &windows),
         depth_during: depth(series, &windows[..split]),
         depth_after: depth(series, &windows[split..]),
         deepest: depth_of(series, &windows, 1),
@@ -233,6 +233,11 @@ fn longest_well(timeline: &Timeline, windows: &[(&Window, bool)]) -> Option<Micr
 fn worst_latency(windows: &[(&Window, bool)]) -> Option<Micros> {
     let slow = windows.iter().filter(|(_, out)| *out).filter_map(|(w, _)| w.latency);
     slow.reduce(f64::max).map(|us| Micros(us as i64))
+}
+
+fn times(series: &Series, windows: &[(&Window, bool)]) -> Option<f64> {
+    let usual = series.band.latency.filter(|_| !series.band.each.is_empty())?;
+    Some(worst_latency(windows)?.0 as f64 / usual.median)
 }
 
 /// What left its band in windows of which neither goodput nor latency did; none if one of these did, or nothing.

@@ -78,7 +78,10 @@ pub(super) fn value(view: &View, objective: &Objective, subject: Subject, cells:
     stretches.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut worst: Option<(Answer, &[Window])> = None;
     for (_, stretch) in stretches {
+        // A count is that of all of them.
+        let counts = objective.metric == Metric::Count;
         let answer = match together(stretch, Answer::Breaks) {
+            _ if counts => over(view, objective, subject, stretch, cells).answer,
             Answer::Breaks => over(view, objective, subject, stretch, cells).answer,
             other => other,
         };
@@ -93,7 +96,11 @@ pub(super) fn value(view: &View, objective: &Objective, subject: Subject, cells:
         let all = stretch.iter().map(|w| w.measured.clone());
         all.min_by(|a, b| badness(objective, a).total_cmp(&badness(objective, b)))
     };
-    let found = worst.and_then(|(answer, stretch)| Some((answer, bettered(stretch)?)));
+    let told = |stretch: &[Window]| match objective.metric {
+        Metric::Count => Some(over(view, objective, subject, stretch, cells)),
+        _ => bettered(stretch),
+    };
+    let found = worst.and_then(|(answer, stretch)| Some((answer, told(stretch)?)));
     let Some((answer, worst)) = found else {
         return Measured { n: whole.n, bad: whole.bad, unreached: whole.unreached, ..Measured::default() };
     };

@@ -7,7 +7,7 @@ use super::measure::Measured;
 use crate::objective::{Aggregate, Comparison, Metric, Objective, PhaseName};
 use crate::quantity::{Quantity, Unit};
 use crate::timeline::phases::Return;
-use crate::units::{Micros, clock, grouped};
+use crate::units::{Micros, clock, grouped, three_digits};
 
 pub(super) fn percent(share: f64) -> String {
     Quantity::share(share).to_string()
@@ -179,8 +179,11 @@ fn harm(trigger: &JudgedTrigger) -> String {
             };
             match quietly(trigger) {
                 Some(what) => format!("{kept}, and what left its band was {what}"),
-                None if shape.averaged => {
-                    format!("{kept}, and at worst the medians of its operations averaged {slow}")
+                None if let Some(times) = shape.times => {
+                    format!(
+                        "{kept}, and at worst its operations took {} times as long as usual",
+                        three_digits(times)
+                    )
                 }
                 None => format!("{kept}, and at worst its {} was {slow}", Metric::Quantile(shape.quantile)),
             }

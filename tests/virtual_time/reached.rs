@@ -317,6 +317,25 @@ fn a_closed_loop_of_long_polls_is_judged_by_what_came_of_them() {
     }
 }
 
+/// What comes in time, and twenty seconds late, is no long poll: nobody asked meanwhile, as everybody waited.
+#[test]
+fn a_closed_loop_that_a_target_holds_up_is_out_of_its_band_though_all_is_answered_in_time() {
+    let text = "target: sandbox\nduration: 120s\nshapes:\n  s:\n    probes: false\n    arrival: { closed: { users: 10 } }\n    \
+        flow: [{ get: /r, as: r }, { think: 199ms }]\n  \
+        storm:\n    trigger: true\n    start: 60s\n    for: 20s\n    probes: false\n    \
+        arrival: { constant: { rate: 1/s } }\n    flow: [{ get: /more, as: more }]\n\
+        objectives: [\"outage(storm) < 5s\"]\n";
+    let judge_by = "judge: { warmup: 1s, baseline: 25s, windows: 10, stretch: 5s, stretch_windows: 3 }\n";
+    let held = |seen: &Seen| {
+        let until = if seen.at >= Micros::secs(60) { Micros::secs(80) } else { Micros::ZERO };
+        Some((MS.max(until - seen.at), reply(200, &json!({}))))
+    };
+    let driven = drive(experiment(text, Some(judge_by), &flags()), 1, held);
+    let judged = judge(&driven.timeline).objectives[0].clone();
+    assert_eq!(judged.word.text(), "FAIL", "{}", judged.reason);
+    assert!(outcomes(&driven.timeline, "r").keys().all(|(kind, _)| *kind == Kind::Ok), "all in time");
+}
+
 /// All users had failed, and sat out what was left: none was in flight, and none was held up by squall.
 #[test]
 fn a_closed_loop_in_which_nobody_asks_any_more_has_no_rate() {

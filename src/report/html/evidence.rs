@@ -229,7 +229,9 @@ fn bands(page: &mut Markup, judgement: &Judgement) {
             row.text(&match (b.latency, b.each.is_empty()) {
                 (None, _) => latency,
                 (Some(_), true) => format!("{quantile} {latency}"),
-                (Some(_), false) => format!("medians averaged {latency}"),
+                (Some(b), false) => {
+                    format!("each up to {} times as long", crate::units::three_digits(b.limit / b.median))
+                }
             });
             row.text(&band(b.goodput, words::percent));
             row.text(&band(b.in_flight, words::plain));

@@ -10,7 +10,7 @@ use http_body_util::Full;
 use minijinja::{Environment, ErrorKind, Template, Value};
 
 use super::check::{self, Check};
-use super::odds::{Lengths, Odds, Pace};
+use super::odds::{Odds, Usual};
 use super::spelling::{ENCODED, encode, templates};
 use super::vars::Vars;
 use crate::experiment::{Body, Capture, Step as Written, Text, Think};
@@ -27,9 +27,9 @@ pub struct Program {
 pub enum Step {
     Request(Box<Request>),
     Think(Think),
-    Repeat { times: u64, parallel: u32, steps: Vec<Step>, pace: Pace },
+    Repeat { times: u64, parallel: u32, steps: Vec<Step>, pace: Usual },
     Choice(Vec<(f64, Vec<Step>)>),
-    ForEach { list: String, name: String, steps: Vec<Step>, odds: Odds, lengths: Lengths, pace: Pace },
+    ForEach { list: String, name: String, steps: Vec<Step>, odds: Odds, lengths: Usual, pace: Usual },
     Group { op: OpId, steps: Vec<Step> },
     If(Box<If>),
 }
@@ -71,7 +71,7 @@ pub struct Request {
     pub expected: Vec<Compiled<String>>,
     pub timeout: Option<Micros>,
     /// Of its responses.
-    pub pace: Pace,
+    pub pace: Usual,
 }
 
 /// What is looked for in an answer.
@@ -229,7 +229,7 @@ impl Compiler<'_> {
                 times: *times,
                 parallel: *parallel,
                 steps: self.steps(steps)?,
-                pace: Pace::default(),
+                pace: Usual::default(),
             },
             Written::Choice(branches) => Step::Choice(
                 branches
@@ -244,8 +244,8 @@ impl Compiler<'_> {
                     name,
                     steps,
                     odds: Odds::default(),
-                    lengths: Lengths::default(),
-                    pace: Pace::default(),
+                    lengths: Usual::default(),
+                    pace: Usual::default(),
                 }
             }
             Written::If(either) => Step::If(Box::new(If {
@@ -306,7 +306,7 @@ impl Compiler<'_> {
             }),
             expected,
             timeout: written.timeout,
-            pace: Pace::default(),
+            pace: Usual::default(),
         })
     }
 

@@ -24,7 +24,7 @@ pub use answer::{Answer, Finding, READING, read_answer};
 pub use attempt::{Attempt, Ending, attempt};
 pub use compile::{Common, If, Program, Request, Step};
 pub use kept::Shelf;
-pub use odds::{Lengths, Pace};
+pub use odds::Usual;
 pub use place::AddressCount;
 pub use pool::Pool;
 pub use room::Budget;

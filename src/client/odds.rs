@@ -35,42 +35,27 @@ impl Odds {
     }
 }
 
-/// How long something took that went well.
+/// The mean of what flows saw: how long something took that went well, how many elements a list had.
 #[derive(Default)]
-pub struct Pace {
+pub struct Usual {
     n: Cell<u64>,
-    took: Cell<i64>,
+    sum: Cell<i64>,
 }
 
-impl Pace {
-    pub fn took(&self, time: Micros) {
+impl Usual {
+    pub fn saw(&self, value: i64) {
         self.n.set(self.n.get() + 1);
-        self.took.set(self.took.get().saturating_add(time.0));
+        self.sum.set(self.sum.get().saturating_add(value));
     }
 
-    /// On average; none before anybody knew.
-    pub fn usual(&self) -> Option<Micros> {
+    /// None before anybody knew.
+    pub fn mean(&self) -> Option<i64> {
         let n = self.n.get();
-        (n > 0).then(|| Micros((self.took.get() as f64 / n as f64).round() as i64))
-    }
-}
-
-/// How many elements lists had.
-#[derive(Default)]
-pub struct Lengths {
-    lists: Cell<u64>,
-    elements: Cell<u64>,
-}
-
-impl Lengths {
-    pub fn saw(&self, elements: u64) {
-        self.lists.set(self.lists.get() + 1);
-        self.elements.set(self.elements.get().saturating_add(elements));
+        (n > 0).then(|| (self.sum.get() as f64 / n as f64).round() as i64)
     }
 
-    /// On average; 1 before anybody knew.
-    pub fn usual(&self) -> u64 {
-        let lists = self.lists.get();
-        if lists == 0 { 1 } else { (self.elements.get() as f64 / lists as f64).round() as u64 }
+    /// The same of times.
+    pub fn time(&self) -> Option<Micros> {
+        self.mean().map(Micros)
     }
 }

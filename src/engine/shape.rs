@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::client::{AddressCount, Budget, Common, Pace, Pool, Program, RunFacts, Tokens};
+use crate::client::{AddressCount, Budget, Common, Pool, Program, RunFacts, Tokens, Usual};
 use crate::experiment::{Experiment, HttpTarget, Shape, Start};
 use crate::sample::OpId;
 use crate::world::World;
@@ -19,7 +19,7 @@ pub struct ShapeRunner {
     pub tokens: Tokens,
     pub facts: Arc<RunFacts>,
     /// Of the responses of all its requests.
-    pub pace: Pace,
+    pub pace: Usual,
     /// Patient probes under way.
     pub probes: Cell<u64>,
     statuses: RefCell<BTreeMap<OpId, BTreeSet<u16>>>,
@@ -56,7 +56,7 @@ impl ShapeRunner {
             ),
             tokens: Tokens::new(experiment.target.auth.as_ref(), shape.users.is_some())?,
             facts: facts.clone(),
-            pace: Pace::default(),
+            pace: Usual::default(),
             probes: Cell::new(0),
             statuses: RefCell::default(),
             told: Cell::new(0),

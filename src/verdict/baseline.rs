@@ -404,13 +404,17 @@ fn windows(
         let window = window(view, shape, from..from + width, latency);
         // Users of a closed loop who think ask nothing, nor do those who wait for as long as ever: a window says something
         // if they asked, or waited all the time for what failed or took far longer.
-        if window.intended > 0 {
+        if window.intended > 0 && closed {
             let cells = from..from + width;
             let longest = view.shape_tally(shape, &cells.clone().collect()).waited();
             if longest > usual * 2 || 2 * window.good < window.intended {
                 waiting = waiting.max(view.waits_until(shape, cells));
             }
-        } else if !window.unknown && closed && timeline.cell_start(from + width) > waiting {
+        } else if window.intended == 0
+            && !window.unknown
+            && closed
+            && timeline.cell_start(from + width) > waiting
+        {
             continue;
         }
         kept.push(window);

@@ -431,7 +431,7 @@ pub struct ShapeBand {
     pub goodput: Option<Band>,
     /// Response time at `quantile`, microseconds; the geometric mean of `each` where there are any.
     pub latency: Option<Band>,
-    /// Operations whose medians make up the latency, where a quantile of all together tells nothing of some.
+    /// What is usual of each operation, where a quantile of all together tells nothing of some.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub each: Vec<EachMedian>,
     /// Flows in flight.

@@ -2,7 +2,7 @@
 //!
 //! A quantile that lies between fast and slow operations is at either, as chance has it: the next lower one that does not
 //! is taken. The median of all does not see that one step of three became a hundred times slower: where a shape has several
-//! operations, it is the geometric mean of their medians, by their shares of the load.
+//! operations, it is told by how many times as long as usual each takes, in the geometric mean over those that were asked.
 
 use super::judgement::EachMedian;
 use super::view::View;
@@ -30,14 +30,13 @@ pub(super) fn choose(
     wanted: f64,
 ) -> (f64, Vec<EachMedian>) {
     let merged = timeline.shape_tally(shape, cells, Count::Seen);
-    let in_window = merged.intended as f64 * f64::from(width) / cells.len().max(1) as f64;
     let each = medians(timeline, shape, (cells, width));
     // Of one operation that is slow now and then nothing tells its two kinds apart.
     if wanted > 0.5 && !are_apart(&each) {
         return (wanted, Vec::new());
     }
     let mut lower = QUANTILES.into_iter().filter(|q| *q <= wanted);
-    match lower.find(|q| !lies_between(&merged, *q, in_window)) {
+    match lower.find(|q| !lies_between(&merged, *q, (cells, width))) {
         Some(quantile) => (quantile, Vec::new()),
         None => (0.5, each),
     }
@@ -54,8 +53,7 @@ fn medians(timeline: &Timeline, shape: usize, (cells, width): (&Cells, u32)) -> 
     let all: Vec<_> = timeline.steps_of(shape).map(|(op, o)| (op, o, timeline.tally(op, cells))).collect();
     let asked: u64 = all.iter().map(|(.., tally)| tally.intended).sum();
     let each = all.iter().filter_map(|(op, o, tally)| {
-        let in_window = tally.intended as f64 * f64::from(width) / cells.len().max(1) as f64;
-        let quantile = OWN_QUANTILES.into_iter().find(|q| !lies_between(tally, *q, in_window))?;
+        let quantile = OWN_QUANTILES.into_iter().find(|q| !lies_between(tally, *q, (cells, width)))?;
         Some(EachMedian {
             op: *op,
             operation: o.name.clone(),
@@ -68,10 +66,11 @@ fn medians(timeline: &Timeline, shape: usize, (cells, width): (&Cells, u32)) -> 
     if all.iter().filter(|(.., tally)| tally.intended > 0).count() > 1 { each } else { Vec::new() }
 }
 
-/// Whether what is two deviations of chance above the quantile is far from what is two below.
-fn lies_between(merged: &Tally, quantile: f64, n: f64) -> bool {
+/// Whether what two deviations of chance in one window put above the quantile is far from what two put below.
+fn lies_between(all: &Tally, quantile: f64, (cells, width): (&Cells, u32)) -> bool {
+    let n = all.intended as f64 * f64::from(width) / cells.len().max(1) as f64;
     let off = 2.0 * (quantile * (1.0 - quantile) / n.max(1.0)).sqrt();
-    let at = |q: f64| merged.successes.quantile(q.clamp(1e-6, 1.0));
+    let at = |q: f64| all.successes.quantile(q.clamp(1e-6, 1.0));
     let far = |(low, high): (Micros, Micros)| high - low > FLOOR && high.0 as f64 > APART * low.0 as f64;
     at(quantile - off).zip(at(quantile + off)).is_some_and(far)
 }

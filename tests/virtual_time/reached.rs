@@ -111,7 +111,7 @@ fn rounds_that_failed_flows_left_out_support_no_pass() {
     assert!(left[..30].iter().chain(&left[54..]).all(|&n| n == 0), "{left:?}");
     for second in [36, 40, 45, 50] {
         let asked = driven.timeline.intended(op(&driven.timeline, "r"), second);
-        assert!((asked + left[second as usize]).abs_diff(400) < 30, "{second}: {asked} of 400, {left:?}");
+        assert!((asked + left[second as usize]).abs_diff(400) <= 12, "{second}: {asked} of 400, {left:?}");
     }
     assert_eq!(judged.word.text(), "INCONCLUSIVE", "{}", judged.reason);
     assert!(judged.reason.contains("of what was planned of r"), "{}", judged.reason);
@@ -271,7 +271,7 @@ fn what_the_cap_sheds_comes_to_none_of_its_steps() {
     );
     let left = left_out(&driven, "b").iter().sum::<u64>();
     assert!(
-        2 * shed - left <= 80,
+        2 * shed - left <= 76,
         "but for those who were shed before anybody knew how long it takes: {left} of {shed}"
     );
 }

@@ -14,7 +14,7 @@ use tokio::task::coop::consume_budget;
 
 use super::shape::ShapeRunner;
 use super::{Over, Shard};
-use crate::client::{If, Pace, Step, Vars};
+use crate::client::{If, Step, Usual, Vars};
 use crate::random::Purpose;
 use crate::record::ErrorSample;
 use crate::sample::{Clean, Kind, OpId, Outcome, Sample, Work};
@@ -239,10 +239,10 @@ impl Flow {
                 for n in 0..*times {
                     let began = self.next;
                     if let Err(stopped) = self.round(steps).await {
-                        self.give_up(stopped, steps, *times - n - 1, pace.usual());
+                        self.give_up(stopped, steps, *times - n - 1, pace.time());
                         return Err(stopped);
                     }
-                    pace.took(self.next - began);
+                    pace.saw((self.next - began).0);
                 }
             }
             Step::Choice(branches) => {
@@ -255,7 +255,7 @@ impl Flow {
                 let elements = self.elements(list);
                 odds.saw(!elements.is_empty());
                 if !elements.is_empty() {
-                    lengths.saw(elements.len() as u64);
+                    lengths.saw(elements.len() as i64);
                 }
                 self.for_each(elements, name, steps, pace).await?;
             }
@@ -361,17 +361,17 @@ impl Flow {
         elements: Vec<Value>,
         name: &str,
         steps: &[Step],
-        pace: &Pace,
+        pace: &Usual,
     ) -> Result<(), Stopped> {
         let all = elements.len() as u64;
         for (n, element) in (0..).zip(elements) {
             let began = self.next;
             Arc::make_mut(&mut self.vars).own.insert(name.to_owned(), element);
             if let Err(stopped) = self.round(steps).await {
-                self.give_up(stopped, steps, all - n - 1, pace.usual());
+                self.give_up(stopped, steps, all - n - 1, pace.time());
                 return Err(stopped);
             }
-            pace.took(self.next - began);
+            pace.saw((self.next - began).0);
         }
         Ok(())
     }

@@ -38,7 +38,7 @@ impl Flow {
         if !outcome.kind.is_success() {
             return Err(Stopped::Failed(outcome));
         }
-        [&request.pace, &self.runner.pace].iter().for_each(|pace| pace.took(attempt.done - intended));
+        [&request.pace, &self.runner.pace].iter().for_each(|pace| pace.saw((attempt.done - intended).0));
         Ok(())
     }
 

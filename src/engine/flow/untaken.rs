@@ -139,7 +139,7 @@ impl Flow {
             let at = from + all.lasts;
             all.and(match step {
                 Step::Request(request) => {
-                    let lasts = request.pace.usual().or(self.runner.pace.usual()).unwrap_or_default();
+                    let lasts = request.pace.time().or(self.runner.pace.time()).unwrap_or_default();
                     Untaken { lasts, ..Untaken::of(request.op, at) }
                 }
                 Step::Think(think) => {
@@ -147,7 +147,7 @@ impl Flow {
                     Untaken { thinking, lasts: thinking, ..Untaken::default() }
                 }
                 Step::Repeat { times, steps, pace, .. } => {
-                    self.untaken(steps, at).rounds(*times, pace.usual())
+                    self.untaken(steps, at).rounds(*times, pace.time())
                 }
                 Step::Choice(branches) => {
                     let picked = self.pick(branches);
@@ -155,10 +155,11 @@ impl Flow {
                 }
                 Step::ForEach { list, steps, odds, lengths, pace, .. } => {
                     let known = self.vars.own.contains_key(list).then(|| self.elements(list).len() as u64);
-                    let n = known.unwrap_or_else(|| if odds.guess() { lengths.usual() } else { 0 });
+                    let n = known
+                        .unwrap_or_else(|| if odds.guess() { lengths.mean().unwrap_or(1) as u64 } else { 0 });
                     let all = match n {
                         0 => Untaken::default(),
-                        n => self.untaken(steps, at).rounds(n, pace.usual()),
+                        n => self.untaken(steps, at).rounds(n, pace.time()),
                     };
                     // A list that nobody got takes nobody any time.
                     Untaken { thinking: if known.is_some() { all.thinking } else { Micros::ZERO }, ..all }

@@ -100,6 +100,29 @@ fn errors_for_five_seconds(phase: PhaseName) -> crate::objective::Objective {
     objective
 }
 
+/// It was judged by single windows and by their sum at once, and told as the former.
+#[test]
+fn a_count_for_a_while_is_that_of_all_of_it() {
+    let rows = [
+        (Comparison::Above, 50.0, Word::Pass),
+        (Comparison::Above, 101.0, Word::Fail),
+        (Comparison::Below, 50.0, Word::Fail),
+        (Comparison::Below, 101.0, Word::Pass),
+    ];
+    for (comparison, limit, word) in rows {
+        let mut objective = expect(Metric::Count, comparison, limit, RUN);
+        objective.window = Some(s(5.0));
+        let judged = verdict(rooms(60).objective(objective), &evenly(20, 0, 60, fine));
+        let judged = &judged.objectives[0];
+        assert_eq!(
+            (judged.word, judged.measured.unwrap().value),
+            (word, 100.0),
+            "{limit}: {}",
+            judged.reason
+        );
+    }
+}
+
 #[test]
 fn for_a_while_means_on_end() {
     let timeout = (s(2.0), Kind::Timeout);

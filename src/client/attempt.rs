@@ -74,11 +74,11 @@ impl Progress {
     }
 }
 
-/// Sends `request`, dequeued at `dequeued`. `whole` asks for the whole body, otherwise only its
+/// Sends `request`, the `nth` of its flow, dequeued at `dequeued`. `whole` asks for the whole body, otherwise only its
 /// beginning is kept. `again` makes the same request once more.
 pub async fn attempt(
     world: &World,
-    pool: &Pool,
+    (pool, nth): (&Pool, u32),
     request: Rendered,
     again: &dyn Fn() -> Option<Rendered>,
     dequeued: Micros,
@@ -91,7 +91,8 @@ pub async fn attempt(
     let progress = RefCell::new(Progress { connected: None, held_unsent: held, meter: None, wake, held });
     let ending = {
         // Handed on by value it would be copied, and lie here twice for every flow in flight.
-        let exchange = std::pin::pin!(exchange(world, pool, (request, again), whole, (&way, &progress)));
+        let exchange =
+            std::pin::pin!(exchange(world, (pool, nth), (request, again), whole, (&way, &progress)));
         let exchange = way.turns().count(exchange);
         match timeout {
             None => exchange.await,
@@ -126,7 +127,7 @@ fn too_late(stage: Stage, timeout: Micros) -> Ending {
 
 async fn exchange(
     world: &World,
-    pool: &Pool,
+    (pool, nth): (&Pool, u32),
     (mut request, again): (Rendered, &dyn Fn() -> Option<Rendered>),
     whole: bool,
     (way, progress): (&Way, &RefCell<Progress>),
@@ -134,7 +135,7 @@ async fn exchange(
     loop {
         // What a connection that turned out to be closed has stamped is not this one's.
         (progress.borrow_mut().connected, progress.borrow_mut().meter) = (None, None);
-        let mut connection = match pool.acquire(way).await {
+        let mut connection = match pool.acquire(nth, way).await {
             Ok(connection) => connection,
             Err(error) => return connect_failed(&error),
         };

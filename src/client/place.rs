@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::pool::Connection;
+use super::room::Room;
 use super::waiting::Waiting;
 use crate::random::{Key, Purpose, Stream};
 pub use crate::record::AddressCount;
@@ -14,6 +15,7 @@ pub(super) struct Place {
     counts: RefCell<Vec<AddressCount>>,
     preferred: Cell<usize>,
     idle: RefCell<Vec<Connection>>,
+    pub room: Room,
     /// Who waits for a connection to this place.
     pub waiting: Waiting,
     /// The fewest that were idle since `close_unused` last looked: so many nobody needed.
@@ -21,7 +23,7 @@ pub(super) struct Place {
 }
 
 /// The places that these addresses are. `localhost` is one with two addresses, of which often one answers.
-pub(super) fn places(addresses: &[SocketAddr]) -> Vec<Rc<Place>> {
+pub(super) fn places(addresses: &[SocketAddr], room: impl Fn() -> Room) -> Vec<Rc<Place>> {
     let mut groups: Vec<Vec<SocketAddr>> = Vec::new();
     for &address in addresses {
         let same = |other: &SocketAddr| {
@@ -33,38 +35,56 @@ pub(super) fn places(addresses: &[SocketAddr]) -> Vec<Rc<Place>> {
             None => groups.push(vec![address]),
         }
     }
-    groups.into_iter().map(|group| Rc::new(Place::new(&group))).collect()
+    groups.into_iter().map(|group| Rc::new(Place::new(&group, room()))).collect()
 }
 
-/// Whose turn it is: each place as often as any other, in an order that is drawn anew after each round. In a fixed one, of
-/// two places and flows of two steps one place would get all the first steps, and the other all the second.
+/// Requests of a flow that have turns of their own; those of longer flows share them.
+const KEPT_APART: usize = 64;
+
+/// Whose turn it is. The first requests of flows come to each place as often as to any other, so do the second, and so
+/// on: one order for all would send whoever follows a failure, and so begins anew, to a place that serves.
 pub(super) struct Turns {
-    order: Vec<usize>,
-    taken: usize,
+    places: usize,
+    of_nth: Vec<Round>,
+}
+
+/// Each place once, in an order that is drawn anew for each round.
+struct Round {
+    left: Vec<usize>,
     draws: Stream,
 }
 
 impl Turns {
     pub fn of(places: usize) -> Turns {
-        let key = Key { seed: 0, shape: 0, index: 0, attempt: 0, purpose: Purpose::Address };
-        Turns { order: (0..places).collect(), taken: places, draws: key.stream() }
+        Turns { places, of_nth: Vec::new() }
     }
 
-    pub fn next(&mut self) -> usize {
-        if self.taken >= self.order.len() {
-            for left in (1..self.order.len()).rev() {
-                let picked = self.draws.below(left as u64 + 1) as usize;
-                self.order.swap(left, picked);
-            }
-            self.taken = 0;
+    /// Of the `nth` request of a flow.
+    pub fn next(&mut self, nth: u32) -> usize {
+        let nth = nth as usize % KEPT_APART;
+        while self.of_nth.len() <= nth {
+            let index = self.of_nth.len() as u64;
+            let key = Key { seed: 0, shape: 0, index, attempt: 0, purpose: Purpose::Address };
+            self.of_nth.push(Round { left: Vec::new(), draws: key.stream() });
         }
-        self.taken += 1;
-        self.order.get(self.taken - 1).copied().unwrap_or_default()
+        self.of_nth[nth].next(self.places)
+    }
+}
+
+impl Round {
+    fn next(&mut self, places: usize) -> usize {
+        if self.left.is_empty() {
+            self.left.extend(0..places);
+        }
+        match self.left.len() {
+            0 => 0,
+            left => self.left.swap_remove(self.draws.below(left as u64) as usize),
+        }
     }
 }
 
 impl Place {
-    fn new(addresses: &[SocketAddr]) -> Place {
+    fn new(addresses: &[SocketAddr], room: Room) -> Place {
         let none = |&address| AddressCount {
             address,
             connections: 0,
@@ -78,6 +98,7 @@ impl Place {
             counts,
             preferred: Cell::new(0),
             idle: RefCell::default(),
+            room,
             waiting: Waiting::default(),
             least: Cell::new(0),
         }
@@ -146,32 +167,57 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::room::Budget;
+    use crate::world::run_virtual;
 
-    /// Flows of two, three or four steps in a row: each step comes to each place as often.
-    #[test]
-    fn no_place_gets_all_the_first_steps_of_flows() {
-        for (places, steps) in [(2, 2), (2, 4), (2, 6), (3, 3), (3, 6), (4, 2)] {
-            let mut turns = Turns::of(places);
-            let mut each = vec![vec![0u32; places]; steps];
-            (0..steps * 1_000).for_each(|n| each[n % steps][turns.next()] += 1);
-            let fair = 1_000.0 / places as f64;
-            let off = each.iter().flatten().map(|&n| (f64::from(n) / fair - 1.0).abs()).fold(0.0, f64::max);
-            assert!(off < 0.15, "{places} places, {steps} steps: {each:?}");
-            let all: Vec<u32> = (0..places).map(|place| each.iter().map(|step| step[place]).sum()).collect();
-            assert!(all.iter().all(|&n| n.abs_diff(all[0]) <= 1), "{all:?}");
+    /// Of so many flows of so many requests, each of which ends where one comes to the first place: how many of each
+    /// request came to each place, and how many flows came to their end.
+    fn flows(n: u32, steps: u32, places: usize, fails: bool) -> (Vec<Vec<u32>>, u32) {
+        let (mut turns, mut each, mut ended) = (Turns::of(places), vec![vec![0; places]; steps as usize], 0);
+        for _ in 0..n {
+            let failed = (0..steps).any(|nth| {
+                let place = turns.next(nth);
+                each[nth as usize][place] += 1;
+                fails && place == 0
+            });
+            ended += u32::from(!failed);
         }
-        assert_eq!(Turns::of(0).next(), 0);
+        (each, ended)
+    }
+
+    #[test]
+    fn each_request_of_a_flow_comes_to_each_place_as_often() {
+        for (places, steps) in [(2, 1), (2, 2), (2, 5), (3, 3), (3, 4), (4, 2)] {
+            let (each, ended) = flows(1_000, steps, places, false);
+            let even = each.iter().all(|of| of.iter().all(|n| n.abs_diff(of[0]) <= 1));
+            assert!(even && ended == 1_000, "{places} places, {steps} steps: {each:?}");
+        }
+        assert_eq!(Turns::of(0).next(0), 0);
+    }
+
+    #[test]
+    fn what_begins_anew_after_a_failure_begins_at_no_other_place_for_that() {
+        for (places, steps) in [(2, 1), (2, 2), (2, 3), (2, 5), (3, 4)] {
+            let (each, ended) = flows(6_400, steps, places, true);
+            let even = each.iter().all(|of| of.iter().all(|n| n.abs_diff(of[0]) <= 1));
+            assert!(even, "{places} places, {steps} steps: {each:?}");
+            let by_chance = 6_400.0 * (1.0 - 1.0 / places as f64).powi(steps as i32);
+            assert!((f64::from(ended) / by_chance - 1.0).abs() < 0.15, "{ended} of {by_chance} flows ended");
+        }
     }
 
     #[test]
     fn both_families_of_localhost_are_one_place_and_the_one_that_answers_is_asked_first() {
         let all = ["[::1]:80", "127.0.0.1:80", "127.0.0.1:81", "10.0.0.1:80"].map(|a| a.parse().unwrap());
-        let places = places(&all);
-        assert_eq!(places.iter().map(|p| p.counts().len()).collect::<Vec<_>>(), [2, 1, 1]);
-        assert_eq!(places[0].in_order(), all[..2]);
-        places[0].answers_at(all[1]);
-        assert_eq!(places[0].in_order(), [all[1], all[0]]);
-        let told: Vec<SocketAddr> = places[0].counts().iter().map(|count| count.address).collect();
-        assert_eq!(told, [all[1]], "nobody asked for the other");
+        run_virtual(move |world| async move {
+            let budget = Budget::of_shard(&world, 1);
+            let places = places(&all, || Room::new(&budget, None));
+            assert_eq!(places.iter().map(|p| p.counts().len()).collect::<Vec<_>>(), [2, 1, 1]);
+            assert_eq!(places[0].in_order(), all[..2]);
+            places[0].answers_at(all[1]);
+            assert_eq!(places[0].in_order(), [all[1], all[0]]);
+            let told: Vec<SocketAddr> = places[0].counts().iter().map(|count| count.address).collect();
+            assert_eq!(told, [all[1]], "nobody asked for the other");
+        });
     }
 }

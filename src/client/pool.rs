@@ -3,8 +3,9 @@
 //! A flow that finds no idle connection takes the first that is given back or opened, whichever comes
 //! first: after a hiccup of the generator's own, flows then do not open a connection each, which would
 //! cost more than the hiccup. Who is opening one already gets only what nobody else waits for. With a limit it
-//! waits its turn, and that wait is part of the response time. Several addresses are loaded in turn, and who waits
-//! for one takes no other's connection. Only a connection that can take the next request at once is kept.
+//! waits its turn, and that wait is part of the response time. Several addresses are loaded in turn and each has a limit
+//! of its own, so that one that hangs takes no other's connections, nor do those that wait for it. Only a connection
+//! that can take the next request at once is kept.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -68,11 +69,12 @@ struct Inner {
     places: Vec<Rc<Place>>,
     /// Whose turn it is.
     turns: RefCell<Turns>,
-    /// Flows without room for a connection.
+    /// Flows for which this process may open no further file, and how many they are: any connection will do.
     waiting: Waiting,
+    wants_file: Cell<u32>,
     slots: Semaphore,
     dials: Rc<Dials>,
-    room: Room,
+    budget: Budget,
     /// When unused connections were looked for.
     looked: Cell<Micros>,
 }
@@ -84,17 +86,19 @@ impl Idle for Inner {
 }
 
 impl Pool {
+    /// `limit`: connections to each of the addresses at a time.
     pub fn new(world: World, addresses: &[SocketAddr], limit: Option<u32>, budget: &Budget) -> Pool {
         let (now, dials) = (world.now(), Dials::new(&world));
-        let places = places(addresses);
+        let places = places(addresses, || Room::new(budget, limit));
         let inner = Rc::new(Inner {
             world,
             turns: RefCell::new(Turns::of(places.len())),
             places,
             waiting: Waiting::default(),
+            wants_file: Cell::default(),
             slots: Semaphore::new(DIALS),
             dials,
-            room: Room::new(budget, limit),
+            budget: budget.clone(),
             looked: Cell::new(now),
         });
         let idle: Weak<dyn Idle> = Rc::downgrade(&(inner.clone() as Rc<dyn Idle>));
@@ -104,7 +108,7 @@ impl Pool {
 
     /// Room for answers that are needed whole.
     pub(super) fn shelf(&self) -> &Shelf {
-        self.0.room.shelf()
+        self.0.budget.shelf()
     }
 
     /// Closes what nobody has needed for a while; to be called now and then.
@@ -136,18 +140,19 @@ impl Pool {
         way.take_queued(&self.0.dials)
     }
 
-    /// An idle connection, one that is given back meanwhile, or a new one; `way` tells how far it has come.
+    /// An idle connection, one that is given back meanwhile, or a new one, for the `nth` request of a flow; `way` tells
+    /// how far it has come.
     ///
     /// # Errors
     /// The error of the last address, when none of them accepted.
-    pub async fn acquire(&self, way: &Way) -> io::Result<Connection> {
+    pub async fn acquire(&self, nth: u32, way: &Way) -> io::Result<Connection> {
         loop {
             way.comes_to(Stage::Waiting);
-            let turn = self.0.turns.borrow_mut().next();
-            let connection = match self.0.idle(turn) {
+            let turn = self.0.turns.borrow_mut().next(nth);
+            let connection = match self.0.places.get(turn).and_then(|place| place.take_idle()) {
                 Some(connection) => connection,
                 // Few flows open a connection; the room for that need not be in all that are in flight.
-                None => Box::pin(self.0.wait_or_dial(turn, way)).await?,
+                None => Box::pin(self.0.to_any_from(turn, way)).await?,
             };
             if connection.sender.is_ready() {
                 let address = connection.address;
@@ -180,15 +185,11 @@ impl Pool {
 }
 
 impl Inner {
-    /// An idle connection to the place whose turn it is; to another where no further one may be opened.
-    fn idle(&self, turn: usize) -> Option<Connection> {
-        let others = if self.room.is_full() { self.places.len() } else { 1 };
-        let in_turn = (0..others).map(|n| &self.places[(turn + n) % self.places.len()]);
-        in_turn.filter(|_| !self.places.is_empty()).find_map(|place| place.take_idle())
-    }
-
-    /// To whom waits for this place, else to whom waits for room to go anywhere.
+    /// To whom waits for this place, else to whom waits for a file; where flows of another pool do, it is closed.
     fn hand_on(&self, mut connection: Connection) {
+        if self.budget.gives_back(self.wants_file.get(), &self.world) {
+            return;
+        }
         let place = connection.place.clone();
         for waiting in [&place.waiting, &self.waiting] {
             match waiting.hand(connection) {
@@ -196,27 +197,50 @@ impl Inner {
                 Err(back) => connection = back,
             }
         }
-        place.keep(connection);
+        if !self.budget.is_wanted(self.wants_file.get()) {
+            place.keep(connection);
+        }
     }
 
-    /// A flow that has room waits for its own place alone: one that takes no connections would seem to serve, if its
-    /// flows went elsewhere.
-    async fn wait_or_dial(&self, turn: usize, way: &Way) -> io::Result<Connection> {
+    /// Tries the places in turn, as a resolver's client does; where one took nobody, an idle connection to the next
+    /// will do: those that serve do not get a new connection for every request that was another's turn.
+    async fn to_any_from(&self, turn: usize, way: &Way) -> io::Result<Connection> {
+        let mut failed = io::Error::new(io::ErrorKind::AddrNotAvailable, "the target has no address");
+        for n in 0..self.places.len() {
+            let place = &self.places[(turn + n) % self.places.len()];
+            if let Some(idle) = Some(place).filter(|_| n > 0).and_then(|place| place.take_idle()) {
+                return Ok(idle);
+            }
+            match self.wait_or_dial(place, way).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
+    /// A flow waits for its own place alone: one that takes no connections would seem to serve, if its flows went
+    /// elsewhere.
+    async fn wait_or_dial(&self, place: &Rc<Place>, way: &Way) -> io::Result<Connection> {
+        let (dials, at_limit, full) = (Rc::default(), place.room.is_at_limit(), place.room.is_full());
         // With as many turns to dial taken, the room is, too, by flows that wait for theirs.
-        if self.slots.available_permits() == 0 && !self.room.is_at_limit() {
+        if !full && self.slots.available_permits() == 0 {
             way.queues(&self.dials);
         }
-        let dials = Rc::default();
-        let seat = match self.room.is_full() {
-            false => self.room.seat().await,
-            true => match self.or_handed((&self.waiting, &dials), self.room.seat()).await {
-                Ok(seat) => seat,
-                Err(connection) => return Ok(connection),
-            },
+        let wanted = (full && !at_limit).then(|| self.budget.want(&self.wants_file, way, self.world.now()));
+        let seat = match full {
+            false => place.room.seat().await,
+            true => {
+                let waiting = if at_limit { &place.waiting } else { &self.waiting };
+                match self.or_handed((waiting, &dials), place.room.seat()).await {
+                    Ok(seat) => seat,
+                    Err(connection) => return Ok(connection),
+                }
+            }
         };
-        let Some(place) = self.places.get(turn) else { return self.connect(turn, seat, way).await };
+        drop(wanted);
         way.queues(&self.dials);
-        let dialled = self.or_handed((&place.waiting, &dials), self.dial((turn, &dials), seat, way)).await;
+        let dialled = self.or_handed((&place.waiting, &dials), self.dial((place, &dials), seat, way)).await;
         dialled.unwrap_or_else(Ok)
     }
 
@@ -242,14 +266,14 @@ impl Inner {
     /// `dials` tells for how long it is about to be done.
     async fn dial(
         &self,
-        (turn, dials): (usize, &Cell<bool>),
+        (place, dials): (&Rc<Place>, &Cell<bool>),
         seat: Seat,
         way: &Way,
     ) -> io::Result<Connection> {
         let slot = self.slots.acquire().await.expect("the semaphore is never closed");
         way.goes_on(&self.dials);
         dials.set(true);
-        let mut connecting = std::pin::pin!(self.connect(turn, seat, way));
+        let mut connecting = std::pin::pin!(self.connect(place, seat, way));
         match self.world.timeout(OWN_TIME, &mut connecting).await {
             Ok(connected) => connected,
             Err(_) => {
@@ -261,28 +285,20 @@ impl Inner {
         }
     }
 
-    /// Tries the places in turn, as a resolver's client does; where one took nobody, an idle connection to the next
-    /// will do: those that serve do not get a new connection for every request that was another's turn.
-    async fn connect(&self, turn: usize, seat: Seat, way: &Way) -> io::Result<Connection> {
-        let mut failed = io::Error::new(io::ErrorKind::AddrNotAvailable, "the target has no address");
-        for n in 0..self.places.len() {
-            let place = &self.places[(turn + n) % self.places.len()];
-            if let Some(idle) = Some(place).filter(|_| n > 0).and_then(|place| place.take_idle()) {
-                return Ok(idle);
-            }
-            for address in place.in_order() {
-                way.comes_to(Stage::Dialling(address));
-                match self.world.connect(address).await {
-                    Ok(stream) => {
-                        place.answers_at(address);
-                        way.comes_to(Stage::Connected(address));
-                        return self.begin(stream, (place.clone(), address), seat).await;
-                    }
-                    Err(error) => {
-                        // What this machine refused is none of the address's.
-                        place.count(address, |count| count.refused += u64::from(!is_local(&error)));
-                        failed = error;
-                    }
+    async fn connect(&self, place: &Rc<Place>, seat: Seat, way: &Way) -> io::Result<Connection> {
+        let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        for address in place.in_order() {
+            way.comes_to(Stage::Dialling(address));
+            match self.world.connect(address).await {
+                Ok(stream) => {
+                    place.answers_at(address);
+                    way.comes_to(Stage::Connected(address));
+                    return self.begin(stream, (place.clone(), address), seat).await;
+                }
+                Err(error) => {
+                    // What this machine refused is none of the address's.
+                    place.count(address, |count| count.refused += u64::from(!is_local(&error)));
+                    failed = error;
                 }
             }
         }
@@ -313,161 +329,4 @@ impl Inner {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::attempt::{Attempt, Ending, attempt};
-    use super::*;
-    use crate::world::run_virtual;
-    use tokio::io::AsyncReadExt;
-
-    /// A server that accepts, and how many connections it has.
-    async fn server(world: &World) -> (SocketAddr, Rc<Cell<usize>>) {
-        let mut listener = world.listen(([127, 0, 0, 1], 0).into()).await.unwrap();
-        let (address, open) = (listener.local_addr().unwrap(), Rc::<Cell<usize>>::default());
-        let (tasks, counted) = (world.clone(), open.clone());
-        world.spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let open = counted.clone();
-                tasks.spawn(async move {
-                    open.set(open.get() + 1);
-                    while stream.read(&mut [0; 64]).await.is_ok_and(|n| n > 0) {}
-                    open.set(open.get() - 1);
-                });
-            }
-        });
-        (address, open)
-    }
-
-    /// A request that comes to no connection in its time.
-    async fn in_vain(world: &World, pool: &Pool) -> Attempt {
-        let (request, timeout) = (http::Request::new(Full::default()), Micros::millis(300));
-        let tried = attempt(world, pool, request, &|| None, world.now(), Some(timeout), false).await;
-        assert!(matches!(tried.ending, Ending::Failed { .. }));
-        tried
-    }
-
-    #[test]
-    fn connections_that_nobody_needs_any_more_are_closed_and_those_in_use_are_not() {
-        run_virtual(|world| async move {
-            let (address, open) = server(&world).await;
-            let pool = Pool::new(world.clone(), &[address], None, &Budget::of_shard(&world, 1));
-            let (way, mut burst) = (Way::new(&world), Vec::new());
-            for _ in 0..10 {
-                burst.push(pool.acquire(&way).await.unwrap());
-            }
-            burst.into_iter().for_each(|connection| pool.give_back(connection));
-            for seconds in 1..=130 {
-                world.sleep(Micros::SECOND).await;
-                let (first, second) = (pool.acquire(&way).await, pool.acquire(&way).await);
-                [first, second].into_iter().for_each(|connection| pool.give_back(connection.unwrap()));
-                pool.close_unused();
-                assert!(seconds > 50 || open.get() == 10, "{seconds} s: {}", open.get());
-            }
-            assert_eq!((open.get(), pool.addresses()[0].connections), (2, 10), "two at a time are in use");
-        });
-    }
-
-    #[test]
-    fn an_address_that_serves_gets_no_connection_for_each_request_that_another_refused() {
-        run_virtual(|world| async move {
-            let ((serves, open), (gone, _)) = (server(&world).await, server(&world).await);
-            let gone = SocketAddr::new([127, 0, 0, 9].into(), gone.port());
-            let pool = Pool::new(world.clone(), &[gone, serves], None, &Budget::of_shard(&world, 1));
-            let way = Way::new(&world);
-            for _ in 0..100 {
-                let (first, second) = (pool.acquire(&way).await, pool.acquire(&way).await);
-                [first, second].into_iter().for_each(|connection| pool.give_back(connection.unwrap()));
-                world.sleep(Micros::MILLISECOND).await;
-            }
-            let counts = pool.addresses();
-            let told: Vec<_> = counts.iter().map(|count| (count.requests, count.refused)).collect();
-            assert_eq!((open.get(), told), (2, vec![(0, 100), (200, 0)]));
-        });
-    }
-
-    #[test]
-    fn the_wait_for_a_turn_to_dial_is_told_apart_and_one_for_the_target_is_none() {
-        run_virtual(|world| async move {
-            let (address, _) = server(&world).await;
-            let pool = Pool::new(world.clone(), &[address], None, &Budget::of_shard(&world, 1));
-            let way = Way::new(&world);
-            let slots = pool.0.slots.acquire_many(DIALS as u32).await.unwrap();
-            let freed = async {
-                world.sleep(Micros::millis(300)).await;
-                drop(slots);
-            };
-            let (dialled, ()) = tokio::join!(pool.acquire(&way), freed);
-            let dialled = dialled.unwrap();
-            assert_eq!(pool.take_queued(&way), Micros::millis(300));
-            let given_back = async {
-                let slots = pool.0.slots.acquire_many(DIALS as u32).await.unwrap();
-                world.sleep(Micros::millis(200)).await;
-                pool.give_back(dialled);
-                slots
-            };
-            let (slots, handed) = tokio::join!(biased; given_back, pool.acquire(&way));
-            let handed = handed.unwrap();
-            assert_eq!((pool.take_queued(&way), handed.reused), (Micros::millis(200), true));
-            drop(slots);
-            pool.give_back(handed);
-            let _lay_there = pool.acquire(&way).await.unwrap();
-            assert_eq!(pool.take_queued(&way), Micros::ZERO);
-        });
-    }
-
-    /// Also where it has no connection to tell of it: such a time-out is none of the target's.
-    #[test]
-    fn who_times_out_while_it_waits_for_a_turn_to_dial_was_held_up_by_squall() {
-        run_virtual(|world| async move {
-            let (address, _) = server(&world).await;
-            let pool = Pool::new(world.clone(), &[address], None, &Budget::of_shard(&world, 1));
-            let _slots = pool.0.slots.acquire_many(DIALS as u32).await.unwrap();
-            let attempt = in_vain(&world, &pool).await;
-            assert_eq!([attempt.work.held, attempt.held_unsent], [Micros::millis(300); 2]);
-        });
-    }
-
-    #[test]
-    fn who_waits_for_a_turn_to_dial_a_target_that_takes_nobody_is_held_up_by_the_target() {
-        run_virtual(|world| async move {
-            let listener = world.listen(([127, 0, 0, 1], 0).into()).await.unwrap();
-            let (address, mut backlog) = (listener.local_addr().unwrap(), Vec::new());
-            while let Ok(taken) = world.timeout(Micros::MILLISECOND, world.connect(address)).await {
-                backlog.push(taken);
-            }
-            let pool = Pool::new(world.clone(), &[address], None, &Budget::of_shard(&world, 1));
-            let flow = |(world, pool): (World, Pool)| async move { in_vain(&world, &pool).await.work.held };
-            let mut flows = Vec::new();
-            // They come on for so long that turns are had just before a time-out.
-            for _ in 0..1_000 {
-                flows.extend((0..16).map(|_| world.spawn(flow((world.clone(), pool.clone())))));
-                world.sleep(Micros::MILLISECOND).await;
-            }
-            for flow in flows {
-                assert!(flow.await.unwrap() <= OWN_TIME);
-            }
-        });
-    }
-
-    #[test]
-    fn a_request_counts_for_the_address_that_its_connection_leads_to() {
-        run_virtual(|world| async move {
-            let (second, _) = server(&world).await;
-            let mut listener = world.listen(([0, 0, 0, 0, 0, 0, 0, 1], second.port()).into()).await.unwrap();
-            let first = listener.local_addr().unwrap();
-            let pool = Pool::new(world.clone(), &[first, second], None, &Budget::of_shard(&world, 1));
-            let way = Way::new(&world);
-            let old = pool.acquire(&way).await.unwrap();
-            // It takes no further connections, and goes on with this one.
-            let _open = listener.accept().await.unwrap();
-            drop(listener);
-            let _new = pool.acquire(&way).await.unwrap();
-            pool.give_back(old);
-            let _old = pool.acquire(&way).await.unwrap();
-            let requests: Vec<_> =
-                pool.addresses().iter().map(|count| (count.address, count.requests)).collect();
-            assert_eq!(requests, [(first, 2), (second, 1)]);
-            pool.timed_out(way.stage());
-            assert_eq!(pool.addresses()[0].timeouts, 1);
-        });
-    }
-}
+mod tests;

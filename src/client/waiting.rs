@@ -86,7 +86,7 @@ mod tests {
                 let (tasks, pool) = (world.clone(), pool.clone());
                 world.spawn(async move {
                     for _ in 0..20 {
-                        let connection = pool.acquire(&Way::new(&tasks)).await.unwrap();
+                        let connection = pool.acquire(0, &Way::new(&tasks)).await.unwrap();
                         tokio::task::yield_now().await;
                         pool.give_back(connection);
                     }

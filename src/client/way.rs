@@ -71,6 +71,16 @@ impl Way {
         self.queued.set(self.queued.get() + waited.max(Micros::ZERO));
     }
 
+    /// Squall may open no further file, and so kept it waiting for one that another gives up. When its thread came to it is
+    /// part of that.
+    pub(super) fn was_kept_from_a_file(&self, waited: Micros) {
+        if waited > Micros::ZERO {
+            self.turns.goes_on();
+            self.turns.take_waited();
+            self.queued.set(self.queued.get() + waited);
+        }
+    }
+
     /// Its dial takes longer than it may by squall's own doing; once it is taken, squall may be too busy to come to it.
     pub(super) fn is_kept(&self, dials: &Rc<Dials>) {
         if matches!(self.stage(), Stage::Dialling(_)) {

@@ -302,7 +302,8 @@ impl Script {
         if let Some(show) = &self.show {
             show(&exchange::sent(&rendered, &self.secrets).await);
         }
-        let attempt = attempt(&self.world, &self.pool, rendered, &again, now, Some(timeout), whole).await;
+        let attempt =
+            attempt(&self.world, (&self.pool, 0), rendered, &again, now, Some(timeout), whole).await;
         let answer = match attempt.ending {
             Ending::Failed { detail, .. } => return Err(Why::Target(detail)),
             Ending::Answer(answer) => answer,

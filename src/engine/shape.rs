@@ -51,7 +51,7 @@ impl ShapeRunner {
             probe_pool: Pool::new(
                 world.clone(),
                 &target.addresses,
-                Some(budget.of_probes(experiment.shapes.len())),
+                Some(budget.of_probes(experiment.shapes.len(), target.addresses.len())),
                 budget,
             ),
             tokens: Tokens::new(experiment.target.auth.as_ref(), shape.users.is_some())?,

@@ -100,7 +100,7 @@ pub enum Place {
     Http(HttpTarget),
 }
 
-/// `http://host[:port][/base]`; more than one address is tried in turn, connection by connection.
+/// `http://host[:port][/base]`; more than one address is loaded in turn, request by request.
 #[derive(Clone, Debug, Serialize)]
 pub struct HttpTarget {
     /// The authority for the Host header.
@@ -186,7 +186,7 @@ pub struct Shape {
     pub users: Option<u64>,
     /// Flows in flight at most; the excess is shed.
     pub in_flight_cap: Option<u64>,
-    /// Connections at most, shared by the whole shape; none = one for each flow in flight.
+    /// Connections at most to each address of the target, shared by the whole shape; none = one for each flow in flight.
     pub connections: Option<u32>,
     /// One attempt, from dequeue, pool wait and connect included.
     pub timeout: Option<Micros>,

@@ -23,7 +23,7 @@ pub struct Shape {
     pub users: Option<At<u64>>,
     /// Flows in flight at most; what exceeds it is shed, and counts as bad.
     pub in_flight: Option<At<u64>>,
-    /// Connections at most, shared by the whole shape; as many as needed if not given.
+    /// Connections at most to each address of the target, shared by the whole shape; as many as needed if not given.
     pub connections: Option<At<u32>>,
     /// How long one request may take, from when it is taken up; steps may set their own.
     pub timeout: Option<At<Duration>>,

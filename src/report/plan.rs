@@ -6,7 +6,7 @@ use std::ops::Range;
 use comfy_table::{CellAlignment, Table};
 
 use crate::experiment::{
-    BandAhead, Data, Expectation, Experiment, Fault, Foresight, Shape, Start, Upstream, of_operation,
+    BandAhead, Data, Expectation, Experiment, Fault, Foresight, Place, Shape, Start, Upstream, of_operation,
     requests,
 };
 use crate::objective::{Metric, PhaseName};
@@ -267,7 +267,7 @@ fn load(experiment: &Experiment, limits: Limits) -> String {
     for (shape, told) in experiment.shapes.iter().zip(&outline.shapes) {
         let each = requests(&shape.flow);
         told.planned.iter().zip(&mut per_cell).for_each(|(&n, cell)| *cell += n as f64 * each);
-        sockets += most_connections(shape, told, outline);
+        sockets += most_connections(shape, told, experiment);
     }
     let total: f64 = per_cell.iter().sum();
     let (peak_at, peak) = peak(&per_cell);
@@ -306,7 +306,12 @@ fn peak(cells: &[f64]) -> (usize, f64) {
 }
 
 /// Connections if no answer came at all: flows that are open at once, within the shape's caps.
-fn most_connections(shape: &Shape, told: &ShapeOutline, outline: &Outline) -> u64 {
+fn most_connections(shape: &Shape, told: &ShapeOutline, experiment: &Experiment) -> u64 {
+    let outline = &experiment.outline;
+    let addresses = match &experiment.target.place {
+        Place::Http(target) => target.addresses.len() as u64,
+        Place::Sandbox(_) => 1,
+    };
     let open = match &shape.arrival {
         Start::Closed { users, .. } => *users,
         Start::Open(_) => {
@@ -319,7 +324,8 @@ fn most_connections(shape: &Shape, told: &ShapeOutline, outline: &Outline) -> u6
                 .unwrap_or(0)
         }
     };
-    open.min(shape.in_flight_cap.unwrap_or(u64::MAX)).min(shape.connections.map_or(u64::MAX, u64::from))
+    open.min(shape.in_flight_cap.unwrap_or(u64::MAX))
+        .min(shape.connections.map_or(u64::MAX, |most| u64::from(most) * addresses))
 }
 
 #[cfg(test)]

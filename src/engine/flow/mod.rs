@@ -51,6 +51,8 @@ pub struct Flow {
     in_time: bool,
     /// What a step which failed has left out.
     untaken: Untaken,
+    /// Requests sent so far.
+    sent: u32,
     /// Draws made for think times and choices so far.
     draws: u32,
 }
@@ -119,6 +121,7 @@ impl Flow {
             patient,
             in_time: false,
             untaken: Untaken::default(),
+            sent: 0,
             draws: 0,
         }
     }

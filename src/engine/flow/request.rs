@@ -65,15 +65,18 @@ impl Flow {
         let (rendered, again) = (render()?, || render().ok());
         let timeout = request.timeout.or(runner.shape.timeout).unwrap_or(NO_TIMEOUT);
         let whole = count || request.asked.needs_body();
-        let world = &self.shard.world;
+        let (world, nth) = (&self.shard.world, self.sent);
+        self.sent += 1;
         if !self.patient {
             self.shard.counts.borrow_mut().attempted(runner.index);
-            return Ok(attempt(world, &runner.pool, rendered, &again, dequeued, Some(timeout), whole).await);
+            let pool = (&runner.pool, nth);
+            return Ok(attempt(world, pool, rendered, &again, dequeued, Some(timeout), whole).await);
         }
         let op = request.op.unwrap_or(runner.shape.op);
         let event = ProbeEvent { op, index: self.vars.index, intended: self.next, done: None };
         self.shard.counts.borrow_mut().probe(event.clone());
-        let attempt = attempt(world, &runner.probe_pool, rendered, &again, dequeued, None, whole).await;
+        let attempt =
+            attempt(world, (&runner.probe_pool, nth), rendered, &again, dequeued, None, whole).await;
         self.shard.counts.borrow_mut().probe(ProbeEvent { done: Some(attempt.done), ..event });
         Ok(attempt)
     }

@@ -211,9 +211,11 @@ impl Inner {
             if let Some(idle) = Some(place).filter(|_| n > 0).and_then(|place| place.take_idle()) {
                 return Ok(idle);
             }
+            way.comes_to(Stage::Waiting);
             match self.wait_or_dial(place, way).await {
-                Ok(connection) => return Ok(connection),
-                Err(error) => failed = error,
+                Err(error) if matches!(way.stage(), Stage::Dialling(_)) => failed = error,
+                // Who accepts only to close has taken it.
+                other => return other,
             }
         }
         Err(failed)

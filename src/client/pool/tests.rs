@@ -183,6 +183,44 @@ fn with_a_limit_each_address_has_its_part_of_the_load_whatever_became_of_the_oth
 }
 
 #[test]
+fn an_address_that_accepts_only_to_close_is_not_served_by_the_others() {
+    run_virtual(|world| async move {
+        let mut listener = world.listen(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let ((well, _), closes) = (server(&world).await, listener.local_addr().unwrap());
+        world.spawn(async move { while listener.accept().await.is_ok() {} });
+        let pool = Pool::new(world.clone(), &[closes, well], None, &Budget::of_shard(&world, 1));
+        let mut aborted = 0;
+        for _ in 0..100 {
+            match pool.acquire(0, &Way::new(&world)).await {
+                Ok(had) => pool.give_back(had),
+                Err(error) => aborted += u32::from(error.kind() == io::ErrorKind::ConnectionAborted),
+            }
+        }
+        assert_eq!(aborted, 50);
+    });
+}
+
+#[test]
+fn who_waits_for_the_next_address_after_one_refused_times_out_at_neither() {
+    run_virtual(|world| async move {
+        let ((well, _), (gone, _)) = (server(&world).await, server(&world).await);
+        let gone = SocketAddr::new([127, 0, 0, 9].into(), gone.port());
+        let pool = Pool::new(world.clone(), &[gone, well], Some(1), &Budget::of_shard(&world, 1));
+        let mut had = Vec::new();
+        for _ in 0..20 {
+            let way = Way::new(&world);
+            match world.timeout(Micros::millis(300), pool.acquire(0, &way)).await {
+                Ok(connection) => had.push(connection.unwrap()),
+                Err(_) => pool.timed_out(way.stage()),
+            }
+        }
+        let timeouts =
+            pool.addresses().iter().map(|count| count.connect_timeouts + count.timeouts).sum::<u64>();
+        assert_eq!((had.len(), timeouts), (1, 0));
+    });
+}
+
+#[test]
 fn who_has_no_room_left_in_the_budget_gets_what_another_pool_gives_back() {
     run_virtual(|world| async move {
         let (address, _) = server(&world).await;

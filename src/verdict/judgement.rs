@@ -264,6 +264,9 @@ pub struct ShapeTrigger {
     /// What left its band where neither goodput nor latency did: `the number of flows in flight`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quietly: Option<String>,
+    /// What was out of its band where what was watched ended, of what did not recover: `latency`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub still_out: Vec<String>,
     pub quantile: f64,
     /// How many times as long as usual its operations took then, where latency is made of each one's.
     #[serde(default, skip_serializing_if = "Option::is_none")]

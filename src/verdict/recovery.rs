@@ -200,6 +200,7 @@ fn of_shape(
         deepest: depth_of(series, &windows, 1),
         slowest: worst_latency(&windows),
         quietly: quietly(series, &windows, measures),
+        still_out: if back == Return::Never { still_out(series, &windows, measures) } else { Vec::new() },
         area_during: area(series, &windows[..split]),
         area_after: area(series, &windows[split..]),
         time_to_detect: windows.windows(2).find(|p| p[0].1 && p[1].1).map(|p| end(p[1].0) - watch.effective),
@@ -240,15 +241,31 @@ fn times(series: &Series, windows: &[(&Window, bool)]) -> Option<f64> {
     Some(worst_latency(windows)?.0 as f64 / usual.median)
 }
 
+/// What left its band in one of these windows, for people, goodput first.
+fn strayed(series: &Series, windows: &[(&Window, bool)], measures: Measures) -> Vec<&'static str> {
+    const NAMES: [&str; 4] = ["goodput", "latency", "the number of flows in flight", "amplification"];
+    let out = windows.iter().filter(|(w, out)| *out && !w.unknown);
+    let each = out.map(|(w, _)| series.strayed(w, measures));
+    let any = each.reduce(|a, b| std::array::from_fn(|i| a[i] || b[i])).unwrap_or_default();
+    NAMES.into_iter().zip(any).filter(|(_, strayed)| *strayed).map(|(name, _)| name).collect()
+}
+
 /// What left its band in windows of which neither goodput nor latency did; none if one of these did, or nothing.
 fn quietly(series: &Series, windows: &[(&Window, bool)], measures: Measures) -> Option<String> {
-    let out = windows.iter().filter(|(w, out)| *out && !w.unknown);
-    let all = out.map(|(w, _)| series.strayed(w, measures));
-    let [goodput, latency, in_flight, amplification] =
-        all.reduce(|a, b| std::array::from_fn(|i| a[i] || b[i]))?;
-    let named = [(in_flight, "the number of flows in flight"), (amplification, "amplification")];
-    let names: Vec<&str> = named.into_iter().filter(|(strayed, _)| *strayed).map(|(_, name)| name).collect();
-    (!goodput && !latency).then(|| names.join(" and "))
+    let names = strayed(series, windows, measures);
+    (!names.is_empty() && !names.iter().any(is_felt)).then(|| names.join(" and "))
+}
+
+/// What is out in the last windows, of which a stretch would have been made: what users feel, or what else there is.
+fn still_out(series: &Series, windows: &[(&Window, bool)], measures: Measures) -> Vec<String> {
+    let last = &windows[windows.len().saturating_sub(series.stretch.windows)..];
+    let names = strayed(series, last, measures);
+    let felt = names.iter().any(is_felt);
+    names.into_iter().filter(|name| !felt || is_felt(name)).map(str::to_owned).collect()
+}
+
+fn is_felt(name: &&str) -> bool {
+    matches!(*name, "goodput" | "latency")
 }
 
 /// Out-of-band windows before `until` that count as an outage: goodput out, one of two in a row, or one of more than a

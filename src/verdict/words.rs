@@ -2,7 +2,7 @@
 //!
 //! Owns wording only.
 
-use super::judgement::JudgedTrigger;
+use super::judgement::{JudgedTrigger, ShapeTrigger};
 use super::measure::Measured;
 use crate::objective::{Aggregate, Comparison, Metric, Objective, PhaseName};
 use crate::quantity::{Quantity, Unit};
@@ -116,12 +116,11 @@ pub(super) fn aftermath(
             )
         }
         (Return::Never, ..) => {
-            let who = quietly(trigger).unwrap_or_else(|| "it".to_owned());
             // None of one shape is less than any.
             let well = trigger.shapes.iter().filter(|s| s.recovered.is_none()).map(|s| s.well_for).min();
-            let out = match well.flatten() {
-                Some(well) => format!("{who} was out of its normal band again, after {well} in it"),
-                None => format!("{who} was still out of its normal band"),
+            let out = match (well.flatten(), still_out(trigger)) {
+                (Some(well), who) => format!("{who} out of the normal band again, after {well} in it"),
+                (None, who) => format!("{who} still out of the normal band"),
             };
             format!(
                 "The service did not recover from {name}: {} after it {over} at {}, where what was watched ends, {out}.",
@@ -154,6 +153,26 @@ pub(super) fn aftermath(
                 "The {watched} after {name} were too short to prove that the service had recovered, or that it had not{needed}."
             )
         }
+    }
+}
+
+/// `latency was`, `goodput and latency of browse were`: what of the shapes that did not come back is out at last, and
+/// of which where others did.
+fn still_out(trigger: &JudgedTrigger) -> String {
+    let shapes: Vec<&ShapeTrigger> = trigger.shapes.iter().filter(|s| !s.still_out.is_empty()).collect();
+    let mut what: Vec<&str> = Vec::new();
+    for name in shapes.iter().flat_map(|s| &s.still_out) {
+        if !what.contains(&name.as_str()) {
+            what.push(name);
+        }
+    }
+    let all = shapes.len() == trigger.shapes.len();
+    let whose: Vec<&str> = shapes.iter().filter(|_| !all).map(|s| s.shape.as_str()).collect();
+    let of = if whose.is_empty() { String::new() } else { format!(" of {}", whose.join(" and ")) };
+    match what[..] {
+        [] => "it was".to_owned(),
+        [one] => format!("{one}{of} was"),
+        _ => format!("{}{of} were", what.join(" and ")),
     }
 }
 

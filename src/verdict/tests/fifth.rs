@@ -249,3 +249,23 @@ fn a_smoke_run_fails_by_no_latency_that_one_window_tells_of() {
     let (healthy, broken) = (fail(Kind::Ok), fail(Kind::Status));
     assert!(healthy == 0 && broken == seeds as usize, "{healthy} and {broken} of {seeds}");
 }
+
+/// Everything goes slower, then one of two shapes stays so: whose latency it is must be read.
+#[test]
+fn what_did_not_come_back_is_told_with_whose_it_is() {
+    let slow = |from: f64, to: f64| {
+        move |at: Micros| match at {
+            at if (s(from)..s(to)).contains(&at) => (s(0.5), Kind::Ok),
+            at => fine(at),
+        }
+    };
+    let told = |lists_until: f64| {
+        let mut plan = Plan::new(200).shape("rooms", "create", s(2.0)).shape("lists", "list", s(2.0));
+        plan = plan.fault("x", 100.0, Some(5.0)).objective(recovery_within(5.0));
+        let lists = of_lists(evenly(50, 0, 200, slow(100.0, lists_until)));
+        verdict(plan, &[evenly(50, 0, 200, slow(100.0, 200.0)), lists].concat()).summary.recovery.unwrap()
+    };
+    let (whose, of_all) = (told(105.0), told(200.0));
+    assert!(whose.contains("ends, latency of rooms was still out of the normal band"), "{whose}");
+    assert!(of_all.contains("ends, latency was still out of the normal band"), "{of_all}");
+}

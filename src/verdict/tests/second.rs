@@ -121,7 +121,7 @@ fn a_service_that_had_just_come_back_does_not_make_the_after_of_its_restart_fail
     };
     let (word, why) = judged(113.0, 113.02, 126.0);
     assert_eq!(word, Word::Inconclusive, "{why}");
-    assert!(why.ends_with("still out of its normal band; it was back only at 1:53.00."), "{why}");
+    assert!(why.ends_with("still out of the normal band; it was back only at 1:53.00."), "{why}");
     for (there, next) in [(100.0, 113.0), (108.0, 113.0), (113.0, 130.0)] {
         let (word, why) = judged(there, next, 140.0);
         assert_eq!(word, Word::Fail, "{there}, {next}: {why}");

@@ -25,6 +25,10 @@ pub fn stray_in_path(written: &str) -> Option<Stray> {
         '#' => {
             ("what stands behind a `#` is never sent".to_owned(), "write `%23` for the character".to_owned())
         }
+        '{' => (
+            "a path has no single `{`".to_owned(),
+            "write `{{ id }}` for what `id` stands for, `%7B` for the character".to_owned(),
+        ),
         '%' => ("`%` stands before two hex digits".to_owned(), "write `%25` for the character".to_owned()),
         other => {
             let mut utf8 = [0; 4];

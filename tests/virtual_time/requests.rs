@@ -69,6 +69,7 @@ fn a_path_that_cannot_be_sent_is_refused_at_its_place() {
         ("- { get: \"/a b\", as: x }", "a path has no ` `"),
         ("- { get: \"/caf\u{e9}\", as: x }", "write `%C3%A9`"),
         ("- { get: \"/a#b\", as: x }", "never sent"),
+        ("- { get: \"/orders/{id}\", as: x }", "write `{{ id }}`"),
         ("- { get: \"/{{ i }} b\", as: x }", "a path has no ` `"),
         ("- { get: \"{{ i }}/b\", as: x }", "one segment"),
     ];

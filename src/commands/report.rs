@@ -147,7 +147,7 @@ pub fn report(folder: &Path, outputs: &Outputs, outranked: Option<u8>) -> Result
         return Err(why);
     }
     let shown = folder.join("report.html").display().to_string();
-    signals::end_with(judgement.exit.code);
+    signals::end_with(judgement.exit.code, None);
     match outputs.quiet {
         true => out(&report::one_line(&judgement, &shown)),
         false => out(&report::terminal(&judgement, &shown, look())),

@@ -225,8 +225,11 @@ fn reported(ended: Ended, experiment: &Experiment, folder: &Path, outputs: &Outp
 /// What services wrote while they ran is theirs; what they printed of secrets is taken out when the run is over. Whoever
 /// asks to stop does not wait for that.
 pub(super) fn mask_logs(experiment: &Experiment, folder: &Path, code: u8) {
-    let Ok(logs) = fs::read_dir(folder.join("services")) else { return };
-    signals::end_with(code);
+    let services = folder.join("services");
+    let Ok(logs) = fs::read_dir(&services) else { return };
+    let undone =
+        format!("stopped before all of {} was looked at: it may have secrets in it", services.display());
+    signals::end_with(code, Some(undone));
     // What somebody else put there is none of squall's.
     let is_file = |log: &fs::DirEntry| log.file_type().is_ok_and(|kind| kind.is_file());
     for log in logs.flatten().filter(is_file) {

@@ -3,11 +3,13 @@
 use std::fs;
 use std::io;
 use std::process;
+use std::sync::{Mutex, Once, PoisonError};
 use std::thread;
 
 use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::print::error;
 use crate::units::Micros;
 use crate::world::{Origin, World, run_real};
 
@@ -67,18 +69,26 @@ impl Signals {
     }
 }
 
-/// From here on whoever asks to stop ends the process with `code`, as nobody may take what is left to be shown.
-pub fn end_with(code: u8) {
-    let listen = move || {
+/// With what whoever asks to stop ends the process, and what that leaves undone.
+static END: Mutex<(u8, Option<String>)> = Mutex::new((0, None));
+
+/// From here on whoever asks to stop ends the process with `code`, as nobody may take what is left to be shown; `undone`
+/// is then told.
+pub fn end_with(code: u8, undone: Option<String>) {
+    static LISTENS: Once = Once::new();
+    *END.lock().unwrap_or_else(PoisonError::into_inner) = (code, undone);
+    let listen = || {
         run_real(Origin::now(), async |world| {
             if let Ok(mut signals) = Signals::new(&world) {
                 signals.next().await;
+                let (code, undone) = END.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                undone.iter().for_each(|undone| error(undone));
                 process::exit(code.into());
             }
         });
     };
     // Without a thread whoever reads is waited for.
-    let _ = thread::Builder::new().name("signals".to_owned()).spawn(listen);
+    LISTENS.call_once(|| drop(thread::Builder::new().name("signals".to_owned()).spawn(listen)));
 }
 
 /// Whether this process was started with a signal ignored.

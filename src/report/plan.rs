@@ -310,7 +310,7 @@ fn most_connections(shape: &Shape, told: &ShapeOutline, experiment: &Experiment)
     let outline = &experiment.outline;
     let addresses = match &experiment.target.place {
         Place::Http(target) => target.addresses.len() as u64,
-        Place::Sandbox(_) => 1,
+        Place::Sandbox(sandbox) => sandbox.plain.as_ref().map_or(u64::from(sandbox.nodes), |_| 1),
     };
     let open = match &shape.arrival {
         Start::Closed { users, .. } => *users,
@@ -338,7 +338,7 @@ mod tests {
     fn experiment() -> Result<Experiment, Vec<Problem>> {
         let profile = "target: sandbox\nduration: 60s\ndata: {n: {random: {from: 1, to: 9}}}\n\
             setup: {steps: [{repeat: {times: 20, steps: [{post: /rooms, json: {name: x}}]}}]}\n\
-            shapes:\n  mix:\n    arrival: {constant: {rate: 10/s}}\n    timeout: 2s\n    flow:\n\
+            shapes:\n  mix:\n    arrival: {constant: {rate: 10/s}}\n    connections: 15\n    timeout: 2s\n    flow:\n\
             \x20     - {get: \"/rooms/{{ data.n }}\", as: get_room}\n\
             \x20     - choice: [{weight: 3, steps: [{post: /rooms, as: create_room}]}, {steps: [{think: 1s}]}]\n\
             \x20 pool:\n    arrival: {closed: {users: 7}}\n    flow: [{get: /rooms, as: list}]\n\

@@ -97,7 +97,7 @@ pub async fn attempt(
         match timeout {
             None => exchange.await,
             Some(timeout) => world.timeout_at(dequeued + timeout, exchange).await.unwrap_or_else(|_| {
-                pool.timed_out(way.stage());
+                pool.timed_out(&way, timeout);
                 too_late(way.stage(), timeout)
             }),
         }

@@ -38,6 +38,8 @@ const OWN_TIME: Micros = Micros::millis(5);
 /// A connection that nobody has needed for so long, or twice as long, is closed, as clients do: a target that stood
 /// still for a moment does not have the connections of that moment until the run ends.
 const UNUSED: Micros = Micros::secs(60);
+/// A request that times out proves that the target hangs, if it waited for a file for so small a part of its time at most.
+const PROOF: i64 = 20;
 /// How often a connection is looked at that was given back and is not ready yet, before it is closed: one whose
 /// request is not sent to its end when the answer is there would keep the next one waiting.
 const LOOKS: usize = 8;
@@ -69,9 +71,6 @@ struct Inner {
     places: Vec<Rc<Place>>,
     /// Whose turn it is.
     turns: RefCell<Turns>,
-    /// Flows for which this process may open no further file, and how many they are: any connection will do.
-    waiting: Waiting,
-    wants_file: Cell<u32>,
     slots: Semaphore,
     dials: Rc<Dials>,
     budget: Budget,
@@ -94,8 +93,6 @@ impl Pool {
             world,
             turns: RefCell::new(Turns::of(places.len())),
             places,
-            waiting: Waiting::default(),
-            wants_file: Cell::default(),
             slots: Semaphore::new(DIALS),
             dials,
             budget: budget.clone(),
@@ -125,8 +122,12 @@ impl Pool {
         self.0.places.iter().flat_map(|place| place.counts()).collect()
     }
 
-    /// A request or its connection came to the end of its time at this stage.
-    pub fn timed_out(&self, stage: Stage) {
+    /// A request or its connection came to the end of its time.
+    pub fn timed_out(&self, way: &Way, timeout: Micros) {
+        let stage = way.stage();
+        if !matches!(stage, Stage::Waiting) && way.for_files() * PROOF <= timeout {
+            self.0.budget.hangs();
+        }
         let (address, count): (_, fn(&mut AddressCount)) = match stage {
             Stage::Waiting => return,
             Stage::Dialling(address) => (address, |count| count.connect_timeouts += 1),
@@ -185,19 +186,15 @@ impl Pool {
 }
 
 impl Inner {
-    /// To whom waits for this place, else to whom waits for a file; where flows of another pool do, it is closed.
-    fn hand_on(&self, mut connection: Connection) {
-        if self.budget.gives_back(self.wants_file.get(), &self.world) {
+    /// To whom waits for this place; where flows to others wait for a file, it is closed.
+    fn hand_on(&self, connection: Connection) {
+        let place = connection.place.clone();
+        if place.room.gives_back(&self.world) {
             return;
         }
-        let place = connection.place.clone();
-        for waiting in [&place.waiting, &self.waiting] {
-            match waiting.hand(connection) {
-                Ok(()) => return,
-                Err(back) => connection = back,
-            }
-        }
-        if !self.budget.is_wanted(self.wants_file.get()) {
+        if let Err(connection) = place.waiting.hand(connection)
+            && !place.room.is_wanted()
+        {
             place.keep(connection);
         }
     }
@@ -224,21 +221,18 @@ impl Inner {
     /// A flow waits for its own place alone: one that takes no connections would seem to serve, if its flows went
     /// elsewhere.
     async fn wait_or_dial(&self, place: &Rc<Place>, way: &Way) -> io::Result<Connection> {
-        let (dials, at_limit, full) = (Rc::default(), place.room.is_at_limit(), place.room.is_full());
+        let (dials, full) = (Rc::default(), place.room.is_full());
         // With as many turns to dial taken, the room is, too, by flows that wait for theirs.
         if !full && self.slots.available_permits() == 0 {
             way.queues(&self.dials);
         }
-        let wanted = (full && !at_limit).then(|| self.budget.want(&self.wants_file, way, self.world.now()));
+        let wanted = (full && !place.room.is_at_limit()).then(|| place.room.want(way, &self.world));
         let seat = match full {
             false => place.room.seat().await,
-            true => {
-                let waiting = if at_limit { &place.waiting } else { &self.waiting };
-                match self.or_handed((waiting, &dials), place.room.seat()).await {
-                    Ok(seat) => seat,
-                    Err(connection) => return Ok(connection),
-                }
-            }
+            true => match self.or_handed((&place.waiting, &dials), place.room.seat()).await {
+                Ok(seat) => seat,
+                Err(connection) => return Ok(connection),
+            },
         };
         drop(wanted);
         way.queues(&self.dials);

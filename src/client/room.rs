@@ -1,6 +1,6 @@
 //! How many connections there may be: to one place, and of all pools of a shard, which stay below the files that
 //! this process may open. Whoever finds no room waits, and the wait is part of its response time; for a file it is squall
-//! that keeps it waiting, as long as the target answers others.
+//! that keeps it waiting, unless that hangs.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -14,7 +14,7 @@ use crate::world::{OWN_FILES, World, open_files};
 
 /// Fewer connections than these cannot carry a load; where the system allows less, it says so itself.
 const LEAST: u64 = 4;
-/// Among pools that all wait for files one gives up a connection no more often than this: a closed one keeps its port
+/// Where all wait for files, a place gives up a connection no more often than this: a closed one keeps its port
 /// for a minute.
 const YIELDS: Micros = Micros::millis(10);
 /// One in so many of a shard's connections may be a patient probe's.
@@ -34,12 +34,14 @@ struct Shared {
     seats: Rc<Seats>,
     shelf: Shelf,
     idle: RefCell<Vec<Weak<dyn Idle>>>,
-    /// Flows of all pools that wait for a file.
+    /// Flows to all places of all pools that wait for a file.
     wanted: Cell<u32>,
-    /// When a pool last gave up a connection that it needed itself.
+    /// When a place last gave up a connection that it needed itself.
     yielded: Cell<Micros>,
     /// When one last had a connection back while flows waited for a file.
     given_back: Cell<Micros>,
+    /// Who had a connection for all of their time got no answer, and nobody has had one since.
+    hangs: Cell<bool>,
 }
 
 /// So many at most.
@@ -77,6 +79,7 @@ impl Budget {
             wanted: Cell::default(),
             yielded: Cell::default(),
             given_back: Cell::default(),
+            hangs: Cell::default(),
         }))
     }
 
@@ -91,36 +94,13 @@ impl Budget {
         &self.0.shelf
     }
 
+    /// A flow that had a connection for all of its time got no answer.
+    pub(super) fn hangs(&self) {
+        self.0.hangs.set(true);
+    }
+
     pub(super) fn knows(&self, idle: &Weak<dyn Idle>) {
         self.0.idle.borrow_mut().push(idle.clone());
-    }
-
-    /// A pool, of whose flows so many wait for a file, had an answer and has its connection back. True where it ought to
-    /// close that one, which its own flows could use, as those of other pools wait.
-    pub(super) fn gives_back(&self, own: u32, world: &World) -> bool {
-        let shared = &self.0;
-        if shared.wanted.get() == 0 {
-            return false;
-        }
-        let now = world.now();
-        shared.given_back.set(now);
-        let yields = self.is_wanted(own) && now - shared.yielded.get() >= YIELDS;
-        if yields {
-            shared.yielded.set(now);
-        }
-        yields
-    }
-
-    /// Flows of other pools than this one, of whose so many do, wait for a file.
-    pub(super) fn is_wanted(&self, own: u32) -> bool {
-        self.0.wanted.get() > own
-    }
-
-    /// One more flow waits for a file, of a pool that counts its own.
-    pub(super) fn want<'a>(&'a self, own: &'a Cell<u32>, way: &'a Way, now: Micros) -> Wanted<'a> {
-        let wanted = [&self.0.wanted, own];
-        wanted.iter().for_each(|n| n.set(n.get() + 1));
-        Wanted { wanted, way, since: now, given_back: &self.0.given_back }
     }
 
     /// Another pool gives up what it does not need.
@@ -132,18 +112,20 @@ impl Budget {
 
 /// A flow waits for a file, for as long as this exists.
 pub(super) struct Wanted<'a> {
-    wanted: [&'a Cell<u32>; 2],
+    room: &'a Room,
     way: &'a Way,
+    world: &'a World,
     since: Micros,
-    given_back: &'a Cell<Micros>,
 }
 
-/// Squall kept it waiting for as long as others had answers meanwhile; from the last of those on it waited for the
-/// target, which would not have answered it either.
+/// Squall kept it waiting. Where the target hangs, as somebody saw who had a connection all the time, it did so until
+/// the last answer that anybody had: from then on it would not have answered this one either.
 impl Drop for Wanted<'_> {
     fn drop(&mut self) {
-        self.wanted.iter().for_each(|n| n.set(n.get() - 1));
-        self.way.was_kept_from_a_file((self.given_back.get() - self.since).max(Micros::ZERO));
+        let (shared, now) = (&self.room.budget.0, self.world.now());
+        [&shared.wanted, &self.room.wanted].iter().for_each(|n| n.set(n.get() - 1));
+        let until = if shared.hangs.get() { shared.given_back.get() } else { now };
+        self.way.was_kept_from_a_file((until - self.since).max(Micros::ZERO), now - self.since);
     }
 }
 
@@ -151,6 +133,8 @@ impl Drop for Wanted<'_> {
 pub(super) struct Room {
     own: Rc<Seats>,
     budget: Budget,
+    /// Flows to this place that wait for a file.
+    wanted: Cell<u32>,
 }
 
 /// A connection's place, for as long as it exists.
@@ -158,7 +142,36 @@ pub(super) struct Seat([Rc<Seats>; 2]);
 
 impl Room {
     pub fn new(budget: &Budget, limit: Option<u32>) -> Room {
-        Room { own: Seats::new(limit.unwrap_or(u32::MAX)), budget: budget.clone() }
+        let own = Seats::new(limit.unwrap_or(u32::MAX));
+        Room { own, budget: budget.clone(), wanted: Cell::default() }
+    }
+
+    /// One more flow waits for a file.
+    pub fn want<'a>(&'a self, way: &'a Way, world: &'a World) -> Wanted<'a> {
+        [&self.budget.0.wanted, &self.wanted].iter().for_each(|n| n.set(n.get() + 1));
+        Wanted { room: self, way, world, since: world.now() }
+    }
+
+    /// Flows to other places wait for a file.
+    pub fn is_wanted(&self) -> bool {
+        self.budget.0.wanted.get() > self.wanted.get()
+    }
+
+    /// A flow had an answer, and its connection back. True where that one ought to be closed, although flows to this place
+    /// could use it, as those to others wait.
+    pub fn gives_back(&self, world: &World) -> bool {
+        let shared = &self.budget.0;
+        shared.hangs.set(false);
+        if shared.wanted.get() == 0 {
+            return false;
+        }
+        let now = world.now();
+        shared.given_back.set(now);
+        let yields = self.is_wanted() && now - shared.yielded.get() >= YIELDS;
+        if yields {
+            shared.yielded.set(now);
+        }
+        yields
     }
 
     /// The place has as many connections as a shape may have to it.
@@ -176,6 +189,10 @@ impl Room {
         loop {
             let blocking = [&self.own, &self.budget.0.seats].into_iter().find(|seats| seats.are_full());
             let Some(full) = blocking else { break };
+            if !self.budget.0.seats.are_full() {
+                // Its own place filled up meanwhile: the file that it was woken for is the next one's.
+                self.budget.0.seats.freed.notify_one();
+            }
             if Rc::ptr_eq(full, &self.own) || !self.budget.close_one_idle() {
                 full.freed.notified().await;
             } else {

@@ -26,6 +26,7 @@ pub struct Way {
     queues: Cell<Option<(Micros, Micros)>>,
     /// For how long it did before that: in squall, and not for the target.
     queued: Cell<Micros>,
+    for_files: Cell<Micros>,
     /// The target keeps its own dial waiting.
     kept: RefCell<Option<Kept>>,
 }
@@ -37,6 +38,7 @@ impl Way {
             turns: Turns::of(world),
             queues: Cell::default(),
             queued: Cell::default(),
+            for_files: Cell::default(),
             kept: RefCell::default(),
         }
     }
@@ -71,14 +73,20 @@ impl Way {
         self.queued.set(self.queued.get() + waited.max(Micros::ZERO));
     }
 
-    /// Squall may open no further file, and so kept it waiting for one that another gives up. When its thread came to it is
-    /// part of that.
-    pub(super) fn was_kept_from_a_file(&self, waited: Micros) {
-        if waited > Micros::ZERO {
+    /// Squall may open no further file: it waited for one that another gives up, and for some of that time for squall. When
+    /// its thread came to it is part of that.
+    pub(super) fn was_kept_from_a_file(&self, by_squall: Micros, waited: Micros) {
+        self.for_files.set(self.for_files.get() + waited);
+        if by_squall > Micros::ZERO {
             self.turns.goes_on();
             self.turns.take_waited();
-            self.queued.set(self.queued.get() + waited);
+            self.queued.set(self.queued.get() + by_squall);
         }
+    }
+
+    /// For how long it has waited for files.
+    pub fn for_files(&self) -> Micros {
+        self.for_files.get()
     }
 
     /// Its dial takes longer than it may by squall's own doing; once it is taken, squall may be too busy to come to it.

@@ -211,7 +211,7 @@ fn who_waits_for_the_next_address_after_one_refused_times_out_at_neither() {
             let way = Way::new(&world);
             match world.timeout(Micros::millis(300), pool.acquire(0, &way)).await {
                 Ok(connection) => had.push(connection.unwrap()),
-                Err(_) => pool.timed_out(way.stage()),
+                Err(_) => pool.timed_out(&way, Micros::millis(300)),
             }
         }
         let timeouts =
@@ -236,9 +236,18 @@ fn who_has_no_room_left_in_the_budget_gets_what_another_pool_gives_back() {
         let (waited, ()) = tokio::join!(biased; waits, given_back);
         let had = waited.unwrap().unwrap();
         assert_eq!(pools[1].take_queued(&way), Micros::millis(7), "squall kept it waiting");
-        let in_vain = world.timeout(Micros::SECOND, pools[0].acquire(0, &way)).await;
-        assert!(in_vain.is_err(), "no answer comes to whoever has it");
-        assert_eq!(pools[0].take_queued(&way), Micros::ZERO, "as little as it would to any other");
+        let in_vain = || async {
+            let tried = world.timeout(Micros::SECOND, pools[0].acquire(0, &way)).await;
+            assert!(tried.is_err(), "no answer comes to whoever has it");
+            pools[0].take_queued(&way)
+        };
+        assert_eq!(in_vain().await, Micros::SECOND, "and who knows whether one will");
+        pools[0].timed_out(&way, Micros::SECOND);
+        assert_eq!(in_vain().await, Micros::SECOND, "who had it too late proves nothing");
+        let all_the_time = Way::new(&world);
+        all_the_time.comes_to(Stage::Connected(address));
+        pools[1].timed_out(&all_the_time, Micros::SECOND);
+        assert_eq!(in_vain().await, Micros::ZERO, "as little would come to any other");
         drop(had);
     });
 }
@@ -260,7 +269,7 @@ fn a_request_counts_for_the_address_that_its_connection_leads_to() {
         let _old = pool.acquire(0, &way).await.unwrap();
         let requests: Vec<_> = pool.addresses().iter().map(|count| (count.address, count.requests)).collect();
         assert_eq!(requests, [(first, 2), (second, 1)]);
-        pool.timed_out(way.stage());
+        pool.timed_out(&way, Micros::SECOND);
         assert_eq!(pool.addresses()[0].timeouts, 1);
     });
 }

@@ -186,6 +186,14 @@ impl Tally {
         max(&self.successes).max(ended.min(max(&self.others)))
     }
 
+    /// How many waited for longer, as far as that is known of those that failed.
+    pub fn waited_longer(&self, than: Micros) -> u64 {
+        let beyond = |times: &Hist| times.len() - times.count_at_most(than);
+        let answered = beyond(&self.successes);
+        let failed = (beyond(&self.wait) + beyond(&self.service)).saturating_sub(answered);
+        answered + failed.min(beyond(&self.others)) + self.of_kind(Kind::Unfinished)
+    }
+
     /// Adds a cell; what is open in it counts as unfinished at `open_at`, or is left out if none.
     pub(super) fn add(&mut self, cell: &Cell, open_at: Option<Micros>, count: Count) {
         let clean = count == Count::Clean;

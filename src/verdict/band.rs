@@ -3,7 +3,7 @@
 
 use super::baseline::Window;
 use super::judgement::{Band, EachMedian, ShapeBand};
-use super::pace::usual;
+use super::pace::LEEWAY;
 use crate::objective::Metric;
 use crate::stats;
 use crate::timeline::{Tally, Timeline};
@@ -64,9 +64,8 @@ pub(super) fn band(
         side: 1.0,
         halves: None,
     };
-    // Two milliseconds more of each.
-    let least = 2_000.0 * cell.as_secs_f64();
-    let least = if each.is_empty() { least } else { usual(each, least) - usual(each, 0.0) };
+    // Where there are several operations, each has it as its leeway.
+    let least = if each.is_empty() { LEEWAY * cell.as_secs_f64() } else { 0.0 };
     let [goodput, latency, in_flight, amplification] = [
         linear("goodput", values(|w| Some(w.goodput())), 0.02, -1.0),
         log("latency", values(|w| w.latency), 1.25, least),

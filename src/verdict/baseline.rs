@@ -10,6 +10,7 @@ use super::pace;
 use super::restless::Restless;
 use super::stretch::Stretch;
 use super::view::View;
+use super::waiting::Waiting;
 use super::width::{Grid, IS_TRIGGER, NO_BASELINE, varying_rate};
 use super::windows::{Subject, value};
 use crate::objective::{Metric, Objective, PhaseName};
@@ -398,24 +399,16 @@ fn windows(
         .take_while(|&from| timeline.cell_start(from + width) <= timeline.load_end());
     let planned = starts.filter(|&from| has_arrivals(timeline, shape, from, width));
     let closed = timeline.outline().shapes[shape].closed;
-    let mut waiting = Micros::ZERO;
+    let mut waiting = Waiting::of(view, shape, usual);
     let mut kept = Vec::new();
     for from in planned {
-        let window = window(view, shape, from..from + width, latency);
-        // Users of a closed loop who think ask nothing, nor do those who wait for as long as ever: a window says something
-        // if they asked, or waited all the time for what failed or took far longer.
-        if window.intended > 0 && closed {
-            let cells = from..from + width;
-            let longest = view.shape_tally(shape, &cells.clone().collect()).waited();
-            if longest > usual * 2 || 2 * window.good < window.intended {
-                waiting = waiting.max(view.waits_until(shape, cells));
+        let mut window = window(view, shape, from..from + width, latency);
+        // Users of a closed loop who think ask nothing: a window says something if they asked, or waited through it.
+        if closed {
+            window.intended += waiting.through(&(from..from + width));
+            if window.intended == 0 && !window.unknown {
+                continue;
             }
-        } else if window.intended == 0
-            && !window.unknown
-            && closed
-            && timeline.cell_start(from + width) > waiting
-        {
-            continue;
         }
         kept.push(window);
     }

@@ -454,10 +454,20 @@ pub struct EachMedian {
     pub operation: String,
     /// Of the shape's operations in the baseline.
     pub share: f64,
-    /// 0.5, or another where that lies between its own fast and slow ones.
-    pub quantile: f64,
-    /// Response time at it, microseconds.
+    /// 0.5, or another where that lies between its own fast and slow ones; none where all do, and all are averaged.
+    pub quantile: Option<f64>,
+    /// Response time at it, or the geometric mean, microseconds.
     pub usual: f64,
+    /// So much more or less is no change, microseconds.
+    pub leeway: f64,
+}
+
+impl EachMedian {
+    /// How many times as long as usual it took, beyond its leeway.
+    pub fn times(&self, now: f64) -> f64 {
+        let beyond = (now - self.usual).abs() - self.leeway;
+        (self.usual + beyond.max(0.0).copysign(now - self.usual)).max(1.0) / self.usual
+    }
 }
 
 impl ShapeBand {
@@ -466,7 +476,7 @@ impl ShapeBand {
         let band = self.latency?;
         let one = self.each.iter().find(|one| one.op == op);
         one.map_or(Some(band.limit).filter(|_| self.each.is_empty()), |one| {
-            Some(one.usual * band.limit / band.median)
+            Some(one.usual * band.limit / band.median + one.leeway)
         })
     }
 }

@@ -26,6 +26,7 @@ mod ruling;
 mod stretch;
 mod tables;
 mod view;
+mod waiting;
 mod whose;
 mod width;
 mod windows;

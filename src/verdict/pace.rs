@@ -18,6 +18,10 @@ const FLOOR: Micros = Micros::millis(2);
 const FEW: u64 = 3;
 /// Of one operation, in this order.
 const OWN_QUANTILES: [f64; 4] = [0.5, 0.75, 0.25, 0.9];
+/// Of which an average is made.
+const TENTHS: [f64; 10] = [0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95];
+/// So much more or less of one operation is no change (VERDICTS.md 3).
+pub(super) const LEEWAY: f64 = 2_000.0;
 /// From the highest.
 const QUANTILES: [f64; 9] = [0.99, 0.98, 0.97, 0.96, 0.95, 0.9, 0.85, 0.8, 0.75];
 
@@ -48,22 +52,29 @@ fn are_apart(each: &[EachMedian]) -> bool {
 }
 
 /// Of each operation, where there are several. One that is slow now and then by itself is told by another quantile of
-/// its own, or by none.
+/// its own, or by the average.
 fn medians(timeline: &Timeline, shape: usize, (cells, width): (&Cells, u32)) -> Vec<EachMedian> {
     let all: Vec<_> = timeline.steps_of(shape).map(|(op, o)| (op, o, timeline.tally(op, cells))).collect();
     let asked: u64 = all.iter().map(|(.., tally)| tally.intended).sum();
+    let leeway = LEEWAY * timeline.outline().cell.as_secs_f64();
     let each = all.iter().filter_map(|(op, o, tally)| {
-        let quantile = OWN_QUANTILES.into_iter().find(|q| !lies_between(tally, *q, (cells, width)))?;
-        Some(EachMedian {
-            op: *op,
-            operation: o.name.clone(),
-            share: tally.intended as f64 / asked.max(1) as f64,
-            quantile,
-            usual: (tally.successes.quantile(quantile)?.0 as f64).max(1.0),
-        })
+        let quantile = OWN_QUANTILES.into_iter().find(|q| !lies_between(tally, *q, (cells, width)));
+        let usual = of_one(quantile, |q| tally.successes.quantile(q).map(|v| v.0 as f64))?;
+        let share = tally.intended as f64 / asked.max(1) as f64;
+        Some(EachMedian { op: *op, operation: o.name.clone(), share, quantile, usual, leeway })
     });
     let each: Vec<EachMedian> = each.collect();
     if all.iter().filter(|(.., tally)| tally.intended > 0).count() > 1 { each } else { Vec::new() }
+}
+
+/// Of one operation at its quantile, or the geometric mean.
+fn of_one(quantile: Option<f64>, at: impl Fn(f64) -> Option<f64>) -> Option<f64> {
+    let at = |q: f64| at(q).map(|v| v.max(1.0));
+    let Some(quantile) = quantile else {
+        let logs: Option<Vec<f64>> = TENTHS.into_iter().map(|q| at(q).map(f64::ln)).collect();
+        return logs.map(|logs| (logs.iter().sum::<f64>() / logs.len() as f64).exp());
+    };
+    at(quantile)
 }
 
 /// Whether what two deviations of chance in one window put above the quantile is far from what two put below.
@@ -86,22 +97,23 @@ pub(super) fn latency(
     if each.is_empty() || merged.intended == 0 {
         return merged.quantile(quantile).map(|v| v.value);
     }
-    let all = usual(each, 0.0);
+    let all = usual(each);
     let (mut sum, mut asked) = (0.0, 0.0);
     for (op, _) in view.timeline.steps_of(shape) {
         let tally = view.tally(op, cells);
-        let (quantile, usual) = match each.iter().find(|one| one.op == op) {
-            Some(one) => (one.quantile, one.usual),
-            // Nothing tells how long it takes as a rule, or nobody came to it before.
-            None if is_known(view, op) => continue,
-            None => (0.5, all),
+        let own = each.iter().find(|one| one.op == op);
+        // All of it failed before.
+        if own.is_none() && is_known(view, op) {
+            continue;
+        }
+        let seen = |q: f64| match tally.intended >= FEW {
+            true => tally.quantile(q).map(|v| v.value),
+            false => tally.successes.quantile(q).map(|v| v.0 as f64),
         };
-        let now = match tally.intended >= FEW {
-            true => tally.quantile(quantile).map(|v| v.value),
-            false => tally.successes.quantile(quantile).map(|v| v.0 as f64),
-        };
-        if let Some(now) = now {
-            sum += tally.intended as f64 * (now.max(1.0) / usual).ln();
+        if let Some(now) = of_one(own.map_or(Some(0.5), |one| one.quantile), seen) {
+            // Nobody came to it before.
+            let times = own.map_or(now / all, |one| one.times(now));
+            sum += tally.intended as f64 * times.ln();
             asked += tally.intended as f64;
         }
     }
@@ -115,10 +127,10 @@ fn is_known(view: &View, op: OpId) -> bool {
     first.zip(trigger).is_some_and(|(first, trigger)| view.timeline.cell_start(first) < trigger)
 }
 
-/// What is usual of all together, the geometric mean; with each so many microseconds later.
-pub(super) fn usual(each: &[EachMedian], later: f64) -> f64 {
+/// What is usual of all together, the geometric mean.
+fn usual(each: &[EachMedian]) -> f64 {
     let shares: f64 = each.iter().map(|one| one.share).sum();
-    (each.iter().map(|one| one.share * (one.usual + later).ln()).sum::<f64>() / shares).exp()
+    (each.iter().map(|one| one.share * one.usual.ln()).sum::<f64>() / shares).exp()
 }
 
 /// Operations of these cells that were slower than a limit; each by its own part of it.
@@ -126,11 +138,11 @@ pub(super) fn slower(view: &View, shape: usize, each: &[EachMedian], (cells, lim
     if each.is_empty() {
         return view.shape_tally(shape, cells).above(Micros(limit as i64));
     }
-    let times = limit / usual(each, 0.0);
+    let times = limit / usual(each);
     let above = |(op, _)| {
         let one = each.iter().find(|one| one.op == op);
         let limit = match one {
-            Some(one) => one.usual * times,
+            Some(one) => one.usual * times + one.leeway,
             None if is_known(view, op) => return 0,
             None => limit,
         };

@@ -251,9 +251,9 @@ fn of_operation(
             return None;
         }
         let m = over(&cells, point);
-        // A closed loop's users ask nothing while they wait. Nothing is what its rate is then; of anything else what
-        // they wait for speaks for that time. Nothing it is as well where flows come no further, elsewhere, or have failed.
-        if objective.metric == Metric::Rate {
+        // A closed loop's users ask nothing while they wait. Nothing is what its rate or count is then; of anything else
+        // what they wait for speaks for that time. Nothing it is as well where flows come no further, elsewhere, or have failed.
+        if matches!(objective.metric, Metric::Rate | Metric::Count) {
             let none = || match closed {
                 true => only_waited(view, op, range.clone()) || usual && view.was_passed_by(op, &cells),
                 false => usual && came_before(view, op, range.start) && view.was_planned(shape, &cells),

@@ -77,6 +77,23 @@ fn one_step_of_three_that_becomes_slow_is_seen() {
     assert_eq!(as_before.objectives[0].word.text(), "PASS", "{}", as_before.objectives[0].reason);
 }
 
+/// Two milliseconds more of a health check are nothing: they leave no room in which a list becomes twice as slow.
+#[test]
+fn a_slow_step_that_becomes_slower_is_seen_beside_fast_ones() {
+    for (usual, later) in [(41, 50), (41, 300), (100, 200)] {
+        let took = move |path: &str, slower: bool| match path {
+            "/three" => MS * (usual + if slower { later } else { 0 }),
+            _ => Micros(300),
+        };
+        let slower = at("2/s", 7, THREE, took);
+        assert_eq!(slower.objectives[0].word.text(), "FAIL", "{}", slower.objectives[0].reason);
+        let millisecond =
+            move |path: &str, slower: bool| took(path, false) + if slower { MS } else { Micros::ZERO };
+        let as_before = at("2/s", 7, THREE, millisecond);
+        assert_eq!(as_before.objectives[0].word.text(), "PASS", "{}", as_before.objectives[0].reason);
+    }
+}
+
 /// One request of twenty is slow: p95 lies at either. A third of the fast ones that hang for a while is seen all the same.
 #[test]
 fn a_tail_is_seen_beside_a_few_slow_operations() {
@@ -130,6 +147,25 @@ fn an_operation_that_is_fast_and_slow_by_itself_widens_no_band() {
         let judged = ran(seed, two, takes.clone());
         assert_eq!(judged.objectives[0].word.text(), "FAIL", "seed {seed}: {}", judged.objectives[0].reason);
         let judged = ran(seed, two, move |path, _| takes(path, false));
+        assert_eq!(judged.objectives[0].word.text(), "PASS", "seed {seed}: {}", judged.objectives[0].reason);
+    }
+}
+
+/// Its times lie all over the place, and no quantile of few of them tells anything: all of them together do.
+#[test]
+fn an_operation_of_any_length_that_becomes_far_slower_is_seen() {
+    let two = "      - { get: /wide, as: wide }\n      - { get: /other, as: other }\n";
+    for seed in 1..=6_u64 {
+        let n = std::cell::Cell::new(seed * 7_919);
+        let takes = move |path: &str, slower: bool| {
+            n.set(n.get().wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407));
+            // From 4 to 64 ms, on a logarithmic scale.
+            let wide = MS * 4 * (1 << ((n.get() >> 33) % 5));
+            if path == "/wide" { wide * if slower { 20 } else { 1 } } else { MS * 5 }
+        };
+        let judged = at("6/s", seed, two, takes.clone());
+        assert_eq!(judged.objectives[0].word.text(), "FAIL", "seed {seed}: {}", judged.objectives[0].reason);
+        let judged = at("6/s", seed, two, move |path, _| takes(path, false));
         assert_eq!(judged.objectives[0].word.text(), "PASS", "seed {seed}: {}", judged.objectives[0].reason);
     }
 }

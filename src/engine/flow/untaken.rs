@@ -45,6 +45,12 @@ impl Rounds {
         Rounds { n, ..self }
     }
 
+    /// Only a share of them was left out, and in that share of the time after `start`.
+    fn share(self, share: f64, start: Micros) -> Rounds {
+        let of = |n: i64| (n as f64 * share).round() as i64;
+        Rounds { n: of(self.n as i64) as u64, from: start + Micros(of((self.from - start).0)), ..self }
+    }
+
     fn last(&self) -> Micros {
         self.from + times(self.pace, self.n.saturating_sub(1))
     }
@@ -106,13 +112,13 @@ impl Flow {
     }
 
     /// What was left out before the load would have ended: each operation that the flow never reached is due and bad,
-    /// once, where the flow ended; further rounds are told, in a closed loop until its user, having thought all the same,
-    /// begins again.
+    /// once, where the flow ended; further rounds are told. A user of a closed loop begins again, having thought all the
+    /// same: it lost what it would have done in that time, wherever in the flow it thinks.
     pub(super) fn tell_untaken(&mut self) {
-        let end = self.shard.load.experiment.outline.duration;
-        let until = match self.runner.shape.arrival {
-            Start::Closed { .. } => end.min(self.next + self.untaken.thinking),
-            Start::Open(_) => end,
+        let (end, start) = (self.shard.load.experiment.outline.duration, self.next);
+        let share = match self.runner.shape.arrival {
+            Start::Closed { .. } => self.untaken.thinking.0 as f64 / self.untaken.lasts.0.max(1) as f64,
+            Start::Open(_) => 1.0,
         };
         let at = self.last_step.unwrap_or(self.arrival);
         for mut rounds in std::mem::take(&mut self.untaken.ops) {
@@ -125,7 +131,7 @@ impl Flow {
                     self.finished(self.unsent(op, at, at, Outcome::new(Kind::Unreached, 0)));
                 }
             }
-            let further = rounds.before(until);
+            let further = rounds.share(share.min(1.0), start).before(end);
             if further.n > 0 && !self.patient {
                 self.shard.counts.borrow_mut().forgone(op, at, (further.from, further.last()), further.n);
             }

@@ -3,6 +3,8 @@
 //! Written into the history's header when the run begins, so that a report needs nothing else.
 //! Pure data; how the run is done (flows, templates, processes) lies in `experiment`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
 use crate::objective::Objective;
@@ -114,12 +116,35 @@ pub struct OperationOutline {
     pub deadline: Micros,
     /// The flow as a whole, under its shape's name.
     pub flow: bool,
+    /// As it is written and expressions call it, where operations of several shapes have that name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<String>,
 }
 
 impl OperationOutline {
     /// Whether the expression speaks of it: by its name, or of all operations, of which flows as a whole are none.
     pub fn is_meant_by(&self, expression: &Objective) -> bool {
-        expression.selector.as_ref().map_or(!self.flow, |selector| *selector == self.name)
+        expression.selector.as_ref().map_or(!self.flow, |selector| self.is_called(selector))
+    }
+
+    pub fn is_called(&self, name: &str) -> bool {
+        self.written() == name
+    }
+
+    pub fn written(&self) -> &str {
+        self.written.as_deref().unwrap_or(&self.name)
+    }
+}
+
+/// Operations of several shapes that have one name are told apart: `look of mobile`.
+pub fn tell_apart(operations: &mut [OperationOutline], shapes: &[ShapeOutline]) {
+    let mut of: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
+    for step in operations.iter().filter(|o| !o.flow) {
+        of.entry(step.name.clone()).or_default().insert(step.shape);
+    }
+    for operation in operations.iter_mut().filter(|o| !o.flow && of[&o.name].len() > 1) {
+        let apart = format!("{} of {}", operation.name, shapes[operation.shape].name);
+        operation.written = Some(std::mem::replace(&mut operation.name, apart));
     }
 }
 

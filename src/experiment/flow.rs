@@ -270,9 +270,8 @@ impl Flow<'_> {
         let shape = self.shape;
         let here = self.operations.iter().position(|o| o.shape == shape && !o.flow && o.name == name);
         let index = here.unwrap_or_else(|| {
-            let outline =
-                OperationOutline { name: name.to_owned(), shape, deadline: Micros::ZERO, flow: false };
-            self.operations.push(outline);
+            let (name, deadline) = (name.to_owned(), Micros::ZERO);
+            self.operations.push(OperationOutline { name, shape, deadline, flow: false, written: None });
             self.operations.len() - 1
         });
         let outline = &mut self.operations[index];

@@ -84,6 +84,7 @@ impl Watch<'_> {
         let steady: Vec<_> = self.outline.steady.iter().map(|rule| self.steady_ahead(rule)).collect();
         let of_steady = self.outline.steady.iter().zip(&steady);
         remarks.extend(of_steady.filter_map(|(rule, ahead)| never_steady(rule, ahead.as_ref()?)));
+        remarks.extend(self.shared_names());
         remarks.extend(self.shapes.iter().filter_map(no_timeout));
         remarks.extend(self.shapes.iter().flat_map(first_of_many));
         remarks.extend(self.outline.shapes.iter().filter_map(|shape| {
@@ -388,6 +389,23 @@ fn for_good(planned: &Planned) -> Option<String> {
 }
 
 /// Requests whose deadline is the default.
+impl Watch<'_> {
+    /// Operations of several shapes with one name.
+    fn shared_names(&self) -> Vec<String> {
+        let mut all: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for operation in self.outline.operations.iter().filter(|o| o.written.is_some()) {
+            all.entry(operation.written()).or_default().push(&self.outline.shapes[operation.shape].name);
+        }
+        let told = |(name, shapes): (&&str, &Vec<&str>)| {
+            let shapes = shapes.join(" and of ");
+            format!(
+                "{name} is an operation of {shapes}: an expression asks it of each by itself, and the worst counts"
+            )
+        };
+        all.iter().map(told).collect()
+    }
+}
+
 fn no_timeout(shape: &Shape) -> Option<String> {
     let mut names = BTreeSet::new();
     each_request(&shape.flow, &mut |request| {

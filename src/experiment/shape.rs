@@ -55,8 +55,13 @@ pub(super) fn resolve(
     let timeout = written.timeout.as_ref().map(|t| notes.positive(t, "a timeout"));
 
     let op = OpId(operations.len() as u16);
-    let whole =
-        OperationOutline { name: name.value.clone(), shape: index, deadline: Micros::ZERO, flow: true };
+    let whole = OperationOutline {
+        name: name.value.clone(),
+        shape: index,
+        deadline: Micros::ZERO,
+        flow: true,
+        written: None,
+    };
     operations.push(whole);
     let steps = written.flow.as_ref().map_or(&[][..], |f| &f.value);
     if steps.is_empty() && frame.whole {

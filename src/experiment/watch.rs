@@ -123,6 +123,12 @@ impl<'w> Watch<'w> {
             notes.add(span, message.to_owned(), help);
             return;
         };
+        if let PhaseName::During(_) | PhaseName::After(_) = &rule.phase {
+            let message =
+                format!("a steady state is looked for before the first trigger, and never {}", rule.phase);
+            notes.add(span, message, "leave the phase out, or make it an objective");
+            return;
+        }
         let (cell, warmup) = (self.outline.cell, self.outline.judge.warmup);
         // Without `for` it looks at what there is.
         let (room, long) = (first - warmup, rule.window.unwrap_or(cell));

@@ -42,8 +42,13 @@ fn outline() -> Outline {
         planned: vec![rate; LENGTH as usize],
         period: None,
     };
-    let op =
-        |name: &str, shape, flow| OperationOutline { name: name.into(), shape, deadline: secs(2.0), flow };
+    let op = |name: &str, shape, flow| OperationOutline {
+        name: name.into(),
+        shape,
+        deadline: secs(2.0),
+        flow,
+        written: None,
+    };
     let fault = |name: &str, what: &str, at, length: Option<f64>| FaultOutline {
         name: name.into(),
         trigger: name.into(),

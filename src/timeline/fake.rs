@@ -78,7 +78,13 @@ impl Plan {
             period: None,
         });
         for (name, flow) in [(operation, false), (name, true)] {
-            self.outline.operations.push(OperationOutline { name: name.to_owned(), shape, deadline, flow });
+            self.outline.operations.push(OperationOutline {
+                name: name.to_owned(),
+                shape,
+                deadline,
+                flow,
+                written: None,
+            });
         }
         self
     }

@@ -256,6 +256,10 @@ pub struct ShapeTrigger {
     /// later need not be the trigger's doing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub well_for: Option<Micros>,
+    /// Between what was last seen, out of band, and what was in band first: users of a closed loop asked nothing, for
+    /// longer than they ever did before, and it may have been out for as long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unseen: Option<(Micros, Micros)>,
     /// As in the trigger.
     pub needed: Option<Micros>,
     pub window: Micros,

@@ -7,6 +7,7 @@ use super::baseline::{Measures, Series, Window};
 use super::judgement::{JudgedTrigger, ShapeTrigger};
 use super::view::View;
 use super::words;
+use crate::outline::ShapeOutline;
 use crate::stats;
 use crate::timeline::Timeline;
 use crate::timeline::phases::Return;
@@ -190,6 +191,7 @@ fn of_shape(
         recovery: r.map(|_| recovery),
         outage_so_far: outage,
         recovery_so_far: recovery,
+        unseen: found.and_then(|i| unseen(timeline, series, (&windows, i), watch.effective)),
         well_for: longest_well(timeline, &windows[after..]).filter(|_| r.is_none()),
         needed: (back == Return::TooShort && !(watch.outlasted && doubtful.is_some())).then_some(needed),
         window: series.band.window,
@@ -219,6 +221,25 @@ fn known(series: &Series, measures: Measures) -> impl Iterator<Item = (&Window, 
         }
         (!window.unknown || !was_out).then_some((window, was_out))
     })
+}
+
+/// From the end of what was last seen before a window, where that was out of band, to its start: if users of a closed
+/// loop asked nothing for longer than in any such time before the trigger.
+fn unseen(
+    timeline: &Timeline,
+    series: &Series,
+    (windows, back): (&[(&Window, bool)], usize),
+    effective: Micros,
+) -> Option<(Micros, Micros)> {
+    let is_it = |s: &&ShapeOutline| s.name == series.band.shape;
+    let closed = timeline.outline().shapes.iter().find(is_it).is_some_and(|s| s.closed);
+    let (start, end) = (|w: &Window| timeline.cell_start(w.from), |w: &Window| timeline.cell_start(w.to));
+    let was_out = back > 0 && windows[back - 1].1;
+    let to = start(windows[back].0);
+    let from = series.windows.iter().map(end).filter(|end| *end <= to).max().filter(|_| closed && was_out)?;
+    let before: Vec<&Window> = series.windows.iter().filter(|w| end(w) <= effective).collect();
+    let longest = before.windows(2).map(|two| start(two[1]) - end(two[0])).max().unwrap_or_default();
+    (to - from > longest.max(series.band.window)).then_some((from, to))
 }
 
 /// The longest time in which two windows or more in a row were in band.

@@ -164,6 +164,10 @@ fn shapes<'v, 'a>(view: &'v View<'a>, trigger: &'v Trigger, aftermath: &Aftermat
 fn answer(objective: &Objective, aftermath: &Aftermath) -> Answer {
     let holds = |v: f64| objective.comparison.holds(v, objective.value);
     match (aftermath.back, span(objective, aftermath)) {
+        // It may have lasted for longer than was seen, and who knows for how long.
+        (Return::At(_), Some(v)) if holds(v.value) && !holds(at_longest(objective, aftermath, v)) => {
+            Answer::Unknown(None)
+        }
         (Return::At(_), Some(v)) if holds(v.value) => Answer::Holds,
         (Return::At(_), Some(_)) => Answer::Breaks,
         // The next trigger, the end of its own load or whoever stopped it came too soon to tell.
@@ -180,6 +184,14 @@ fn answer(objective: &Objective, aftermath: &Aftermath) -> Answer {
         (_, Some(v)) if !holds(v.value) && !holds(f64::INFINITY) => Answer::Breaks,
         _ => Answer::Unknown(None),
     }
+}
+
+/// An outage or recovery together with the time in which nobody asked.
+fn at_longest(objective: &Objective, aftermath: &Aftermath, seen: Quantity) -> f64 {
+    let Some((from, to)) = aftermath.judged.shapes.first().and_then(|s| s.unseen) else { return seen.value };
+    let clear = aftermath.judged.t_clear.unwrap_or(from);
+    let from = if objective.metric == Metric::Recovery { from.max(clear) } else { from };
+    seen.value + (to - from).0.max(0) as f64
 }
 
 /// It was watched for less than the limit, as another trigger came or its load ended before the run did.

@@ -102,15 +102,30 @@ pub(super) fn aftermath(
     let over = if trigger.just_happens() { "happened" } else { "ended" };
     match (back, trigger.outage, trigger.recovery) {
         (Return::At(_), Some(Micros::ZERO), _) => {
-            format!("{name} did not push the service out of its normal band.")
+            match trigger.shapes.iter().filter(|s| s.slowest.is_some()).map(|s| s.window).max() {
+                // A window alone in which no more failed than usual is no outage.
+                Some(window) => format!(
+                    "{name} did not push the service out of its normal band for longer than a window of {window} at a time; {}.",
+                    harm(trigger)
+                ),
+                None => format!("{name} did not push the service out of its normal band."),
+            }
         }
         (Return::At(_), Some(outage), Some(recovery)) => {
             let back = match recovery {
                 Micros::ZERO => format!("as soon as {name} {over}"),
                 later => format!("{later} after {name} {over}"),
             };
+            let unseen = trigger.shapes.iter().filter_map(|s| s.unseen).max_by_key(|(from, to)| *to - *from);
+            let unseen = unseen.map_or(String::new(), |(from, to)| {
+                format!(
+                    "; nobody asked from {} to {}, and it may have been out for as long",
+                    clock(from),
+                    clock(to)
+                )
+            });
             format!(
-                "The service was out of its normal band for {outage} and back {back} (each to within {}); {}.",
+                "The service was out of its normal band for {outage} and back {back} (each to within {}); {}{unseen}.",
                 trigger.margin,
                 harm(trigger),
             )

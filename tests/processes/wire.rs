@@ -297,6 +297,30 @@ fn a_hung_target_does_not_take_squalls_files() {
     );
 }
 
+/// The same number of files, and a target that answers everything: who waits for a file until nothing is left of its
+/// time has waited for squall.
+#[test]
+fn a_slow_target_that_answers_does_not_fail_for_want_of_squalls_files() {
+    let bench = Bench::new("few");
+    let server = Server::start(|_| {
+        std::thread::sleep(Duration::from_millis(500));
+        (200, "{}".to_owned())
+    });
+    let text = format!(
+        "target: http://{}\nduration: 6s\nshapes:\n  s:\n    arrival: {{ constant: {{ rate: 150/s }} }}\n    timeout: 1500ms\n    probes: false\n    flow: [{{ get: /x, as: x }}]\nobjectives: [errors(x) < 20%]\n",
+        server.address
+    );
+    let (profile, plan) =
+        (bench.file("load.yaml", &text), bench.file("plan.yaml", "judge: { warmup: 100ms, baseline: 1s }\n"));
+    let mut command = bench.command("sh");
+    command.args(["-c", "ulimit -n 120; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_squall"), "run"]);
+    command.arg(&profile).arg("--chaos").arg(&plan).arg("--reports").arg(bench.reports());
+    let mut squall = bench.start(command);
+    wait_for("its end", secs(30), || squall.ended().then_some(()));
+    let verdict = bench.verdict();
+    assert_eq!(verdict["verdict"], "INVALID", "{}", squall.said());
+}
+
 /// A listener whose queue is full, as that of a program that stands still: further connections hang.
 fn full_queue() -> (SocketAddr, TcpListener, Vec<TcpStream>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();

@@ -12,3 +12,4 @@ mod requests;
 mod rig;
 mod scripted;
 mod shipped;
+mod waiting;

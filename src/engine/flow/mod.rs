@@ -4,6 +4,7 @@ mod reading;
 mod request;
 mod untaken;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -39,8 +40,8 @@ pub struct Flow {
     allowed: Micros,
     /// Sum of its operations' work.
     work: Work,
-    /// The operations that it has reached, each once.
-    reached: Vec<OpId>,
+    /// The operations that it has reached, and how often.
+    reached: BTreeMap<OpId, u64>,
     /// One of its operations was squall's own doing.
     left_out: bool,
     /// The group under way: its requests are attempts of one operation.
@@ -115,7 +116,7 @@ impl Flow {
             response: Micros::ZERO,
             allowed: Micros::ZERO,
             work: Work::default(),
-            reached: Vec::new(),
+            reached: BTreeMap::new(),
             left_out: false,
             group: None,
             patient,
@@ -152,7 +153,7 @@ impl Flow {
         if let Some(op) = self.first_op(&runner.program.steps) {
             self.shard.counts.borrow_mut().due(op, self.arrival);
             self.finished(self.unsent(op, self.arrival, now, outcome));
-            self.reached.push(op);
+            self.reached.insert(op, 1);
             self.leave_out_but(Some(op), &runner.program.steps);
             self.tell_untaken();
         }
@@ -415,7 +416,9 @@ impl Flow {
 
     /// A step is reached: its operation is due, and the flow moves to its cell.
     fn reach(&mut self, op: Option<OpId>, intended: Micros) {
-        self.reached.extend(op.filter(|op| !self.reached.contains(op)));
+        if let Some(op) = op {
+            *self.reached.entry(op).or_default() += 1;
+        }
         if self.patient {
             return;
         }

@@ -45,10 +45,12 @@ impl Rounds {
         Rounds { n, ..self }
     }
 
-    /// Only a share of them was left out, and in that share of the time after `start`.
-    fn share(self, share: f64, start: Micros) -> Rounds {
-        let of = |n: i64| (n as f64 * share).round() as i64;
-        Rounds { n: of(self.n as i64) as u64, from: start + Micros(of((self.from - start).0)), ..self }
+    /// Beside as many as were made, those that this share of all would have been; squeezed into the time after `start`.
+    fn owed(self, (made, share): (u64, f64), (start, squeeze): (Micros, f64)) -> Rounds {
+        let owed = (self.n as f64 * share - made as f64 * (1.0 - share)).round().max(0.0) as u64;
+        let at = |time: Micros| start + Micros(((time - start).0 as f64 * squeeze).round() as i64);
+        let (from, to) = (at(self.from), at(self.last()));
+        Rounds { n: owed, from, pace: Micros((to - from).0 / owed.max(2).saturating_sub(1) as i64), ..self }
     }
 
     fn last(&self) -> Micros {
@@ -113,25 +115,30 @@ impl Flow {
 
     /// What was left out before the load would have ended: each operation that the flow never reached is due and bad,
     /// once, where the flow ended; further rounds are told. A user of a closed loop begins again, having thought all the
-    /// same: it lost what it would have done in that time, wherever in the flow it thinks.
+    /// same: of the flow that failed it lost as much as would have been done in the time that it took all the same,
+    /// wherever in it users think.
     pub(super) fn tell_untaken(&mut self) {
         let (end, start) = (self.shard.load.experiment.outline.duration, self.next);
-        let share = match self.runner.shape.arrival {
-            Start::Closed { .. } => self.untaken.thinking.0 as f64 / self.untaken.lasts.0.max(1) as f64,
-            Start::Open(_) => 1.0,
+        let (spent, Untaken { thinking, lasts, .. }) = (start - self.arrival, &self.untaken);
+        let part = |some: Micros, all: Micros| if all > some { some.0 as f64 / all.0 as f64 } else { 1.0 };
+        let (share, squeeze) = match self.runner.shape.arrival {
+            Start::Closed { .. } => (part(spent + *thinking, spent + *lasts), part(*thinking, *lasts)),
+            Start::Open(_) => (1.0, 1.0),
         };
         let at = self.last_step.unwrap_or(self.arrival);
         for mut rounds in std::mem::take(&mut self.untaken.ops) {
-            let op = rounds.op;
-            if !self.reached.contains(&op) && rounds.from < end {
-                self.reached.push(op);
+            let (op, in_time) = (rounds.op, rounds.from < end);
+            let made = self.reached.get_mut(&op).map(std::mem::take);
+            rounds = rounds.owed((made.unwrap_or_default(), share), (start, squeeze));
+            if made.is_none() && in_time {
+                self.reached.insert(op, 0);
                 rounds = rounds.without_first();
                 if !self.patient {
                     self.shard.counts.borrow_mut().due(op, at);
                     self.finished(self.unsent(op, at, at, Outcome::new(Kind::Unreached, 0)));
                 }
             }
-            let further = rounds.share(share.min(1.0), start).before(end);
+            let further = rounds.before(end);
             if further.n > 0 && !self.patient {
                 self.shard.counts.borrow_mut().forgone(op, at, (further.from, further.last()), further.n);
             }

@@ -289,3 +289,31 @@ fn a_limit_at_the_end_of_all_values_asks_for_nothing_beyond_it() {
     }
     resolved(&format!("{CALM}objectives: [errors <= 0%, goodput >= 100%, errors > 0%]\n"), Some(&chaos));
 }
+
+#[test]
+fn a_steady_state_of_a_phase_that_comes_later_is_refused() {
+    let rule = "steady: [errors < 1% during cut]\ntimeline: [{name: cut, at: 60s, for: 5s, down: {link: api-store}}]\n";
+    let told = refused(CALM, Some(&format!("{QUICK}{rule}")));
+    assert!(told.contains("before the first trigger, and never during cut"), "{told}");
+}
+
+/// Figures of one of them were told of both, under a name that did not tell which.
+#[test]
+fn operations_of_two_shapes_with_one_name_are_told_apart() {
+    let shape =
+        "arrival: {constant: {rate: 10/s}}, timeout: 1s, flow: [{get: /rooms, as: look}, {get: /a, as: ";
+    let profile = format!(
+        "target: sandbox\nduration: 60s\nshapes:\n  web: {{{shape}a}}]}}\n  mobile: {{{shape}b}}]}}\nobjectives: [errors(look) < 1%]\n"
+    );
+    let experiment = resolved(&profile, None);
+    let named = |name: &str| experiment.outline.operations.iter().filter(|o| o.is_called(name)).count();
+    let names: Vec<&str> = experiment.outline.operations.iter().map(|o| o.name.as_str()).collect();
+    assert_eq!(names, ["web", "look of web", "a", "mobile", "look of mobile", "b"]);
+    assert_eq!((named("look"), named("a"), named("look of web")), (2, 1, 0));
+    let told = experiment.foresight.remarks.join("\n");
+    assert!(
+        told.contains("look is an operation of mobile and of web")
+            || told.contains("look is an operation of web and of mobile"),
+        "{told}"
+    );
+}

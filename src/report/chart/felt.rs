@@ -309,7 +309,7 @@ fn limits(timeline: &Timeline, judgement: &Judgement, op: OpId) -> Vec<Limit> {
     let alone = outline.one_operation(this.shape);
     let meant = |selector: &Option<String>| match selector.as_deref() {
         None => !this.flow,
-        Some(name) => name == this.name || (alone && Some(name) == shape),
+        Some(name) => this.is_called(name) || (alone && Some(name) == shape),
     };
     let mut limits: Vec<Limit> = Vec::new();
     for (objective, judged) in outline.objectives.iter().zip(&judgement.objectives) {

@@ -2,7 +2,7 @@
 //! (VERDICTS.md 3).
 
 use super::baseline::Window;
-use super::judgement::{Band, EachMedian, ShapeBand};
+use super::judgement::{Band, ShapeBand, UsualTime};
 use super::pace::LEEWAY;
 use crate::objective::Metric;
 use crate::stats;
@@ -40,7 +40,7 @@ pub(super) struct Half<'h> {
 pub(super) fn band(
     timeline: &Timeline,
     shape: &str,
-    (quantile, each): (f64, &[EachMedian]),
+    (quantile, each): (f64, &[UsualTime]),
     windows: &[Window],
     halves: &[Half<'_>; 2],
 ) -> ShapeBand {

@@ -5,7 +5,7 @@
 
 use super::answer::Answer;
 use super::band::{Half, band};
-use super::judgement::{Band, EachMedian, ShapeBand};
+use super::judgement::{Band, ShapeBand, UsualTime};
 use super::pace;
 use super::restless::Restless;
 use super::stretch::Stretch;
@@ -390,7 +390,7 @@ fn windows(
     view: &View,
     shape: usize,
     (origin, width): (u32, u32),
-    latency: (f64, &[EachMedian]),
+    latency: (f64, &[UsualTime]),
     usual: Micros,
 ) -> Vec<Window> {
     let timeline = view.timeline;
@@ -419,7 +419,7 @@ fn window(
     view: &View,
     shape: usize,
     range: std::ops::Range<u32>,
-    (quantile, each): (f64, &[EachMedian]),
+    (quantile, each): (f64, &[UsualTime]),
 ) -> Window {
     let timeline = view.timeline;
     let cells: Cells = range.clone().collect();

@@ -440,7 +440,7 @@ pub struct ShapeBand {
     pub latency: Option<Band>,
     /// What is usual of each operation, where a quantile of all together tells nothing of some.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub each: Vec<EachMedian>,
+    pub each: Vec<UsualTime>,
     /// Flows in flight.
     pub in_flight: Option<Band>,
     pub amplification: Option<Band>,
@@ -452,7 +452,7 @@ pub struct ShapeBand {
 
 /// The usual response time of one operation of a shape.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EachMedian {
+pub struct UsualTime {
     /// Index into the operations.
     pub op: OpId,
     pub operation: String,
@@ -466,7 +466,7 @@ pub struct EachMedian {
     pub leeway: f64,
 }
 
-impl EachMedian {
+impl UsualTime {
     /// How many times as long as usual it took, beyond its leeway.
     pub fn times(&self, now: f64) -> f64 {
         let beyond = (now - self.usual).abs() - self.leeway;
@@ -475,7 +475,7 @@ impl EachMedian {
 }
 
 impl ShapeBand {
-    /// Beyond which an operation is slow, microseconds: each by its own part where medians are averaged.
+    /// Beyond which an operation is slow, microseconds: each by its own where those are averaged.
     pub fn latency_limit(&self, op: OpId) -> Option<f64> {
         let band = self.latency?;
         let one = self.each.iter().find(|one| one.op == op);

@@ -4,7 +4,7 @@
 //! is taken. The median of all does not see that one step of three became a hundred times slower: where a shape has several
 //! operations, it is told by how many times as long as usual each takes, in the geometric mean over those that were asked.
 
-use super::judgement::EachMedian;
+use super::judgement::UsualTime;
 use super::view::View;
 use crate::sample::OpId;
 use crate::timeline::{Cells, Count, Tally, Timeline};
@@ -32,7 +32,7 @@ pub(super) fn choose(
     shape: usize,
     (cells, width): (&Cells, u32),
     wanted: f64,
-) -> (f64, Vec<EachMedian>) {
+) -> (f64, Vec<UsualTime>) {
     let merged = timeline.shape_tally(shape, cells, Count::Seen);
     let each = medians(timeline, shape, (cells, width));
     // Of one operation that is slow now and then nothing tells its two kinds apart.
@@ -46,14 +46,14 @@ pub(super) fn choose(
     }
 }
 
-fn are_apart(each: &[EachMedian]) -> bool {
+fn are_apart(each: &[UsualTime]) -> bool {
     let medians = || each.iter().map(|one| one.usual);
     medians().fold(0.0, f64::max) > APART * medians().fold(f64::MAX, f64::min)
 }
 
 /// Of each operation, where there are several. One that is slow now and then by itself is told by another quantile of
 /// its own, or by the average.
-fn medians(timeline: &Timeline, shape: usize, (cells, width): (&Cells, u32)) -> Vec<EachMedian> {
+fn medians(timeline: &Timeline, shape: usize, (cells, width): (&Cells, u32)) -> Vec<UsualTime> {
     let all: Vec<_> = timeline.steps_of(shape).map(|(op, o)| (op, o, timeline.tally(op, cells))).collect();
     let asked: u64 = all.iter().map(|(.., tally)| tally.intended).sum();
     let leeway = LEEWAY * timeline.outline().cell.as_secs_f64();
@@ -61,9 +61,9 @@ fn medians(timeline: &Timeline, shape: usize, (cells, width): (&Cells, u32)) -> 
         let quantile = OWN_QUANTILES.into_iter().find(|q| !lies_between(tally, *q, (cells, width)));
         let usual = of_one(quantile, |q| tally.successes.quantile(q).map(|v| v.0 as f64))?;
         let share = tally.intended as f64 / asked.max(1) as f64;
-        Some(EachMedian { op: *op, operation: o.name.clone(), share, quantile, usual, leeway })
+        Some(UsualTime { op: *op, operation: o.name.clone(), share, quantile, usual, leeway })
     });
-    let each: Vec<EachMedian> = each.collect();
+    let each: Vec<UsualTime> = each.collect();
     if all.iter().filter(|(.., tally)| tally.intended > 0).count() > 1 { each } else { Vec::new() }
 }
 
@@ -90,7 +90,7 @@ fn lies_between(all: &Tally, quantile: f64, (cells, width): (&Cells, u32)) -> bo
 /// as each takes longer than usual; of one that nobody asked for before, than all.
 pub(super) fn latency(
     view: &View,
-    (shape, each): (usize, &[EachMedian]),
+    (shape, each): (usize, &[UsualTime]),
     (cells, merged): (&Cells, &Tally),
     quantile: f64,
 ) -> Option<f64> {
@@ -128,13 +128,13 @@ fn is_known(view: &View, op: OpId) -> bool {
 }
 
 /// What is usual of all together, the geometric mean.
-fn usual(each: &[EachMedian]) -> f64 {
+fn usual(each: &[UsualTime]) -> f64 {
     let shares: f64 = each.iter().map(|one| one.share).sum();
     (each.iter().map(|one| one.share * one.usual.ln()).sum::<f64>() / shares).exp()
 }
 
 /// Operations of these cells that were slower than a limit; each by its own part of it.
-pub(super) fn slower(view: &View, shape: usize, each: &[EachMedian], (cells, limit): (&Cells, f64)) -> u64 {
+pub(super) fn slower(view: &View, shape: usize, each: &[UsualTime], (cells, limit): (&Cells, f64)) -> u64 {
     if each.is_empty() {
         return view.shape_tally(shape, cells).above(Micros(limit as i64));
     }

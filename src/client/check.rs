@@ -222,7 +222,7 @@ mod tests {
     fn numbers_are_compared_with_every_digit_and_however_they_are_spelled() {
         use Comparison::{Above, AtMost, Equals};
         let answer =
-            br#"{"id": 9007199254740993, "long": 12345678901234567890123, "one": 1.0, "k": 1e3, "zero": -0.0, "text": "1.0"}"#;
+            br#"{"id": 9007199254740993, "long": 12345678901234567890123, "one": 1.0, "k": 1e3, "zero": -0.0, "text": "1.0", "no": null}"#;
         for (path, comparison, with, holds) in [
             ("$.id", Above, "9007199254740992", true),
             ("$.id", AtMost, "9007199254740992", false),
@@ -235,6 +235,7 @@ mod tests {
             ("$.zero", Equals, "0", true),
             ("$.text", Equals, "1", false),
             ("$.text", Equals, "1.0", true),
+            ("$.no", Equals, "null", true),
         ] {
             let body = Bytes::from_static(answer);
             let with_text = Text::Fixed(with.to_owned());

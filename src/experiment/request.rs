@@ -185,7 +185,7 @@ impl Flow<'_> {
         ];
         let mut written = all.iter().filter_map(|(comparison, at)| Some((*comparison, at.as_ref()?)));
         let Some((comparison, at)) = written.next() else {
-            let help = "add one of `equals`, `matches`, `above`, `at_least`, `below` and `at_most`";
+            let help = "add one of `equals`, `matches`, `above`, `at_least`, `below` and `at_most`; for a null `equals: \"null\"`";
             self.notes.add(check.path.span, "this is compared with nothing", help);
             return None;
         };

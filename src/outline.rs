@@ -128,7 +128,7 @@ impl OperationOutline {
     }
 
     pub fn is_called(&self, name: &str) -> bool {
-        self.written() == name
+        self.written() == name || self.name == name
     }
 
     pub fn written(&self) -> &str {

@@ -397,9 +397,9 @@ impl Watch<'_> {
             all.entry(operation.written()).or_default().push(&self.outline.shapes[operation.shape].name);
         }
         let told = |(name, shapes): (&&str, &Vec<&str>)| {
-            let shapes = shapes.join(" and of ");
+            let (one, all) = (shapes[0], shapes.join(" and of "));
             format!(
-                "{name} is an operation of {shapes}: an expression asks it of each by itself, and the worst counts"
+                "{name} is an operation of {all}: an expression that says `{name}` asks it of each by itself, and the worst counts; `{name} of {one}` is one of them"
             )
         };
         all.iter().map(told).collect()

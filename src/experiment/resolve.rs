@@ -380,7 +380,11 @@ impl Resolver<'_> {
 
     fn rules(&mut self, timeline: &[Planned], load: &Load, place: Option<&Place>) -> Rules {
         let shapes_known = self.profile.has_all_names("shapes");
-        let operations = load.operations.iter().map(|o| o.written().to_owned()).collect::<BTreeSet<_>>();
+        let operations = load
+            .operations
+            .iter()
+            .flat_map(|o| [o.written().to_owned(), o.name.clone()])
+            .collect::<BTreeSet<_>>();
         let mut triggers: BTreeSet<String> =
             self.plan.timeline.iter().map(|f| f.name.value.clone()).collect();
         triggers.extend(timeline.iter().map(|p| p.outline.trigger.clone()));

@@ -123,9 +123,11 @@ impl<'w> Watch<'w> {
             notes.add(span, message.to_owned(), help);
             return;
         };
-        if let PhaseName::During(_) | PhaseName::After(_) = &rule.phase {
-            let message =
-                format!("a steady state is looked for before the first trigger, and never {}", rule.phase);
+        if let PhaseName::During(_) | PhaseName::After(_) | PhaseName::Warmup = &rule.phase {
+            let message = format!(
+                "a steady state is looked for between the warm-up and the first trigger, and never {}",
+                rule.phase
+            );
             notes.add(span, message, "leave the phase out, or make it an objective");
             return;
         }

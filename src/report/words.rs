@@ -275,13 +275,19 @@ pub(super) fn added(fault: &JudgedFault) -> String {
 
 /// How long a trigger's harm lasted: `6 s ± 1 s`, `no outage`, `none seen`, `not over`, `–`.
 pub(super) fn outage(trigger: &JudgedTrigger) -> String {
-    lasted(trigger, trigger.outage, ["no outage", "none seen"])
+    with_reserve(trigger, lasted(trigger, trigger.outage, ["no outage", "none seen"]), " or longer")
 }
 
 /// How long it took to come back: `6 s ± 1 s`, `at once`, `not over`, `–`.
 pub(super) fn recovery(trigger: &JudgedTrigger) -> String {
     let unharmed = trigger.outage == Some(Micros::ZERO);
-    lasted(trigger, trigger.recovery, [if unharmed { "nothing to recover from" } else { "at once" }, "–"])
+    let zero = if unharmed { "nothing to recover from" } else { "at once" };
+    with_reserve(trigger, lasted(trigger, trigger.recovery, [zero, "–"]), " or later")
+}
+
+/// Nobody asked for a while before it was seen to be back.
+fn with_reserve(trigger: &JudgedTrigger, told: String, reserve: &str) -> String {
+    if trigger.shapes.iter().any(|s| s.unseen.is_some()) { told + reserve } else { told }
 }
 
 /// With the words for what took no time, and for what was too short to tell but for that no harm was seen in it.

@@ -11,7 +11,7 @@ use super::restless::Restless;
 use super::stretch::Stretch;
 use super::view::View;
 use super::waiting::Waiting;
-use super::width::{Grid, IS_TRIGGER, NO_BASELINE, varying_rate};
+use super::width::{Grid, IS_TRIGGER, NO_BASELINE, NOBODY_ASKED, varying_rate};
 use super::windows::{Subject, value};
 use crate::objective::{Metric, Objective, PhaseName};
 use crate::quantity::Quantity;
@@ -208,11 +208,12 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
         Err(reason) => return none(reason),
     };
     let (quantile, each) = pace::choose(timeline, shape, (cells, width), quantile);
-    // How long users of a closed loop wait as a rule.
-    let wait = timeline.shape_tally(shape, cells, Count::Seen).successes.quantile(0.99).unwrap_or_default();
-    let mut all = windows(view, shape, (grid.origin(), width), (quantile, &each), wait);
+    let mut all = windows(view, shape, (grid.origin(), width), (quantile, &each), cells);
     let within = |w: &&Window| w.from >= first && w.to <= last + 1 && !w.unknown;
     let inside: Vec<Window> = all.iter().filter(within).cloned().collect();
+    if inside.is_empty() {
+        return none(NOBODY_ASKED.to_owned());
+    }
     match varying_rate(outline, inside.iter().map(|w| w.from..w.to)) {
         Some(reason) => none(reason),
         None => {
@@ -229,7 +230,7 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
             let halves =
                 parts.map(|part| Half { tally: half(part), slower: Box::new(move |v| slower(part, v)) });
             let mut band = band(timeline, &outline.name, (quantile, &each), &inside, &halves);
-            band.broken = broken(view, shape, cells);
+            band.broken = broken(view, shape, cells).or_else(|| in_vain(view, shape, &inside));
             let usual = usual(view, shape, &inside, &band, usual_share);
             count_slow(view, shape, &band, &mut all);
             weigh(timeline, shape, &inside, &mut all);
@@ -313,6 +314,19 @@ fn count_slow(view: &View, shape: usize, band: &ShapeBand, windows: &mut [Window
     }
 }
 
+/// The same of users of a closed loop who waited in vain, and so asked nothing in it.
+fn in_vain(view: &View, shape: usize, inside: &[Window]) -> Option<String> {
+    let (good, asked) = inside.iter().fold((0, 0), |(g, n), w| (g + w.good, n + w.intended));
+    let goodput = good as f64 / asked.max(1) as f64;
+    (goodput < view.timeline.outline().judge.goodput).then(|| {
+        format!(
+            "only {} of the users of {} got what they waited for before the first trigger; that is no normal to come back to",
+            Quantity::share(goodput),
+            view.timeline.outline().shapes[shape].name
+        )
+    })
+}
+
 /// Why a baseline is no normal: too much of it failed, or an objective of the run already breaks in it, and not
 /// through squall.
 fn broken(view: &View, shape: usize, cells: &Cells) -> Option<String> {
@@ -391,7 +405,7 @@ fn windows(
     shape: usize,
     (origin, width): (u32, u32),
     latency: (f64, &[UsualTime]),
-    usual: Micros,
+    baseline: &Cells,
 ) -> Vec<Window> {
     let timeline = view.timeline;
     let starts = (0..)
@@ -399,7 +413,7 @@ fn windows(
         .take_while(|&from| timeline.cell_start(from + width) <= timeline.load_end());
     let planned = starts.filter(|&from| has_arrivals(timeline, shape, from, width));
     let closed = timeline.outline().shapes[shape].closed;
-    let mut waiting = Waiting::of(view, shape, usual);
+    let mut waiting = Waiting::of(view, shape, baseline);
     let mut kept = Vec::new();
     for from in planned {
         let mut window = window(view, shape, from..from + width, latency);

@@ -265,6 +265,9 @@ pub struct ShapeTrigger {
     pub window: Micros,
     /// The worst latency of a window out of band, at `quantile`.
     pub slowest: Option<Micros>,
+    /// Windows were out while it was in force, but each alone: no outage.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub briefly: bool,
     /// What left its band where neither goodput nor latency did: `the number of flows in flight`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quietly: Option<String>,

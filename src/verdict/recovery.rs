@@ -201,6 +201,10 @@ fn of_shape(
         depth_after: depth(series, &windows[split..]),
         deepest: depth_of(series, &windows, 1),
         slowest: worst_latency(&windows),
+        briefly: outage == Micros::ZERO
+            && windows.iter().any(|(w, out)| {
+                *out && !w.unknown && start(w) < watch.clear.max(watch.effective + series.band.window)
+            }),
         quietly: quietly(series, &windows, measures),
         still_out: if back == Return::Never { still_out(series, &windows, measures) } else { Vec::new() },
         area_during: area(series, &windows[..split]),

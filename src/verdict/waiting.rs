@@ -4,44 +4,68 @@
 use std::ops::Range;
 
 use super::view::View;
-use crate::timeline::Tally;
+use crate::sample::OpId;
+use crate::stats;
+use crate::timeline::{Cells, Tally};
 use crate::units::Micros;
 
-/// So many times as long as 99 in 100 waited in the baseline is far longer.
+/// What 99 in 100 of an operation's answers took in the baseline, so many times, is far longer.
 const FAR: i64 = 2;
+/// Of which as many wait by chance.
+const RARE: f64 = 0.01;
 
 /// Those of a shape, window by window.
 pub(super) struct Waiting<'v, 'a> {
     view: &'v View<'a>,
     shape: usize,
-    /// Who waited for less waits as a rule.
-    least: Micros,
-    /// Cells in which somebody asked who waits beyond the windows seen so far, and until when.
-    asked: Vec<(u32, Tally, Micros)>,
+    /// Each operation, and how long users wait for it as a rule.
+    usual: Vec<(OpId, Micros)>,
+    asked: Vec<Asked>,
+}
+
+/// An operation of a cell in which somebody asked who waits beyond the windows seen so far.
+struct Asked {
+    cell: u32,
+    tally: Tally,
+    usual: Micros,
+    until: Micros,
 }
 
 impl<'v, 'a> Waiting<'v, 'a> {
-    /// `usual`: the p99 of response times in the baseline.
-    pub fn of(view: &'v View<'a>, shape: usize, usual: Micros) -> Waiting<'v, 'a> {
-        Waiting { view, shape, least: usual * FAR, asked: Vec::new() }
+    /// `baseline`: in which users wait as a rule. Of an operation that did not succeed in it they wait as for all.
+    pub fn of(view: &'v View<'a>, shape: usize, baseline: &Cells) -> Waiting<'v, 'a> {
+        let p99 = |tally: &Tally| tally.successes.quantile(0.99);
+        let all = p99(&view.shape_tally(shape, baseline)).unwrap_or_default();
+        let usual = |(op, _)| (op, p99(&view.tally(op, baseline)).unwrap_or(all) * FAR);
+        let usual = view.timeline.steps_of(shape).map(usual).collect();
+        Waiting { view, shape, usual, asked: Vec::new() }
     }
 
-    /// How many asked before this window and waited through it, each to within a cell; windows come in their order.
+    /// How many asked before this window and waited through it, each to within a cell, where they are more than chance
+    /// of all that was asked since the first of them did; windows come in their order.
     pub fn through(&mut self, window: &Range<u32>) -> u64 {
-        let timeline = self.view.timeline;
-        let last = timeline.cell_start(window.end - 1);
-        self.asked.retain(|(.., until)| *until > last);
-        let longer = |(cell, tally, _): &(u32, Tally, Micros)| {
-            tally.waited_longer((last - timeline.cell_start(*cell)).max(self.least))
-        };
-        let waited = self.asked.iter().map(longer).sum();
+        let start = |cell: u32| self.view.timeline.cell_start(cell);
+        let last = start(window.end - 1);
+        self.asked.retain(|asked| asked.until > last);
+        let longer = |asked: &Asked| asked.tally.waited_longer((last - start(asked.cell)).max(asked.usual));
+        let (mut waited, mut first) = (0, window.start);
+        for (asked, n) in self.asked.iter().map(|asked| (asked, longer(asked))).filter(|(_, n)| *n > 0) {
+            (waited, first) = (waited + n, first.min(asked.cell));
+        }
         for cell in window.clone() {
-            let tally = self.view.shape_tally(self.shape, &[cell].into());
-            let longest = tally.waited();
-            if longest > self.least {
-                self.asked.push((cell, tally, timeline.cell_start(cell) + longest));
+            for &(op, usual) in &self.usual {
+                let tally = self.view.tally(op, &[cell].into());
+                let until = start(cell) + tally.waited();
+                if tally.waited() > usual {
+                    self.asked.push(Asked { cell, tally, usual, until });
+                }
             }
         }
-        waited
+        let all = || self.view.shape_tally(self.shape, &(first..window.end).collect()).intended;
+        let is_no_chance = waited > 0 && {
+            let all = all();
+            waited >= all || stats::exceeds(waited, all, RARE)
+        };
+        if is_no_chance { waited } else { 0 }
     }
 }

@@ -12,6 +12,8 @@ use crate::units::Micros;
 pub(super) const IS_TRIGGER: &str = "the shape is a trigger itself";
 /// Why no shape has one.
 pub(super) const NO_BASELINE: &str = "no baseline lies between the warm-up and the first trigger";
+/// Why a closed loop has none, where its users think for so long, or hang.
+pub(super) const NOBODY_ASKED: &str = "its users asked nothing between the warm-up and the first trigger";
 
 /// The windows of one shape, within some cells.
 pub(super) struct Grid<'g> {

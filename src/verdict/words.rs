@@ -102,11 +102,9 @@ pub(super) fn aftermath(
     let over = if trigger.just_happens() { "happened" } else { "ended" };
     match (back, trigger.outage, trigger.recovery) {
         (Return::At(_), Some(Micros::ZERO), _) => {
-            match trigger.shapes.iter().filter(|s| s.slowest.is_some()).map(|s| s.window).max() {
-                // A window alone in which no more failed than usual is no outage.
+            match trigger.shapes.iter().filter(|s| s.briefly).map(|s| s.window).max() {
                 Some(window) => format!(
-                    "{name} did not push the service out of its normal band for longer than a window of {window} at a time; {}.",
-                    harm(trigger)
+                    "{name} pushed the service out of its normal band for single windows of {window} at most, which is no outage."
                 ),
                 None => format!("{name} did not push the service out of its normal band."),
             }
@@ -116,10 +114,10 @@ pub(super) fn aftermath(
                 Micros::ZERO => format!("as soon as {name} {over}"),
                 later => format!("{later} after {name} {over}"),
             };
-            let unseen = trigger.shapes.iter().filter_map(|s| s.unseen).max_by_key(|(from, to)| *to - *from);
-            let unseen = unseen.map_or(String::new(), |(from, to)| {
+            let unseen = trigger.shapes.iter().filter_map(|s| Some((s.unseen?, &s.shape)));
+            let unseen = unseen.max_by_key(|((from, to), _)| *to - *from).map_or(String::new(), |((from, to), who)| {
                 format!(
-                    "; nobody asked from {} to {}, and it may have been out for as long",
+                    "; no user of {who} asked from {} to {}, and it may have been out for as long: shorter sessions or a shape that asks all the time would tell",
                     clock(from),
                     clock(to)
                 )

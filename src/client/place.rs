@@ -111,6 +111,10 @@ impl Place {
         all.into_iter().filter(|count| !answers || count.connections > 0).collect()
     }
 
+    pub fn has(&self, address: SocketAddr) -> bool {
+        self.counts.borrow().iter().any(|count| count.address == address)
+    }
+
     pub fn count(&self, address: SocketAddr, change: impl Fn(&mut AddressCount)) {
         self.counts.borrow_mut().iter_mut().filter(|count| count.address == address).for_each(change);
     }

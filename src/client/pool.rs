@@ -125,15 +125,17 @@ impl Pool {
     /// A request or its connection came to the end of its time.
     pub fn timed_out(&self, way: &Way, timeout: Micros) {
         let stage = way.stage();
-        if !matches!(stage, Stage::Waiting) && way.for_files() * PROOF <= timeout {
-            self.0.budget.hangs();
-        }
         let (address, count): (_, fn(&mut AddressCount)) = match stage {
             Stage::Waiting => return,
             Stage::Dialling(address) => (address, |count| count.connect_timeouts += 1),
             Stage::Connected(address) => (address, |count| count.timeouts += 1),
         };
-        self.0.places.iter().for_each(|place| place.count(address, count));
+        for place in self.0.places.iter().filter(|place| place.has(address)) {
+            place.count(address, count);
+            if way.for_files() * PROOF <= timeout {
+                place.room.hangs();
+            }
+        }
     }
 
     /// For how long a flow has waited for its turn to dial since this was last asked: in squall, and not for the target.

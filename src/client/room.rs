@@ -38,10 +38,6 @@ struct Shared {
     wanted: Cell<u32>,
     /// When a place last gave up a connection that it needed itself.
     yielded: Cell<Micros>,
-    /// When one last had a connection back while flows waited for a file.
-    given_back: Cell<Micros>,
-    /// Who had a connection for all of their time got no answer, and nobody has had one since.
-    hangs: Cell<bool>,
 }
 
 /// So many at most.
@@ -78,8 +74,6 @@ impl Budget {
             idle: RefCell::default(),
             wanted: Cell::default(),
             yielded: Cell::default(),
-            given_back: Cell::default(),
-            hangs: Cell::default(),
         }))
     }
 
@@ -92,11 +86,6 @@ impl Budget {
     /// Room for answers that are needed whole.
     pub(super) fn shelf(&self) -> &Shelf {
         &self.0.shelf
-    }
-
-    /// A flow that had a connection for all of its time got no answer.
-    pub(super) fn hangs(&self) {
-        self.0.hangs.set(true);
     }
 
     pub(super) fn knows(&self, idle: &Weak<dyn Idle>) {
@@ -118,13 +107,13 @@ pub(super) struct Wanted<'a> {
     since: Micros,
 }
 
-/// Squall kept it waiting. Where the target hangs, as somebody saw who had a connection all the time, it did so until
+/// Squall kept it waiting. Where the place hangs for this shape, as somebody saw who had a connection all the time, it did so until
 /// the last answer that anybody had: from then on it would not have answered this one either.
 impl Drop for Wanted<'_> {
     fn drop(&mut self) {
-        let (shared, now) = (&self.room.budget.0, self.world.now());
-        [&shared.wanted, &self.room.wanted].iter().for_each(|n| n.set(n.get() - 1));
-        let until = if shared.hangs.get() { shared.given_back.get() } else { now };
+        let (room, now) = (self.room, self.world.now());
+        [&room.budget.0.wanted, &room.wanted].iter().for_each(|n| n.set(n.get() - 1));
+        let until = if room.hangs.get() { room.given_back.get() } else { now };
         self.way.was_kept_from_a_file((until - self.since).max(Micros::ZERO), now - self.since);
     }
 }
@@ -135,6 +124,10 @@ pub(super) struct Room {
     budget: Budget,
     /// Flows to this place that wait for a file.
     wanted: Cell<u32>,
+    /// When one last had a connection back while flows waited for a file.
+    given_back: Cell<Micros>,
+    /// Who had a connection to it for all of their time got no answer, and nobody has had one since.
+    hangs: Cell<bool>,
 }
 
 /// A connection's place, for as long as it exists.
@@ -143,13 +136,24 @@ pub(super) struct Seat([Rc<Seats>; 2]);
 impl Room {
     pub fn new(budget: &Budget, limit: Option<u32>) -> Room {
         let own = Seats::new(limit.unwrap_or(u32::MAX));
-        Room { own, budget: budget.clone(), wanted: Cell::default() }
+        Room {
+            own,
+            budget: budget.clone(),
+            wanted: Cell::default(),
+            given_back: Cell::default(),
+            hangs: Cell::default(),
+        }
     }
 
     /// One more flow waits for a file.
     pub fn want<'a>(&'a self, way: &'a Way, world: &'a World) -> Wanted<'a> {
         [&self.budget.0.wanted, &self.wanted].iter().for_each(|n| n.set(n.get() + 1));
         Wanted { room: self, way, world, since: world.now() }
+    }
+
+    /// A flow that had a connection for all of its time got no answer.
+    pub fn hangs(&self) {
+        self.hangs.set(true);
     }
 
     /// Flows to other places wait for a file.
@@ -161,12 +165,12 @@ impl Room {
     /// could use it, as those to others wait.
     pub fn gives_back(&self, world: &World) -> bool {
         let shared = &self.budget.0;
-        shared.hangs.set(false);
+        self.hangs.set(false);
         if shared.wanted.get() == 0 {
             return false;
         }
         let now = world.now();
-        shared.given_back.set(now);
+        self.given_back.set(now);
         let yields = self.is_wanted() && now - shared.yielded.get() >= YIELDS;
         if yields {
             shared.yielded.set(now);

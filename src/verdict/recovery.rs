@@ -170,6 +170,9 @@ fn of_shape(
     let last = series.windows.iter().rfind(|w| start(w) >= watch.clear && end(w) <= watch.until);
     let ends_unknown = last.is_some_and(|w| w.unknown);
     let split = windows.partition_point(|(w, _)| start(w) < during_end);
+    // What is lost after it was back is none of its harm.
+    let harmed = &windows[..until_back.max(after)];
+    let afterwards = &harmed[split.min(harmed.len())..];
     // A tail that is too short for a stretch, and could have become one.
     let begins = (after..windows.len()).find(|&i| whole(i).is_none() && could_be(&windows[i..]));
     let back = match (r, begins) {
@@ -196,19 +199,19 @@ fn of_shape(
         needed: (back == Return::TooShort && !(watch.outlasted && doubtful.is_some())).then_some(needed),
         window: series.band.window,
         quantile: series.band.quantile,
-        times: times(series, &windows),
+        times: times(series, harmed),
         depth_during: depth(series, &windows[..split]),
-        depth_after: depth(series, &windows[split..]),
-        deepest: depth_of(series, &windows, 1),
-        slowest: worst_latency(&windows),
+        depth_after: depth(series, afterwards),
+        deepest: depth_of(series, harmed, 1),
+        slowest: worst_latency(harmed),
         briefly: outage == Micros::ZERO
             && windows.iter().any(|(w, out)| {
                 *out && !w.unknown && start(w) < watch.clear.max(watch.effective + series.band.window)
             }),
-        quietly: quietly(series, &windows, measures),
+        quietly: quietly(series, harmed, measures),
         still_out: if back == Return::Never { still_out(series, &windows, measures) } else { Vec::new() },
         area_during: area(series, &windows[..split]),
-        area_after: area(series, &windows[split..]),
+        area_after: area(series, afterwards),
         time_to_detect: windows.windows(2).find(|p| p[0].1 && p[1].1).map(|p| end(p[1].0) - watch.effective),
         flapping: found.map(|i| relapses(timeline, &windows[i..])).unwrap_or_default(),
     };

@@ -247,6 +247,12 @@ fn who_has_no_room_left_in_the_budget_gets_what_another_pool_gives_back() {
         let all_the_time = Way::new(&world);
         all_the_time.comes_to(Stage::Connected(address));
         pools[1].timed_out(&all_the_time, Micros::SECOND);
+        assert_eq!(
+            in_vain().await,
+            Micros::SECOND,
+            "what one shape asks for may hang, and not what another does"
+        );
+        pools[0].timed_out(&all_the_time, Micros::SECOND);
         assert_eq!(in_vain().await, Micros::ZERO, "as little would come to any other");
         drop(had);
     });

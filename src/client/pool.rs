@@ -228,15 +228,14 @@ impl Inner {
         if !full && self.slots.available_permits() == 0 {
             way.queues(&self.dials);
         }
-        let wanted = (full && !place.room.is_at_limit()).then(|| place.room.want(way, &self.world));
+        let own = place.room.seat(way, &self.world);
         let seat = match full {
-            false => place.room.seat().await,
-            true => match self.or_handed((&place.waiting, &dials), place.room.seat()).await {
+            false => own.await,
+            true => match self.or_handed((&place.waiting, &dials), own).await {
                 Ok(seat) => seat,
                 Err(connection) => return Ok(connection),
             },
         };
-        drop(wanted);
         way.queues(&self.dials);
         let dialled = self.or_handed((&place.waiting, &dials), self.dial((place, &dials), seat, way)).await;
         dialled.unwrap_or_else(Ok)

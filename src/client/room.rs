@@ -122,6 +122,8 @@ impl Drop for Wanted<'_> {
 pub(super) struct Room {
     own: Rc<Seats>,
     budget: Budget,
+    /// It has as many connections as a shape may have to it.
+    filled: Notify,
     /// Flows to this place that wait for a file.
     wanted: Cell<u32>,
     /// When one last had a connection back while flows waited for a file.
@@ -139,6 +141,7 @@ impl Room {
         Room {
             own,
             budget: budget.clone(),
+            filled: Notify::new(),
             wanted: Cell::default(),
             given_back: Cell::default(),
             hangs: Cell::default(),
@@ -146,7 +149,7 @@ impl Room {
     }
 
     /// One more flow waits for a file.
-    pub fn want<'a>(&'a self, way: &'a Way, world: &'a World) -> Wanted<'a> {
+    fn want<'a>(&'a self, way: &'a Way, world: &'a World) -> Wanted<'a> {
         [&self.budget.0.wanted, &self.wanted].iter().for_each(|n| n.set(n.get() + 1));
         Wanted { room: self, way, world, since: world.now() }
     }
@@ -178,18 +181,13 @@ impl Room {
         yields
     }
 
-    /// The place has as many connections as a shape may have to it.
-    pub fn is_at_limit(&self) -> bool {
-        self.own.are_full()
-    }
-
     /// A further connection would have to wait.
     pub fn is_full(&self) -> bool {
         self.own.are_full() || self.budget.0.seats.are_full()
     }
 
     /// Waits until there is room.
-    pub async fn seat(&self) -> Seat {
+    pub async fn seat(&self, way: &Way, world: &World) -> Seat {
         loop {
             let blocking = [&self.own, &self.budget.0.seats].into_iter().find(|seats| seats.are_full());
             let Some(full) = blocking else { break };
@@ -197,8 +195,15 @@ impl Room {
                 // Its own place filled up meanwhile: the file that it was woken for is the next one's.
                 self.budget.0.seats.freed.notify_one();
             }
-            if Rc::ptr_eq(full, &self.own) || !self.budget.close_one_idle() {
-                full.freed.notified().await;
+            let for_file = !Rc::ptr_eq(full, &self.own);
+            // Who waits at its own limit takes no file from anybody.
+            let _wanted = for_file.then(|| self.want(way, world));
+            if !for_file || !self.budget.close_one_idle() {
+                // Whose place fills up while it waits for a file waits for its place from then on.
+                tokio::select! {
+                    () = full.freed.notified() => {}
+                    () = self.filled.notified(), if for_file => {}
+                }
             } else {
                 // What is closed leaves its seat when its task is next looked at.
                 tokio::task::yield_now().await;
@@ -206,6 +211,9 @@ impl Room {
         }
         let seats = [self.own.clone(), self.budget.0.seats.clone()];
         seats.iter().for_each(|seats| seats.taken.set(seats.taken.get() + 1));
+        if self.own.are_full() {
+            self.filled.notify_waiters();
+        }
         Seat(seats)
     }
 }
@@ -227,13 +235,13 @@ mod tests {
     #[test]
     fn patient_probes_of_any_number_of_shapes_leave_room_for_the_load() {
         for shapes in [1, 2, 4, 7, 20] {
-            run_virtual(move |_| async move {
+            run_virtual(move |world| async move {
                 let budget = Budget::new(100, Shelf::new(0));
                 let mut seats = Vec::new();
                 for _ in 0..shapes {
                     let probes = Room::new(&budget, Some(budget.of_probes(shapes, 1)));
                     while !probes.is_full() {
-                        seats.push(probes.seat().await);
+                        seats.push(probes.seat(&Way::new(&world), &world).await);
                     }
                 }
                 assert!((shapes..=25).contains(&seats.len()), "{shapes} shapes: {}", seats.len());

@@ -230,8 +230,8 @@ fn known(series: &Series, measures: Measures) -> impl Iterator<Item = (&Window, 
     })
 }
 
-/// From the end of what was last seen before a window, where that was out of band, to its start: if users of a closed
-/// loop asked nothing for longer than in any such time before the trigger.
+/// From the end of what was last out of band before it was back to the start of what was seen next: if users of a closed
+/// loop asked nothing for longer than in any such time before the first trigger.
 fn unseen(
     timeline: &Timeline,
     series: &Series,
@@ -241,10 +241,11 @@ fn unseen(
     let is_it = |s: &&ShapeOutline| s.name == series.band.shape;
     let closed = timeline.outline().shapes.iter().find(is_it).is_some_and(|s| s.closed);
     let (start, end) = (|w: &Window| timeline.cell_start(w.from), |w: &Window| timeline.cell_start(w.to));
-    let was_out = back > 0 && windows[back - 1].1;
-    let to = start(windows[back].0);
-    let from = series.windows.iter().map(end).filter(|end| *end <= to).max().filter(|_| closed && was_out)?;
-    let before: Vec<&Window> = series.windows.iter().filter(|w| end(w) <= effective).collect();
+    let from = windows[..back].iter().rfind(|(_, out)| *out).map(|(w, _)| end(w)).filter(|_| closed)?;
+    let to = series.windows.iter().map(start).find(|start| *start >= from)?;
+    // What another fault silenced is none of its own pauses.
+    let first = timeline.outline().first_trigger().map_or(effective, |first| first.min(effective));
+    let before: Vec<&Window> = series.windows.iter().filter(|w| end(w) <= first).collect();
     let longest = before.windows(2).map(|two| start(two[1]) - end(two[0])).max().unwrap_or_default();
     (to - from > longest.max(series.band.window)).then_some((from, to))
 }

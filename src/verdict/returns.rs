@@ -189,9 +189,10 @@ fn answer(objective: &Objective, aftermath: &Aftermath) -> Answer {
 /// An outage or recovery together with the time in which nobody asked.
 fn at_longest(objective: &Objective, aftermath: &Aftermath, seen: Quantity) -> f64 {
     let Some((from, to)) = aftermath.judged.shapes.first().and_then(|s| s.unseen) else { return seen.value };
-    let clear = aftermath.judged.t_clear.unwrap_or(from);
-    let from = if objective.metric == Metric::Recovery { from.max(clear) } else { from };
-    seen.value + (to - from).0.max(0) as f64
+    match aftermath.judged.t_clear.filter(|_| objective.metric == Metric::Recovery) {
+        Some(clear) => seen.value.max((to - clear).0 as f64),
+        None => seen.value + (to - from).0 as f64,
+    }
 }
 
 /// It was watched for less than the limit, as another trigger came or its load ended before the run did.

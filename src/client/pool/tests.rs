@@ -258,6 +258,35 @@ fn who_has_no_room_left_in_the_budget_gets_what_another_pool_gives_back() {
     });
 }
 
+/// Patient probes of a target that hung hold their one connection for ever, and others of them wait for that.
+#[test]
+fn who_waits_at_its_own_limit_takes_no_connection_from_anybody() {
+    run_virtual(|world| async move {
+        let (address, _) = server(&world).await;
+        let budget = Budget::new(2, Shelf::of_shard(1));
+        let [load, probes] =
+            [None, Some(1)].map(|limit| Pool::new(world.clone(), &[address], limit, &budget));
+        let way = Way::new(&world);
+        let (first, second) = (load.acquire(0, &way).await.unwrap(), load.acquire(0, &way).await.unwrap());
+        for _ in 0..2 {
+            let (tasks, probes) = (world.clone(), probes.clone());
+            world.spawn(async move {
+                let _for_ever = probes.acquire(0, &Way::new(&tasks)).await.unwrap();
+                tasks.sleep(Micros::secs(1_000)).await;
+            });
+        }
+        world.sleep(Micros::millis(20)).await;
+        load.give_back(first);
+        world.sleep(Micros::millis(20)).await;
+        load.give_back(second);
+        world.sleep(Micros::millis(20)).await;
+        assert!(
+            load.acquire(0, &way).await.unwrap().reused,
+            "one for the first probe, and none for the other"
+        );
+    });
+}
+
 #[test]
 fn a_request_counts_for_the_address_that_its_connection_leads_to() {
     run_virtual(|world| async move {

@@ -136,6 +136,11 @@ impl OperationOutline {
     }
 }
 
+/// All names that expressions may call operations by.
+pub fn called(operations: &[OperationOutline]) -> BTreeSet<String> {
+    operations.iter().flat_map(|o| [o.written().to_owned(), o.name.clone()]).collect()
+}
+
 /// Operations of several shapes that have one name are told apart: `look of mobile`.
 pub fn tell_apart(operations: &mut [OperationOutline], shapes: &[ShapeOutline]) {
     let mut of: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();

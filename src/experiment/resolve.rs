@@ -15,7 +15,7 @@ use crate::experiment::{
     judge, rehearsal, shape, smoke, system,
 };
 use crate::objective::{Metric, Names, Objective};
-use crate::outline::{OperationOutline, Outline, ShapeOutline, tell_apart};
+use crate::outline::{OperationOutline, Outline, ShapeOutline, called, tell_apart};
 use crate::profile::{self, Profile};
 use crate::redact::{forms, redact};
 use crate::template::{ALWAYS, Scope};
@@ -380,11 +380,7 @@ impl Resolver<'_> {
 
     fn rules(&mut self, timeline: &[Planned], load: &Load, place: Option<&Place>) -> Rules {
         let shapes_known = self.profile.has_all_names("shapes");
-        let operations = load
-            .operations
-            .iter()
-            .flat_map(|o| [o.written().to_owned(), o.name.clone()])
-            .collect::<BTreeSet<_>>();
+        let operations = called(&load.operations);
         let mut triggers: BTreeSet<String> =
             self.plan.timeline.iter().map(|f| f.name.value.clone()).collect();
         triggers.extend(timeline.iter().map(|p| p.outline.trigger.clone()));

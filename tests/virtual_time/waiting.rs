@@ -116,3 +116,36 @@ fn a_count_for_a_while_sees_that_nobody_asks() {
     let judged = judge(&driven.timeline);
     assert_eq!(words(&judged), ["FAIL"; 2], "{}", judged.objectives[0].reason);
 }
+
+/// What is normal is not known of users who all think until the first trigger, or all wait for it.
+#[test]
+fn users_who_asked_nothing_before_the_trigger_have_no_normal_to_come_back_to() {
+    let shape = |timeout: &str, think: &str| {
+        format!(
+            "    timeout: {timeout}\n    probes: false\n    arrival: {{ closed: {{ users: 20 }} }}\n    flow: [{{ think: {think} }}, {{ get: /a, as: a }}]\n"
+        )
+    };
+    let objectives = r#"["outage(storm) < 9s", "recovery(storm) < 9s"]"#;
+    let thinks = ran(&shape("2s", "60s..70s"), (30, 50), objectives, |_| Some((MS, reply(500, &json!({})))));
+    let judged = judge(&thinks.timeline);
+    assert_eq!(words(&judged), ["INCONCLUSIVE"; 2], "{}", judged.objectives[0].reason);
+    // They ask once, in the warm-up, and none of them is answered before the trigger.
+    let hangs = ran(&shape("25s", "100ms"), (60, 70), objectives, |seen| {
+        (seen.path == "/more").then(|| (MS, reply(200, &json!({}))))
+    });
+    let judged = judge(&hangs.timeline);
+    assert!(!words(&judged).contains(&"PASS"), "{}", judged.objectives[0].reason);
+}
+
+/// One answer of a thousand takes as long as ten windows, and comes: no harm to the twenty who ask on.
+#[test]
+fn one_user_who_waits_for_long_is_no_outage() {
+    let users = "    timeout: 25s\n    probes: false\n    arrival: { closed: { users: 20 } }\n    flow: [{ think: 500ms }, { get: /a, as: a }]\n";
+    let n = Cell::new(0_u32);
+    let driven = ran(users, (60, 61), r#"["outage(storm) < 9s", "recovery(storm) < 9s"]"#, move |seen| {
+        let first = within(seen, 62, 70) && n.replace(1) == 0;
+        Some((if first { Micros::secs(20) } else { MS * 20 }, reply(200, &json!({}))))
+    });
+    let judged = judge(&driven.timeline);
+    assert_eq!(words(&judged), ["PASS"; 2], "{}", judged.objectives[0].reason);
+}

@@ -55,17 +55,16 @@ impl<'v, 'a> Waiting<'v, 'a> {
         for cell in window.clone() {
             for &(op, usual) in &self.usual {
                 let tally = self.view.tally(op, &[cell].into());
-                let until = start(cell) + tally.waited();
-                if tally.waited() > usual {
-                    self.asked.push(Asked { cell, tally, usual, until });
+                let longest = tally.waited();
+                if longest > usual {
+                    self.asked.push(Asked { cell, tally, usual, until: start(cell) + longest });
                 }
             }
         }
-        let all = || self.view.shape_tally(self.shape, &(first..window.end).collect()).intended;
-        let is_no_chance = waited > 0 && {
-            let all = all();
-            waited >= all || stats::exceeds(waited, all, RARE)
-        };
-        if is_no_chance { waited } else { 0 }
+        if waited == 0 {
+            return 0;
+        }
+        let all = self.view.shape_tally(self.shape, &(first..window.end).collect()).intended;
+        if waited >= all || stats::exceeds(waited, all, RARE) { waited } else { 0 }
     }
 }

@@ -92,6 +92,17 @@ pub fn differ(a: (u64, u64), b: (u64, u64)) -> bool {
     exceeds(more.0, more.1, both) && exceeds(less.1 - less.0, less.1, 1.0 - both)
 }
 
+/// How many times as much such shares, of so many hits in so many each, vary as by chance: Pearson's statistic over its
+/// degrees of freedom (McCullagh and Nelder, Generalized Linear Models, 4.5); 1 of nothing.
+pub fn overdispersion(shares: &[(u64, u64)]) -> f64 {
+    let (hits, all) = shares.iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    let share = hits as f64 / all.max(1) as f64;
+    let variance = |n: u64| n as f64 * share * (1.0 - share);
+    let off = |&(hits, n): &(u64, u64)| (hits as f64 - n as f64 * share).powi(2) / variance(n);
+    let some: Vec<f64> = shares.iter().filter(|(_, n)| variance(*n) > 0.0).map(off).collect();
+    if some.len() < 2 { 1.0 } else { some.iter().sum::<f64>() / (some.len() - 1) as f64 }
+}
+
 /// By how much four median absolute deviations of `n` values must be widened so that a further value of the
 /// same normal source lies outside of them in at most 1 % of cases (simulated, 6,000 series each).
 pub fn widened(n: usize) -> f64 {

@@ -3,7 +3,7 @@
 
 use super::baseline::Window;
 use super::judgement::{Band, ShapeBand, UsualTime};
-use super::pace::LEEWAY;
+use super::pace::{LEEWAY, SLOWER};
 use crate::objective::Metric;
 use crate::stats;
 use crate::timeline::{Tally, Timeline};
@@ -64,11 +64,9 @@ pub(super) fn band(
         side: 1.0,
         halves: None,
     };
-    // Where there are several operations, each has it as its leeway.
-    let least = if each.is_empty() { LEEWAY * cell.as_secs_f64() } else { 0.0 };
     let [goodput, latency, in_flight, amplification] = [
         linear("goodput", values(|w| Some(w.goodput())), 0.02, -1.0),
-        log("latency", values(|w| w.latency), 1.25, least),
+        log("latency", values(|w| w.latency), SLOWER, least(each, cell)),
         log("the number of flows in flight", values(|w| w.in_flight), 1.5, 2.0),
         linear("amplification", values(Window::amplification), 0.05, 1.0),
     ];
@@ -104,6 +102,18 @@ pub(super) fn band(
         }),
         broken: None,
     }
+}
+
+/// So much more latency is no change, microseconds. Where each operation is compared, it is in its leeway.
+fn least(each: &[UsualTime], cell: Micros) -> f64 {
+    if each.is_empty() { LEEWAY * cell.as_secs_f64() } else { 0.0 }
+}
+
+/// Half of a band of latency above its median, but not less than its floor.
+pub(super) fn half_of(band: &ShapeBand, cell: Micros) -> Option<f64> {
+    let Band { median, limit, .. } = band.latency?;
+    let half = median * (limit / median).sqrt().max(SLOWER);
+    Some(half.max(median + least(&band.each, cell)).min(limit))
 }
 
 impl Rule {

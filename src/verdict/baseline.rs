@@ -4,7 +4,8 @@
 //! Owns the choice of windows; bands are `band`'s, and what lies outside of one is for `recovery`.
 
 use super::answer::Answer;
-use super::band::{Half, band};
+use super::band::{Half, band, half_of};
+use super::chance::{Rows, Usual, is_no_chance, mark_slow, usual, usual_share};
 use super::judgement::{Band, ShapeBand, UsualTime};
 use super::pace;
 use super::restless::Restless;
@@ -31,16 +32,21 @@ pub(super) struct Window {
     pub(super) good: u64,
     /// Bad as a step before them failed, in the same flow: no failures of their own.
     unreached: u64,
-    /// Response time at the banded quantile, microseconds; none without operations.
+    /// Response time at the banded quantile, microseconds; none without operations. And how many times as long as usual
+    /// each took, where these are compared.
     pub(super) latency: Option<f64>,
+    pub(super) times: Option<f64>,
     pub(super) in_flight: Option<f64>,
     /// How many times the baseline's load was planned, where it was more: by Little's law so many more are in flight.
     load: f64,
     /// First tries, and all that was tried again.
     pub(super) tried: u64,
     pub(super) retried: u64,
-    /// Operations beyond the limit of latency, where the quantile is.
+    /// Operations beyond the limit of latency, where the quantile is; and whether that is more than chance.
     pub(super) slow: u64,
+    pub(super) is_slow: bool,
+    /// Flows of which it heard.
+    pub(super) flows: f64,
     /// squall spoilt most of it, and that is left out: nothing is known of it.
     pub(super) unknown: bool,
 }
@@ -56,7 +62,7 @@ impl Window {
     }
 
     /// Of so many, those that were reached, and of how many: what a flow that failed left undone fails with it.
-    fn own(&self, hits: u64) -> (u64, u64) {
+    pub(super) fn own(&self, hits: u64) -> (u64, u64) {
         let unreached = self.unreached.min(hits);
         (hits - unreached, self.intended - unreached)
     }
@@ -72,22 +78,6 @@ impl Window {
     }
 }
 
-/// Shares of the baseline's operations that were usually bad, beyond its band's limit of latency, or tried again; `own`:
-/// of those that were reached.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Usual {
-    pub(super) bad: f64,
-    own_bad: f64,
-    own_slow: f64,
-    retried: f64,
-}
-
-/// Whether so many of a window are more than their usual share brings by chance: of few operations one or two are
-/// beyond every limit. All of them are never usual.
-fn is_no_chance(hits: u64, n: u64, usual: f64) -> bool {
-    hits >= n || usual >= 1.0 || stats::exceeds(hits, n, usual)
-}
-
 /// A shape's windows over the load, and what is normal for it.
 #[derive(Clone, Debug)]
 pub(super) struct Series {
@@ -97,8 +87,18 @@ pub(super) struct Series {
     usual: Usual,
     /// What must be in band for the service to count as recovered.
     pub(super) stretch: Stretch,
+    /// Beyond which windows of few operations are slow together.
+    lasting: Option<Lasting>,
     /// The baseline would not count as that itself.
     pub(super) restless: Option<Restless>,
+}
+
+/// Half of what a window of few operations may be slower by: that a whole stretch is so is no chance, and neither may the
+/// halves of a baseline differ by more.
+#[derive(Clone, Copy, Debug)]
+struct Lasting {
+    limit: f64,
+    rows: Rows,
 }
 
 /// Which measures a window is held against.
@@ -133,9 +133,24 @@ impl Series {
         self.strayed(window, measures).contains(&true)
     }
 
-    /// The windows of a stretch, or the first of one, left the band of goodput together: of few operations each may lose
-    /// what all of them may not. What is out counts as what just is not, and those that are to come lose nothing.
-    pub(super) fn lose_together(&self, windows: &[(&Window, bool)], measures: Measures) -> bool {
+    /// The windows of a stretch, or the first of one, left the band together, of goodput or of latency: of few operations
+    /// each may stray by what all of them may not. Those that are to come do not.
+    pub(super) fn stray_together(&self, windows: &[(&Window, bool)], measures: Measures) -> [bool; 2] {
+        [self.lose_together(windows, measures), self.are_slow_together(windows, measures)]
+    }
+
+    fn are_slow_together(&self, windows: &[(&Window, bool)], measures: Measures) -> bool {
+        let Some(Lasting { limit, rows }) = self.lasting.filter(|_| measures.of(self.band.latency).is_some())
+        else {
+            return false;
+        };
+        let all = self.stretch.windows.max(windows.len());
+        let slow = windows.iter().filter(|(w, _)| !w.unknown && w.latency.is_some_and(|v| v > limit)).count();
+        2 * slow > all && rows.is_exceeded(slow, all)
+    }
+
+    /// What is out counts as what just is not.
+    fn lose_together(&self, windows: &[(&Window, bool)], measures: Measures) -> bool {
         let Some(band) = measures.of(self.band.goodput) else { return false };
         let known = || windows.iter().map(|(w, _)| *w).filter(|w| !w.unknown);
         let intended: u64 = known().map(|w| w.intended).sum();
@@ -163,11 +178,10 @@ impl Series {
         let above = |band: Option<Band>, value: Option<f64>| {
             measures.of(band).zip(value).is_some_and(|(b, v)| v > b.limit)
         };
-        let slow = || window.own_is_no_chance(window.slow, self.usual.own_slow);
         let retried = || is_no_chance(window.retried, window.tried, self.usual.retried);
         [
             measures.of(self.band.goodput).is_some() && self.goodput_out(window),
-            above(self.band.latency, window.latency) && slow(),
+            above(self.band.latency, window.latency) && window.is_slow,
             above(self.band.in_flight, window.in_flight.map(|flying| flying / window.load)),
             above(self.band.amplification, window.amplification()) && retried(),
         ]
@@ -188,6 +202,7 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
         windows: Vec::new(),
         usual: Usual::default(),
         stretch: Stretch::default(),
+        lasting: None,
         restless: None,
     };
     if view.triggers.is_empty() {
@@ -233,11 +248,17 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
             band.broken = broken(view, shape, cells).or_else(|| in_vain(view, shape, &inside));
             let usual = usual(view, shape, &inside, &band, usual_share);
             count_slow(view, shape, &band, &mut all);
+            let limit = band.latency.map_or(f64::INFINITY, |b| b.limit);
+            let above = |limit: f64| move |w: &Window| w.latency.is_some_and(|v| v > limit);
+            let rows = |limit: f64| Rows::of(&inside.iter().map(above(limit)).collect::<Vec<bool>>());
+            mark_slow(&mut all, (&usual, rows(limit)), above(limit));
+            let half = half_of(&band, timeline.outline().cell).filter(|_| band.quantile <= 0.5);
+            let lasting = half.map(|limit| Lasting { limit, rows: rows(limit) });
             weigh(timeline, shape, &inside, &mut all);
             // A target that hangs makes a closed loop wait in windows in which else nothing would come.
             let before = all.partition_point(|w| !outline.closed || w.to <= last + 1);
             let stretch = Stretch::usual(timeline, band.window, [&all[..before], &all]);
-            let series = Series { band, windows: all, usual, stretch, restless: None };
+            let series = Series { band, windows: all, usual, stretch, lasting, restless: None };
             Series { restless: Restless::of(view, shape, &series, within), ..series }
         }
     }
@@ -263,45 +284,8 @@ fn weigh(timeline: &Timeline, shape: usize, inside: &[Window], windows: &mut [Wi
     }
 }
 
-/// Of the windows of a baseline, by the share of each.
-pub(super) fn usual(
-    view: &View,
-    shape: usize,
-    inside: &[Window],
-    band: &ShapeBand,
-    share: fn(&Shares, &Shares) -> f64,
-) -> Usual {
-    let slow = |w: &Window| slower(view, shape, w, band);
-    let all: Shares = inside.iter().map(|w| (w.bad(), w.intended)).collect();
-    let bad: Shares = inside.iter().map(|w| w.own(w.bad())).collect();
-    let slow: Shares = inside.iter().map(|w| w.own(slow(w))).collect();
-    let retried: Shares = inside.iter().map(|w| (w.retried.min(w.tried), w.tried)).collect();
-    Usual {
-        bad: share(&all, &bad),
-        own_bad: share(&bad, &bad),
-        own_slow: share(&slow, &slow),
-        retried: share(&retried, &retried),
-    }
-}
-
-/// Of each window so many, and of how many.
-pub(super) type Shares = Vec<(u64, u64)>;
-
-/// The share over all windows but those in which there are more `hits` than the share of all brings by chance: what
-/// happened once is not what is usual.
-fn usual_share(of: &Shares, hits: &Shares) -> f64 {
-    let usual = share(hits.iter().copied());
-    let by_chance = |(_, (hits, n)): &(_, &(u64, u64))| !stats::exceeds(*hits, *n, usual);
-    share(of.iter().zip(hits).filter(by_chance).map(|(one, _)| *one))
-}
-
-pub(super) fn share(of: impl Iterator<Item = (u64, u64)>) -> f64 {
-    let (hits, all) = of.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-    hits as f64 / all.max(1) as f64
-}
-
 /// Operations that were slower than the band has it.
-fn slower(view: &View, shape: usize, window: &Window, band: &ShapeBand) -> u64 {
+pub(super) fn slower(view: &View, shape: usize, window: &Window, band: &ShapeBand) -> u64 {
     let cells = || (window.from..window.to).collect();
     band.latency.map_or(0, |b| pace::slower(view, shape, &band.each, (&cells(), b.limit)))
 }
@@ -448,18 +432,22 @@ fn window(
     let own = if view.is_clean() { own_in_flight(&seen(), &tally, length) } else { 0.0 };
     // Those of cells that are left out are squall's doing, and none the target's: the rest of a burst is no mean of all.
     let mean = flying.iter().sum::<f64>() / range.clone().filter_map(flown).count() as f64;
+    let pace = pace::pace(view, (shape, each), (&cells, &tally), quantile);
     Window {
         from: range.start,
         to: range.end,
         intended: tally.intended,
         good: tally.good(),
         unreached: tally.of_kind(Kind::Unreached),
-        latency: pace::latency(view, (shape, each), (&cells, &tally), quantile),
+        latency: pace.latency,
+        times: pace.times,
         in_flight: (!unknown && !flying.is_empty()).then_some((mean - own).max(0.0)),
         load: 1.0,
         tried: tally.tried,
         retried: tally.retried(),
         slow: 0,
+        is_slow: false,
+        flows: pace::flows(timeline, shape, &cells, length),
         unknown,
     }
 }

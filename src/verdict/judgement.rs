@@ -465,15 +465,14 @@ pub struct UsualTime {
     pub quantile: Option<f64>,
     /// Response time at it, or the geometric mean, microseconds.
     pub usual: f64,
-    /// So much more or less is no change, microseconds.
+    /// Is added to what is compared, microseconds: beside it a little more of a short one is none.
     pub leeway: f64,
 }
 
 impl UsualTime {
-    /// How many times as long as usual it took, beyond its leeway.
-    pub fn times(&self, now: f64) -> f64 {
-        let beyond = (now - self.usual).abs() - self.leeway;
-        (self.usual + beyond.max(0.0).copysign(now - self.usual)).max(1.0) / self.usual
+    /// What so many times as long is, both with its leeway; microseconds.
+    pub fn at(&self, times: f64) -> f64 {
+        (self.usual + self.leeway) * times - self.leeway
     }
 }
 
@@ -483,7 +482,7 @@ impl ShapeBand {
         let band = self.latency?;
         let one = self.each.iter().find(|one| one.op == op);
         one.map_or(Some(band.limit).filter(|_| self.each.is_empty()), |one| {
-            Some(one.usual * band.limit / band.median + one.leeway)
+            Some(one.at(band.limit / band.median))
         })
     }
 }

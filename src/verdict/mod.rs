@@ -8,6 +8,7 @@ mod addresses;
 mod answer;
 mod band;
 mod baseline;
+mod chance;
 mod conduct;
 mod faults;
 mod judgement;

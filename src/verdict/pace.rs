@@ -10,18 +10,19 @@ use crate::sample::OpId;
 use crate::timeline::{Cells, Count, Tally, Timeline};
 use crate::units::Micros;
 
-/// Between what chance alone makes of a quantile in one window and the next there may be so many times as much.
+/// Between what chance alone makes of a quantile in one window and the next there may be so many times as much; and of
+/// the median of one operation, as one that jumps is worse than an average.
 const APART: f64 = 4.0;
+const ONE_APART: f64 = SLOWER * SLOWER;
 /// And so much at least.
 const FLOOR: Micros = Micros::millis(2);
 /// Of fewer operations of a window one that failed is no median: how long the others took is.
 const FEW: u64 = 3;
-/// Of one operation, in this order.
-const OWN_QUANTILES: [f64; 4] = [0.5, 0.75, 0.25, 0.9];
 /// Of which an average is made.
 const TENTHS: [f64; 10] = [0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95];
-/// So much more or less of one operation is no change (VERDICTS.md 3).
+/// So much more is no change, and so many times as much (VERDICTS.md 3).
 pub(super) const LEEWAY: f64 = 2_000.0;
+pub(super) const SLOWER: f64 = 1.25;
 /// From the highest.
 const QUANTILES: [f64; 9] = [0.99, 0.98, 0.97, 0.96, 0.95, 0.9, 0.85, 0.8, 0.75];
 
@@ -34,13 +35,14 @@ pub(super) fn choose(
     wanted: f64,
 ) -> (f64, Vec<UsualTime>) {
     let merged = timeline.shape_tally(shape, cells, Count::Seen);
-    let each = medians(timeline, shape, (cells, width));
+    let flows = flows(timeline, shape, cells, timeline.cell_start(width));
+    let each = medians(timeline, shape, (cells, width), flows);
     // Of one operation that is slow now and then nothing tells its two kinds apart.
     if wanted > 0.5 && !are_apart(&each) {
         return (wanted, Vec::new());
     }
     let mut lower = QUANTILES.into_iter().filter(|q| *q <= wanted);
-    match lower.find(|q| !lies_between(&merged, *q, (cells, width))) {
+    match lower.find(|q| !lies_between(&merged, (*q, APART), (cells, width), flows)) {
         Some(quantile) => (quantile, Vec::new()),
         None => (0.5, each),
     }
@@ -51,54 +53,80 @@ fn are_apart(each: &[UsualTime]) -> bool {
     medians().fold(0.0, f64::max) > APART * medians().fold(f64::MAX, f64::min)
 }
 
+/// Of how many flows so long a window of these cells hears on average: of those in flight, and those that end in it.
+pub(super) fn flows(timeline: &Timeline, shape: usize, cells: &Cells, length: Micros) -> f64 {
+    let flow = timeline.operations().find(|(_, o)| o.shape == shape && o.flow);
+    let ended = flow.map_or(0, |(op, _)| timeline.tally(op, cells).intended);
+    let (n, windows) =
+        (cells.len().max(1) as f64, timeline.cell_start(1).as_secs_f64() / length.as_secs_f64());
+    let flying: f64 = cells.iter().filter_map(|&cell| timeline.in_flight(shape, cell)).sum();
+    flying / n + ended as f64 / (n * windows)
+}
+
 /// Of each operation, where there are several. One that is slow now and then by itself is told by another quantile of
 /// its own, or by the average.
-fn medians(timeline: &Timeline, shape: usize, (cells, width): (&Cells, u32)) -> Vec<UsualTime> {
+fn medians(timeline: &Timeline, shape: usize, (cells, width): (&Cells, u32), flows: f64) -> Vec<UsualTime> {
     let all: Vec<_> = timeline.steps_of(shape).map(|(op, o)| (op, o, timeline.tally(op, cells))).collect();
     let asked: u64 = all.iter().map(|(.., tally)| tally.intended).sum();
-    let leeway = LEEWAY * timeline.outline().cell.as_secs_f64();
+    // With it a short operation that takes two milliseconds longer takes so many times as long.
+    let leeway = LEEWAY / (SLOWER - 1.0) * timeline.outline().cell.as_secs_f64();
     let each = all.iter().filter_map(|(op, o, tally)| {
-        let quantile = OWN_QUANTILES.into_iter().find(|q| !lies_between(tally, *q, (cells, width)));
-        let usual = of_one(quantile, |q| tally.successes.quantile(q).map(|v| v.0 as f64))?;
+        let quantile = Some(0.5).filter(|q| !lies_between(tally, (*q, ONE_APART), (cells, width), flows));
+        let usual = of_one((quantile, leeway), |q| tally.successes.quantile(q).map(|v| v.0 as f64))?;
         let share = tally.intended as f64 / asked.max(1) as f64;
         Some(UsualTime { op: *op, operation: o.name.clone(), share, quantile, usual, leeway })
     });
     let each: Vec<UsualTime> = each.collect();
-    if all.iter().filter(|(.., tally)| tally.intended > 0).count() > 1 { each } else { Vec::new() }
+    let several = all.iter().filter(|(.., tally)| tally.intended > 0).count() > 1;
+    if several || each.iter().any(|one| one.quantile != Some(0.5)) { each } else { Vec::new() }
 }
 
-/// Of one operation at its quantile, or the geometric mean.
-fn of_one(quantile: Option<f64>, at: impl Fn(f64) -> Option<f64>) -> Option<f64> {
-    let at = |q: f64| at(q).map(|v| v.max(1.0));
-    let Some(quantile) = quantile else {
-        let logs: Option<Vec<f64>> = TENTHS.into_iter().map(|q| at(q).map(f64::ln)).collect();
-        return logs.map(|logs| (logs.iter().sum::<f64>() / logs.len() as f64).exp());
-    };
-    at(quantile)
+/// Of one operation at its quantile; or the geometric mean, with its leeway.
+fn of_one((quantile, leeway): (Option<f64>, f64), at: impl Fn(f64) -> Option<f64>) -> Option<f64> {
+    if let Some(quantile) = quantile {
+        return at(quantile).map(|v| v.max(1.0));
+    }
+    let logs: Option<Vec<f64>> = TENTHS.into_iter().map(|q| at(q).map(|v| (v + leeway).ln())).collect();
+    logs.map(|logs| ((logs.iter().sum::<f64>() / logs.len() as f64).exp() - leeway).max(1.0))
 }
 
 /// Whether what two deviations of chance in one window put above the quantile is far from what two put below.
-fn lies_between(all: &Tally, quantile: f64, (cells, width): (&Cells, u32)) -> bool {
-    let n = all.intended as f64 * f64::from(width) / cells.len().max(1) as f64;
+/// Those of one flow may be alike, as of a tenant with a long list.
+fn lies_between(
+    all: &Tally,
+    (quantile, apart): (f64, f64),
+    (cells, width): (&Cells, u32),
+    flows: f64,
+) -> bool {
+    let n = (all.intended as f64 * f64::from(width) / cells.len().max(1) as f64).min(flows);
     let off = 2.0 * (quantile * (1.0 - quantile) / n.max(1.0)).sqrt();
     let at = |q: f64| all.successes.quantile(q.clamp(1e-6, 1.0));
-    let far = |(low, high): (Micros, Micros)| high - low > FLOOR && high.0 as f64 > APART * low.0 as f64;
+    let far = |(low, high): (Micros, Micros)| high - low > FLOOR && high.0 as f64 > apart * low.0 as f64;
     at(quantile - off).zip(at(quantile + off)).is_some_and(far)
 }
 
-/// Of a window, microseconds; `merged` is all of it. Of several operations it is what is usual of them together, as often
-/// as each takes longer than usual; of one that nobody asked for before, than all.
-pub(super) fn latency(
+/// How slow a window was.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pace {
+    /// Microseconds; none without operations. Of each operation by itself it is what is usual of them together, as often as
+    /// each takes longer than usual.
+    pub(super) latency: Option<f64>,
+    /// How many times as long as usual each took, without its leeway.
+    pub(super) times: Option<f64>,
+}
+
+/// Of a window; `merged` is all of it.
+pub(super) fn pace(
     view: &View,
     (shape, each): (usize, &[UsualTime]),
     (cells, merged): (&Cells, &Tally),
     quantile: f64,
-) -> Option<f64> {
+) -> Pace {
     if each.is_empty() || merged.intended == 0 {
-        return merged.quantile(quantile).map(|v| v.value);
+        return Pace { latency: merged.quantile(quantile).map(|v| v.value), times: None };
     }
-    let all = usual(each);
-    let (mut sum, mut asked) = (0.0, 0.0);
+    let (all, leeway) = (usual(each), each[0].leeway);
+    let (mut sum, mut plain, mut asked) = (0.0, 0.0, 0.0);
     for (op, _) in view.timeline.steps_of(shape) {
         let tally = view.tally(op, cells);
         let own = each.iter().find(|one| one.op == op);
@@ -110,14 +138,17 @@ pub(super) fn latency(
             true => tally.quantile(q).map(|v| v.value),
             false => tally.successes.quantile(q).map(|v| v.0 as f64),
         };
-        if let Some(now) = of_one(own.map_or(Some(0.5), |one| one.quantile), seen) {
-            // Nobody came to it before.
-            let times = own.map_or(now / all, |one| one.times(now));
-            sum += tally.intended as f64 * times.ln();
-            asked += tally.intended as f64;
+        if let Some(now) = of_one((own.map_or(Some(0.5), |one| one.quantile), leeway), seen) {
+            let n = tally.intended as f64;
+            // One that nobody came to before is held against all.
+            let as_usual = own.map_or(all, |one| one.usual);
+            sum += n * ((now + leeway) / (as_usual + leeway)).ln();
+            plain += n * (now / as_usual).ln();
+            asked += n;
         }
     }
-    Some(if asked > 0.0 { all * (sum / asked).exp() } else { all })
+    let times = |sum: f64| if asked > 0.0 { (sum / asked).exp() } else { 1.0 };
+    Pace { latency: Some(all * times(sum)), times: Some(times(plain)) }
 }
 
 /// Flows came to it before the first trigger.
@@ -142,7 +173,7 @@ pub(super) fn slower(view: &View, shape: usize, each: &[UsualTime], (cells, limi
     let above = |(op, _)| {
         let one = each.iter().find(|one| one.op == op);
         let limit = match one {
-            Some(one) => one.usual * times + one.leeway,
+            Some(one) => one.at(times),
             None if is_known(view, op) => return 0,
             None => limit,
         };

@@ -147,20 +147,25 @@ fn of_shape(
     windows.truncate(doubtful.unwrap_or(windows.len()));
     let after = windows.partition_point(|(w, _)| start(w) < watch.clear);
     let stretch = &series.stretch;
-    let could_be = |some: &[(&Window, bool)]| stretch.could_be(some) && !series.lose_together(some, measures);
+    let together = |some: &[(&Window, bool)]| series.stray_together(some, measures).contains(&true);
+    let could_be = |some: &[(&Window, bool)]| stretch.could_be(some) && !together(some);
     let whole = |i: usize| stretch.of(timeline, &windows[i..], known_until);
     let found = (after..windows.len()).find(|&i| whole(i).is_some_and(could_be));
     let r = found.map(|i| start(windows[i].0));
     let until_back = found.unwrap_or(windows.len());
-    let significant = significant(series, &windows, until_back);
-    let last = significant.last().map(|w| end(w));
+    // Each in band, and together they were not: all that time until it was back.
+    let dragged =
+        (after..until_back).find(|&i| whole(i).is_some_and(|some| stretch.could_be(some) && together(some)));
+    let ends = |until: usize| windows[..until].last().map_or(watch.clear, |(w, _)| end(w));
+    let dragged = dragged.map(|i| (start(windows[i].0), r.unwrap_or(ends(until_back))));
+    let significant = significant(series, &windows, until_back).into_iter().map(|w| (start(w), end(w)));
+    let ill: Vec<(Micros, Micros)> = significant.chain(dragged).collect();
+    let first = ill.iter().map(|(from, _)| *from).min();
+    let last = |of: &mut dyn Iterator<Item = &(Micros, Micros)>| of.map(|(_, to)| *to).max();
     let outage =
-        significant.first().zip(last).map_or(Micros::ZERO, |(w, last)| last - start(w).max(watch.effective));
-    let recovery = significant
-        .iter()
-        .rev()
-        .find(|w| start(w) >= watch.clear)
-        .map_or(Micros::ZERO, |w| end(w) - watch.clear);
+        first.zip(last(&mut ill.iter())).map_or(Micros::ZERO, |(from, to)| to - from.max(watch.effective));
+    let later = last(&mut ill.iter().filter(|(from, _)| *from >= watch.clear));
+    let recovery = later.map_or(Micros::ZERO, |to| to - watch.clear);
     let during_end = match r {
         Some(r) if trigger.one_shot => r.max(watch.effective + trigger.settle),
         None if trigger.one_shot => watch.until,
@@ -199,7 +204,7 @@ fn of_shape(
         needed: (back == Return::TooShort && !(watch.outlasted && doubtful.is_some())).then_some(needed),
         window: series.band.window,
         quantile: series.band.quantile,
-        times: times(series, harmed),
+        times: times(harmed),
         depth_during: depth(series, &windows[..split]),
         depth_after: depth(series, afterwards),
         deepest: depth_of(series, harmed, 1),
@@ -265,14 +270,15 @@ fn worst_latency(windows: &[(&Window, bool)]) -> Option<Micros> {
     slow.reduce(f64::max).map(|us| Micros(us as i64))
 }
 
-fn times(series: &Series, windows: &[(&Window, bool)]) -> Option<f64> {
-    let usual = series.band.latency.filter(|_| !series.band.each.is_empty())?;
-    Some(worst_latency(windows)?.0 as f64 / usual.median)
+fn times(windows: &[(&Window, bool)]) -> Option<f64> {
+    windows.iter().filter(|(_, out)| *out).filter_map(|(w, _)| w.times).reduce(f64::max)
 }
+
+/// Measures as people call them.
+const NAMES: [&str; 4] = ["goodput", "latency", "the number of flows in flight", "amplification"];
 
 /// What left its band in one of these windows, for people, goodput first.
 fn strayed(series: &Series, windows: &[(&Window, bool)], measures: Measures) -> Vec<&'static str> {
-    const NAMES: [&str; 4] = ["goodput", "latency", "the number of flows in flight", "amplification"];
     let out = windows.iter().filter(|(w, out)| *out && !w.unknown);
     let each = out.map(|(w, _)| series.strayed(w, measures));
     let any = each.reduce(|a, b| std::array::from_fn(|i| a[i] || b[i])).unwrap_or_default();
@@ -288,7 +294,10 @@ fn quietly(series: &Series, windows: &[(&Window, bool)], measures: Measures) -> 
 /// What is out in the last windows, of which a stretch would have been made: what users feel, or what else there is.
 fn still_out(series: &Series, windows: &[(&Window, bool)], measures: Measures) -> Vec<String> {
     let last = &windows[windows.len().saturating_sub(series.stretch.windows)..];
-    let names = strayed(series, last, measures);
+    let mut names = strayed(series, last, measures);
+    let together = NAMES.into_iter().zip(series.stray_together(last, measures));
+    let together: Vec<&str> = together.filter(|(_, strayed)| *strayed).map(|(name, _)| name).collect();
+    names.extend(together.into_iter().filter(|name| !names.contains(name)).collect::<Vec<_>>());
     let felt = names.iter().any(is_felt);
     names.into_iter().filter(|name| !felt || is_felt(name)).map(str::to_owned).collect()
 }

@@ -3,7 +3,8 @@
 //!
 //! Owns what such a baseline brings by itself; what that excuses is for `returns`.
 
-use super::baseline::{Measures, Series, Shares, Usual, Window, share, usual};
+use super::baseline::{Measures, Series, Window};
+use super::chance::{Shares, Usual, share, usual};
 use super::stretch::{Seen, Stretch};
 use super::view::View;
 use crate::stats;
@@ -29,8 +30,9 @@ impl Restless {
             series.windows.iter().filter(within).map(|w| (w, series.out(w, Measures::All))).collect();
         let rest = without_the_longest(&inside);
         let need = series.stretch.windows.min(rest.len()).max(1);
-        let is_well =
-            |some: &[Seen]| series.stretch.is_calm(some) && !series.lose_together(some, Measures::All);
+        let is_well = |some: &[Seen]| {
+            series.stretch.is_calm(some) && series.stray_together(some, Measures::All) == [false; 2]
+        };
         if !rest.iter().any(|(_, out)| *out) || rest.windows(need).all(is_well) {
             return None;
         }

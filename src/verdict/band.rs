@@ -66,7 +66,7 @@ pub(super) fn band(
     };
     let [goodput, latency, in_flight, amplification] = [
         linear("goodput", values(|w| Some(w.goodput())), 0.02, -1.0),
-        log("latency", values(|w| w.latency), SLOWER, least(each, cell)),
+        log("latency", values(|w| w.pace.varies), SLOWER, least(each, cell)),
         log("the number of flows in flight", values(|w| w.in_flight), 1.5, 2.0),
         linear("amplification", values(Window::amplification), 0.05, 1.0),
     ];

@@ -7,7 +7,7 @@ use super::answer::Answer;
 use super::band::{Half, band, half_of};
 use super::chance::{Rows, Usual, is_no_chance, mark_slow, usual, usual_share};
 use super::judgement::{Band, ShapeBand, UsualTime};
-use super::pace;
+use super::pace::{self, Pace};
 use super::restless::Restless;
 use super::stretch::Stretch;
 use super::view::View;
@@ -22,6 +22,9 @@ use crate::timeline::phases;
 use crate::timeline::{Cells, Count, Tally, Timeline};
 use crate::units::Micros;
 
+/// So many windows in a row beyond half of a band are no chance, where it was none of the baseline.
+const LASTS: usize = 3;
+
 /// One window of a shape, its operations merged.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Window {
@@ -32,18 +35,17 @@ pub(super) struct Window {
     pub(super) good: u64,
     /// Bad as a step before them failed, in the same flow: no failures of their own.
     unreached: u64,
-    /// Response time at the banded quantile, microseconds; none without operations. And how many times as long as usual
-    /// each took, where these are compared.
-    pub(super) latency: Option<f64>,
-    pub(super) times: Option<f64>,
+    /// Response time at the banded quantile, microseconds; none without operations.
+    pub(super) pace: Pace,
     pub(super) in_flight: Option<f64>,
     /// How many times the baseline's load was planned, where it was more: by Little's law so many more are in flight.
     load: f64,
     /// First tries, and all that was tried again.
     pub(super) tried: u64,
     pub(super) retried: u64,
-    /// Operations beyond the limit of latency, where the quantile is; and whether that is more than chance.
+    /// Operations beyond the limit of latency, where the quantile is.
     pub(super) slow: u64,
+    /// Its latency left the band, and not by chance.
     pub(super) is_slow: bool,
     /// Flows of which it heard.
     pub(super) flows: f64,
@@ -55,6 +57,10 @@ impl Window {
     /// g; arrivals that led to nothing are bad, never missing.
     pub(super) fn goodput(&self) -> f64 {
         if self.intended == 0 { 0.0 } else { self.good as f64 / self.intended as f64 }
+    }
+
+    pub(super) fn is_beyond(&self, latency: f64) -> bool {
+        self.pace.latency.is_some_and(|v| v > latency)
     }
 
     pub(super) fn bad(&self) -> u64 {
@@ -87,18 +93,10 @@ pub(super) struct Series {
     usual: Usual,
     /// What must be in band for the service to count as recovered.
     pub(super) stretch: Stretch,
-    /// Beyond which windows of few operations are slow together.
-    lasting: Option<Lasting>,
+    /// Of few operations: how windows lie beyond the band of latency, and beyond half of it.
+    few: Option<[Rows; 2]>,
     /// The baseline would not count as that itself.
     pub(super) restless: Option<Restless>,
-}
-
-/// Half of what a window of few operations may be slower by: that a whole stretch is so is no chance, and neither may the
-/// halves of a baseline differ by more.
-#[derive(Clone, Copy, Debug)]
-struct Lasting {
-    limit: f64,
-    rows: Rows,
 }
 
 /// Which measures a window is held against.
@@ -119,7 +117,15 @@ impl Series {
     /// The same, asked for no more than its own baseline brings.
     pub(super) fn as_before(&self) -> Option<Series> {
         let Restless { usual, stretch, .. } = self.restless.as_ref()?;
-        Some(Series { usual: *usual, stretch: *stretch, restless: None, ..self.clone() })
+        let before = Series { usual: *usual, stretch: *stretch, restless: None, ..self.clone() };
+        Some(before.with_slow_marked())
+    }
+
+    fn with_slow_marked(mut self) -> Series {
+        if let Some(Band { limit, .. }) = self.band.latency {
+            mark_slow(&mut self.windows, limit, &self.usual, self.few.as_ref().map_or(&[], |rows| rows));
+        }
+        self
     }
 
     /// The goodput ratio left the band.
@@ -140,13 +146,8 @@ impl Series {
     }
 
     fn are_slow_together(&self, windows: &[(&Window, bool)], measures: Measures) -> bool {
-        let Some(Lasting { limit, rows }) = self.lasting.filter(|_| measures.of(self.band.latency).is_some())
-        else {
-            return false;
-        };
-        let all = self.stretch.windows.max(windows.len());
-        let slow = windows.iter().filter(|(w, _)| !w.unknown && w.latency.is_some_and(|v| v > limit)).count();
-        2 * slow > all && rows.is_exceeded(slow, all)
+        let few = self.few.filter(|_| measures.of(self.band.latency).is_some());
+        few.is_some_and(|[_, half]| half.are_most(windows, self.stretch.windows.max(windows.len())))
     }
 
     /// What is out counts as what just is not.
@@ -181,7 +182,7 @@ impl Series {
         let retried = || is_no_chance(window.retried, window.tried, self.usual.retried);
         [
             measures.of(self.band.goodput).is_some() && self.goodput_out(window),
-            above(self.band.latency, window.latency) && window.is_slow,
+            measures.of(self.band.latency).is_some() && window.is_slow,
             above(self.band.in_flight, window.in_flight.map(|flying| flying / window.load)),
             above(self.band.amplification, window.amplification()) && retried(),
         ]
@@ -202,7 +203,7 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
         windows: Vec::new(),
         usual: Usual::default(),
         stretch: Stretch::default(),
-        lasting: None,
+        few: None,
         restless: None,
     };
     if view.triggers.is_empty() {
@@ -248,17 +249,15 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
             band.broken = broken(view, shape, cells).or_else(|| in_vain(view, shape, &inside));
             let usual = usual(view, shape, &inside, &band, usual_share);
             count_slow(view, shape, &band, &mut all);
-            let limit = band.latency.map_or(f64::INFINITY, |b| b.limit);
-            let above = |limit: f64| move |w: &Window| w.latency.is_some_and(|v| v > limit);
-            let rows = |limit: f64| Rows::of(&inside.iter().map(above(limit)).collect::<Vec<bool>>());
-            mark_slow(&mut all, (&usual, rows(limit)), above(limit));
             let half = half_of(&band, timeline.outline().cell).filter(|_| band.quantile <= 0.5);
-            let lasting = half.map(|limit| Lasting { limit, rows: rows(limit) });
+            let limits = band.latency.map(|b| b.limit).zip(half);
+            let few = limits.map(|(all, half)| [Rows::of(&inside, all, 1), Rows::of(&inside, half, LASTS)]);
             weigh(timeline, shape, &inside, &mut all);
             // A target that hangs makes a closed loop wait in windows in which else nothing would come.
             let before = all.partition_point(|w| !outline.closed || w.to <= last + 1);
             let stretch = Stretch::usual(timeline, band.window, [&all[..before], &all]);
-            let series = Series { band, windows: all, usual, stretch, lasting, restless: None };
+            let series =
+                Series { band, windows: all, usual, stretch, few, restless: None }.with_slow_marked();
             Series { restless: Restless::of(view, shape, &series, within), ..series }
         }
     }
@@ -292,7 +291,7 @@ pub(super) fn slower(view: &View, shape: usize, window: &Window, band: &ShapeBan
 
 /// Only of windows that may be out: to look at each twice would take twice as long.
 fn count_slow(view: &View, shape: usize, band: &ShapeBand, windows: &mut [Window]) {
-    let beyond = |w: &&mut Window| band.latency.zip(w.latency).is_some_and(|(b, v)| v > b.limit);
+    let beyond = |w: &&mut Window| band.latency.zip(w.pace.latency).is_some_and(|(b, v)| v > b.limit);
     for window in windows.iter_mut().filter(beyond) {
         window.slow = slower(view, shape, window, band);
     }
@@ -439,8 +438,7 @@ fn window(
         intended: tally.intended,
         good: tally.good(),
         unreached: tally.of_kind(Kind::Unreached),
-        latency: pace.latency,
-        times: pace.times,
+        pace,
         in_flight: (!unknown && !flying.is_empty()).then_some((mean - own).max(0.0)),
         load: 1.0,
         tried: tally.tried,

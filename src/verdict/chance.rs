@@ -71,16 +71,21 @@ const RARE: f64 = 0.01;
 
 /// How windows of a baseline lie beyond a limit of latency, but for the longest row of them: what happened once is not
 /// usual.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Rows {
+    /// Microseconds.
+    limit: f64,
     /// How often one does.
     often: f64,
     /// How often one does after another.
     again: f64,
+    /// Fewer in a row tell nothing.
+    least: usize,
 }
 
 impl Rows {
-    pub(super) fn of(beyond: &[bool]) -> Rows {
+    pub(super) fn of(inside: &[Window], limit: f64, least: usize) -> Rows {
+        let beyond: Vec<bool> = inside.iter().map(|w| w.is_beyond(limit)).collect();
         let rows: Vec<usize> =
             beyond.chunk_by(|a, b| a == b).filter(|row| row[0]).map(<[bool]>::len).collect();
         let longest = rows.iter().copied().max().unwrap_or(0);
@@ -88,19 +93,28 @@ impl Rows {
         let again = all - rows.len().saturating_sub(1);
         // One more than was seen (Laplace): that none was does not prove that none comes.
         let often = (all + 1) as f64 / (beyond.len() - longest + 1) as f64;
-        Rows { often, again: ((again as f64 + often) / (all + 1) as f64).max(often) }
+        // As may be of few: a queue that is long is so for a while.
+        let again = ((again + 1) as f64 / (all + 2) as f64).max(often);
+        Rows { limit, often, again, least }
     }
 
-    /// So many in a row.
-    fn is_no_chance(self, row: usize) -> bool {
-        self.often * self.again.powi(row.saturating_sub(1) as i32) < RARE
+    /// Marks those that follow one another more often than by chance; of what is not known nothing is said.
+    fn mark(self, windows: &mut [Window]) {
+        let mut known: Vec<&mut Window> = windows.iter_mut().filter(|w| !w.unknown).collect();
+        for row in known.chunk_by_mut(|a, b| a.is_beyond(self.limit) == b.is_beyond(self.limit)) {
+            let rare = self.often * self.again.powi(row.len() as i32 - 1) < RARE;
+            if row[0].is_beyond(self.limit) && row.len() >= self.least && rare {
+                row.iter_mut().for_each(|w| w.is_slow = true);
+            }
+        }
     }
 
-    /// So many of these: as windows that follow one another are alike, they tell no more than fewer would (by the
-    /// autocorrelation of a chain of two states, Klotz, Annals of Statistics 1, 1973).
-    pub(super) fn is_exceeded(self, hits: usize, n: usize) -> bool {
+    /// Most of so many windows lie beyond the limit, and more than chance: as those that follow one another are alike, they
+    /// tell no more than fewer would (by the autocorrelation of a chain of two states, Klotz, Annals of Statistics 1, 1973).
+    pub(super) fn are_most(self, windows: &[(&Window, bool)], all: usize) -> bool {
+        let beyond = windows.iter().filter(|(w, _)| !w.unknown && w.is_beyond(self.limit)).count();
         let alike = ((self.again - self.often) / (1.0 - self.often).max(1e-9)).clamp(0.0, 0.9);
-        exceeds(hits as u64, n as u64, self.often, (1.0 + alike) / (1.0 - alike))
+        2 * beyond > all && exceeds(beyond as u64, all as u64, self.often, (1.0 + alike) / (1.0 - alike))
     }
 }
 
@@ -111,22 +125,12 @@ fn exceeds(hits: u64, n: u64, usual: f64, alike: f64) -> bool {
     stats::exceeds(fewer(hits), fewer(n), usual)
 }
 
-/// Marks windows beyond the limit of latency that are more than chance: by how many of their operations are slow, or as
-/// so many follow one another.
-pub(super) fn mark_slow(
-    windows: &mut [Window],
-    (usual, rows): (&Usual, Rows),
-    beyond: impl Fn(&Window) -> bool,
-) {
-    for window in windows.iter_mut().filter(|w| beyond(w)) {
+/// Marks windows beyond the limit of latency of which more operations are slow than by chance; and, of few operations,
+/// those that are no chance as so many follow one another.
+pub(super) fn mark_slow(windows: &mut [Window], limit: f64, usual: &Usual, rows: &[Rows]) {
+    for window in windows.iter_mut() {
         let (slow, n) = window.own(window.slow);
-        window.is_slow = exceeds(slow, n, usual.own_slow, usual.alike);
+        window.is_slow = window.is_beyond(limit) && exceeds(slow, n, usual.own_slow, usual.alike);
     }
-    // Of what is not known nothing is said.
-    let mut known: Vec<&mut Window> = windows.iter_mut().filter(|w| !w.unknown).collect();
-    for row in known.chunk_by_mut(|a, b| beyond(a) == beyond(b)) {
-        if beyond(row[0]) && rows.is_no_chance(row.len()) {
-            row.iter_mut().for_each(|w| w.is_slow = true);
-        }
-    }
+    rows.iter().for_each(|rows| rows.mark(windows));
 }

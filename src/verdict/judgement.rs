@@ -465,15 +465,8 @@ pub struct UsualTime {
     pub quantile: Option<f64>,
     /// Response time at it, or the geometric mean, microseconds.
     pub usual: f64,
-    /// Is added to what is compared, microseconds: beside it a little more of a short one is none.
+    /// So much more or less is no change, microseconds.
     pub leeway: f64,
-}
-
-impl UsualTime {
-    /// What so many times as long is, both with its leeway; microseconds.
-    pub fn at(&self, times: f64) -> f64 {
-        (self.usual + self.leeway) * times - self.leeway
-    }
 }
 
 impl ShapeBand {

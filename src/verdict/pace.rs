@@ -68,11 +68,10 @@ pub(super) fn flows(timeline: &Timeline, shape: usize, cells: &Cells, length: Mi
 fn medians(timeline: &Timeline, shape: usize, (cells, width): (&Cells, u32), flows: f64) -> Vec<UsualTime> {
     let all: Vec<_> = timeline.steps_of(shape).map(|(op, o)| (op, o, timeline.tally(op, cells))).collect();
     let asked: u64 = all.iter().map(|(.., tally)| tally.intended).sum();
-    // With it a short operation that takes two milliseconds longer takes so many times as long.
-    let leeway = LEEWAY / (SLOWER - 1.0) * timeline.outline().cell.as_secs_f64();
+    let leeway = LEEWAY * timeline.outline().cell.as_secs_f64();
     let each = all.iter().filter_map(|(op, o, tally)| {
         let quantile = Some(0.5).filter(|q| !lies_between(tally, (*q, ONE_APART), (cells, width), flows));
-        let usual = of_one((quantile, leeway), |q| tally.successes.quantile(q).map(|v| v.0 as f64))?;
+        let usual = of_one(quantile, |q| tally.successes.quantile(q).map(|v| v.0 as f64))?;
         let share = tally.intended as f64 / asked.max(1) as f64;
         Some(UsualTime { op: *op, operation: o.name.clone(), share, quantile, usual, leeway })
     });
@@ -81,13 +80,14 @@ fn medians(timeline: &Timeline, shape: usize, (cells, width): (&Cells, u32), flo
     if several || each.iter().any(|one| one.quantile != Some(0.5)) { each } else { Vec::new() }
 }
 
-/// Of one operation at its quantile; or the geometric mean, with its leeway.
-fn of_one((quantile, leeway): (Option<f64>, f64), at: impl Fn(f64) -> Option<f64>) -> Option<f64> {
-    if let Some(quantile) = quantile {
-        return at(quantile).map(|v| v.max(1.0));
-    }
-    let logs: Option<Vec<f64>> = TENTHS.into_iter().map(|q| at(q).map(|v| (v + leeway).ln())).collect();
-    logs.map(|logs| ((logs.iter().sum::<f64>() / logs.len() as f64).exp() - leeway).max(1.0))
+/// Of one operation at its quantile, or the geometric mean.
+fn of_one(quantile: Option<f64>, at: impl Fn(f64) -> Option<f64>) -> Option<f64> {
+    let at = |q: f64| at(q).map(|v| v.max(1.0));
+    let Some(quantile) = quantile else {
+        let logs: Option<Vec<f64>> = TENTHS.into_iter().map(|q| at(q).map(f64::ln)).collect();
+        return logs.map(|logs| (logs.iter().sum::<f64>() / logs.len() as f64).exp());
+    };
+    at(quantile)
 }
 
 /// Whether what two deviations of chance in one window put above the quantile is far from what two put below.
@@ -106,13 +106,13 @@ fn lies_between(
 }
 
 /// How slow a window was.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Pace {
     /// Microseconds; none without operations. Of each operation by itself it is what is usual of them together, as often as
     /// each takes longer than usual.
     pub(super) latency: Option<f64>,
-    /// How many times as long as usual each took, without its leeway.
-    pub(super) times: Option<f64>,
+    /// The same without leeways, by which one tells how much it varies; what is shorter than its leeway does not below it.
+    pub(super) varies: Option<f64>,
 }
 
 /// Of a window; `merged` is all of it.
@@ -123,9 +123,10 @@ pub(super) fn pace(
     quantile: f64,
 ) -> Pace {
     if each.is_empty() || merged.intended == 0 {
-        return Pace { latency: merged.quantile(quantile).map(|v| v.value), times: None };
+        let latency = merged.quantile(quantile).map(|v| v.value);
+        return Pace { latency, varies: latency };
     }
-    let (all, leeway) = (usual(each), each[0].leeway);
+    let all = usual(each);
     let (mut sum, mut plain, mut asked) = (0.0, 0.0, 0.0);
     for (op, _) in view.timeline.steps_of(shape) {
         let tally = view.tally(op, cells);
@@ -138,17 +139,33 @@ pub(super) fn pace(
             true => tally.quantile(q).map(|v| v.value),
             false => tally.successes.quantile(q).map(|v| v.0 as f64),
         };
-        if let Some(now) = of_one((own.map_or(Some(0.5), |one| one.quantile), leeway), seen) {
+        if let Some(now) = of_one(own.map_or(Some(0.5), |one| one.quantile), seen) {
             let n = tally.intended as f64;
-            // One that nobody came to before is held against all.
-            let as_usual = own.map_or(all, |one| one.usual);
-            sum += n * ((now + leeway) / (as_usual + leeway)).ln();
-            plain += n * (now / as_usual).ln();
+            let varies = |one: &UsualTime| match one.usual < one.leeway {
+                true => now.max(one.leeway) / one.leeway,
+                false => now / one.usual,
+            };
+            // Nobody came to it before.
+            sum += n * own.map_or(now / all, |one| one.times(now)).ln();
+            plain += n * own.map_or(now / all, varies).ln();
             asked += n;
         }
     }
-    let times = |sum: f64| if asked > 0.0 { (sum / asked).exp() } else { 1.0 };
-    Pace { latency: Some(all * times(sum)), times: Some(times(plain)) }
+    let of = |sum: f64| Some(all * if asked > 0.0 { (sum / asked).exp() } else { 1.0 });
+    Pace { latency: of(sum), varies: of(plain) }
+}
+
+impl UsualTime {
+    /// How many times as long as usual it took, beyond its leeway.
+    pub(super) fn times(&self, now: f64) -> f64 {
+        let beyond = (now - self.usual).abs() - self.leeway;
+        (self.usual + beyond.max(0.0).copysign(now - self.usual)).max(1.0) / self.usual
+    }
+
+    /// What so many times as long is, beyond its leeway; microseconds.
+    pub(super) fn at(&self, times: f64) -> f64 {
+        self.usual * times + self.leeway
+    }
 }
 
 /// Flows came to it before the first trigger.

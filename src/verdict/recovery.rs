@@ -153,19 +153,16 @@ fn of_shape(
     let found = (after..windows.len()).find(|&i| whole(i).is_some_and(could_be));
     let r = found.map(|i| start(windows[i].0));
     let until_back = found.unwrap_or(windows.len());
+    // A tail that is too short for a stretch, and could have become one.
+    let begins = (after..windows.len()).find(|&i| whole(i).is_none() && could_be(&windows[i..]));
     // Each in band, and together they were not: all that time until it was back.
     let dragged =
         (after..until_back).find(|&i| whole(i).is_some_and(|some| stretch.could_be(some) && together(some)));
-    let ends = |until: usize| windows[..until].last().map_or(watch.clear, |(w, _)| end(w));
-    let dragged = dragged.map(|i| (start(windows[i].0), r.unwrap_or(ends(until_back))));
+    let seen_until = || windows.last().map_or(watch.clear, |(w, _)| end(w));
+    let back_at = || r.or(begins.map(|i| start(windows[i].0))).unwrap_or_else(seen_until);
+    let dragged = dragged.map(|i| (start(windows[i].0), back_at()));
     let significant = significant(series, &windows, until_back).into_iter().map(|w| (start(w), end(w)));
-    let ill: Vec<(Micros, Micros)> = significant.chain(dragged).collect();
-    let first = ill.iter().map(|(from, _)| *from).min();
-    let last = |of: &mut dyn Iterator<Item = &(Micros, Micros)>| of.map(|(_, to)| *to).max();
-    let outage =
-        first.zip(last(&mut ill.iter())).map_or(Micros::ZERO, |(from, to)| to - from.max(watch.effective));
-    let later = last(&mut ill.iter().filter(|(from, _)| *from >= watch.clear));
-    let recovery = later.map_or(Micros::ZERO, |to| to - watch.clear);
+    let (outage, recovery) = lasted(&significant.chain(dragged).collect::<Vec<_>>(), watch);
     let during_end = match r {
         Some(r) if trigger.one_shot => r.max(watch.effective + trigger.settle),
         None if trigger.one_shot => watch.until,
@@ -178,8 +175,6 @@ fn of_shape(
     // What is lost after it was back is none of its harm.
     let harmed = &windows[..until_back.max(after)];
     let afterwards = &harmed[split.min(harmed.len())..];
-    // A tail that is too short for a stretch, and could have become one.
-    let begins = (after..windows.len()).find(|&i| whole(i).is_none() && could_be(&windows[i..]));
     let back = match (r, begins) {
         (Some(r), _) => Return::At(r),
         (None, None) if windows.len() > after && !ends_unknown => Return::Never,
@@ -204,7 +199,7 @@ fn of_shape(
         needed: (back == Return::TooShort && !(watch.outlasted && doubtful.is_some())).then_some(needed),
         window: series.band.window,
         quantile: series.band.quantile,
-        times: times(harmed),
+        times: times(series, harmed),
         depth_during: depth(series, &windows[..split]),
         depth_after: depth(series, afterwards),
         deepest: depth_of(series, harmed, 1),
@@ -221,6 +216,17 @@ fn of_shape(
         flapping: found.map(|i| relapses(timeline, &windows[i..])).unwrap_or_default(),
     };
     (judged, back)
+}
+
+/// How long the service was out of its band, from the beginning to the end of these times; and how long after the trigger.
+fn lasted(out: &[(Micros, Micros)], watch: Watch) -> (Micros, Micros) {
+    let first = out.iter().map(|(from, _)| *from).min();
+    let last = out.iter().map(|(_, to)| *to).max();
+    let later = out.iter().filter(|(from, _)| *from >= watch.clear).map(|(_, to)| *to).max();
+    (
+        first.zip(last).map_or(Micros::ZERO, |(from, to)| to - from.max(watch.effective)),
+        later.map_or(Micros::ZERO, |to| to - watch.clear),
+    )
 }
 
 /// All windows, and whether each was out of band. What squall slept through after one in band may be more of the same;
@@ -266,12 +272,13 @@ fn longest_well(timeline: &Timeline, windows: &[(&Window, bool)]) -> Option<Micr
 
 /// The worst latency of windows that were out of band.
 fn worst_latency(windows: &[(&Window, bool)]) -> Option<Micros> {
-    let slow = windows.iter().filter(|(_, out)| *out).filter_map(|(w, _)| w.latency);
+    let slow = windows.iter().filter(|(_, out)| *out).filter_map(|(w, _)| w.pace.latency);
     slow.reduce(f64::max).map(|us| Micros(us as i64))
 }
 
-fn times(windows: &[(&Window, bool)]) -> Option<f64> {
-    windows.iter().filter(|(_, out)| *out).filter_map(|(w, _)| w.times).reduce(f64::max)
+fn times(series: &Series, windows: &[(&Window, bool)]) -> Option<f64> {
+    let usual = series.band.latency.filter(|_| !series.band.each.is_empty())?;
+    Some(worst_latency(windows)?.0 as f64 / usual.median)
 }
 
 /// Measures as people call them.

@@ -79,6 +79,46 @@ fn a_return_that_nobody_saw_is_not_known() {
     assert_eq!(words(&judged(60, 60)), ["PASS"; 2], "however long it was");
 }
 
+/// The first who ask again do so in the window in which the trigger ends, and are answered: what was before it nobody saw.
+#[test]
+fn a_return_in_the_last_window_of_a_trigger_is_not_known_either() {
+    let users = "    timeout: 1s\n    arrival: { closed: { users: 40 } }\n    flow:\n      - { get: /in, as: in }\n      \
+                 - repeat: { times: 42, steps: [{ think: 1s }, { get: /beat, as: beat }] }\n";
+    let driven = ran(users, (30, 43), r#"["outage(storm) < 6s"]"#, |seen| {
+        (!within(seen, 30, 43)).then(|| (MS * 2, reply(200, &json!({}))))
+    });
+    let asked = |from: i64, to: i64| driven.seen.iter().filter(|seen| within(seen, from, to)).count();
+    assert!(asked(32, 43) == 0 && asked(43, 44) > 20, "{} {}", asked(32, 43), asked(43, 44));
+    let judged = judge(&driven.timeline);
+    assert_eq!(words(&judged), ["INCONCLUSIVE"], "{}", judged.objectives[0].reason);
+    assert!(
+        judged.objectives[0].reason.contains("no user of s asked from 0:32"),
+        "{}",
+        judged.objectives[0].reason
+    );
+}
+
+/// Nor is the silence after an earlier trigger a pause of their own.
+#[test]
+fn a_silence_that_an_earlier_trigger_made_hides_no_later_one() {
+    let users = "    timeout: 1s\n    arrival: { closed: { users: 40 } }\n    flow:\n      - { get: /in, as: in }\n      \
+                 - repeat: { times: 42, steps: [{ think: 1s }, { get: /beat, as: beat }] }\n  first:\n    trigger: true\n    \
+                 start: 30s\n    for: 13s\n    probes: false\n    timeout: 2s\n    arrival: { constant: { rate: 1/s } }\n    \
+                 flow: [{ get: /more, as: other }]\n";
+    let driven = ran(users, (74, 86), r#"["outage(first) < 6s", "outage(storm) < 6s"]"#, |seen| {
+        let hangs = within(seen, 30, 43) || within(seen, 74, 86);
+        (!hangs).then(|| (MS * 2, reply(200, &json!({}))))
+    });
+    let judged = judge(&driven.timeline);
+    assert_eq!(
+        words(&judged),
+        ["INCONCLUSIVE"; 2],
+        "{} {}",
+        judged.objectives[0].reason,
+        judged.objectives[1].reason
+    );
+}
+
 /// What was to come in the time in which users sit out a failed flow, wherever in it they think.
 #[test]
 fn users_of_a_closed_loop_forgo_as_much_wherever_they_think() {

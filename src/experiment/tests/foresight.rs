@@ -295,6 +295,8 @@ fn a_steady_state_of_a_phase_that_comes_later_is_refused() {
     let rule = "steady: [errors < 1% during cut]\ntimeline: [{name: cut, at: 60s, for: 5s, down: {link: api-store}}]\n";
     let told = refused(CALM, Some(&format!("{QUICK}{rule}")));
     assert!(told.contains("and the first trigger, and never during cut"), "{told}");
+    let told = refused(CALM, Some(&format!("{QUICK}{}", rule.replace("during cut", "during warmup"))));
+    assert!(told.contains("and never warmup"), "{told}");
 }
 
 /// Figures of one of them were told of both, under a name that did not tell which.

@@ -288,3 +288,37 @@ fn lists_and_items(within: Within) -> (Plan, Vec<Sample>) {
     let items = of_lists(lists.iter().filter(|list| within(list.intended)).cloned().collect());
     (plan, [lists, items].concat())
 }
+
+/// Slow for a window alone is no outage by VERDICTS.md 3; that nothing happened it is not either.
+#[test]
+fn a_window_that_was_slow_alone_is_told() {
+    let slow_for = |seconds: f64| {
+        let answer = move |at: Micros| {
+            let slow = (s(26.0)..s(26.0 + seconds)).contains(&at);
+            (Micros::millis(if slow { 400 } else { 5 }), Kind::Ok)
+        };
+        let mut plan = at_half_time(rooms(80), recovery_within(5.0));
+        plan.outline.judge.stretch = s(20.0);
+        verdict(plan, &evenly(100, 0, 80, answer)).triggers[0].sentence.clone()
+    };
+    assert_eq!(slow_for(0.0), "x did not push the service out of its normal band.");
+    let told = slow_for(1.0);
+    assert!(told.contains("for single windows of 2 s at most, which is no outage"), "{told}");
+    assert!(slow_for(4.0).starts_with("The service was out of its normal band for "), "{}", slow_for(4.0));
+}
+
+/// What another load does to the service after it was back is none of the trigger's harm.
+#[test]
+fn harm_ends_as_the_service_is_back() {
+    let lost = |later: bool| {
+        let answer = move |at: Micros| {
+            let kind = if later && at >= s(50.0) { Kind::Status } else { Kind::Ok };
+            (Micros::millis(if (s(25.0)..s(31.0)).contains(&at) { 400 } else { 5 }), kind)
+        };
+        let plan = at_half_time(rooms(60), recovery_within(5.0));
+        verdict(plan, &evenly(100, 0, 60, answer)).triggers[0].clone()
+    };
+    let (later, alone) = (lost(true), lost(false));
+    assert_eq!(later.sentence, alone.sentence);
+    assert!(later.shapes[0].area_after == 0.0 && later.shapes[0].depth_after == 0.0, "{:?}", later.shapes[0]);
+}

@@ -103,6 +103,24 @@ pub fn overdispersion(shares: &[(u64, u64)]) -> f64 {
     if some.len() < 2 { 1.0 } else { some.iter().sum::<f64>() / (some.len() - 1) as f64 }
 }
 
+/// The mean and the sample standard deviation of what is known; none of less than two values.
+pub fn mean_and_deviation(values: &[Option<f64>]) -> Option<(f64, f64)> {
+    let n = values.iter().flatten().count() as f64;
+    let mean = values.iter().flatten().sum::<f64>() / n;
+    let squares: f64 = values.iter().flatten().map(|v| (v - mean).powi(2)).sum();
+    (n >= 2.0).then(|| (mean, (squares / (n - 1.0)).sqrt()))
+}
+
+/// The autocorrelation of a series from one value to the next (Box and Jenkins, Time Series Analysis, 2.1.5): -1 to 1; 0 of
+/// one that does not vary. What is missing has no neighbours.
+pub fn autocorrelation(values: &[Option<f64>]) -> f64 {
+    let Some((mean, deviation)) = mean_and_deviation(values) else { return 0.0 };
+    let n = values.iter().flatten().count() as f64;
+    let pairs = values.windows(2).filter_map(|two| two[0].zip(two[1]));
+    let together: f64 = pairs.map(|(a, b)| (a - mean) * (b - mean)).sum();
+    if deviation > 0.0 { together / (deviation.powi(2) * (n - 1.0)) } else { 0.0 }
+}
+
 /// By how much four median absolute deviations of `n` values must be widened so that a further value of the
 /// same normal source lies outside of them in at most 1 % of cases (simulated, 6,000 series each).
 pub fn widened(n: usize) -> f64 {
@@ -200,6 +218,31 @@ mod tests {
         for (hits, n, share, proves) in rows {
             assert_eq!(exceeds(hits, n, share), proves, "{hits} of {n} against {share}");
         }
+    }
+
+    #[test]
+    fn shares_of_what_comes_in_eights_vary_eight_times_as_much() {
+        let in_eights: Vec<(u64, u64)> =
+            (0..400_u64).map(|i| (8 * (i * 7_919 % 401 * 5 / 401).min(4), 32)).collect();
+        let spread = overdispersion(&in_eights);
+        assert!(
+            (12.0..18.0).contains(&spread),
+            "uniform over 0..4 of 4: twice as much as a binomial: {spread}"
+        );
+        assert_eq!(overdispersion(&[(1, 2)]), 1.0);
+        assert_eq!(overdispersion(&[(0, 9), (0, 9)]), 1.0);
+    }
+
+    #[test]
+    fn a_series_is_as_alike_as_its_neighbours() {
+        let saw: Vec<Option<f64>> = (0..100).map(|i| Some(f64::from(i % 2))).collect();
+        assert!(autocorrelation(&saw) < -0.98);
+        let slow: Vec<Option<f64>> = (0..100).map(|i| Some((f64::from(i) / 20.0).sin())).collect();
+        assert!(autocorrelation(&slow) > 0.9);
+        let noise: Vec<Option<f64>> = (0..400).map(|i| Some(f64::from(i * 7919 % 401))).collect();
+        assert!(autocorrelation(&noise).abs() < 0.3, "{}", autocorrelation(&noise));
+        assert_eq!([autocorrelation(&[]), autocorrelation(&[Some(2.0), Some(2.0)])], [0.0; 2]);
+        assert_eq!(mean_and_deviation(&[Some(1.0), None, Some(3.0)]), Some((2.0, 2.0_f64.sqrt())));
     }
 
     #[test]

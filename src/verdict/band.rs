@@ -19,6 +19,8 @@ pub(super) const MEASURED: usize = 4;
 struct Rule {
     name: &'static str,
     values: Vec<f64>,
+    /// What is held against it, where that is not the same.
+    compared: Vec<f64>,
     /// On logarithms; `floor` is a ratio then.
     log: bool,
     floor: f64,
@@ -49,6 +51,7 @@ pub(super) fn band(
     let linear = |name, values, floor, side| Rule {
         name,
         values,
+        compared: Vec::new(),
         log: false,
         floor,
         absolute: 0.0,
@@ -58,6 +61,7 @@ pub(super) fn band(
     let log = |name, values, floor, absolute| Rule {
         name,
         values,
+        compared: Vec::new(),
         log: true,
         floor,
         absolute,
@@ -70,7 +74,8 @@ pub(super) fn band(
         log("the number of flows in flight", values(|w| w.in_flight), 1.5, 2.0),
         linear("amplification", values(Window::amplification), 0.05, 1.0),
     ];
-    let median = stats::median(&latency.values).unwrap_or(0.0);
+    let latency = Rule { compared: values(|w| w.pace.latency), ..latency };
+    let median = stats::median(&latency.compared).unwrap_or(0.0);
     let rules = [
         goodput.of(halves, |half| (half.tally.bad(), half.tally.intended)),
         latency.of(halves, |half| ((half.slower)(median), half.tally.intended)),
@@ -109,11 +114,10 @@ fn least(each: &[UsualTime], cell: Micros) -> f64 {
     if each.is_empty() { LEEWAY * cell.as_secs_f64() } else { 0.0 }
 }
 
-/// Half of a band of latency above its median, but not less than its floor.
-pub(super) fn half_of(band: &ShapeBand, cell: Micros) -> Option<f64> {
-    let Band { median, limit, .. } = band.latency?;
-    let half = median * (limit / median).sqrt().max(SLOWER);
-    Some(half.max(median + least(&band.each, cell)).min(limit))
+/// Latency that is no more than usual, in microseconds.
+pub(super) fn floor_of(band: &ShapeBand, cell: Micros) -> Option<f64> {
+    let Band { median, .. } = band.latency?;
+    Some((median * SLOWER).max(median + least(&band.each, cell)))
 }
 
 impl Rule {
@@ -121,9 +125,9 @@ impl Rule {
         Rule { halves: Some([worse(&halves[0]), worse(&halves[1])]), ..self }
     }
 
-    fn scaled(&self) -> Vec<f64> {
+    fn scaled(&self, values: &[f64]) -> Vec<f64> {
         let scale = |v: &f64| if self.log { v.max(1e-9).ln() } else { *v };
-        self.values.iter().map(scale).collect()
+        values.iter().map(scale).collect()
     }
 
     /// max(4 x 1.4826 x MAD, floor), on the rule's scale; `few` corrects the deviation for the number of values.
@@ -133,8 +137,10 @@ impl Rule {
     }
 
     fn band(&self) -> Option<Band> {
-        let (scaled, moved) = (self.scaled(), self.moves());
-        let (median, half) = (stats::median(&scaled)?, self.half_width(&scaled, stats::widened)?);
+        let (scaled, moved) = (self.scaled(&self.values), self.moves());
+        let half = self.half_width(&scaled, stats::widened)?;
+        let compared = Some(self.scaled(&self.compared)).filter(|some| !some.is_empty());
+        let median = stats::median(&compared.unwrap_or(scaled))?;
         if !self.log {
             return Some(Band { median, limit: median + self.side * half.max(self.absolute), moved });
         }
@@ -147,7 +153,7 @@ impl Rule {
     /// deviations from the halves, or from the line: what moves must not widen the band that it is held against. Few
     /// operations differ from window to window by themselves: more of them in one half must be more than chance.
     fn moves(&self) -> bool {
-        let scaled = self.scaled();
+        let scaled = self.scaled(&self.values);
         let n = scaled.len();
         let points: Vec<(f64, f64)> = scaled.iter().enumerate().map(|(i, &v)| (i as f64, v)).collect();
         let Some(slope) = stats::theil_sen(&points) else { return false };

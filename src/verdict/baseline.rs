@@ -4,7 +4,7 @@
 //! Owns the choice of windows; bands are `band`'s, and what lies outside of one is for `recovery`.
 
 use super::answer::Answer;
-use super::band::{Half, band, half_of};
+use super::band::{Half, band, floor_of};
 use super::chance::{Rows, Usual, is_no_chance, mark_slow, usual, usual_share};
 use super::judgement::{Band, ShapeBand, UsualTime};
 use super::pace::{self, Pace};
@@ -21,9 +21,6 @@ use crate::stats;
 use crate::timeline::phases;
 use crate::timeline::{Cells, Count, Tally, Timeline};
 use crate::units::Micros;
-
-/// So many windows in a row beyond half of a band are no chance, where it was none of the baseline.
-const LASTS: usize = 3;
 
 /// One window of a shape, its operations merged.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,8 +90,8 @@ pub(super) struct Series {
     usual: Usual,
     /// What must be in band for the service to count as recovered.
     pub(super) stretch: Stretch,
-    /// Of few operations: how windows lie beyond the band of latency, and beyond half of it.
-    few: Option<[Rows; 2]>,
+    /// Of few operations: how far windows stray together.
+    few: Option<Rows>,
     /// The baseline would not count as that itself.
     pub(super) restless: Option<Restless>,
 }
@@ -123,7 +120,7 @@ impl Series {
 
     fn with_slow_marked(mut self) -> Series {
         if let Some(Band { limit, .. }) = self.band.latency {
-            mark_slow(&mut self.windows, limit, &self.usual, self.few.as_ref().map_or(&[], |rows| rows));
+            mark_slow(&mut self.windows, limit, &self.usual, self.few);
         }
         self
     }
@@ -147,7 +144,7 @@ impl Series {
 
     fn are_slow_together(&self, windows: &[(&Window, bool)], measures: Measures) -> bool {
         let few = self.few.filter(|_| measures.of(self.band.latency).is_some());
-        few.is_some_and(|[_, half]| half.are_most(windows, self.stretch.windows.max(windows.len())))
+        few.is_some_and(|rows| rows.are_slow(windows, self.stretch.windows.max(windows.len())))
     }
 
     /// What is out counts as what just is not.
@@ -249,9 +246,8 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
             band.broken = broken(view, shape, cells).or_else(|| in_vain(view, shape, &inside));
             let usual = usual(view, shape, &inside, &band, usual_share);
             count_slow(view, shape, &band, &mut all);
-            let half = half_of(&band, timeline.outline().cell).filter(|_| band.quantile <= 0.5);
-            let limits = band.latency.map(|b| b.limit).zip(half);
-            let few = limits.map(|(all, half)| [Rows::of(&inside, all, 1), Rows::of(&inside, half, LASTS)]);
+            let floor = floor_of(&band, timeline.outline().cell).filter(|_| band.quantile <= 0.5);
+            let few = band.latency.zip(floor).and_then(|(latency, floor)| Rows::of(&inside, latency, floor));
             weigh(timeline, shape, &inside, &mut all);
             // A target that hangs makes a closed loop wait in windows in which else nothing would come.
             let before = all.partition_point(|w| !outline.closed || w.to <= last + 1);

@@ -3,8 +3,10 @@
 //!
 //! Owns what the baseline brought by itself, and whether what strayed is more than that; the bands are `band`'s.
 
+use std::ops::Range;
+
 use super::baseline::{Window, slower};
-use super::judgement::ShapeBand;
+use super::judgement::{Band, ShapeBand};
 use super::view::View;
 use crate::stats;
 
@@ -32,7 +34,7 @@ pub(super) fn usual(
     shape: usize,
     inside: &[Window],
     band: &ShapeBand,
-    share: fn(&Shares, &Shares) -> f64,
+    share: fn(&Shares, &Shares, f64) -> f64,
 ) -> Usual {
     let slow = |w: &Window| slower(view, shape, w, band);
     let all: Shares = inside.iter().map(|w| (w.bad(), w.intended)).collect();
@@ -41,80 +43,131 @@ pub(super) fn usual(
     let flows: f64 = inside.iter().map(|w| w.flows).sum();
     let most = slow.iter().map(|(_, n)| *n).sum::<u64>() as f64 / flows.max(1.0);
     let retried: Shares = inside.iter().map(|w| (w.retried.min(w.tried), w.tried)).collect();
+    let alike = stats::overdispersion(&but_once(&slow)).min(most).max(1.0);
     Usual {
-        bad: share(&all, &bad),
-        own_bad: share(&bad, &bad),
-        own_slow: share(&slow, &slow),
-        retried: share(&retried, &retried),
-        alike: stats::overdispersion(&slow).min(most).max(1.0),
+        bad: share(&all, &bad, 1.0),
+        own_bad: share(&bad, &bad, 1.0),
+        own_slow: share(&slow, &slow, alike),
+        retried: share(&retried, &retried, 1.0),
+        alike,
     }
 }
 
 /// Of each window so many, and of how many.
 pub(super) type Shares = Vec<(u64, u64)>;
 
-/// The share over all windows but those in which there are more `hits` than the share of all brings by chance: what
-/// happened once is not what is usual.
-pub(super) fn usual_share(of: &Shares, hits: &Shares) -> f64 {
-    let usual = share(hits.iter().copied());
-    let by_chance = |(_, (hits, n)): &(_, &(u64, u64))| !stats::exceeds(*hits, *n, usual);
-    share(of.iter().zip(hits).filter(by_chance).map(|(one, _)| *one))
+/// The share over all windows but those in which there are more `hits`, so many alike, than the share of all brings by
+/// chance: what happened once is not what is usual.
+pub(super) fn usual_share(of: &Shares, hits: &Shares, alike: f64) -> f64 {
+    let usual = part(hits.iter().copied());
+    let by_chance = |(_, (hits, n)): &(_, &(u64, u64))| !exceeds(*hits, *n, usual, alike);
+    part(of.iter().zip(hits).filter(by_chance).map(|(one, _)| *one))
 }
 
-pub(super) fn share(of: impl Iterator<Item = (u64, u64)>) -> f64 {
+/// Without the longest row of windows in which there are more hits than the share of all brings by chance.
+fn but_once(hits: &Shares) -> Shares {
+    let usual = part(hits.iter().copied());
+    let more: Vec<bool> = hits.iter().map(|(hits, n)| stats::exceeds(*hits, *n, usual)).collect();
+    let once = longest(&more);
+    hits.iter().enumerate().filter(|(i, _)| !once.contains(i)).map(|(_, one)| *one).collect()
+}
+
+/// Where the longest row of those that are so lies.
+fn longest(are: &[bool]) -> Range<usize> {
+    let mut from = 0;
+    let rows = are.chunk_by(|a, b| a == b).map(|row| {
+        from += row.len();
+        (row[0], from - row.len()..from)
+    });
+    rows.filter(|(is, _)| *is).map(|(_, row)| row).max_by_key(Range::len).unwrap_or_default()
+}
+
+/// The share of all of them.
+pub(super) fn part(of: impl Iterator<Item = (u64, u64)>) -> f64 {
     let (hits, all) = of.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
     hits as f64 / all.max(1) as f64
 }
 
-/// In less than so many cases a row is no chance.
-const RARE: f64 = 0.01;
+/// So many deviations from what is usual are no chance, as in a band.
+const FAR: f64 = 4.0;
+/// Fewer windows in a row are judged by themselves.
+const ROW: usize = 3;
+/// Of longer rows the parts tell.
+const LONGEST: usize = 30;
 
-/// How windows of a baseline lie beyond a limit of latency, but for the longest row of them: what happened once is not
-/// usual.
+/// How far windows of few operations stray from one another by themselves, on ln of latency: several in a row stray less far
+/// together.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rows {
-    /// Microseconds.
-    limit: f64,
-    /// How often one does.
-    often: f64,
-    /// How often one does after another.
-    again: f64,
-    /// Fewer in a row tell nothing.
-    least: usize,
+    usual: f64,
+    /// Standard deviation of one window.
+    deviation: f64,
+    /// From so many, of which each tells less the more it is like the one before: a queue that is long is so for a while.
+    of: f64,
+    alike: f64,
+    /// Less is no change.
+    least: f64,
 }
 
 impl Rows {
-    pub(super) fn of(inside: &[Window], limit: f64, least: usize) -> Rows {
-        let beyond: Vec<bool> = inside.iter().map(|w| w.is_beyond(limit)).collect();
-        let rows: Vec<usize> =
-            beyond.chunk_by(|a, b| a == b).filter(|row| row[0]).map(<[bool]>::len).collect();
-        let longest = rows.iter().copied().max().unwrap_or(0);
-        let all = rows.iter().sum::<usize>() - longest;
-        let again = all - rows.len().saturating_sub(1);
-        // One more than was seen (Laplace): that none was does not prove that none comes.
-        let often = (all + 1) as f64 / (beyond.len() - longest + 1) as f64;
-        // As may be of few: a queue that is long is so for a while.
-        let again = ((again + 1) as f64 / (all + 2) as f64).max(often);
-        Rows { limit, often, again, least }
+    /// Of the windows of a baseline, but for the longest row beyond its band: what happened once is not usual. None of too
+    /// few.
+    pub(super) fn of(inside: &[Window], band: Band, floor: f64) -> Option<Rows> {
+        let once = longest(&inside.iter().map(|w| w.is_beyond(band.limit)).collect::<Vec<_>>());
+        let usual = |i: &usize| !once.contains(i);
+        let ln = |of: fn(&Window) -> Option<f64>| -> Vec<Option<f64>> {
+            (0..inside.len()).map(|i| of(&inside[i]).filter(|_| usual(&i)).map(|v| v.max(1.0).ln())).collect()
+        };
+        let (varies, compared) = (ln(|w| w.pace.varies), ln(|w| w.pace.latency));
+        let (_, deviation) = stats::mean_and_deviation(&varies)?;
+        let (usual, _) = stats::mean_and_deviation(&compared)?;
+        let of = varies.iter().flatten().count();
+        Some(Rows {
+            usual,
+            deviation: deviation * stats::drifted(of),
+            of: of as f64,
+            alike: (stats::autocorrelation(&varies) + 1.645 / (of as f64).sqrt()).clamp(0.0, 0.95),
+            least: (floor / band.median).ln(),
+        })
     }
 
-    /// Marks those that follow one another more often than by chance; of what is not known nothing is said.
+    /// By how much more than usual so many windows are together, before it is no chance: deviations of the difference of two
+    /// means, of samples that are worth less the more they are autocorrelated (Bartlett, Journal of the Royal Statistical
+    /// Society 98, 1935).
+    fn limit(self, windows: usize) -> f64 {
+        let worth = (1.0 - self.alike) / (1.0 + self.alike);
+        let variance = (1.0 / windows as f64 + 1.0 / self.of) / worth;
+        (FAR * self.deviation * variance.sqrt()).max(self.least)
+    }
+
+    fn more(self, window: &Window) -> f64 {
+        window.pace.latency.filter(|_| !window.unknown).map_or(0.0, |v| v.max(1.0).ln() - self.usual)
+    }
+
+    /// Together they are slow, and most of them by themselves as slow as that.
+    fn are_together(self, more: &[f64], all: usize) -> bool {
+        let limit = self.limit(all);
+        let beyond = || more.iter().filter(|more| **more > limit).count();
+        more.iter().sum::<f64>() > limit * all as f64 && 2 * beyond() > all
+    }
+
+    /// Marks those of rows that are slow together.
     fn mark(self, windows: &mut [Window]) {
-        let mut known: Vec<&mut Window> = windows.iter_mut().filter(|w| !w.unknown).collect();
-        for row in known.chunk_by_mut(|a, b| a.is_beyond(self.limit) == b.is_beyond(self.limit)) {
-            let rare = self.often * self.again.powi(row.len() as i32 - 1) < RARE;
-            if row[0].is_beyond(self.limit) && row.len() >= self.least && rare {
-                row.iter_mut().for_each(|w| w.is_slow = true);
+        let more: Vec<f64> = windows.iter().map(|w| self.more(w)).collect();
+        for from in 0..windows.len() {
+            for to in from + ROW..=(from + LONGEST).min(windows.len()) {
+                if self.are_together(&more[from..to], to - from) {
+                    let limit = self.limit(to - from);
+                    let slow = (from..to).filter(|i| more[*i] > limit);
+                    slow.for_each(|i| windows[i].is_slow = true);
+                }
             }
         }
     }
 
-    /// Most of so many windows lie beyond the limit, and more than chance: as those that follow one another are alike, they
-    /// tell no more than fewer would (by the autocorrelation of a chain of two states, Klotz, Annals of Statistics 1, 1973).
-    pub(super) fn are_most(self, windows: &[(&Window, bool)], all: usize) -> bool {
-        let beyond = windows.iter().filter(|(w, _)| !w.unknown && w.is_beyond(self.limit)).count();
-        let alike = ((self.again - self.often) / (1.0 - self.often).max(1e-9)).clamp(0.0, 0.9);
-        2 * beyond > all && exceeds(beyond as u64, all as u64, self.often, (1.0 + alike) / (1.0 - alike))
+    /// Those of a stretch of so many are; those that are to come are not.
+    pub(super) fn are_slow(self, windows: &[(&Window, bool)], all: usize) -> bool {
+        self.are_together(&windows.iter().map(|(w, _)| self.more(w)).collect::<Vec<f64>>(), all)
     }
 }
 
@@ -126,11 +179,14 @@ fn exceeds(hits: u64, n: u64, usual: f64, alike: f64) -> bool {
 }
 
 /// Marks windows beyond the limit of latency of which more operations are slow than by chance; and, of few operations,
-/// those that are no chance as so many follow one another.
-pub(super) fn mark_slow(windows: &mut [Window], limit: f64, usual: &Usual, rows: &[Rows]) {
+/// rows of them that are slow together.
+pub(super) fn mark_slow(windows: &mut [Window], limit: f64, usual: &Usual, rows: Option<Rows>) {
     for window in windows.iter_mut() {
         let (slow, n) = window.own(window.slow);
-        window.is_slow = window.is_beyond(limit) && exceeds(slow, n, usual.own_slow, usual.alike);
+        let no_chance = slow >= n || exceeds(slow, n, usual.own_slow, usual.alike);
+        window.is_slow = window.is_beyond(limit) && no_chance;
     }
-    rows.iter().for_each(|rows| rows.mark(windows));
+    if let Some(rows) = rows {
+        rows.mark(windows);
+    }
 }

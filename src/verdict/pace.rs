@@ -18,6 +18,8 @@ const ONE_APART: f64 = SLOWER * SLOWER;
 const FLOOR: Micros = Micros::millis(2);
 /// Of fewer operations of a window one that failed is no median: how long the others took is.
 const FEW: u64 = 3;
+/// A flow that asks so often in one window asks again and again.
+const AGAIN: f64 = 1.5;
 /// Of which an average is made.
 const TENTHS: [f64; 10] = [0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95];
 /// So much more is no change, and so many times as much (VERDICTS.md 3).
@@ -42,7 +44,7 @@ pub(super) fn choose(
         return (wanted, Vec::new());
     }
     let mut lower = QUANTILES.into_iter().filter(|q| *q <= wanted);
-    match lower.find(|q| !lies_between(&merged, (*q, APART), (cells, width), flows)) {
+    match lower.find(|q| !lies_between(&merged, (*q, APART), (cells, width), f64::INFINITY)) {
         Some(quantile) => (quantile, Vec::new()),
         None => (0.5, each),
     }
@@ -53,14 +55,14 @@ fn are_apart(each: &[UsualTime]) -> bool {
     medians().fold(0.0, f64::max) > APART * medians().fold(f64::MAX, f64::min)
 }
 
-/// Of how many flows so long a window of these cells hears on average: of those in flight, and those that end in it.
+/// Of how many flows at once so long a window of these cells hears on average: those in flight, or those that end in it.
 pub(super) fn flows(timeline: &Timeline, shape: usize, cells: &Cells, length: Micros) -> f64 {
     let flow = timeline.operations().find(|(_, o)| o.shape == shape && o.flow);
     let ended = flow.map_or(0, |(op, _)| timeline.tally(op, cells).intended);
     let (n, windows) =
         (cells.len().max(1) as f64, timeline.cell_start(1).as_secs_f64() / length.as_secs_f64());
     let flying: f64 = cells.iter().filter_map(|&cell| timeline.in_flight(shape, cell)).sum();
-    flying / n + ended as f64 / (n * windows)
+    (flying / n).max(ended as f64 / (n * windows))
 }
 
 /// Of each operation, where there are several. One that is slow now and then by itself is told by another quantile of
@@ -77,7 +79,10 @@ fn medians(timeline: &Timeline, shape: usize, (cells, width): (&Cells, u32), flo
     });
     let each: Vec<UsualTime> = each.collect();
     let several = all.iter().filter(|(.., tally)| tally.intended > 0).count() > 1;
-    if several || each.iter().any(|one| one.quantile != Some(0.5)) { each } else { Vec::new() }
+    // Of those that flows ask again and again the median jumps with who asks: a tenant with a long list, or one without.
+    let again = asked as f64 * f64::from(width) / cells.len().max(1) as f64 > AGAIN * flows;
+    let jumps = each.iter().any(|one| one.quantile.is_none());
+    if several || again && jumps { each } else { Vec::new() }
 }
 
 /// Of one operation at its quantile, or the geometric mean.

@@ -243,7 +243,9 @@ fn a_list_of_any_size_that_becomes_far_slower_is_seen_beside_a_health_check() {
     for seed in 1..=20 {
         let ran = |more: i64| {
             let draw = drawn(seed);
-            at("1/s", seed, two, move |path, slower| {
+            let arrival = "constant: { rate: 1/s }";
+            let case = Case { seed, arrival, slow: 70..90, judge: LONG, flow: two };
+            case.ran(move |path, slower| {
                 let size = if path == "/list" { 1 << (8.0 * draw()) as i32 } else { return Micros(300) };
                 MS + Micros(400) * size + MS * if slower { more } else { 0 }
             })

@@ -88,8 +88,14 @@ pub(super) fn part(of: impl Iterator<Item = (u64, u64)>) -> f64 {
     hits as f64 / all.max(1) as f64
 }
 
+/// Where so many operations count as one, all of a window may be one flow's.
+const ALIKE: f64 = 1.5;
 /// So many deviations from what is usual are no chance, as in a band.
 const FAR: f64 = 4.0;
+/// The upper end of a one-sided 95 % interval, in standard errors; that of an autocorrelation is 1 / sqrt(n) (Bartlett,
+/// Supplement to the Journal of the Royal Statistical Society 8, 1946).
+const UPPER: f64 = 1.645;
+const MOST_ALIKE: f64 = 0.95;
 /// Fewer windows in a row are judged by themselves.
 const ROW: usize = 3;
 /// Of longer rows the parts tell.
@@ -103,7 +109,7 @@ pub(super) struct Rows {
     /// Standard deviation of one window.
     deviation: f64,
     /// From so many, of which each tells less the more it is like the one before: a queue that is long is so for a while.
-    of: f64,
+    n: f64,
     alike: f64,
     /// Less is no change.
     least: f64,
@@ -121,12 +127,14 @@ impl Rows {
         let (varies, compared) = (ln(|w| w.pace.varies), ln(|w| w.pace.latency));
         let (_, deviation) = stats::mean_and_deviation(&varies)?;
         let (usual, _) = stats::mean_and_deviation(&compared)?;
-        let of = varies.iter().flatten().count();
-        Some(Rows {
+        let n = varies.iter().flatten().count();
+        let few = stats::drifted(n);
+        let alike = stats::autocorrelation(&varies) + UPPER / (n as f64).sqrt();
+        few.is_finite().then(|| Rows {
             usual,
-            deviation: deviation * stats::drifted(of),
-            of: of as f64,
-            alike: (stats::autocorrelation(&varies) + 1.645 / (of as f64).sqrt()).clamp(0.0, 0.95),
+            deviation: deviation * few,
+            n: n as f64,
+            alike: alike.clamp(0.0, MOST_ALIKE),
             least: (floor / band.median).ln(),
         })
     }
@@ -136,7 +144,7 @@ impl Rows {
     /// Society 98, 1935).
     fn limit(self, windows: usize) -> f64 {
         let worth = (1.0 - self.alike) / (1.0 + self.alike);
-        let variance = (1.0 / windows as f64 + 1.0 / self.of) / worth;
+        let variance = (1.0 / windows as f64 + 1.0 / self.n) / worth;
         (FAR * self.deviation * variance.sqrt()).max(self.least)
     }
 
@@ -183,7 +191,9 @@ fn exceeds(hits: u64, n: u64, usual: f64, alike: f64) -> bool {
 pub(super) fn mark_slow(windows: &mut [Window], limit: f64, usual: &Usual, rows: Option<Rows>) {
     for window in windows.iter_mut() {
         let (slow, n) = window.own(window.slow);
-        let no_chance = slow >= n || exceeds(slow, n, usual.own_slow, usual.alike);
+        // All of one flow's are no more than one.
+        let all = slow >= n && usual.alike < ALIKE;
+        let no_chance = all || exceeds(slow, n, usual.own_slow, usual.alike);
         window.is_slow = window.is_beyond(limit) && no_chance;
     }
     if let Some(rows) = rows {

@@ -263,7 +263,8 @@ pub struct ShapeTrigger {
     /// As in the trigger.
     pub needed: Option<Micros>,
     pub window: Micros,
-    /// The worst latency of a window out of band, at `quantile`.
+    /// The worst latency of a window of which that left its band, at `quantile`; none where only what failed, and stands
+    /// at its deadline, was slow.
     pub slowest: Option<Micros>,
     /// Windows were out while it was in force, but each alone: no outage.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

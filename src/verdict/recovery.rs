@@ -206,6 +206,7 @@ fn of_shape(
         depth_after: depth(series, afterwards),
         deepest: depth_of(series, harmed, 1),
         slowest,
+        in_a_row: slowest.zip(series.band.latency).is_some_and(|(v, b)| ((v.0 + 1) as f64) < b.limit),
         briefly: outage == Micros::ZERO
             && windows.iter().any(|(w, out)| {
                 *out && !w.unknown && start(w) < watch.clear.max(watch.effective + series.band.window)

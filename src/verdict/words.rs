@@ -214,16 +214,17 @@ fn harm(trigger: &JudgedTrigger) -> String {
         return format!("{kept}, and what left its band was {what}");
     }
     let slowest = trigger.shapes.iter().filter_map(|s| Some((s.slowest?, s))).max_by_key(|(slow, _)| *slow);
+    let row = |s: &ShapeTrigger| match s.in_a_row {
+        true => ", within the limit of one window, but not of several in a row",
+        false => "",
+    };
     match (slowest, deepest.filter(|s| s.deepest >= 0.01)) {
-        (Some((_, ShapeTrigger { times: Some(times), .. })), _) => {
-            format!(
-                "{kept}, and at worst its operations took {} times as long as usual",
-                three_digits(*times)
-            )
-        }
-        (Some((slow, s)), _) => {
-            format!("{kept}, and at worst its {} was {slow}", Metric::Quantile(s.quantile))
-        }
+        (Some((slow, s)), _) => match s.times.map(three_digits) {
+            Some(times) => {
+                format!("{kept}, and at worst its operations took {times} times as long as usual{}", row(s))
+            }
+            None => format!("{kept}, and at worst its {} was {slow}{}", Metric::Quantile(s.quantile), row(s)),
+        },
         (None, Some(s)) => {
             let kept = if lost > 0.0 { kept + ", and " } else { String::new() };
             format!("{kept}at worst a window of {} lost {} of its goodput", s.window, percent(s.deepest))

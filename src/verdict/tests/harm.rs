@@ -55,3 +55,16 @@ fn where_no_window_was_out_nothing_is_told_of_a_worst_one() {
         "{said}"
     );
 }
+
+#[test]
+fn what_is_out_only_as_several_windows_in_a_row_are_is_told_to_be_within_the_limit_of_one() {
+    let slow = |at: Micros| (s(99.0)..s(103.0)).contains(&at);
+    let mut seen = judged(|at| (if slow(at) { s(0.6) } else { s(0.005) }, Kind::Ok));
+    assert!(seen.shapes[0].slowest.is_some() && !seen.shapes[0].in_a_row, "{:?}", seen.shapes[0]);
+    seen.shapes[0].in_a_row = true;
+    let said = words::aftermath(&seen, Return::At(s(103.0)), s(200.0), &[], None);
+    assert!(
+        said.contains(" was 600 ms, within the limit of one window, but not of several in a row."),
+        "{said}"
+    );
+}

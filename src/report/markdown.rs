@@ -5,7 +5,7 @@
 use super::words;
 use super::words::visible;
 use crate::units::grouped;
-use crate::verdict::Judgement;
+use crate::verdict::{Judgement, Word};
 
 /// The summary as GitHub's Markdown.
 pub fn markdown(judgement: &Judgement) -> String {
@@ -72,8 +72,18 @@ fn objectives(out: &mut String, judgement: &Judgement) {
         let (phase, n) = (words::where_decided(o), grouped(o.n));
         row(out, &[&word, &o.text, &phase, &o.measured_text, &o.limit_text, &n]);
     }
+    reasons(out, judgement);
     for note in words::beside_objectives(judgement) {
         out.push_str(&format!("\n{}\n", text(&note)));
+    }
+}
+
+/// Why each objective that did not pass has its word, also what the head says already: in a list none may be missing.
+fn reasons(out: &mut String, judgement: &Judgement) {
+    let mut before = "\n";
+    for o in words::worst_first(judgement).into_iter().filter(|o| o.word != Word::Pass) {
+        out.push_str(&format!("{before}- {} {}: {}\n", words::mark(o.word), text(&o.text), text(&o.reason)));
+        before = "";
     }
 }
 
@@ -126,5 +136,27 @@ fn faults(out: &mut String, judgement: &Judgement) {
     }
     for sentence in words::returns(judgement) {
         out.push_str(&format!("\n{}\n", text(sentence)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture;
+    use super::*;
+
+    #[test]
+    fn of_each_objective_that_did_not_pass_it_is_told_why() {
+        let mut judgement = fixture::judgement(&fixture::timeline());
+        let hostile = "1 in 2 | <b> took\nlong.";
+        judgement.objectives[1].reason = hostile.to_owned();
+        let summary = markdown(&judgement);
+        let told: Vec<&str> = summary.lines().filter(|line| line.starts_with("- ")).collect();
+        let not_passed: Vec<_> = judgement.objectives.iter().filter(|o| o.word != Word::Pass).collect();
+        assert!(not_passed.len() > 2 && told.len() == not_passed.len(), "{summary}");
+        for o in not_passed {
+            let why = format!(" {}: {}", text(&o.text), text(&o.reason));
+            assert!(told.iter().any(|line| line.ends_with(&why)), "{why} in {told:#?}");
+        }
+        assert!(summary.contains("1 in 2 \\| &lt;b&gt; took\\\\nlong."), "{summary}");
     }
 }

@@ -5,6 +5,7 @@
 
 mod chart;
 mod html;
+mod hurt;
 mod json;
 mod markdown;
 mod markup;

@@ -2,12 +2,13 @@
 //!
 //! Owns the binning; numbers come from the timeline, pixels are `chart`'s.
 
+use super::hurt;
 use crate::quantity::Quantity;
 use crate::sample::OpId;
 use crate::stats::n_min;
 use crate::timeline::{Cells, Tally, Timeline};
 use crate::units::Micros;
-use crate::verdict::{JudgedObjective, Judgement, OperationPhase, Phase};
+use crate::verdict::{JudgedObjective, Judgement, OperationPhase, Phase, Word};
 
 /// Points beyond this many are merged: a line has no more pixels.
 const MAX_POINTS: usize = 300;
@@ -98,8 +99,8 @@ pub(super) fn over(timeline: &Timeline, op: OpId, phase: &Phase) -> Tally {
     timeline.tally(op, &cells)
 }
 
-/// Operations to show, the worst first: the one that decided the worst objective (of
-/// those that hold, the one closest to its limit), then by what users felt.
+/// Operations to show, the worst first: the one that decided the worst objective (of those that hold, the one closest to
+/// its limit); where one about a trigger alone fails, the one that the trigger hurt most; then by what users felt.
 /// A flow of one operation says nothing that the operation does not.
 pub(super) fn worst_first(timeline: &Timeline, judgement: &Judgement) -> Vec<OpId> {
     let outline = timeline.outline();
@@ -110,7 +111,10 @@ pub(super) fn worst_first(timeline: &Timeline, judgement: &Judgement) -> Vec<OpI
     let deciding = judgement.objectives.iter().filter(|o| decides(timeline, o.decided.as_deref()));
     let nearness = |o: &JudgedObjective| (o.word, o.closeness());
     let worst = deciding.reduce(|a, b| if nearness(b) > nearness(a) { b } else { a });
-    let blamed = worst.and_then(|o| o.decided.clone());
+    let failed = worst.filter(|o| o.word == Word::Fail);
+    let by_trigger = || hurt::most(timeline, judgement);
+    let decided = |o: Option<&'_ JudgedObjective>| o.and_then(|o| o.decided.clone());
+    let blamed = decided(failed).or_else(by_trigger).or_else(|| decided(worst));
     all.sort_by(|a, b| {
         let key = |(op, flow): &(OpId, bool)| {
             let (bad, p99) = felt(judgement, &outline.operations[usize::from(op.0)].name, *flow);

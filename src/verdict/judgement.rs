@@ -263,8 +263,12 @@ pub struct ShapeTrigger {
     /// As in the trigger.
     pub needed: Option<Micros>,
     pub window: Micros,
-    /// The worst latency of a window out of band, at `quantile`.
+    /// The worst latency of a window of which that left its band, at `quantile`; none where only what failed, and stands
+    /// at its deadline, was slow.
     pub slowest: Option<Micros>,
+    /// `slowest` is within the limit: what left the band are windows in a row, together.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_a_row: bool,
     /// Windows were out while it was in force, but each alone: no outage.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub briefly: bool,

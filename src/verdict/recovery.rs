@@ -70,7 +70,7 @@ pub(super) fn against(view: &View, series: &[Series], trigger: &Trigger, measure
     let (lasting, ended): (Vec<&Series>, Vec<&Series>) =
         banded.partition(|s| watch.is_none_or(|w| has_load_after(s, w)));
     let seen: Vec<(ShapeTrigger, Return)> = match watch {
-        Some(watch) => lasting.iter().map(|s| of_shape(timeline, s, trigger, watch, measures)).collect(),
+        Some(watch) => lasting.iter().map(|s| of_shape(view, s, trigger, watch, measures)).collect(),
         None => Vec::new(),
     };
     let back = all_back(seen.iter().map(|(_, back)| *back));
@@ -126,12 +126,13 @@ fn judged(trigger: &Trigger, back: Return, shapes: Vec<ShapeTrigger>) -> JudgedT
 /// The result for one shape. That it never came back needs evidence: what was seen must not end with what could
 /// be the beginning of a recovery.
 fn of_shape(
-    timeline: &Timeline,
+    view: &View,
     series: &Series,
     trigger: &Trigger,
     watch: Watch,
     measures: Measures,
 ) -> (ShapeTrigger, Return) {
+    let timeline = view.timeline;
     let start = |w: &Window| timeline.cell_start(w.from);
     let end = |w: &Window| timeline.cell_start(w.to);
     // What is out beside another trigger, or so near to the next, may be that one's doing: from there on nothing is
@@ -175,6 +176,7 @@ fn of_shape(
     // What is lost after it was back is none of its harm.
     let harmed = &windows[..until_back.max(after)];
     let afterwards = &harmed[split.min(harmed.len())..];
+    let slowest = slowest(view, series, harmed, measures);
     let back = match (r, begins) {
         (Some(r), _) => Return::At(r),
         (None, None) if windows.len() > after && !ends_unknown => Return::Never,
@@ -199,11 +201,12 @@ fn of_shape(
         needed: (back == Return::TooShort && !(watch.outlasted && doubtful.is_some())).then_some(needed),
         window: series.band.window,
         quantile: series.band.quantile,
-        times: times(series, harmed),
+        times: slowest.and_then(|slowest| times(series, slowest)),
         depth_during: depth(series, &windows[..split]),
         depth_after: depth(series, afterwards),
         deepest: depth_of(series, harmed, 1),
-        slowest: worst_latency(harmed),
+        slowest,
+        in_a_row: slowest.zip(series.band.latency).is_some_and(|(v, b)| ((v.0 + 1) as f64) < b.limit),
         briefly: outage == Micros::ZERO
             && windows.iter().any(|(w, out)| {
                 *out && !w.unknown && start(w) < watch.clear.max(watch.effective + series.band.window)
@@ -270,15 +273,30 @@ fn longest_well(timeline: &Timeline, windows: &[(&Window, bool)]) -> Option<Micr
     lengths.max()
 }
 
-/// The worst latency of windows that were out of band.
-fn worst_latency(windows: &[(&Window, bool)]) -> Option<Micros> {
-    let slow = windows.iter().filter(|(_, out)| *out).filter_map(|(w, _)| w.pace.latency);
-    slow.reduce(f64::max).map(|us| Micros(us as i64))
+/// The worst latency of windows of which it left the band.
+fn slowest(view: &View, series: &Series, windows: &[(&Window, bool)], measures: Measures) -> Option<Micros> {
+    let slow = windows.iter().filter(|(w, _)| !w.unknown && series.strayed(w, measures)[1]);
+    let latencies = slow.filter_map(|(w, _)| answered_in(view, series, w));
+    latencies.reduce(f64::max).map(|us| Micros(us as i64))
 }
 
-fn times(series: &Series, windows: &[(&Window, bool)]) -> Option<f64> {
+/// How long those took that succeeded, if that is out of band too: what fails stands at its deadline, and nobody need have
+/// waited for it. Where it takes each operation's own, a window that lost too many tells of its loss only.
+fn answered_in(view: &View, series: &Series, window: &Window) -> Option<f64> {
+    let band = &series.band;
+    if window.bad() == 0 || !band.each.is_empty() {
+        return window.pace.latency.filter(|_| !series.goodput_out(window));
+    }
+    let shape = view.timeline.outline().shapes.iter().position(|s| s.name == band.shape)?;
+    let tally = view.shape_tally(shape, &(window.from..window.to).collect());
+    let took = tally.successes.quantile(band.quantile)?.0 as f64;
+    band.latency.is_some_and(|latency| took > latency.limit).then_some(took)
+}
+
+/// How many times as long as usual, where each operation has its own.
+fn times(series: &Series, slowest: Micros) -> Option<f64> {
     let usual = series.band.latency.filter(|_| !series.band.each.is_empty())?;
-    Some(worst_latency(windows)?.0 as f64 / usual.median)
+    Some(slowest.0 as f64 / usual.median)
 }
 
 /// Measures as people call them.

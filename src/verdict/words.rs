@@ -190,37 +190,46 @@ fn still_out(trigger: &JudgedTrigger) -> String {
 }
 
 /// What alone left its band, where goodput and latency kept to theirs in all shapes: a leak, a pool, retries.
-fn quietly(trigger: &JudgedTrigger) -> Option<String> {
-    let out = trigger.shapes.iter().filter(|s| s.slowest.is_some());
+fn quietly(trigger: &JudgedTrigger) -> Option<&str> {
+    let was_out = |s: &&ShapeTrigger| s.slowest.is_some() || s.outage_so_far > Micros::ZERO;
+    let out = trigger.shapes.iter().filter(|s| was_out(s) || s.quietly.is_some());
     let all: Option<Vec<&str>> = out.map(|s| s.quietly.as_deref()).collect();
-    all?.first().map(|what| (*what).to_owned())
+    all?.first().copied()
 }
 
 /// The worst of what was lost: goodput, or time where everything was answered.
 fn harm(trigger: &JudgedTrigger) -> String {
     let depth = trigger.shapes.iter().map(|s| s.depth_during.max(s.depth_after)).fold(0.0, f64::max);
-    let deepest = trigger.shapes.iter().map(|s| s.deepest).fold(0.0, f64::max);
+    let deepest = trigger.shapes.iter().max_by(|a, b| a.deepest.total_cmp(&b.deepest));
+    if depth >= 0.01 && deepest.is_none_or(|s| depth >= s.deepest / 3.0) {
+        return format!("at worst it lost {} of its goodput", percent(depth));
+    }
+    // A loss that is too short for a median of three windows is told by its count.
+    let lost = trigger.shapes.iter().map(|s| s.area_during + s.area_after).sum::<f64>().round();
+    let kept = match lost as u64 {
+        0 => "it kept answering".to_owned(),
+        lost => format!("of good operations it lost {}", grouped(lost)),
+    };
+    if let Some(what) = quietly(trigger) {
+        return format!("{kept}, and what left its band was {what}");
+    }
     let slowest = trigger.shapes.iter().filter_map(|s| Some((s.slowest?, s))).max_by_key(|(slow, _)| *slow);
-    match slowest {
-        // A loss that is too short for a median of three windows is told by its count.
-        Some((slow, shape)) if depth < 0.01 || depth < deepest / 3.0 => {
-            let lost = trigger.shapes.iter().map(|s| s.area_during + s.area_after).sum::<f64>().round();
-            let kept = match lost as u64 {
-                0 => "it kept answering".to_owned(),
-                lost => format!("of good operations it lost {}", grouped(lost)),
-            };
-            match quietly(trigger) {
-                Some(what) => format!("{kept}, and what left its band was {what}"),
-                None if let Some(times) = shape.times => {
-                    format!(
-                        "{kept}, and at worst its operations took {} times as long as usual",
-                        three_digits(times)
-                    )
-                }
-                None => format!("{kept}, and at worst its {} was {slow}", Metric::Quantile(shape.quantile)),
+    let row = |s: &ShapeTrigger| match s.in_a_row {
+        true => ", within the limit of one window, but not of several in a row",
+        false => "",
+    };
+    match (slowest, deepest.filter(|s| s.deepest >= 0.01)) {
+        (Some((slow, s)), _) => match s.times.map(three_digits) {
+            Some(times) => {
+                format!("{kept}, and at worst its operations took {times} times as long as usual{}", row(s))
             }
+            None => format!("{kept}, and at worst its {} was {slow}{}", Metric::Quantile(s.quantile), row(s)),
+        },
+        (None, Some(s)) => {
+            let kept = if lost > 0.0 { kept + ", and " } else { String::new() };
+            format!("{kept}at worst a window of {} lost {} of its goodput", s.window, percent(s.deepest))
         }
-        _ => format!("at worst it lost {} of its goodput", percent(depth)),
+        (None, None) => format!("{kept}, and no window was out of its band by itself"),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::report::words::{percent, visible};
 use crate::sample::OpId;
 use crate::stats::n_min;
 use crate::timeline::Timeline;
-use crate::units::{Micros, grouped, or_dash, short_clock};
+use crate::units::{Micros, grouped, or_dash, short_clock, three_digits};
 use crate::verdict::{JudgedTrigger, Judgement, ShapeBand, Span, Word};
 
 const GOOD_HEIGHT: f64 = 66.0;
@@ -280,7 +280,12 @@ fn bands(band: &ShapeBand, latency: Option<f64>) -> impl Iterator<Item = Limit> 
     };
     let quantile = Metric::Quantile(band.quantile);
     let latency = latency.map(|end| {
-        let text = format!("normal for {}: {quantile} to {}", visible(&band.shape), Micros(end as i64));
+        // Where each operation has its own, all together have no quantile.
+        let normal = match band.latency.filter(|_| !band.each.is_empty()) {
+            Some(b) => format!("up to {} times as long as usual", three_digits(b.limit / b.median)),
+            None => format!("{quantile} to {}", Micros(end as i64)),
+        };
+        let text = format!("normal for {}: {normal}", visible(&band.shape));
         limit(quantile.clone(), end, text)
     });
     let goodput = band.goodput.map(|b| {

@@ -5,6 +5,7 @@ mod day;
 mod enough;
 mod fifth;
 mod generator;
+mod harm;
 mod lines;
 mod looks;
 mod mirrored;

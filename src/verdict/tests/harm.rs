@@ -1,0 +1,70 @@
+//! What is said of the harm that a fault did: what was lost, or how slow it was, and neither where it was not so.
+
+use super::super::words;
+use super::*;
+use crate::timeline::phases::Return;
+
+/// The sentence on a fault of a second after which nothing is the matter; windows are of a second each.
+fn judged(answer: impl Fn(Micros) -> (Micros, Kind)) -> JudgedTrigger {
+    let mut plan = Plan::new(200).shape("rooms", "create", s(5.0)).fault("x", 100.0, None);
+    plan.outline.judge.windows = 60;
+    plan.outline.faults[0].settle = s(10.0);
+    let judgement = verdict(plan.objective(recovery_within(30.0)), &evenly(100, 0, 200, answer));
+    judgement.triggers[0].clone()
+}
+
+fn within(at: Micros) -> bool {
+    (s(100.0)..s(101.0)).contains(&at)
+}
+
+#[test]
+fn of_what_fails_at_once_it_is_told_what_was_lost_and_never_a_time_for_which_nobody_waited() {
+    let all = judged(|at| if within(at) { (Micros::millis(1), Kind::Status) } else { fine(at) });
+    let expected = "of good operations it lost 100, and at worst a window of 1 s lost 100 % of its goodput";
+    assert!(all.sentence.contains(expected), "{}", all.sentence);
+    assert_eq!((all.shapes[0].slowest, all.shapes[0].times), (None, None));
+    let some = |at: Micros| within(at) && at.0 % 200_000 < 50_000;
+    let some = judged(|at| if some(at) { (Micros::millis(1), Kind::Status) } else { fine(at) });
+    let expected = "of good operations it lost 25, and at worst a window of 1 s lost 25 % of its goodput";
+    assert!(some.sentence.contains(expected), "{}", some.sentence);
+}
+
+/// Of which each second one takes forty times as long as the other: their latency is told in times.
+#[test]
+fn what_loses_some_and_is_not_slow_did_not_take_so_many_times_as_long_as_usual() {
+    let usual = |at: Micros| (Micros::millis(if at.0 / 10_000 % 2 == 0 { 1 } else { 41 }), Kind::Ok);
+    let lost = |at: Micros| within(at) && at.0 % 200_000 < 50_000;
+    let lossy = judged(|at| if lost(at) { (Micros::millis(1), Kind::Status) } else { usual(at) });
+    assert!(lossy.sentence.contains("a window of 1 s lost 25 % of its goodput"), "{}", lossy.sentence);
+    assert!(!lossy.sentence.contains("times as long"), "{}", lossy.sentence);
+    let slow = judged(|at| (if within(at - s(1.0)) || within(at) { s(0.6) } else { usual(at).0 }, Kind::Ok));
+    let expected = "it kept answering, and at worst its operations took ";
+    assert!(slow.sentence.contains(expected), "{}", slow.sentence);
+    assert!(slow.shapes[0].times.is_some_and(|times| times > 10.0), "{:?}", slow.shapes[0]);
+}
+
+#[test]
+fn where_no_window_was_out_nothing_is_told_of_a_worst_one() {
+    let mut dragged = judged(|at| if within(at) { (Micros::millis(1), Kind::Status) } else { fine(at) });
+    let shape = &mut dragged.shapes[0];
+    (shape.depth_during, shape.depth_after, shape.deepest) = (0.0, 0.0, 0.0);
+    (shape.area_during, shape.area_after) = (2.0, 0.0);
+    let said = words::aftermath(&dragged, Return::At(s(102.0)), s(200.0), &[], None);
+    assert!(
+        said.contains("; of good operations it lost 2, and no window was out of its band by itself."),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_is_out_only_as_several_windows_in_a_row_are_is_told_to_be_within_the_limit_of_one() {
+    let slow = |at: Micros| (s(99.0)..s(103.0)).contains(&at);
+    let mut seen = judged(|at| (if slow(at) { s(0.6) } else { s(0.005) }, Kind::Ok));
+    assert!(seen.shapes[0].slowest.is_some() && !seen.shapes[0].in_a_row, "{:?}", seen.shapes[0]);
+    seen.shapes[0].in_a_row = true;
+    let said = words::aftermath(&seen, Return::At(s(103.0)), s(200.0), &[], None);
+    assert!(
+        said.contains(" was 600 ms, within the limit of one window, but not of several in a row."),
+        "{said}"
+    );
+}

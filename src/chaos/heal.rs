@@ -116,6 +116,9 @@ fn without(keeper: Option<&ProcessId>) -> Result<(), String> {
         Some((pid, State::Stopped)) => {
             Err(format!("the keeper that carries the link is stopped: continue it (kill -CONT {pid})"))
         }
+        Some((pid, State::Unseen)) => {
+            Err(format!("its keeper (pid {pid}) cannot be seen in /proc: try again"))
+        }
         Some((pid, State::Running)) => Err(format!(
             "its keeper (pid {pid}) has not healed it so far: keeper.log says why; try again, or end the keeper"
         )),
@@ -130,22 +133,27 @@ async fn undo_one(world: &World, undo: &Undo, later: bool) -> Result<(), String>
         Undo::End { process, .. } | Undo::Continue { process, mark: None, .. } if is_gone(process) => Ok(()),
         Undo::Continue { process, mark, .. } => {
             let family = Family { leader: process.clone(), mark: mark.clone() };
-            family.signal(&[State::Stopped], Signal::CONT)?;
-            reaches(world, || family.census().stopped == 0).await
+            reaches(world, || {
+                family.signal(&[State::Stopped], Signal::CONT)?;
+                Ok(family.census()?.stopped == 0)
+            })
+            .await
         }
         Undo::End { process, .. } => {
             let family = Family { leader: process.clone(), mark: None };
-            let known: Vec<ProcessId> = family.members().into_iter().map(|(process, _)| process).collect();
-            reaches(world, || family.end(&known)).await
+            // Who cannot be seen now is looked for again.
+            let known = family.members().into_iter().flatten().map(|(process, _)| process);
+            let known: Vec<ProcessId> = known.collect();
+            reaches(world, || Ok(family.end(&known))).await
         }
         Undo::Marked { mark, .. } => {
             reaches(world, || {
-                let left = marked(mark);
+                let left = marked(mark).map_err(|e| format!("who is left cannot be seen in /proc: {e}"))?;
                 for process in &left {
                     // One that has gone meanwhile needs no signal.
                     let _ = process.signal(Signal::KILL);
                 }
-                left.is_empty()
+                Ok(left.is_empty())
             })
             .await
         }
@@ -172,15 +180,19 @@ async fn undo_one(world: &World, undo: &Undo, later: bool) -> Result<(), String>
     }
 }
 
-async fn reaches(world: &World, done: impl Fn() -> bool) -> Result<(), String> {
+/// Tries until it is done, or for long enough: what failed once may work when it is tried again.
+async fn reaches(world: &World, done: impl Fn() -> Result<bool, String>) -> Result<(), String> {
     let deadline = world.now() + FOLLOW;
-    while !done() {
-        if world.now() > deadline {
-            return Err("the process did not follow the signal".to_owned());
+    loop {
+        match done() {
+            Ok(true) => return Ok(()),
+            Ok(false) if world.now() > deadline => {
+                return Err("the process did not follow the signal".to_owned());
+            }
+            Err(why) if world.now() > deadline => return Err(why),
+            _ => world.sleep(PAUSE).await,
         }
-        world.sleep(PAUSE).await;
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -215,11 +227,11 @@ mod tests {
         let mut leader = Command::new("sh");
         leader.args(["-c", "sleep 20 & echo $!; wait"]).process_group(0);
         let mut leader = leader.stdout(Stdio::piped()).spawn().unwrap();
-        let process = ProcessId::of(leader.id() as i32).unwrap();
+        let process = ProcessId::of(leader.id() as i32).unwrap().unwrap();
         let mut pid = String::new();
         std::io::BufRead::read_line(&mut io::BufReader::new(leader.stdout.take().unwrap()), &mut pid)
             .unwrap();
-        let other = ProcessId::of(pid.trim().parse().unwrap()).unwrap();
+        let other = ProcessId::of(pid.trim().parse().unwrap()).unwrap().unwrap();
         leader.kill().unwrap();
         leader.wait().unwrap();
         let undo = Undo::End { service: "app".to_owned(), process };

@@ -90,7 +90,7 @@ impl Journal {
         // Where files cannot be locked, its first line must do.
         let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
         let journal = Journal { file: RefCell::new(Some(file)), path: path.to_owned(), ..Journal::default() };
-        if let Some(squall) = ProcessId::of(std::process::id() as i32) {
+        if let Some(squall) = ProcessId::of(std::process::id() as i32)? {
             journal.append(&Entry::Run { squall })?;
         }
         Ok(journal)

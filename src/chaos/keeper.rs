@@ -165,8 +165,8 @@ impl Keeper {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
         takes_nothing_along(&mut command);
         let mut child = command.spawn().map_err(cannot)?;
-        let process =
-            ProcessId::of(child.id().unwrap_or_default() as i32).ok_or("the keeper ended at once")?;
+        let process = ProcessId::of(child.id().unwrap_or_default() as i32).map_err(cannot)?;
+        let process = process.ok_or("the keeper ended at once")?;
         let waiting = Rc::<Waiting>::default();
         let (lives, alive) = watch::channel(());
         if let Some(stdout) = child.stdout.take() {

@@ -64,7 +64,7 @@ impl ServiceDriver {
 
     /// By all of its processes, and by what its users would see.
     pub async fn effect(&self) -> Result<String, String> {
-        let proof = match (self.act, self.service.census()) {
+        let proof = match (self.act, self.service.census()?) {
             (Act::Pause, Census { running: 0, stopped: 1.. }) => "the process is stopped",
             (Act::Kill | Act::KillFor | Act::Restart, census) if census.is_empty() => "the process is gone",
             (_, census) => return Err(told(census)),
@@ -77,7 +77,7 @@ impl ServiceDriver {
 
     /// Nobody else has continued it; that it ended meanwhile is told of the service.
     pub fn lasts(&self) -> Result<(), String> {
-        match (self.act, self.service.census()) {
+        match (self.act, self.service.census()?) {
             (Act::Pause, census @ Census { running: 1.., .. }) => Err(told(census)),
             _ => Ok(()),
         }
@@ -87,7 +87,7 @@ impl ServiceDriver {
         match self.act {
             // What crashed while it was paused, or just now, cannot be continued, and need not be.
             Act::Pause => match self.service.resume() {
-                Err(_) if self.service.census().is_empty() => Ok(()),
+                Err(_) if self.has_gone() => Ok(()),
                 resumed => resumed.map_err(NotHealed::Failed),
             },
             Act::Kill => Ok(()),
@@ -98,9 +98,17 @@ impl ServiceDriver {
         }
     }
 
+    /// Nothing is left of it; what cannot be seen may be there.
+    fn has_gone(&self) -> bool {
+        self.service.census().is_ok_and(Census::is_empty)
+    }
+
     pub fn cleared(&self) -> Result<(), String> {
-        match (self.act, self.service.census()) {
-            (Act::Kill, _) | (_, Census { running: 1.., stopped: 0 }) => Ok(()),
+        if self.act == Act::Kill {
+            return Ok(());
+        }
+        match (self.act, self.service.census()?) {
+            (_, Census { running: 1.., stopped: 0 }) => Ok(()),
             (Act::Pause, census) if census.is_empty() => Ok(()),
             (_, census) => Err(told(census)),
         }
@@ -113,9 +121,7 @@ impl ServiceDriver {
 
     pub fn remark(&self) -> String {
         match self.act {
-            Act::Pause if self.service.census().is_empty() => {
-                "the process is gone: nothing was left to continue".to_owned()
-            }
+            Act::Pause if self.has_gone() => "the process is gone: nothing was left to continue".to_owned(),
             _ => String::new(),
         }
     }

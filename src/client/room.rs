@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::kept::Shelf;
 use super::way::Way;
 use crate::units::Micros;
-use crate::world::{OWN_FILES, World, open_files};
+use crate::world::{World, open_files, own_files};
 
 /// Fewer connections than these cannot carry a load; where the system allows less, it says so itself.
 const LEAST: u64 = 4;
@@ -58,12 +58,10 @@ impl Seats {
 }
 
 impl Budget {
-    /// A shard's share of what this process may open; in virtual time there are no files.
-    pub fn of_shard(world: &World, shards: u32) -> Budget {
+    /// A shard's share of what this process may open beside its own files; in virtual time there are no files.
+    pub fn of_shard(world: &World, shards: u32, services: usize) -> Budget {
         let files = if world.is_virtual() { None } else { open_files() };
-        let share =
-            files.map(|files| (files.saturating_sub(OWN_FILES) / u64::from(shards.max(1))).max(LEAST));
-        let most = share.map_or(u32::MAX, |share| share.min(u64::from(u32::MAX)) as u32);
+        let most = files.map_or(u32::MAX, |files| share_of(files, shards, services));
         Budget::new(most, Shelf::of_shard(shards))
     }
 
@@ -97,6 +95,12 @@ impl Budget {
         let all: Vec<_> = self.0.idle.borrow().iter().filter_map(Weak::upgrade).collect();
         all.iter().any(|pool| pool.close_one())
     }
+}
+
+/// How many connections one of so many shards may have.
+fn share_of(files: u64, shards: u32, services: usize) -> u32 {
+    let share = files.saturating_sub(own_files(shards, services)) / u64::from(shards.max(1));
+    share.max(LEAST).min(u64::from(u32::MAX)) as u32
 }
 
 /// A flow waits for a file, for as long as this exists.
@@ -231,6 +235,15 @@ impl Drop for Seat {
 mod tests {
     use super::*;
     use crate::world::run_virtual;
+
+    #[test]
+    fn connections_leave_what_threads_and_services_need() {
+        let cases = [((1024, 1, 0), 960), ((1024, 8, 2), 113), ((256, 2, 16), 64), ((256, 6, 2), 25)];
+        for ((files, shards, services), most) in cases {
+            assert_eq!(share_of(files, shards, services), most, "{files} files, {shards} shards");
+        }
+        assert_eq!(share_of(70, 1, 32), 4, "fewer cannot carry a load");
+    }
 
     #[test]
     fn patient_probes_of_any_number_of_shapes_leave_room_for_the_load() {

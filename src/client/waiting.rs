@@ -81,7 +81,7 @@ mod tests {
                     open.push(stream);
                 }
             });
-            let pool = Pool::new(world.clone(), &[address], None, &Budget::of_shard(&world, 1));
+            let pool = Pool::new(world.clone(), &[address], None, &Budget::of_shard(&world, 1, 0));
             let users = (0..1_000).map(|_| {
                 let (tasks, pool) = (world.clone(), pool.clone());
                 world.spawn(async move {

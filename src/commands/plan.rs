@@ -9,7 +9,7 @@ use crate::world::open_files;
 pub fn run(args: &cli::Experiment) -> u8 {
     match documents::experiment(args) {
         Ok(experiment) => {
-            out(&plan::plan(&experiment, limits()));
+            out(&plan::plan(&experiment, limits(args)));
             0
         }
         Err(code) => code,
@@ -17,8 +17,15 @@ pub fn run(args: &cli::Experiment) -> u8 {
 }
 
 /// What this machine allows.
-pub fn limits() -> plan::Limits {
-    plan::Limits { open_files: open_files().unwrap_or(u64::MAX), ephemeral_ports: ephemeral_ports() }
+pub fn limits(args: &cli::Experiment) -> plan::Limits {
+    let open_files = open_files().unwrap_or(u64::MAX);
+    plan::Limits { open_files, ephemeral_ports: ephemeral_ports(), shards: shards(args) }
+}
+
+/// How many threads send: as many as there are cores, if nothing else is asked for.
+pub fn shards(args: &cli::Experiment) -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
+    args.shards.unwrap_or(cores).max(1)
 }
 
 /// Local ports for outgoing connections to one address; Linux's default where it does not say.

@@ -38,15 +38,16 @@ fn carry_out(args: &cli::Run) -> Result<u8, u8> {
     let experiment = documents::experiment(&args.experiment);
     outputs.forget();
     let experiment = Arc::new(experiment?);
-    let shards = shards(args);
+    let shards = super::plan::shards(&args.experiment);
     if !experiment.outline.virtual_time {
-        has_files_for(shards).map_err(|why| bad(&format!("{why}, or ask for fewer `--shards`")))?;
+        let enough = has_files_for(shards, experiment.services.len());
+        enough.map_err(|why| bad(&format!("{why}, or ask for fewer `--shards`")))?;
     }
     let folder = make_folder(&args.reports, &experiment.outline).map_err(|why| bad(&why))?;
     let history = folder.join("history.jsonl");
     let file =
         File::create(&history).map_err(|e| bad(&format!("{} cannot be made: {e}", history.display())))?;
-    let plan = crate::report::plan::plan(&experiment, super::plan::limits());
+    let plan = crate::report::plan::plan(&experiment, super::plan::limits(&args.experiment));
     fs::write(folder.join("plan.txt"), plan).map_err(|e| bad(&format!("the plan cannot be written: {e}")))?;
     let progress = Progress::for_terminal(&experiment.outline, args.output.quiet);
     let result = if experiment.outline.virtual_time {
@@ -60,11 +61,6 @@ fn carry_out(args: &cli::Run) -> Result<u8, u8> {
 fn bad(why: &str) -> u8 {
     error(&format!("error: {why}"));
     exit::BAD_CONFIGURATION
-}
-
-fn shards(args: &cli::Run) -> u32 {
-    let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
-    args.experiment.shards.unwrap_or(cores).max(1)
 }
 
 /// `reports/20261121-081200-steady-mix`, made new.

@@ -100,7 +100,12 @@ impl Script {
         Ok(Script {
             world: world.clone(),
             program: Program::compile(&common(experiment, target), steps)?,
-            pool: Pool::new(world.clone(), &target.addresses, None, &Budget::of_shard(world, 1)),
+            pool: Pool::new(
+                world.clone(),
+                &target.addresses,
+                None,
+                &Budget::of_shard(world, 1, experiment.services.len()),
+            ),
             tokens: Tokens::new(experiment.target.auth.as_ref(), true)?,
             secrets: experiment.secrets.clone(),
             facts,

@@ -126,7 +126,7 @@ impl Drop for LastWords {
 
 async fn run_shard(world: World, load: Load) -> Result<(), String> {
     let outline = &load.experiment.outline;
-    let budget = Budget::of_shard(&world, load.share.shards);
+    let budget = Budget::of_shard(&world, load.share.shards, load.experiment.services.len());
     let runners = (0..load.experiment.shapes.len())
         .map(|index| {
             ShapeRunner::new(&world, &load.experiment, &load.target, &load.facts, &budget, index).map(Rc::new)

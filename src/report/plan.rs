@@ -14,7 +14,7 @@ use crate::outline::{Outline, ShapeOutline};
 use crate::redact::redact;
 use crate::sample::OpId;
 use crate::units::{Micros, clock, grouped, three_digits};
-use crate::world::OWN_FILES;
+use crate::world::own_files;
 
 /// What this machine allows.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,8 @@ pub struct Limits {
     pub open_files: u64,
     /// Local ports for connections to one address.
     pub ephemeral_ports: u64,
+    /// Threads that would send.
+    pub shards: u32,
 }
 
 /// Everything that `squall plan` prints.
@@ -284,7 +286,8 @@ fn load(experiment: &Experiment, limits: Limits) -> String {
     if outline.shapes.iter().any(|s| s.closed) {
         out.push_str("closed loops come on top: their rate is up to the target\n");
     }
-    let room = limits.open_files.saturating_sub(OWN_FILES).min(limits.ephemeral_ports);
+    let own = own_files(limits.shards, experiment.services.len());
+    let room = limits.open_files.saturating_sub(own).min(limits.ephemeral_ports);
     let _ = writeln!(
         out,
         "up to {} connections if nothing answers; this machine has {} files and {} ports",
@@ -353,6 +356,9 @@ mod tests {
     #[test]
     fn the_plan_tells_all_that_would_happen() {
         let experiment = experiment().unwrap_or_else(|p| panic!("{}", render(&p, false)));
-        insta::assert_snapshot!(plan(&experiment, Limits { open_files: 80, ephemeral_ports: 28_000 }));
+        insta::assert_snapshot!(plan(
+            &experiment,
+            Limits { open_files: 80, ephemeral_ports: 28_000, shards: 2 }
+        ));
     }
 }

@@ -92,7 +92,8 @@ impl Child {
             _ => format!("program `{program}` cannot be started: {error}"),
         })?;
         let pid = child.id().unwrap_or_default() as i32;
-        let leader = ProcessId::of(pid).ok_or_else(|| format!("program `{program}` ended at once"))?;
+        let leader = ProcessId::of(pid).map_err(|e| format!("program `{program}` cannot be seen: {e}"))?;
+        let leader = leader.ok_or_else(|| format!("program `{program}` ended at once"))?;
         let family = Family { leader, mark: mark.map(str::to_owned) };
         if let Some(pid) = Pid::from_raw(pid) {
             // A lower priority is a courtesy to the measurement; a system that refuses it still works.
@@ -130,6 +131,18 @@ impl Child {
             // The sender goes only after it has told.
             let _ = ended.wait_for(Option::is_some).await;
         }
+    }
+
+    /// SIGKILL to whoever is left of it and of `known`, who belonged to it before; whether that was nobody. Its own
+    /// group is ended also where nobody can be seen.
+    pub fn end(&self, known: &[ProcessId]) -> bool {
+        let all = self.family.end(known);
+        let ended = self.ended().is_some();
+        if !ended {
+            // Until its end is told it is not collected, and the number is its own.
+            drop(Group::led_by(self.family.leader.pid));
+        }
+        all && ended
     }
 
     /// How it ended, if it has: `exit status: 2`.
@@ -170,7 +183,7 @@ mod tests {
                 let child = Child::spawn(&world, &command, "no mark", &log).unwrap();
                 let pid = || fs::read_to_string(&log).unwrap().trim().parse::<i32>().ok();
                 wait_until("the pid of its child", || pid().is_some());
-                let member = pid().and_then(ProcessId::of).unwrap();
+                let member = pid().and_then(|pid| ProcessId::of(pid).unwrap()).unwrap();
                 (child.family.leader, member)
             }
         });

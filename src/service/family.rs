@@ -1,6 +1,7 @@
 //! A service as the operating system sees it: all of its processes, whatever session or group they moved to.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
@@ -33,42 +34,46 @@ impl Census {
 impl Family {
     /// Who belongs to it now: the leader with its group, what carries the mark, and all that any of these has
     /// started. What waits to be collected does not count.
-    pub fn members(&self) -> Vec<(ProcessId, State)> {
-        let (table, boot) = (table(), super::process::boot());
+    ///
+    /// # Errors
+    /// In words: the system does not let squall look. Nobody knows then whether any is left.
+    pub fn members(&self) -> Result<Vec<(ProcessId, State)>, String> {
+        self.look().map_err(|error| format!("its processes cannot be seen in /proc: {error}"))
+    }
+
+    fn look(&self) -> io::Result<Vec<(ProcessId, State)>> {
+        let (table, boot) = (table()?, super::process::boot()?);
         // A group outlives its leader, and while one of it is left no other process gets its number.
         let leads = table.get(&self.leader.pid).is_none_or(|e| e.start == self.leader.start);
         let leads = leads && boot == self.leader.boot;
-        let marked = |pid: i32| self.mark.as_ref().is_some_and(|mark| carries(pid, mark));
-        let first = table.iter().filter(|(pid, entry)| {
-            let its = **pid == self.leader.pid || entry.group == self.leader.pid;
-            leads && its && entry.start >= self.leader.start || marked(**pid)
-        });
-        let all = with_descendants(&table, first.map(|(pid, _)| *pid).collect());
-        let alive = all.into_iter().filter_map(|pid| Some((pid, table.get(&pid)?)));
-        alive
-            .filter(|(_, entry)| entry.state != State::Gone)
-            .map(|(pid, entry)| (ProcessId { pid, start: entry.start, boot: boot.clone() }, entry.state))
-            .collect()
-    }
-
-    pub fn census(&self) -> Census {
-        let mut census = Census::default();
-        for (_, state) in self.members() {
-            match state {
-                State::Running => census.running += 1,
-                State::Stopped => census.stopped += 1,
-                State::Gone => {}
+        let marked = |pid: i32| self.mark.as_ref().map_or(Ok(false), |mark| carries(pid, mark));
+        let mut first = BTreeSet::new();
+        for (pid, entry) in &table {
+            let its = *pid == self.leader.pid || entry.group == self.leader.pid;
+            if leads && its && entry.start >= self.leader.start || marked(*pid)? {
+                first.insert(*pid);
             }
         }
-        census
+        let all = with_descendants(&table, first).into_iter();
+        let alive = all.filter_map(|pid| Some((pid, table.get(&pid).filter(|e| e.state != State::Gone)?)));
+        let process = |pid, start| ProcessId { pid, start, boot: boot.clone() };
+        Ok(alive.map(|(pid, entry)| (process(pid, entry.start), entry.state)).collect())
+    }
+
+    /// # Errors
+    /// In words: the system does not let squall look.
+    pub fn census(&self) -> Result<Census, String> {
+        let members = self.members()?;
+        let count = |state| members.iter().filter(|(_, its)| *its == state).count();
+        Ok(Census { running: count(State::Running), stopped: count(State::Stopped) })
     }
 
     /// Signals every member that is in this state now.
     ///
     /// # Errors
-    /// In words: one that is still there may not be signalled.
+    /// In words: one that is still there may not be signalled, or nobody can be seen.
     pub fn signal(&self, in_state: &[State], signal: Signal) -> Result<(), String> {
-        let picked = self.members().into_iter().filter(|(_, state)| in_state.contains(state));
+        let picked = self.members()?.into_iter().filter(|(_, state)| in_state.contains(state));
         let mut failed = Ok(());
         for (process, _) in picked {
             // One that has gone meanwhile needs no signal.
@@ -82,16 +87,17 @@ impl Family {
     }
 
     /// SIGKILL to whoever is left of it and of `known`, who belonged to it before its leader went; whether
-    /// that was nobody.
+    /// that was nobody: who cannot be seen may be there.
     pub fn end(&self, known: &[ProcessId]) -> bool {
         let known = known.iter().filter(|process| process.state() != State::Gone).cloned();
         let mut left: Vec<ProcessId> = known.collect();
-        left.extend(self.members().into_iter().map(|(process, _)| process));
+        let members = self.members();
+        left.extend(members.iter().flatten().map(|(process, _)| process.clone()));
         for process in &left {
             // One that has gone meanwhile needs no signal; one that may not be signalled stays.
             let _ = process.signal(Signal::KILL);
         }
-        left.is_empty()
+        left.is_empty() && members.is_ok()
     }
 }
 
@@ -138,24 +144,24 @@ mod tests {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let mut leader = leader.spawn().unwrap();
-        let process = ProcessId::of(leader.id() as i32).unwrap();
+        let process = ProcessId::of(leader.id() as i32).unwrap().unwrap();
         let ends = Ends(Family { leader: process.clone(), mark: Some(mark) });
         let family = &ends.0;
-        wait_until("four to run", || family.census() == Census { running: 4, stopped: 0 });
+        wait_until("four to run", || family.census() == Ok(Census { running: 4, stopped: 0 }));
         // One that is just being born is not in the list yet.
         wait_until("four to be stopped", || {
             family.signal(&[State::Running], Signal::STOP).unwrap();
-            family.census() == Census { running: 0, stopped: 4 }
+            family.census() == Ok(Census { running: 0, stopped: 4 })
         });
         let other = ProcessId { start: process.start + 1, ..process.clone() };
         let other = Family { leader: other, mark: None };
-        assert!(other.census().is_empty(), "the same pid, another process");
+        assert!(other.census().unwrap().is_empty(), "the same pid, another process");
         // The system itself ends stopped members of a group that has lost its leader.
         family.signal(&[State::Stopped], Signal::CONT).unwrap();
-        wait_until("four to run", || family.census() == Census { running: 4, stopped: 0 });
+        wait_until("four to run", || family.census() == Ok(Census { running: 4, stopped: 0 }));
         process.signal(Signal::KILL).unwrap();
         leader.wait().unwrap();
-        assert_eq!(family.census().running, 3, "found without their leader");
+        assert_eq!(family.census().unwrap().running, 3, "found without their leader");
         wait_until("all to end", || family.end(&[]));
     }
 
@@ -165,16 +171,16 @@ mod tests {
         let mut leader = Command::new("sh");
         leader.args(["-c", "env -i sleep 30 & sleep 30"]).env(MARK, &mark).process_group(0);
         let mut leader = leader.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let process = ProcessId::of(leader.id() as i32).unwrap();
+        let process = ProcessId::of(leader.id() as i32).unwrap().unwrap();
         let ends = Ends(Family { leader: process.clone(), mark: Some(mark) });
         let family = &ends.0;
-        wait_until("three to run", || family.census().running == 3);
+        wait_until("three to run", || family.census().unwrap().running == 3);
         process.signal(Signal::KILL).unwrap();
         leader.wait().unwrap();
-        assert_eq!(family.census().running, 2, "one with the mark, one without");
+        assert_eq!(family.census().unwrap().running, 2, "one with the mark, one without");
         let later = ProcessId { start: process.start + 1_000_000, ..process };
         let later = Family { leader: later, mark: None };
-        assert!(later.census().is_empty(), "a group that is older than its leader is another's");
+        assert!(later.census().unwrap().is_empty(), "a group that is older than its leader is another's");
         wait_until("all to end", || family.end(&[]));
     }
 }

@@ -74,7 +74,8 @@ impl Service {
     /// Whether its health check is answered within `patience`. Of a stopped program whose port is all that
     /// is asked it says nothing: the system itself accepts connections there.
     pub async fn still_answers(&self, patience: Micros) -> bool {
-        let says_nothing = matches!(self.ready, Ready::Tcp { .. }) && self.census().stopped > 0;
+        let says_nothing =
+            matches!(self.ready, Ready::Tcp { .. }) && self.census().is_ok_and(|census| census.stopped > 0);
         !says_nothing && self.look(patience).await.is_ok()
     }
 

@@ -23,9 +23,10 @@ impl Holder {
         if sockets.is_empty() {
             return None;
         }
-        let pid = pids().find(|pid| open_sockets(*pid).any(|socket| sockets.contains(&socket)))?;
+        let mut pids = pids().ok()?.into_iter();
+        let pid = pids.find(|pid| open_sockets(*pid).any(|socket| sockets.contains(&socket)))?;
         let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned();
-        Some(Holder { process: ProcessId::of(pid)?, name })
+        Some(Holder { process: ProcessId::of(pid).ok()??, name })
     }
 }
 
@@ -94,7 +95,7 @@ mod tests {
             (address, Holder::of(address))
         });
         assert_eq!(found.unwrap().process.pid, std::process::id() as i32);
-        let own = ProcessId::of(std::process::id() as i32).unwrap();
+        let own = ProcessId::of(std::process::id() as i32).unwrap().unwrap();
         assert!(!listens_on(&own).contains(&address), "closed again");
         assert_eq!(Holder::of(address), None);
     }

@@ -156,7 +156,7 @@ impl Service {
         if let Body::Child(child) = &body
             && let Err(why) = (self.lives)(&self.name, Life::There(child.family.leader.clone()))
         {
-            child.family.end(&[]);
+            child.end(&[]);
             return Err(StartError::NotStarted(why));
         }
         *self.body.borrow_mut() = Some(Rc::new(body));
@@ -284,13 +284,16 @@ impl Service {
     }
 
     /// How many of all its processes run, and how many are stopped.
-    pub fn census(&self) -> Census {
+    ///
+    /// # Errors
+    /// In words: the system does not let squall look.
+    pub fn census(&self) -> Result<Census, String> {
         match self.body.borrow().as_deref() {
-            None => Census::default(),
+            None => Ok(Census::default()),
             Some(Body::Child(child)) => child.family.census(),
             Some(Body::Group { paused, .. }) => {
                 let stopped = usize::from(paused.get());
-                Census { running: 1 - stopped, stopped }
+                Ok(Census { running: 1 - stopped, stopped })
             }
         }
     }
@@ -300,7 +303,7 @@ impl Service {
         let stop = |family: &Family| family.signal(&[State::Running], Signal::STOP);
         self.signal(true, stop)?;
         let deadline = self.world.now() + PAUSE_TIMEOUT;
-        while self.census().running > 0 && self.world.now() < deadline {
+        while self.census()?.running > 0 && self.world.now() < deadline {
             self.world.sleep(FOLLOW_PAUSE).await;
             self.signal(true, stop)?;
         }
@@ -338,11 +341,10 @@ impl Service {
             None => return Err(format!("service `{}` is down already", self.name)),
             Some(Body::Child(child)) => {
                 let known = members(&child.family);
-                if let Err(why) = self.end(&child.family, &known).await {
+                if let Err(why) = self.end(child, &known).await {
                     *self.body.borrow_mut() = body;
                     return Err(why);
                 }
-                child.gone().await;
             }
             Some(Body::Group { group, .. }) => group.kill().await,
         }
@@ -364,10 +366,10 @@ impl Service {
         let _ = (self.lives)(&self.name, Life::Over);
     }
 
-    /// Ends a family and `known`, who belonged to it before, and waits until it holds no port any more.
-    async fn end(&self, family: &Family, known: &[ProcessId]) -> Result<(), String> {
+    /// Ends all of it and `known`, who belonged to it before, and waits until it holds no port any more.
+    async fn end(&self, child: &Child, known: &[ProcessId]) -> Result<(), String> {
         let ended = async {
-            while !family.end(known) {
+            while !child.end(known) {
                 self.world.sleep(FOLLOW_PAUSE).await;
             }
         };
@@ -387,12 +389,12 @@ impl Service {
             }
             let gone = async {
                 child.gone().await;
-                while !child.family.census().is_empty() {
+                while !child.family.census().is_ok_and(Census::is_empty) {
                     self.world.sleep(FOLLOW_PAUSE).await;
                 }
             };
             let _ = self.world.timeout(STOP_TIMEOUT, gone).await;
-            match self.end(&child.family, &known).await {
+            match self.end(child, &known).await {
                 Ok(()) => self.is_over(),
                 Err(why) => self.is_left(&child.family, why),
             }
@@ -403,8 +405,9 @@ impl Service {
     }
 }
 
+/// As far as they can be seen.
 fn members(family: &Family) -> Vec<ProcessId> {
-    family.members().into_iter().map(|(process, _)| process).collect()
+    family.members().into_iter().flatten().map(|(process, _)| process).collect()
 }
 
 /// Resolves when a sandbox process serves.

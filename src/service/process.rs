@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde::{Deserialize, Serialize};
 
@@ -22,29 +24,43 @@ pub enum State {
     Stopped,
     /// Gone, or ended and not yet collected by its parent.
     Gone,
+    /// The system did not let squall look: it may be anything.
+    Unseen,
 }
 
 impl ProcessId {
     /// The process that has this pid now; none if there is none.
-    pub fn of(pid: i32) -> Option<ProcessId> {
-        let (_, start) = stat(pid)?;
-        Some(ProcessId { pid, start, boot: boot() })
+    ///
+    /// # Errors
+    /// The system does not let squall look.
+    pub fn of(pid: i32) -> io::Result<Option<ProcessId>> {
+        let Some((_, start)) = stat(pid)? else { return Ok(None) };
+        Ok(Some(ProcessId { pid, start, boot: boot()? }))
     }
 
     pub fn state(&self) -> State {
-        match stat(self.pid) {
-            Some((letter, start)) if start == self.start && self.boot == boot() => meaning(letter),
-            _ => State::Gone,
+        match (stat(self.pid), boot()) {
+            (Ok(None), _) => State::Gone,
+            (Ok(Some((letter, start))), Ok(boot)) => {
+                if start == self.start && boot == self.boot {
+                    meaning(letter)
+                } else {
+                    State::Gone
+                }
+            }
+            _ => State::Unseen,
         }
     }
 
     /// Sends a signal, if it is still the same process.
     ///
     /// # Errors
-    /// In words: gone, or not permitted.
+    /// In words: gone, not to be seen, or not permitted.
     pub fn signal(&self, signal: Signal) -> Result<(), String> {
-        if self.state() == State::Gone {
-            return Err(format!("process {} is gone", self.pid));
+        match self.state() {
+            State::Gone => return Err(format!("process {} is gone", self.pid)),
+            State::Unseen => return Err(format!("process {} cannot be seen in /proc", self.pid)),
+            State::Running | State::Stopped => {}
         }
         let pid = Pid::from_raw(self.pid).ok_or("0 is no process")?;
         kill_process(pid, signal).map_err(|e| format!("process {} cannot be signalled: {e}", self.pid))
@@ -85,21 +101,33 @@ pub const MARK: &str = "SQUALL_MARK";
 pub fn new_mark() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let pid = std::process::id() as i32;
-    let start = stat(pid).map_or(0, |(_, start)| start);
+    let start = stat(pid).ok().flatten().map_or(0, |(_, start)| start);
     format!("{pid}-{start}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Every process that carries the mark. Programs that write over their environment are not found.
-pub fn marked(mark: &str) -> Vec<ProcessId> {
-    pids().filter(|pid| carries(*pid, mark)).filter_map(ProcessId::of).collect()
+///
+/// # Errors
+/// The system does not let squall look.
+pub fn marked(mark: &str) -> io::Result<Vec<ProcessId>> {
+    let mut marked = Vec::new();
+    for pid in pids()? {
+        if carries(pid, mark)? {
+            marked.extend(ProcessId::of(pid)?);
+        }
+    }
+    Ok(marked)
 }
 
 /// Whether a process has the mark in its environment.
-pub fn carries(pid: i32, mark: &str) -> bool {
-    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+///
+/// # Errors
+/// The system does not let squall look.
+pub fn carries(pid: i32, mark: &str) -> io::Result<bool> {
+    let environment = if_there(fs::read(format!("/proc/{pid}/environ")))?.unwrap_or_default();
     let value =
         |entry: &[u8]| Some(entry.strip_prefix(MARK.as_bytes())?.strip_prefix(b"=")? == mark.as_bytes());
-    environment.split(|byte| *byte == 0).any(|entry| value(entry) == Some(true))
+    Ok(environment.split(|byte| *byte == 0).any(|entry| value(entry) == Some(true)))
 }
 
 /// What the system says of one process.
@@ -113,23 +141,42 @@ pub struct Entry {
 }
 
 /// Every process of this machine, by pid.
-pub fn table() -> BTreeMap<i32, Entry> {
-    let entry = |pid: i32| {
-        let fields = fields(pid)?;
+///
+/// # Errors
+/// The system does not let squall look: nobody knows who is there.
+pub fn table() -> io::Result<BTreeMap<i32, Entry>> {
+    let entry = |fields: &[String]| {
         let number = |n: usize| fields.get(n)?.parse().ok();
         let state = meaning(fields.first()?.chars().next()?);
-        Some((
-            pid,
-            Entry { state, parent: number(1)?, group: number(2)?, start: fields.get(19)?.parse().ok()? },
-        ))
+        Some(Entry { state, parent: number(1)?, group: number(2)?, start: fields.get(19)?.parse().ok()? })
     };
-    pids().filter_map(entry).collect()
+    let mut table = BTreeMap::new();
+    for pid in pids()? {
+        table.extend(fields(pid)?.and_then(|fields| Some((pid, entry(&fields)?))));
+    }
+    Ok(table)
 }
 
 /// Every process of this machine.
-pub fn pids() -> impl Iterator<Item = i32> {
-    let listed = fs::read_dir("/proc").into_iter().flatten().flatten();
-    listed.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+///
+/// # Errors
+/// The system does not let squall look.
+pub fn pids() -> io::Result<Vec<i32>> {
+    let listed = fs::read_dir("/proc")?.collect::<io::Result<Vec<_>>>()?;
+    Ok(listed.iter().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
+}
+
+/// What was read of a process; none if there is no such process, or none that this user may see. Any other error (no file
+/// is left to read with) says nothing of it.
+fn if_there<T>(read: io::Result<T>) -> io::Result<Option<T>> {
+    let gone = |error: &io::Error| {
+        let hidden = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied);
+        hidden || error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
+    };
+    match read {
+        Err(error) if gone(&error) => Ok(None),
+        read => read.map(Some),
+    }
 }
 
 /// The state that a letter of proc(5) stands for.
@@ -141,35 +188,45 @@ fn meaning(letter: char) -> State {
     }
 }
 
-/// Which boot of the machine this is.
-pub fn boot() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+/// Which boot of the machine this is; empty where the system does not say.
+///
+/// # Errors
+/// The system does not let squall look.
+pub fn boot() -> io::Result<String> {
+    let id = if_there(fs::read_to_string("/proc/sys/kernel/random/boot_id"))?;
+    Ok(id.unwrap_or_default().trim().to_owned())
 }
 
 /// State letter and start time (fields 3 and 22).
-fn stat(pid: i32) -> Option<(char, u64)> {
-    let fields = fields(pid)?;
-    Some((fields.first()?.chars().next()?, fields.get(19)?.parse().ok()?))
+fn stat(pid: i32) -> io::Result<Option<(char, u64)>> {
+    let both = |fields: Vec<String>| Some((fields.first()?.chars().next()?, fields.get(19)?.parse().ok()?));
+    Ok(fields(pid)?.and_then(both))
 }
 
 /// `/proc/PID/stat` from its third field on (proc(5)). The command's name may hold spaces and brackets, so
 /// fields count from its last closing bracket.
-fn fields(pid: i32) -> Option<Vec<String>> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    Some(text.rsplit_once(')')?.1.split_whitespace().map(str::to_owned).collect())
+fn fields(pid: i32) -> io::Result<Option<Vec<String>>> {
+    // A name may be no UTF-8.
+    let text = if_there(fs::read(format!("/proc/{pid}/stat")))?.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let fields = |(_, rest): (&str, &str)| rest.split_whitespace().map(str::to_owned).collect();
+    Ok(text.rsplit_once(')').map(fields))
 }
 
 #[cfg(test)]
 mod tests {
     use std::process::Command;
 
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    use super::super::family::Family;
     use super::super::patience::wait_until;
     use super::*;
 
     #[test]
     fn a_process_is_recognised_stopped_continued_and_gone() {
         let mut child = Command::new("sleep").arg("30").spawn().unwrap();
-        let process = ProcessId::of(child.id() as i32).unwrap();
+        let process = ProcessId::of(child.id() as i32).unwrap().unwrap();
         let wait_for = |state| wait_until("its state to change", || process.state() == state);
         process.signal(Signal::STOP).unwrap();
         wait_for(State::Stopped);
@@ -181,5 +238,45 @@ mod tests {
         process.signal(Signal::KILL).unwrap();
         child.wait().unwrap();
         assert_eq!(process.state(), State::Gone);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_gone() {
+        let read = |error: Errno| if_there::<()>(Err(error.into())).map_err(|e| e.raw_os_error());
+        for gone in [Errno::NOENT, Errno::SRCH, Errno::ACCESS, Errno::PERM] {
+            assert_eq!(read(gone), Ok(None), "{gone}");
+        }
+        for unseen in [Errno::MFILE, Errno::NFILE, Errno::NOMEM] {
+            assert_eq!(read(unseen), Err(Some(unseen.raw_os_error())), "{unseen}");
+        }
+    }
+
+    /// Runs the test below in a process of its own, whose files it may take away.
+    #[test]
+    fn without_a_file_to_look_with_nobody_is_taken_for_gone() {
+        let test = "service::process::tests::without_a_file_to_look_with";
+        let mut alone = Command::new(std::env::current_exe().unwrap());
+        let said = alone.args(["--exact", test, "--ignored", "--test-threads=1"]).output().unwrap();
+        let words = String::from_utf8_lossy(&said.stdout);
+        assert!(said.status.success() && words.contains("1 passed"), "{words}");
+    }
+
+    #[test]
+    #[ignore = "takes away the files of the process that it runs in: started by the test above"]
+    fn without_a_file_to_look_with() {
+        let mut child = Command::new("sleep").arg("30").spawn().unwrap();
+        let process = ProcessId::of(child.id() as i32).unwrap().unwrap();
+        let family = Family { leader: process.clone(), mark: None };
+        let limit = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..limit }).unwrap();
+        let seen = (table().is_err(), pids().is_err(), process.state(), family.census().is_err());
+        let marks = (marked("1-2-3").is_err(), carries(process.pid, "1-2-3").is_err(), boot().is_err());
+        let sent = (family.signal(&[State::Running], Signal::STOP).is_err(), family.end(&[]));
+        setrlimit(Resource::Nofile, limit).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(seen, (true, true, State::Unseen, true));
+        assert_eq!(marks, (true, true, true));
+        assert_eq!(sent, (true, false));
     }
 }

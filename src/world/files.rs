@@ -5,10 +5,12 @@ use std::sync::OnceLock;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::process::Command;
 
-/// Files that squall needs beside its connections.
+/// Files that squall needs beside its connections, with up to two threads that send and no service.
 pub const OWN_FILES: u64 = 64;
-/// Those of them that one thread which sends needs.
+/// What any further thread that sends needs.
 const FILES_OF_SHARD: u64 = 8;
+/// What a service needs: a handle of its process, two pipes to one of the sandbox, a look at its health.
+const FILES_OF_SERVICE: u64 = 4;
 
 /// What this process was started with.
 static BEFORE: OnceLock<Option<u64>> = OnceLock::new();
@@ -36,12 +38,18 @@ pub fn opens_as_many_as_before(program: &mut Command) {
     unsafe { program.pre_exec(as_before) };
 }
 
-/// What to say where this process may not open the files that it needs for itself and so many threads.
+/// Files that squall needs beside its connections, among them those with which it looks at processes.
+pub fn own_files(shards: u32, services: usize) -> u64 {
+    let threads = FILES_OF_SHARD * u64::from(shards.saturating_sub(2));
+    OWN_FILES + threads + FILES_OF_SERVICE * services as u64
+}
+
+/// What to say where this process may not open the files that it needs for itself, so many threads and services.
 ///
 /// # Errors
 /// It may not.
-pub fn has_files_for(shards: u32) -> Result<(), String> {
-    let needed = OWN_FILES + FILES_OF_SHARD * u64::from(shards.saturating_sub(2));
+pub fn has_files_for(shards: u32, services: usize) -> Result<(), String> {
+    let needed = own_files(shards, services);
     let Some(files) = open_files().filter(|files| *files < needed) else { return Ok(()) };
     Err(format!("squall may open {files} files here and needs {needed} for itself: raise `ulimit -Hn`"))
 }
@@ -49,4 +57,18 @@ pub fn has_files_for(shards: u32) -> Result<(), String> {
 /// How many files this process may have open; none if there is no limit.
 pub fn open_files() -> Option<u64> {
     getrlimit(Resource::Nofile).current
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_and_services_add_to_squalls_own_files() {
+        let cases =
+            [((1, 0), 64), ((2, 0), 64), ((8, 0), 112), ((1, 32), 192), ((8, 2), 120), ((2, 16), 128)];
+        for ((shards, services), files) in cases {
+            assert_eq!(own_files(shards, services), files, "{shards} shards, {services} services");
+        }
+    }
 }

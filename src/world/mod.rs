@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-pub use files::{OWN_FILES, has_files_for, open_files, open_many_files, opens_as_many_as_before};
+pub use files::{OWN_FILES, has_files_for, open_files, open_many_files, opens_as_many_as_before, own_files};
 pub use group::TaskGroup;
 pub use network::Network;
 pub use pacer::Pacer;

@@ -29,18 +29,19 @@ fn of_what_fails_at_once_it_is_told_what_was_lost_and_never_a_time_for_which_nob
     assert!(some.sentence.contains(expected), "{}", some.sentence);
 }
 
-/// Of which each second one takes forty times as long as the other: their latency is told in times.
+/// Each fourth one takes forty times as long as the others.
 #[test]
-fn what_loses_some_and_is_not_slow_did_not_take_so_many_times_as_long_as_usual() {
-    let usual = |at: Micros| (Micros::millis(if at.0 / 10_000 % 2 == 0 { 1 } else { 41 }), Kind::Ok);
+fn what_loses_some_and_is_not_slow_is_told_by_what_it_lost() {
+    let usual = |at: Micros| (Micros::millis(if at.0 / 10_000 % 4 == 0 { 41 } else { 1 }), Kind::Ok);
     let lost = |at: Micros| within(at) && at.0 % 200_000 < 50_000;
     let lossy = judged(|at| if lost(at) { (Micros::millis(1), Kind::Status) } else { usual(at) });
     assert!(lossy.sentence.contains("a window of 1 s lost 25 % of its goodput"), "{}", lossy.sentence);
-    assert!(!lossy.sentence.contains("times as long"), "{}", lossy.sentence);
     let slow = judged(|at| (if within(at - s(1.0)) || within(at) { s(0.6) } else { usual(at).0 }, Kind::Ok));
-    let expected = "it kept answering, and at worst its operations took ";
-    assert!(slow.sentence.contains(expected), "{}", slow.sentence);
-    assert!(slow.shapes[0].times.is_some_and(|times| times > 10.0), "{:?}", slow.shapes[0]);
+    assert!(
+        slow.sentence.contains("it kept answering, and at worst its p50 was 600 ms"),
+        "{}",
+        slow.sentence
+    );
 }
 
 #[test]

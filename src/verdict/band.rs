@@ -83,7 +83,11 @@ pub(super) fn band(
         amplification.of(halves, |half| (half.tally.retried().min(half.tally.tried), half.tally.tried)),
     ];
     let moved: Vec<&str> = rules.iter().filter(|rule| rule.moves()).map(|rule| rule.name).collect();
-    let [goodput, latency, in_flight, amplification] = rules.map(|rule| rule.band());
+    let [mut goodput, latency, in_flight, amplification] = rules.map(|rule| rule.band());
+    // What is no normal to come back to is not within it.
+    if let Some(band) = &mut goodput {
+        band.limit = band.limit.max(timeline.outline().judge.goodput.min(band.median));
+    }
     // What fails by chance is known of a single window, and how far these stray is not.
     let asked = timeline.outline().judge.windows as usize;
     // A smoke run's one window is squall's choice.

@@ -5,7 +5,7 @@
 
 use super::answer::Answer;
 use super::band::{Half, band, floor_of};
-use super::chance::{Rows, Usual, is_no_chance, mark_slow, usual, usual_share};
+use super::chance::{Rows, Share, Usual, is_no_chance, mark_slow, part, usual, usual_share};
 use super::judgement::{Band, ShapeBand, UsualTime};
 use super::pace::{self, Pace};
 use super::restless::Restless;
@@ -15,6 +15,7 @@ use super::waiting::Waiting;
 use super::width::{Grid, IS_TRIGGER, NO_BASELINE, NOBODY_ASKED, varying_rate};
 use super::windows::{Subject, value};
 use crate::objective::{Metric, Objective, PhaseName};
+use crate::outline::Outline;
 use crate::quantity::Quantity;
 use crate::sample::Kind;
 use crate::stats;
@@ -70,9 +71,8 @@ impl Window {
         (hits - unreached, self.intended - unreached)
     }
 
-    fn own_is_no_chance(&self, hits: u64, usual: f64) -> bool {
-        let (own, n) = self.own(hits);
-        is_no_chance(own, n, usual)
+    fn own_is_no_chance(&self, hits: u64, usual: Share) -> bool {
+        is_no_chance(self.own(hits), usual)
     }
 
     /// Attempts per first try.
@@ -95,6 +95,11 @@ pub(super) struct Series {
     /// The baseline would not count as that itself.
     pub(super) restless: Option<Restless>,
 }
+
+/// A service that was so many times as slow as usual and counted as well would not be one that came back.
+const TOO_WIDE: f64 = 10.0;
+/// Fewer operations in the baseline.
+const SELDOM: u64 = 20;
 
 /// Which measures a window is held against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +128,21 @@ impl Series {
             mark_slow(&mut self.windows, limit, &self.usual, self.few);
         }
         self
+    }
+
+    /// Latency has so wide a band that a service could be far slower and count as well: less than so many times as long
+    /// as usual is neither beyond it, nor beyond that of a stretch together, nor past the deadline, by which it is lost.
+    pub(super) fn too_wide(&self, outline: &Outline) -> Option<f64> {
+        let Band { median, limit, .. } = self.band.latency?;
+        let deadline = outline.deadline_of(&self.band.shape).0 as f64;
+        let together = self.few.map_or(f64::MAX, |rows| rows.told_from(self.stretch.windows));
+        let times = (limit.min(deadline) / median).min(together);
+        (times >= TOO_WIDE && outline.smoke.is_none()).then_some(times)
+    }
+
+    /// Of somebody who looks now and then nobody expects to be told how slow it is.
+    pub(super) fn is_seldom(&self) -> bool {
+        self.usual.bad.1 < SELDOM
     }
 
     /// The goodput ratio left the band.
@@ -154,8 +174,8 @@ impl Series {
         let intended: u64 = known().map(|w| w.intended).sum();
         let all = intended * self.stretch.windows.max(windows.len()) as u64 / windows.len().max(1) as u64;
         let too_many = |bad: u64| {
-            let lost = bad as f64 / all.max(1) as f64 - self.usual.bad;
-            lost > band.median - band.limit && stats::exceeds(bad, all, self.usual.bad)
+            let lost = part((bad, all)) - part(self.usual.bad);
+            lost > band.median - band.limit && stats::exceeds_sample((bad, all), self.usual.bad)
         };
         too_many(known().map(Window::bad).sum()) && too_many(known().map(|w| self.lost_in_band(w)).sum())
     }
@@ -176,7 +196,7 @@ impl Series {
         let above = |band: Option<Band>, value: Option<f64>| {
             measures.of(band).zip(value).is_some_and(|(b, v)| v > b.limit)
         };
-        let retried = || is_no_chance(window.retried, window.tried, self.usual.retried);
+        let retried = || is_no_chance((window.retried, window.tried), self.usual.retried);
         [
             measures.of(self.band.goodput).is_some() && self.goodput_out(window),
             measures.of(self.band.latency).is_some() && window.is_slow,

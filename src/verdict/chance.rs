@@ -10,22 +10,25 @@ use super::judgement::{Band, ShapeBand};
 use super::view::View;
 use crate::stats;
 
-/// Shares of the baseline's operations that were usually bad, beyond its band's limit of latency, or tried again; `own`:
-/// of those that were reached.
+/// How many of the baseline's operations were usually bad, beyond its band's limit of latency, or tried again; `own`: of
+/// those that were reached.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Usual {
-    pub(super) bad: f64,
-    pub(super) own_bad: f64,
-    pub(super) own_slow: f64,
-    pub(super) retried: f64,
+    pub(super) bad: Share,
+    pub(super) own_bad: Share,
+    pub(super) own_slow: Share,
+    pub(super) retried: Share,
     /// So many operations are slow or not together: they tell no more than one.
     pub(super) alike: f64,
 }
 
+/// So many, and of how many.
+pub(super) type Share = (u64, u64);
+
 /// Whether so many of a window are more than their usual share brings by chance: of few operations one or two are
 /// beyond every limit. All of them are never usual.
-pub(super) fn is_no_chance(hits: u64, n: u64, usual: f64) -> bool {
-    hits >= n || usual >= 1.0 || stats::exceeds(hits, n, usual)
+pub(super) fn is_no_chance(of: Share, usual: Share) -> bool {
+    of.0 >= of.1 || usual.0 >= usual.1 || stats::exceeds_sample(of, usual)
 }
 
 /// Of the windows of a baseline, by the share of each.
@@ -34,7 +37,7 @@ pub(super) fn usual(
     shape: usize,
     inside: &[Window],
     band: &ShapeBand,
-    share: fn(&Shares, &Shares, f64) -> f64,
+    share: fn(&Shares, &Shares, f64) -> Share,
 ) -> Usual {
     let slow = |w: &Window| slower(view, shape, w, band);
     let all: Shares = inside.iter().map(|w| (w.bad(), w.intended)).collect();
@@ -53,21 +56,21 @@ pub(super) fn usual(
     }
 }
 
-/// Of each window so many, and of how many.
-pub(super) type Shares = Vec<(u64, u64)>;
+/// Of each window.
+pub(super) type Shares = Vec<Share>;
 
 /// The share over all windows but those in which there are more `hits`, so many alike, than the share of all brings by
 /// chance: what happened once is not what is usual.
-pub(super) fn usual_share(of: &Shares, hits: &Shares, alike: f64) -> f64 {
-    let usual = part(hits.iter().copied());
-    let by_chance = |(_, (hits, n)): &(_, &(u64, u64))| !exceeds(*hits, *n, usual, alike);
-    part(of.iter().zip(hits).filter(by_chance).map(|(one, _)| *one))
+pub(super) fn usual_share(of: &Shares, hits: &Shares, alike: f64) -> Share {
+    let usual = total(hits.iter().copied());
+    let by_chance = |(_, hits): &(_, &Share)| !exceeds(**hits, usual, alike);
+    total(of.iter().zip(hits).filter(by_chance).map(|(one, _)| *one))
 }
 
 /// Without the longest row of windows in which there are more hits than the share of all brings by chance.
 fn but_once(hits: &Shares) -> Shares {
-    let usual = part(hits.iter().copied());
-    let more: Vec<bool> = hits.iter().map(|(hits, n)| stats::exceeds(*hits, *n, usual)).collect();
+    let usual = total(hits.iter().copied());
+    let more: Vec<bool> = hits.iter().map(|hits| exceeds(*hits, usual, 1.0)).collect();
     let once = longest(&more);
     hits.iter().enumerate().filter(|(i, _)| !once.contains(i)).map(|(_, one)| *one).collect()
 }
@@ -82,22 +85,28 @@ fn longest(are: &[bool]) -> Range<usize> {
     rows.filter(|(is, _)| *is).map(|(_, row)| row).max_by_key(Range::len).unwrap_or_default()
 }
 
-/// The share of all of them.
-pub(super) fn part(of: impl Iterator<Item = (u64, u64)>) -> f64 {
-    let (hits, all) = of.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+/// All of them together.
+pub(super) fn total(of: impl Iterator<Item = Share>) -> Share {
+    of.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+}
+
+/// As a fraction; 0 of none.
+pub(super) fn part((hits, all): Share) -> f64 {
     hits as f64 / all.max(1) as f64
 }
 
 /// Where so many operations count as one, all of a window may be one flow's.
 const ALIKE: f64 = 1.5;
-/// So many deviations from what is usual are no chance, as in a band.
-const FAR: f64 = 4.0;
+/// So many deviations from what is usual are no chance of a row.
+const FAR: f64 = 3.0;
 /// The upper end of a one-sided 95 % interval, in standard errors; that of an autocorrelation is 1 / sqrt(n) (Bartlett,
 /// Supplement to the Journal of the Royal Statistical Society 8, 1946).
 const UPPER: f64 = 1.645;
 const MOST_ALIKE: f64 = 0.95;
 /// Fewer windows in a row are judged by themselves.
 const ROW: usize = 3;
+/// One of so many may be as slow as it likes: the others must be slow, too.
+const APART: usize = 5;
 /// Of longer rows the parts tell.
 const LONGEST: usize = 30;
 
@@ -152,11 +161,14 @@ impl Rows {
         window.pace.latency.filter(|_| !window.unknown).map_or(0.0, |v| v.max(1.0).ln() - self.usual)
     }
 
-    /// Together they are slow, and most of them by themselves as slow as that.
+    /// So many are slow together, those that are to come among them, and without the slowest of them too.
     fn are_together(self, more: &[f64], all: usize) -> bool {
         let limit = self.limit(all);
-        let beyond = || more.iter().filter(|more| **more > limit).count();
-        more.iter().sum::<f64>() > limit * all as f64 && 2 * beyond() > all
+        let mut sorted = more.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let rest = sorted.len().saturating_sub(all.div_ceil(APART));
+        let beyond = |some: &[f64], of: usize| some.iter().sum::<f64>() > limit * of as f64;
+        beyond(more, all) && beyond(&sorted[..rest], all - all.div_ceil(APART))
     }
 
     /// Marks those of rows that are slow together.
@@ -173,17 +185,21 @@ impl Rows {
         }
     }
 
+    /// So many times as slow as usual, a stretch of so many is told.
+    pub(super) fn told_from(self, windows: usize) -> f64 {
+        self.limit(windows).exp()
+    }
+
     /// Those of a stretch of so many are; those that are to come are not.
     pub(super) fn are_slow(self, windows: &[(&Window, bool)], all: usize) -> bool {
         self.are_together(&windows.iter().map(|(w, _)| self.more(w)).collect::<Vec<f64>>(), all)
     }
 }
 
-/// As `stats::exceeds`, of operations that are alike, so many at a time (quasi-binomial, McCullagh and Nelder, Generalized
-/// Linear Models, 4.5).
-fn exceeds(hits: u64, n: u64, usual: f64, alike: f64) -> bool {
+/// Of operations that are alike, so many at a time (quasi-binomial, McCullagh and Nelder, Generalized Linear Models, 4.5).
+fn exceeds(of: Share, usual: Share, alike: f64) -> bool {
     let fewer = |of: u64| (of as f64 / alike).round() as u64;
-    stats::exceeds(fewer(hits), fewer(n), usual)
+    stats::exceeds_sample((fewer(of.0), fewer(of.1)), (fewer(usual.0), fewer(usual.1)))
 }
 
 /// Marks windows beyond the limit of latency of which more operations are slow than by chance; and, of few operations,
@@ -193,7 +209,7 @@ pub(super) fn mark_slow(windows: &mut [Window], limit: f64, usual: &Usual, rows:
         let (slow, n) = window.own(window.slow);
         // All of one flow's are no more than one.
         let all = slow >= n && usual.alike < ALIKE;
-        let no_chance = all || exceeds(slow, n, usual.own_slow, usual.alike);
+        let no_chance = all || exceeds((slow, n), usual.own_slow, usual.alike);
         window.is_slow = window.is_beyond(limit) && no_chance;
     }
     if let Some(rows) = rows {

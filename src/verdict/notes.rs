@@ -6,7 +6,7 @@ use super::addresses;
 use super::band::MEASURED;
 use super::baseline::Series;
 use super::faults::{self, complete};
-use super::judgement::ShapeTrigger;
+use super::judgement::{ShapeBand, ShapeTrigger};
 use super::recovery::Aftermath;
 use super::view::View;
 use super::whose::DELIVERED;
@@ -15,7 +15,7 @@ use crate::outline::JudgeSettings;
 use crate::quantity::Quantity;
 use crate::record::{Pacing, ServiceStage};
 use crate::sample::OpId;
-use crate::units::{clock, grouped};
+use crate::units::{clock, grouped, three_digits};
 
 pub(super) fn notes(view: &View) -> Vec<String> {
     let timeline = view.timeline;
@@ -116,13 +116,18 @@ fn without_band(view: &View) -> impl Iterator<Item = String> {
 }
 
 fn without_latency(view: &View) -> impl Iterator<Item = String> {
-    let few = view.series.iter().map(|s| &s.band).filter(|b| b.none.is_none() && b.latency.is_none());
-    few.map(|b| {
-        format!(
-            "Recovery goes by what failed of {}, not by latency: something is known of {} of the baseline's windows of {}, \
-             and it takes {MEASURED} to tell how much latency differs.",
-            b.shape, b.windows, b.window
-        )
+    let goes_by = |b: &ShapeBand| format!("Recovery goes by what failed of {}, not by latency:", b.shape);
+    view.series.iter().filter(|s| s.band.none.is_none()).filter_map(move |s| match &s.band {
+        b if b.latency.is_none() => Some(format!(
+            "{} something is known of {} of the baseline's windows of {}, and it takes {MEASURED} to tell how much latency differs.",
+            goes_by(b), b.windows, b.window
+        )),
+        b => s.too_wide(view.timeline.outline()).filter(|_| s.is_seldom()).map(|times| {
+            format!(
+                "{} of so few operations before the first trigger less than {} times as long is not told.",
+                goes_by(b), three_digits(times)
+            )
+        }),
     })
 }
 

@@ -18,8 +18,6 @@ const ONE_APART: f64 = SLOWER * SLOWER;
 const FLOOR: Micros = Micros::millis(2);
 /// Of fewer operations of a window one that failed is no median: how long the others took is.
 const FEW: u64 = 3;
-/// A flow that asks so often in one window asks again and again.
-const AGAIN: f64 = 1.5;
 /// Of which an average is made.
 const TENTHS: [f64; 10] = [0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95];
 /// So much more is no change, and so many times as much (VERDICTS.md 3).
@@ -65,8 +63,8 @@ pub(super) fn flows(timeline: &Timeline, shape: usize, cells: &Cells, length: Mi
     (flying / n).max(ended as f64 / (n * windows))
 }
 
-/// Of each operation, where there are several. One that is slow now and then by itself is told by another quantile of
-/// its own, or by the average.
+/// Of each operation, where there are several, or where the median of the only one jumps: half of it comes of a cache, or
+/// now a tenant with a long list asks, and now one without. Such a one is told by its average.
 fn medians(timeline: &Timeline, shape: usize, (cells, width): (&Cells, u32), flows: f64) -> Vec<UsualTime> {
     let all: Vec<_> = timeline.steps_of(shape).map(|(op, o)| (op, o, timeline.tally(op, cells))).collect();
     let asked: u64 = all.iter().map(|(.., tally)| tally.intended).sum();
@@ -79,10 +77,8 @@ fn medians(timeline: &Timeline, shape: usize, (cells, width): (&Cells, u32), flo
     });
     let each: Vec<UsualTime> = each.collect();
     let several = all.iter().filter(|(.., tally)| tally.intended > 0).count() > 1;
-    // Of those that flows ask again and again the median jumps with who asks: a tenant with a long list, or one without.
-    let again = asked as f64 * f64::from(width) / cells.len().max(1) as f64 > AGAIN * flows;
     let jumps = each.iter().any(|one| one.quantile.is_none());
-    if several || again && jumps { each } else { Vec::new() }
+    if several || jumps { each } else { Vec::new() }
 }
 
 /// Of one operation at its quantile, or the geometric mean.
@@ -145,7 +141,7 @@ pub(super) fn pace(
             false => tally.successes.quantile(q).map(|v| v.0 as f64),
         };
         if let Some(now) = of_one(own.map_or(Some(0.5), |one| one.quantile), seen) {
-            let n = tally.intended as f64;
+            let n = weight(tally.intended);
             let varies = |one: &UsualTime| match one.usual < one.leeway {
                 true => now.max(one.leeway) / one.leeway,
                 false => now / one.usual,
@@ -158,6 +154,11 @@ pub(super) fn pace(
     }
     let of = |sum: f64| Some(all * if asked > 0.0 { (sum / asked).exp() } else { 1.0 });
     Pace { latency: of(sum), varies: of(plain) }
+}
+
+/// A heartbeat that is asked thirty times as often as a log-in tells more, and does not hide it.
+fn weight(asked: u64) -> f64 {
+    (asked as f64).sqrt()
 }
 
 impl UsualTime {

@@ -4,7 +4,7 @@
 //! Owns what such a baseline brings by itself; what that excuses is for `returns`.
 
 use super::baseline::{Measures, Series, Window};
-use super::chance::{Shares, Usual, part, usual};
+use super::chance::{Shares, Usual, part, total, usual};
 use super::stretch::{Seen, Stretch};
 use super::view::View;
 use crate::stats;
@@ -47,10 +47,11 @@ impl Restless {
             stretch.out = (most, need);
         }
         stretch.row = (row + 1).max(stretch.row);
-        let lost = |some: &[Seen]| part(some.iter().map(|(w, _)| (w.bad(), w.intended)));
-        let bad = rest.windows(need).map(lost).fold(0.0, f64::max);
+        let lost = |some: &[Seen]| total(some.iter().map(|(w, _)| (w.bad(), w.intended)));
+        let most = |a, b| if part(b) > part(a) { b } else { a };
+        let bad = rest.windows(need).map(lost).reduce(most).unwrap_or_default();
         let windows: Vec<Window> = rest.iter().map(|(w, _)| (*w).clone()).collect();
-        let all = |of: &Shares, _: &Shares, _: f64| part(of.iter().copied());
+        let all = |of: &Shares, _: &Shares, _: f64| total(of.iter().copied());
         let mut usual = usual(view, shape, &windows, &series.band, all);
         usual.bad = bad;
         let why = format!(

@@ -21,7 +21,7 @@ use crate::record::FaultStage;
 use crate::timeline::Cells;
 use crate::timeline::phases::{self, Return};
 use crate::timeline::trigger::{self, Trigger};
-use crate::units::{Micros, clock};
+use crate::units::{Micros, clock, three_digits};
 
 /// One shape after one trigger.
 struct Shape<'v, 'a> {
@@ -321,7 +321,20 @@ impl Shape<'_, '_> {
         match (unsteady, restless.filter(|_| as_before())) {
             (Some(moved), _) if settled.word != Word::Fail => unknown(moved),
             (_, Some(restless)) => unknown(restless),
+            _ if settled.word == Word::Pass => self.too_wide().unwrap_or(settled),
             _ => settled,
         }
+    }
+
+    /// That it came back proves nothing where it could be many times as slow and within its band.
+    fn too_wide(&self) -> Option<Settled> {
+        let times =
+            self.series.too_wide(self.view.timeline.outline()).filter(|_| !self.series.is_seldom())?;
+        let because = format!(
+            "what its operations take varies so much by itself that less than {} times as long is not told: more \
+             arrivals, or a longer `baseline`, tell more",
+            three_digits(times)
+        );
+        Some(Settled { word: Word::Inconclusive, because: Some(because), needed: None })
     }
 }

@@ -9,8 +9,9 @@ use crate::stats;
 use crate::timeline::{Cells, Tally};
 use crate::units::Micros;
 
-/// What 99 in 100 of an operation's answers took in the baseline, so many times, is far longer.
-const FAR: i64 = 2;
+/// What 99 in 100 of an operation's answers took in the baseline, so many times, is far longer: where all wait for the
+/// same message, few of them make up the baseline.
+const FAR: i64 = 3;
 /// Of which as many wait by chance.
 const RARE: f64 = 0.01;
 

@@ -206,3 +206,12 @@ pub fn cells(range: std::ops::Range<u32>) -> Cells {
 pub fn quantile(hist: &Hist, q: f64) -> f64 {
     hist.quantile(q).expect("nothing was measured").0 as f64
 }
+
+/// Draws of a test: a number in 0..1 each.
+pub fn drawn(seed: u64) -> impl Fn() -> f64 + Clone {
+    let n = Rc::new(std::cell::Cell::new(seed * 7_919));
+    move || {
+        n.set(n.get().wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407));
+        (n.get() >> 11) as f64 / (1u64 << 53) as f64
+    }
+}

@@ -13,3 +13,4 @@ mod rig;
 mod scripted;
 mod shipped;
 mod waiting;
+mod wide;

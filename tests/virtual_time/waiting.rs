@@ -7,7 +7,7 @@ use squall::http::{Reply, reply};
 use squall::units::Micros;
 use squall::verdict::{Judgement, judge};
 
-use crate::common::{experiment, flags};
+use crate::common::{drawn, experiment, flags};
 use crate::scripted::{Driven, Seen, drive};
 
 const MS: Micros = Micros::MILLISECOND;
@@ -188,4 +188,30 @@ fn one_user_who_waits_for_long_is_no_outage() {
     });
     let judged = judge(&driven.timeline);
     assert_eq!(words(&judged), ["PASS"; 2], "{}", judged.objectives[0].reason);
+}
+
+/// All readers of a chat wait for its next message, which comes at times after twelve seconds: a quiet time is told once for
+/// all of them, and they lose nothing in it.
+#[test]
+fn readers_who_all_wait_for_the_next_message_lose_nothing() {
+    let users = "    timeout: 30s\n    probes: false\n    arrival: { closed: { users: 20 } }\n    flow: [{ get: /next, as: next }]\n";
+    let mut wrong = Vec::new();
+    for seed in 1..=40 {
+        let (draw, mut at) = (drawn(seed), 0.0);
+        let messages: Vec<Micros> = std::iter::repeat_with(|| {
+            at -= 2.0 * (1.0 - draw()).ln();
+            Micros((at * 1e6) as i64)
+        })
+        .take(100)
+        .collect();
+        let driven = ran(users, (50, 52), r#"["outage(storm) < 5s"]"#, move |seen| {
+            let next = messages.iter().find(|at| **at > seen.at).copied();
+            let wait = if seen.path == "/next" { next.map(|next| next - seen.at) } else { Some(MS) };
+            Some((wait.unwrap_or(Micros::secs(60)), reply(200, &json!({}))))
+        });
+        let judged = judge(&driven.timeline);
+        let lost = judged.triggers[0].shapes.iter().any(|s| s.area_during + s.area_after > 0.0);
+        wrong.extend(lost.then(|| judged.objectives[0].reason.clone()));
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
 }

@@ -1,0 +1,87 @@
+//! Bands so wide that a service could be far worse and within them: a PASS must not rest on one.
+
+use serde_json::json;
+use squall::experiment::Flags;
+use squall::http::{Reply, reply};
+use squall::units::Micros;
+use squall::verdict::{Judgement, judge};
+
+use crate::common::{drawn, experiment, flags};
+use crate::scripted::{Seen, drive};
+
+/// One GET at this rate beside a harmless storm of 10 s, and 35 s after it; `answer` is told whether the storm has begun.
+fn ran(
+    (arrival, seed): (&str, u64),
+    judge_by: &str,
+    answer: impl Fn(&Seen, bool) -> (f64, Reply) + 'static,
+) -> Judgement {
+    let start = if judge_by.is_empty() { 71 } else { 31 };
+    let text = format!(
+        "target: sandbox\nduration: {}s\nshapes:\n  s:\n    timeout: 5s\n    probes: false\n    arrival: {{ {arrival} }}\n    \
+         flow: [{{ get: /one, as: one }}]\n  storm:\n    trigger: true\n    start: {start}s\n    for: 10s\n    timeout: 2s\n    \
+         probes: false\n    arrival: {{ constant: {{ rate: 1/s }} }}\n    flow: [{{ get: /more, as: more }}]\n\
+         objectives: [\"recovery(storm) < 15s\"]\n",
+        start + if judge_by.is_empty() { 60 } else { 45 },
+    );
+    let answer = move |seen: &Seen| {
+        let ok = reply(200, &json!({}));
+        let (ms, reply) =
+            if seen.path == "/more" { (1.0, ok) } else { answer(seen, seen.at >= Micros::secs(start)) };
+        Some((Micros((ms * 1_000.0) as i64), reply))
+    };
+    let flags = Flags { seed, ..flags() };
+    let chaos = Some(judge_by).filter(|text| !text.is_empty());
+    judge(&drive(experiment(&text, chaos, &flags), 1, answer).timeline)
+}
+
+const SHORT: &str = "judge: { warmup: 1s, baseline: 20s, windows: 10, stretch: 5s, stretch_windows: 3 }\n";
+
+fn worded(judged: &Judgement) -> (&str, &str) {
+    (judged.objectives[0].word.text(), &judged.objectives[0].reason)
+}
+
+/// A queue of one server that is nearly full, and then more than full for good: it was PASS, `did not push the service out
+/// of its normal band`, with limits of up to a thousand times the median.
+#[test]
+fn a_queue_that_grows_for_ever_never_passes_by_a_band_that_no_latency_leaves() {
+    let mut words = [0; 2];
+    for seed in 1..=24 {
+        let (draw, free) = (drawn(seed), std::cell::Cell::new(0.0));
+        let judged = ran(("constant: { rate: 10/s }", seed), SHORT, move |seen, slower| {
+            let now = seen.at.as_secs_f64() * 1_000.0;
+            let service = -85.0 * draw().max(1e-9).ln() * if slower { 1.5 } else { 1.0 };
+            free.set(service + now.max(free.get()));
+            (free.get() - now, reply(200, &json!({})))
+        });
+        let (word, reason) = worded(&judged);
+        assert_ne!(word, "PASS", "seed {seed}: {reason}");
+        words[usize::from(word == "FAIL")] += 1;
+        if word == "INCONCLUSIVE" && judged.triggers[0].recovered.is_some() {
+            assert!(
+                reason.contains("times as long is not told: more arrivals, or a longer `baseline`"),
+                "{reason}"
+            );
+        }
+    }
+    assert!(words[1] >= 16, "{words:?}");
+}
+
+/// One in seven fails in five of each ten seconds, 92 % are good. A third that fails for good passed: the band of goodput
+/// reached down to a half.
+#[test]
+fn no_band_of_goodput_reaches_below_what_is_no_normal() {
+    for seed in 1..=4 {
+        for (more, never) in [(0.0, "FAIL"), (0.3, "PASS")] {
+            let draw = drawn(seed);
+            let judged = ran(("constant: { rate: 30/s }", seed), "", move |seen, worse| {
+                let job = seen.at.as_secs_f64().rem_euclid(10.0) < 5.0;
+                let fails = draw() < if job { 0.15 } else { 0.0 } + if worse { more } else { 0.0 };
+                (10.0, reply(if fails { 503 } else { 200 }, &json!({})))
+            });
+            let (word, reason) = worded(&judged);
+            assert_ne!(word, never, "seed {seed}: {reason}");
+            let goodput = judged.baseline[0].goodput.unwrap();
+            assert!(goodput.limit >= 0.9, "{goodput:?}");
+        }
+    }
+}

@@ -5,7 +5,7 @@
 
 use super::answer::Answer;
 use super::band::{Half, band, floor_of};
-use super::chance::{Rows, Share, Usual, is_no_chance, mark_slow, part, usual, usual_share};
+use super::chance::{Rows, Share, Usual, is_no_chance, mark_slow, part, total, usual, usual_share};
 use super::judgement::{Band, ShapeBand, UsualTime};
 use super::pace::{self, Pace};
 use super::restless::Restless;
@@ -171,13 +171,14 @@ impl Series {
     fn lose_together(&self, windows: &[(&Window, bool)], measures: Measures) -> bool {
         let Some(band) = measures.of(self.band.goodput) else { return false };
         let known = || windows.iter().map(|(w, _)| *w).filter(|w| !w.unknown);
-        let intended: u64 = known().map(|w| w.intended).sum();
-        let all = intended * self.stretch.windows.max(windows.len()) as u64 / windows.len().max(1) as u64;
-        let too_many = |bad: u64| {
-            let lost = part((bad, all)) - part(self.usual.bad);
-            lost > band.median - band.limit && stats::exceeds_sample((bad, all), self.usual.bad)
+        let whole = |n: u64| n * self.stretch.windows.max(windows.len()) as u64 / windows.len().max(1) as u64;
+        let all = whole(known().map(|w| w.intended).sum());
+        let too_many = |bad: &dyn Fn(&Window) -> u64| {
+            let lost = part((known().map(bad).sum(), all)) - part(self.usual.bad);
+            let (own, n) = total(known().map(|w| w.own(bad(w))));
+            lost > band.median - band.limit && stats::exceeds_sample((own, whole(n)), self.usual.own_bad)
         };
-        too_many(known().map(Window::bad).sum()) && too_many(known().map(|w| self.lost_in_band(w)).sum())
+        too_many(&Window::bad) && too_many(&|w| self.lost_in_band(w))
     }
 
     /// What failed in a window, but no more than may before it is out.

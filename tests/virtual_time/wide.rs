@@ -1,4 +1,5 @@
-//! Bands so wide that a service could be far worse and within them: a PASS must not rest on one.
+//! Bands so wide that a service could be far worse and within them: a PASS must not rest on one; and chance that leaves a
+//! narrow one.
 
 use serde_json::json;
 use squall::experiment::Flags;
@@ -15,10 +16,19 @@ fn ran(
     judge_by: &str,
     answer: impl Fn(&Seen, bool) -> (f64, Reply) + 'static,
 ) -> Judgement {
+    flowing("{ get: /one, as: one }", (arrival, seed), judge_by, answer)
+}
+
+fn flowing(
+    flow: &str,
+    (arrival, seed): (&str, u64),
+    judge_by: &str,
+    answer: impl Fn(&Seen, bool) -> (f64, Reply) + 'static,
+) -> Judgement {
     let start = if judge_by.is_empty() { 71 } else { 31 };
     let text = format!(
         "target: sandbox\nduration: {}s\nshapes:\n  s:\n    timeout: 5s\n    probes: false\n    arrival: {{ {arrival} }}\n    \
-         flow: [{{ get: /one, as: one }}]\n  storm:\n    trigger: true\n    start: {start}s\n    for: 10s\n    timeout: 2s\n    \
+         flow: [{flow}]\n  storm:\n    trigger: true\n    start: {start}s\n    for: 10s\n    timeout: 2s\n    \
          probes: false\n    arrival: {{ constant: {{ rate: 1/s }} }}\n    flow: [{{ get: /more, as: more }}]\n\
          objectives: [\"recovery(storm) < 15s\"]\n",
         start + if judge_by.is_empty() { 60 } else { 45 },
@@ -84,4 +94,20 @@ fn no_band_of_goodput_reaches_below_what_is_no_normal() {
             assert!(goodput.limit >= 0.9, "{goodput:?}");
         }
     }
+}
+
+/// Two steps, one in fifty fails by itself, and what a flow leaves undone fails with it: a share that a few hundred operations
+/// have shown is not known exactly. In one run of fifteen that was FAIL.
+#[test]
+fn what_fails_now_and_then_by_itself_is_no_harm_of_a_fault() {
+    let two = "{ get: /one, as: one }, { get: /two, as: two }";
+    let mut wrong = Vec::new();
+    for seed in 1..=40 {
+        let draw = drawn(seed);
+        let judged = flowing(two, ("poisson: { rate: 4/s }", seed), "", move |_, _| {
+            (15.0 + 10.0 * draw(), reply(if draw() < 0.02 { 503 } else { 200 }, &json!({})))
+        });
+        wrong.extend((judged.verdict.text() == "FAIL").then(|| judged.objectives[0].reason.clone()));
+    }
+    assert!(wrong.is_empty(), "{} {wrong:?}", wrong.len());
 }

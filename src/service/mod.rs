@@ -383,10 +383,7 @@ impl Service {
         let body = self.body.borrow_mut().take();
         if let Some(Body::Child(child)) = body.as_deref() {
             let known = members(&child.family);
-            // A stopped process cannot hear; one that is gone needs nothing.
-            for signal in [Signal::TERM, Signal::CONT] {
-                let _ = child.family.signal(&[State::Running, State::Stopped], signal);
-            }
+            child.ask_to_end();
             let gone = async {
                 child.gone().await;
                 while !child.family.census().is_ok_and(Census::is_empty) {

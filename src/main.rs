@@ -8,7 +8,7 @@ use squall::commands::{bench, check, error, heal, keeper, plan, report, run, san
 
 fn main() -> ExitCode {
     squall::world::open_many_files();
-    if let Err(why) = squall::world::has_files_for(1, 0) {
+    if let Err(why) = squall::world::has_files_for(1, Default::default()) {
         error(&format!("error: {why}"));
         return ExitCode::from(squall::exit::BAD_CONFIGURATION);
     }

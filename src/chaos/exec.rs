@@ -9,13 +9,10 @@ use std::process::{ExitStatus, Stdio};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use tokio::process::Command;
 
+use crate::experiment::fault::HOOK_TIMEOUT;
 use crate::service::last_words;
 use crate::service::process::{Group, MARK};
-use crate::units::Micros;
 use crate::world::World;
-
-/// How long a hook's command may take.
-pub const HOOK_TIMEOUT: Micros = Micros::secs(10);
 
 /// So much a command may write to standard error; what is more is an error of its own.
 const KEPT: u64 = 1 << 20;

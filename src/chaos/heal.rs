@@ -10,7 +10,7 @@ use super::exec;
 use super::journal::{Journal, Undo, read};
 use crate::proxy::Links;
 use crate::service::family::Family;
-use crate::service::process::{ProcessId, State, marked};
+use crate::service::process::{Group, ProcessId, State, marked};
 use crate::units::Micros;
 use crate::world::World;
 
@@ -144,7 +144,15 @@ async fn undo_one(world: &World, undo: &Undo, later: bool) -> Result<(), String>
             // Who cannot be seen now is looked for again.
             let known = family.members().into_iter().flatten().map(|(process, _)| process);
             let known: Vec<ProcessId> = known.collect();
-            reaches(world, || Ok(family.end(&known))).await
+            reaches(world, || {
+                if !later && process.state() == State::Unseen {
+                    // It is hidden, and its number cannot be another's so soon.
+                    drop(Group::led_by(process.pid));
+                }
+                // Who cannot be seen may be there: why, is told.
+                if family.end(&known) { Ok(true) } else { family.members().map(|_| false) }
+            })
+            .await
         }
         Undo::Marked { mark, .. } => {
             reaches(world, || {

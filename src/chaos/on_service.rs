@@ -107,7 +107,12 @@ impl ServiceDriver {
         if self.act == Act::Kill {
             return Ok(());
         }
-        match (self.act, self.service.census()?) {
+        let census = match self.service.census() {
+            // It has just been ready.
+            Err(_) if self.starts_again() => return Ok(()),
+            census => census?,
+        };
+        match (self.act, census) {
             (_, Census { running: 1.., stopped: 0 }) => Ok(()),
             (Act::Pause, census) if census.is_empty() => Ok(()),
             (_, census) => Err(told(census)),

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 
-use super::exec::HOOK_TIMEOUT;
 use super::journal::read;
+use crate::experiment::fault::HOOK_TIMEOUT;
 use crate::service::listener::{Holder, listens_on};
 use crate::service::process::{ProcessId, State};
 use crate::units::Micros;

@@ -224,7 +224,7 @@ fn broken(error: &hyper::Error, meter: &Meter) -> Ending {
             let limit = format!("{MOST_HEADERS} headers or {} kB", MOST_HEAD / 1_000);
             (
                 Kind::Protocol,
-                format!("the head of the answer is longer than {limit}, and squall takes no more"),
+                format!("the head of the answer is longer than {limit}, or its body than squall can count"),
             )
         }
         None if error.is_parse() => (Kind::Protocol, format!("the answer is no HTTP: {error}")),

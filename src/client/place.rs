@@ -172,7 +172,7 @@ impl Place {
 mod tests {
     use super::*;
     use crate::client::room::Budget;
-    use crate::world::run_virtual;
+    use crate::world::{Programs, run_virtual};
 
     /// Of so many flows of so many requests, each of which ends where one comes to the first place: how many of each
     /// request came to each place, and how many flows came to their end.
@@ -214,7 +214,7 @@ mod tests {
     fn both_families_of_localhost_are_one_place_and_the_one_that_answers_is_asked_first() {
         let all = ["[::1]:80", "127.0.0.1:80", "127.0.0.1:81", "10.0.0.1:80"].map(|a| a.parse().unwrap());
         run_virtual(move |world| async move {
-            let budget = Budget::of_shard(&world, 1, 0);
+            let budget = Budget::of_shard(&world, 1, Programs::default());
             let places = places(&all, || Room::new(&budget, None));
             assert_eq!(places.iter().map(|p| p.counts().len()).collect::<Vec<_>>(), [2, 1, 1]);
             assert_eq!(places[0].in_order(), all[..2]);

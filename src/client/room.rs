@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::kept::Shelf;
 use super::way::Way;
 use crate::units::Micros;
-use crate::world::{World, open_files, own_files};
+use crate::world::{Programs, World, open_files, own_files};
 
 /// Fewer connections than these cannot carry a load; where the system allows less, it says so itself.
 const LEAST: u64 = 4;
@@ -59,9 +59,9 @@ impl Seats {
 
 impl Budget {
     /// A shard's share of what this process may open beside its own files; in virtual time there are no files.
-    pub fn of_shard(world: &World, shards: u32, services: usize) -> Budget {
+    pub fn of_shard(world: &World, shards: u32, beside: Programs) -> Budget {
         let files = if world.is_virtual() { None } else { open_files() };
-        let most = files.map_or(u32::MAX, |files| share_of(files, shards, services));
+        let most = files.map_or(u32::MAX, |files| share_of(files, shards, beside));
         Budget::new(most, Shelf::of_shard(shards))
     }
 
@@ -98,8 +98,8 @@ impl Budget {
 }
 
 /// How many connections one of so many shards may have.
-fn share_of(files: u64, shards: u32, services: usize) -> u32 {
-    let share = files.saturating_sub(own_files(shards, services)) / u64::from(shards.max(1));
+fn share_of(files: u64, shards: u32, beside: Programs) -> u32 {
+    let share = files.saturating_sub(own_files(shards, beside)) / u64::from(shards.max(1));
     share.max(LEAST).min(u64::from(u32::MAX)) as u32
 }
 
@@ -237,12 +237,20 @@ mod tests {
     use crate::world::run_virtual;
 
     #[test]
-    fn connections_leave_what_threads_and_services_need() {
-        let cases = [((1024, 1, 0), 960), ((1024, 8, 2), 113), ((256, 2, 16), 64), ((256, 6, 2), 25)];
-        for ((files, shards, services), most) in cases {
-            assert_eq!(share_of(files, shards, services), most, "{files} files, {shards} shards");
+    fn connections_leave_what_threads_services_and_hooks_need() {
+        let cases = [
+            ((1024, 1, 0, 0), 960),
+            ((1024, 8, 2, 0), 113),
+            ((256, 2, 16, 0), 64),
+            ((256, 6, 2, 0), 25),
+            ((200, 1, 0, 20), 76),
+        ];
+        for ((files, shards, services, hooks), most) in cases {
+            let beside = Programs { services, hooks };
+            assert_eq!(share_of(files, shards, beside), most, "{files} files, {shards} shards");
         }
-        assert_eq!(share_of(70, 1, 32), 4, "fewer cannot carry a load");
+        let beside = Programs { services: 32, hooks: 0 };
+        assert_eq!(share_of(70, 1, beside), 4, "fewer cannot carry a load");
     }
 
     #[test]

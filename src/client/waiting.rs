@@ -64,7 +64,7 @@ mod tests {
     use super::super::room::Budget;
     use super::super::way::Way;
     use super::*;
-    use crate::world::run_virtual;
+    use crate::world::{Programs, run_virtual};
 
     /// A flow that is handed a connection while it dials has dialled in vain, and the next takes its turn to dial: a
     /// generator at its limit opened a connection for every second request.
@@ -81,7 +81,8 @@ mod tests {
                     open.push(stream);
                 }
             });
-            let pool = Pool::new(world.clone(), &[address], None, &Budget::of_shard(&world, 1, 0));
+            let pool =
+                Pool::new(world.clone(), &[address], None, &Budget::of_shard(&world, 1, Programs::default()));
             let users = (0..1_000).map(|_| {
                 let (tasks, pool) = (world.clone(), pool.clone());
                 world.spawn(async move {

@@ -23,7 +23,7 @@ use crate::recorder::Recorder;
 use crate::redact::{redact, redact_file};
 use crate::report::visible;
 use crate::units::rfc3339;
-use crate::world::{Origin, World, has_files_for, run_real, run_virtual};
+use crate::world::{Origin, Programs, World, has_files_for, run_real, run_virtual};
 
 /// Runs and returns the exit code.
 pub fn run(args: &cli::Run) -> u8 {
@@ -40,7 +40,7 @@ fn carry_out(args: &cli::Run) -> Result<u8, u8> {
     let experiment = Arc::new(experiment?);
     let shards = super::plan::shards(&args.experiment);
     if !experiment.outline.virtual_time {
-        let enough = has_files_for(shards, experiment.services.len());
+        let enough = has_files_for(shards, Programs::of(&experiment));
         enough.map_err(|why| bad(&format!("{why}, or ask for fewer `--shards`")))?;
     }
     let folder = make_folder(&args.reports, &experiment.outline).map_err(|why| bad(&why))?;

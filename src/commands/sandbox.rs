@@ -62,20 +62,22 @@ async fn serve(world: crate::world::World, experiment: &Experiment, folder: Path
             return exit::RUNTIME_ERROR;
         }
     };
-    let system = match System::start(&world, experiment, &recorder, Some(&files), signals.next()).await {
-        Ok(system) => system,
-        Err(Failure::Interrupted(_)) => return 0,
-        Err(failure) => {
-            error(&format!("error: {failure}"));
-            return exit::RUNTIME_ERROR;
-        }
-    };
+    let system =
+        match System::start(&world, experiment, &recorder, Some(&files), async || signals.next().await).await
+        {
+            Ok(system) => system,
+            Err(Failure::Interrupted(_)) => return 0,
+            Err(failure) => {
+                error(&format!("error: {failure}"));
+                return exit::RUNTIME_ERROR;
+            }
+        };
     for address in &system.target.addresses {
         out(&format!("http://{address}\n"));
     }
     error("serving until Ctrl-C");
     signals.next().await;
-    system.stop().await;
+    system.stop(signals.next()).await;
     0
 }
 

@@ -129,21 +129,25 @@ pub async fn run(
     watch: &mut dyn Watch,
 ) -> Result<Outcome, Failure> {
     System::hooks_are_there(&experiment)?;
-    let asked = asked(&setting, 1);
     let services = system::to_start(&experiment);
     if !services.is_empty() {
         watch.stage(&format!("starting {}", services.join(", ")));
     } else if !experiment.links.is_empty() {
         watch.stage("waiting for the target, as its links are there now");
     }
-    let system = System::start(&world, &experiment, &recorder, setting.files.as_ref(), asked).await?;
+    let mut times = 0;
+    let once_more = async || {
+        times += 1;
+        asked(&setting, times).await;
+    };
+    let system = System::start(&world, &experiment, &recorder, setting.files.as_ref(), once_more).await?;
     for text in system.dead_links(&experiment).await {
         watch.remark(&text);
         recorder.note(Record::Note { at: world.now(), text });
     }
     let run = Run { world, experiment, setting, recorder, system };
     let result = run.to_its_end(watch).await;
-    run.system.stop().await;
+    run.system.stop(asked(&run.setting, 2)).await;
     result
 }
 

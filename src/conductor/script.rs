@@ -19,7 +19,7 @@ use crate::experiment::{Experiment, HttpTarget, Step as Written};
 use crate::redact::redact;
 use crate::sample::Kind;
 use crate::units::{Micros, cut, grouped};
-use crate::world::World;
+use crate::world::{Programs, World};
 
 /// One request's time limit where the step sets none.
 const TIMEOUT: Micros = Micros::secs(10);
@@ -104,7 +104,7 @@ impl Script {
                 world.clone(),
                 &target.addresses,
                 None,
-                &Budget::of_shard(world, 1, experiment.services.len()),
+                &Budget::of_shard(world, 1, Programs::of(experiment)),
             ),
             tokens: Tokens::new(experiment.target.auth.as_ref(), true)?,
             secrets: experiment.secrets.clone(),

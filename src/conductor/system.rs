@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::Failure;
@@ -52,15 +53,15 @@ impl System {
         experiment: &Experiment,
         recorder: &Recorder,
         files: Option<&Files>,
-        asked: impl Future<Output = ()>,
+        mut asked: impl AsyncFnMut(),
     ) -> Result<System, Failure> {
         let (journal, port) = carrier(world, experiment, files)?;
         let (journal, port) = (Rc::new(journal), Rc::new(port));
         let stopped = || Failure::Interrupted("stopped while services were starting".to_owned());
-        tokio::pin!(asked);
+        let mut once = Box::pin(asked());
         let planned = tokio::select! {
             biased;
-            () = &mut asked => Err(stopped()),
+            () = &mut once => Err(stopped()),
             planned = Planned::lay_out(world, experiment, &port) => planned,
         };
         let planned = match planned {
@@ -83,11 +84,12 @@ impl System {
         let system = System { reach, target: planned.target };
         let started = tokio::select! {
             biased;
-            () = asked => Err(stopped()),
+            () = &mut once => Err(stopped()),
             started = system.start_services(experiment) => started,
         };
         if let Err(failure) = started {
-            system.stop().await;
+            drop(once);
+            system.stop(asked()).await;
             return Err(failure);
         }
         Ok(system)
@@ -195,21 +197,33 @@ impl System {
         Some(reason)
     }
 
-    /// Stops services and lets the keeper go.
-    pub async fn stop(&self) {
+    /// Stops services and lets the keeper go; `asked` once more, it waits for none that does not hear.
+    pub async fn stop(&self, asked: impl Future<Output = ()>) {
         let world = &self.reach.world;
+        let (hurry, hurried) = watch::channel(false);
         let stopping: Vec<_> = self
             .reach
             .services
             .values()
             .map(|service| {
-                let service = service.clone();
-                world.spawn(async move { service.stop().await })
+                let (service, hurried) = (service.clone(), hurried.clone());
+                world.spawn(async move { service.stop(hurried).await })
             })
             .collect();
-        for stopped in stopping {
-            // A service whose stop panicked ends with squall.
-            let _ = stopped.await;
+        let all = async {
+            for stopped in stopping {
+                // A service whose stop panicked ends with squall.
+                let _ = stopped.await;
+            }
+        };
+        tokio::pin!(all);
+        tokio::select! {
+            biased;
+            () = &mut all => {}
+            () = asked => {
+                hurry.send_replace(true);
+                all.await;
+            }
         }
         dismiss(&self.reach.port).await;
     }

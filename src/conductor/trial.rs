@@ -30,7 +30,7 @@ pub async fn trial(
     mut asked: impl AsyncFnMut(),
 ) -> Result<bool, Failure> {
     let recorder = Recorder::new(world.clone(), Box::new(std::io::sink()));
-    let system = System::start(&world, experiment, &recorder, files, asked()).await?;
+    let system = System::start(&world, experiment, &recorder, files, &mut asked).await?;
     let facts = RunFacts {
         seed: experiment.outline.seed,
         run,
@@ -52,7 +52,7 @@ pub async fn trial(
         () = asked() => Err(Failure::Interrupted("stopped during teardown, which was not done".to_owned())),
         result = trial.teardown() => result,
     };
-    trial.system.stop().await;
+    trial.system.stop(asked()).await;
     // What cut teardown short outranks what stopped the flows before it.
     let torn_down = torn_down?;
     Ok(result? & torn_down)

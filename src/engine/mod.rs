@@ -28,7 +28,7 @@ use crate::record::Record;
 use crate::redact::redact;
 use crate::sample::OpId;
 use crate::units::Micros;
-use crate::world::World;
+use crate::world::{Programs, World};
 use counts::Counts;
 use flow::Flow;
 use frozen::Frozen;
@@ -126,7 +126,7 @@ impl Drop for LastWords {
 
 async fn run_shard(world: World, load: Load) -> Result<(), String> {
     let outline = &load.experiment.outline;
-    let budget = Budget::of_shard(&world, load.share.shards, load.experiment.services.len());
+    let budget = Budget::of_shard(&world, load.share.shards, Programs::of(&load.experiment));
     let runners = (0..load.experiment.shapes.len())
         .map(|index| {
             ShapeRunner::new(&world, &load.experiment, &load.target, &load.facts, &budget, index).map(Rc::new)

@@ -17,6 +17,8 @@ pub(super) const SETTLE: Micros = Micros::secs(10);
 /// How long a fault without a window, or with a short one, has to show its effect; and how long its
 /// removal has to show.
 pub const PROOF: Micros = Micros::secs(5);
+/// How long a hook's command may take.
+pub const HOOK_TIMEOUT: Micros = Micros::secs(10);
 
 /// A fault with its outline and its place in the file.
 #[derive(Clone, Debug)]

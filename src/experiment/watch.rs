@@ -41,13 +41,14 @@ fn planned_triggers(outline: &Outline, timeline: &[Planned]) -> Vec<Trigger> {
             shape: false,
             one_shot: fault.length.is_none(),
             settle: fault.settle,
+            planned: at,
             t_inject: at,
             t_effective: Some(at),
             t_clear: Some(at + lasts),
         }
     });
     let shapes = outline.shapes.iter().filter(|s| s.trigger);
-    let shapes = shapes.filter_map(|s| Some(Trigger::of_shape(&s.name, s.first?, s.end)));
+    let shapes = shapes.filter_map(|s| Some(Trigger::of_shape(s, s.first?, s.end)));
     let mut all: Vec<Trigger> = faults.chain(shapes).collect();
     all.sort_by_key(|t| t.t_inject);
     all

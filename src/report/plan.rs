@@ -14,7 +14,7 @@ use crate::outline::{Outline, ShapeOutline};
 use crate::redact::redact;
 use crate::sample::OpId;
 use crate::units::{Micros, clock, grouped, three_digits};
-use crate::world::own_files;
+use crate::world::{Programs, own_files};
 
 /// What this machine allows.
 #[derive(Clone, Copy, Debug)]
@@ -286,7 +286,7 @@ fn load(experiment: &Experiment, limits: Limits) -> String {
     if outline.shapes.iter().any(|s| s.closed) {
         out.push_str("closed loops come on top: their rate is up to the target\n");
     }
-    let own = own_files(limits.shards, experiment.services.len());
+    let own = own_files(limits.shards, Programs::of(experiment));
     let room = limits.open_files.saturating_sub(own).min(limits.ephemeral_ports);
     let _ = writeln!(
         out,

@@ -4,14 +4,14 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::Stdio;
 
-use rustix::process::{Pid, setpriority_process};
+use rustix::process::{Pid, Signal, kill_process_group, setpriority_process};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{ChildStdin, Command as Start};
 use tokio::sync::{oneshot, watch};
 
 use super::family::Family;
 use super::log;
-use super::process::{Group, MARK, ProcessId};
+use super::process::{Group, MARK, ProcessId, State};
 use crate::experiment::Command;
 use crate::sandbox;
 use crate::world::{World, opens_as_many_as_before};
@@ -133,6 +133,19 @@ impl Child {
         }
     }
 
+    /// SIGTERM to all of it; to its own group where nobody can be seen.
+    pub fn ask_to_end(&self) {
+        // A stopped process cannot hear; one that is gone needs nothing.
+        for signal in [Signal::TERM, Signal::CONT] {
+            if self.family.signal(&[State::Running, State::Stopped], signal).is_err()
+                && self.ended().is_none()
+                && let Some(group) = Pid::from_raw(self.family.leader.pid)
+            {
+                let _ = kill_process_group(group, signal);
+            }
+        }
+    }
+
     /// SIGKILL to whoever is left of it and of `known`, who belonged to it before; whether that was nobody. Its own
     /// group is ended also where nobody can be seen.
     pub fn end(&self, known: &[ProcessId]) -> bool {
@@ -167,7 +180,6 @@ pub fn own_binary() -> Result<std::path::PathBuf, String> {
 #[cfg(test)]
 mod tests {
     use super::super::patience::wait_until;
-    use super::super::process::State;
     use super::*;
     use crate::world::{Origin, run_real};
 

@@ -43,6 +43,9 @@ impl Family {
 
     fn look(&self) -> io::Result<Vec<(ProcessId, State)>> {
         let (table, boot) = (table()?, super::process::boot()?);
+        if !table.contains_key(&self.leader.pid) && self.leader.state() == State::Unseen {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the system hides them (`hidepid`)"));
+        }
         // A group outlives its leader, and while one of it is left no other process gets its number.
         let leads = table.get(&self.leader.pid).is_none_or(|e| e.start == self.leader.start);
         let leads = leads && boot == self.leader.boot;

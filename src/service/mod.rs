@@ -20,7 +20,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use rustix::process::Signal;
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use crate::experiment::{Command, Ready};
 use crate::record::{Record, ServiceEvent, ServiceStage};
@@ -378,22 +378,23 @@ impl Service {
         ended.map_err(|_| format!("not all of service `{}` ended within {STOP_TIMEOUT}", self.name))
     }
 
-    /// Ends it for good: asked first, killed if it does not go. Nothing that it started stays.
-    pub async fn stop(&self) {
+    /// Ends it for good: asked first, killed if it does not go, or when it is to be `hurried`. Nothing that it started
+    /// stays.
+    pub async fn stop(&self, mut hurried: watch::Receiver<bool>) {
         let body = self.body.borrow_mut().take();
         if let Some(Body::Child(child)) = body.as_deref() {
             let known = members(&child.family);
-            // A stopped process cannot hear; one that is gone needs nothing.
-            for signal in [Signal::TERM, Signal::CONT] {
-                let _ = child.family.signal(&[State::Running, State::Stopped], signal);
-            }
+            child.ask_to_end();
             let gone = async {
                 child.gone().await;
                 while !child.family.census().is_ok_and(Census::is_empty) {
                     self.world.sleep(FOLLOW_PAUSE).await;
                 }
             };
-            let _ = self.world.timeout(STOP_TIMEOUT, gone).await;
+            tokio::select! {
+                _ = self.world.timeout(STOP_TIMEOUT, gone) => {}
+                Ok(_) = hurried.wait_for(|hurried| *hurried) => {}
+            }
             match self.end(child, &known).await {
                 Ok(()) => self.is_over(),
                 Err(why) => self.is_left(&child.family, why),

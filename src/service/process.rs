@@ -6,13 +6,14 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
 use serde::{Deserialize, Serialize};
 
 /// A process that can be recognised later: pid, start time (clock ticks since boot) and boot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessId {
     pub pid: i32,
+    /// 0 of one that the system has hidden: it is unseen until it is gone.
     pub start: u64,
     pub boot: String,
 }
@@ -24,7 +25,7 @@ pub enum State {
     Stopped,
     /// Gone, or ended and not yet collected by its parent.
     Gone,
-    /// The system did not let squall look: it may be anything.
+    /// The system did not let squall look, or hides it: it may be anything.
     Unseen,
 }
 
@@ -34,16 +35,25 @@ impl ProcessId {
     /// # Errors
     /// The system does not let squall look.
     pub fn of(pid: i32) -> io::Result<Option<ProcessId>> {
-        let Some((_, start)) = stat(pid)? else { return Ok(None) };
+        let start = match stat(pid)? {
+            Some((_, start)) => start,
+            None if is_there(pid) => 0,
+            None => return Ok(None),
+        };
         Ok(Some(ProcessId { pid, start, boot: boot()? }))
     }
 
     pub fn state(&self) -> State {
-        match (stat(self.pid), boot()) {
+        self.as_seen(stat(self.pid), is_there(self.pid))
+    }
+
+    fn as_seen(&self, stat: io::Result<Option<(State, u64)>>, is_there: bool) -> State {
+        match (stat, boot()) {
+            (Ok(None), Ok(boot)) if is_there && boot == self.boot => State::Unseen,
             (Ok(None), _) => State::Gone,
-            (Ok(Some((letter, start))), Ok(boot)) => {
+            (Ok(Some((state, start))), Ok(boot)) => {
                 if start == self.start && boot == self.boot {
-                    meaning(letter)
+                    state
                 } else {
                     State::Gone
                 }
@@ -124,10 +134,19 @@ pub fn marked(mark: &str) -> io::Result<Vec<ProcessId>> {
 /// # Errors
 /// The system does not let squall look.
 pub fn carries(pid: i32, mark: &str) -> io::Result<bool> {
-    let environment = if_there(fs::read(format!("/proc/{pid}/environ")))?.unwrap_or_default();
+    let mut environment = environ(&format!("/proc/{pid}"))?;
+    if environment.is_empty()
+        && let Some(thread) = thread_that_is_left(pid)?
+    {
+        environment = environ(&thread)?;
+    }
     let value =
         |entry: &[u8]| Some(entry.strip_prefix(MARK.as_bytes())?.strip_prefix(b"=")? == mark.as_bytes());
     Ok(environment.split(|byte| *byte == 0).any(|entry| value(entry) == Some(true)))
+}
+
+fn environ(of: &str) -> io::Result<Vec<u8>> {
+    Ok(if_there(fs::read(format!("{of}/environ")))?.unwrap_or_default())
 }
 
 /// What the system says of one process.
@@ -145,14 +164,15 @@ pub struct Entry {
 /// # Errors
 /// The system does not let squall look: nobody knows who is there.
 pub fn table() -> io::Result<BTreeMap<i32, Entry>> {
-    let entry = |fields: &[String]| {
+    let entry = |fields: &[String], state| {
         let number = |n: usize| fields.get(n)?.parse().ok();
-        let state = meaning(fields.first()?.chars().next()?);
         Some(Entry { state, parent: number(1)?, group: number(2)?, start: fields.get(19)?.parse().ok()? })
     };
     let mut table = BTreeMap::new();
     for pid in pids()? {
-        table.extend(fields(pid)?.and_then(|fields| Some((pid, entry(&fields)?))));
+        let Some(fields) = fields(&format!("/proc/{pid}"))? else { continue };
+        let state = meaning(pid, &fields)?;
+        table.extend(entry(&fields, state).map(|entry| (pid, entry)));
     }
     Ok(table)
 }
@@ -179,13 +199,49 @@ fn if_there<T>(read: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// The state that a letter of proc(5) stands for.
-fn meaning(letter: char) -> State {
-    match letter {
-        'T' | 't' => State::Stopped,
-        'Z' | 'X' => State::Gone,
+/// Whether there is such a process, be it hidden from this user (`hidepid`, a program with capabilities).
+fn is_there(pid: i32) -> bool {
+    Pid::from_raw(pid).is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
+}
+
+/// The state that the letter of proc(5) stands for: of a process whose first thread has ended, that of one that is left.
+fn meaning(pid: i32, its: &[String]) -> io::Result<State> {
+    let state = match letter(its) {
+        Some('T' | 't') => State::Stopped,
+        Some('Z' | 'X') => match thread_that_is_left(pid)? {
+            Some(thread) => match fields(&thread)?.as_deref().and_then(letter) {
+                Some('T' | 't') => State::Stopped,
+                None | Some('Z' | 'X') => State::Gone,
+                Some(_) => State::Running,
+            },
+            None => State::Gone,
+        },
         _ => State::Running,
+    };
+    Ok(state)
+}
+
+/// The folder of a thread that has not ended, of a process whose first one has; none of any other.
+fn thread_that_is_left(pid: i32) -> io::Result<Option<String>> {
+    let has_ended = |its: &[String]| matches!(letter(its), Some('Z' | 'X'));
+    let first = fields(&format!("/proc/{pid}"))?;
+    let threads = |its: &Vec<String>| its.get(17).and_then(|n| n.parse().ok()).unwrap_or(1_u64);
+    if !first.is_some_and(|its| has_ended(&its) && threads(&its) > 1) {
+        return Ok(None);
     }
+    let Some(listed) = if_there(fs::read_dir(format!("/proc/{pid}/task")))? else { return Ok(None) };
+    for thread in listed {
+        let Some(thread) = if_there(thread)? else { break };
+        let thread = format!("/proc/{pid}/task/{}", thread.file_name().display());
+        if fields(&thread)?.is_some_and(|its| !has_ended(&its)) {
+            return Ok(Some(thread));
+        }
+    }
+    Ok(None)
+}
+
+fn letter(fields: &[String]) -> Option<char> {
+    fields.first()?.chars().next()
 }
 
 /// Which boot of the machine this is; empty where the system does not say.
@@ -197,17 +253,18 @@ pub fn boot() -> io::Result<String> {
     Ok(id.unwrap_or_default().trim().to_owned())
 }
 
-/// State letter and start time (fields 3 and 22).
-fn stat(pid: i32) -> io::Result<Option<(char, u64)>> {
-    let both = |fields: Vec<String>| Some((fields.first()?.chars().next()?, fields.get(19)?.parse().ok()?));
-    Ok(fields(pid)?.and_then(both))
+/// State and start time (fields 3 and 22); none of what is not there, or hidden.
+fn stat(pid: i32) -> io::Result<Option<(State, u64)>> {
+    let Some(fields) = fields(&format!("/proc/{pid}"))? else { return Ok(None) };
+    let start = fields.get(19).and_then(|start| start.parse().ok());
+    start.map(|start| Ok((meaning(pid, &fields)?, start))).transpose()
 }
 
-/// `/proc/PID/stat` from its third field on (proc(5)). The command's name may hold spaces and brackets, so
-/// fields count from its last closing bracket.
-fn fields(pid: i32) -> io::Result<Option<Vec<String>>> {
+/// `stat` in the folder of a process or thread, from its third field on (proc(5)). The command's name may hold spaces and
+/// brackets, so fields count from its last closing bracket.
+fn fields(of: &str) -> io::Result<Option<Vec<String>>> {
     // A name may be no UTF-8.
-    let text = if_there(fs::read(format!("/proc/{pid}/stat")))?.unwrap_or_default();
+    let text = if_there(fs::read(format!("{of}/stat")))?.unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let fields = |(_, rest): (&str, &str)| rest.split_whitespace().map(str::to_owned).collect();
     Ok(text.rsplit_once(')').map(fields))
@@ -219,7 +276,7 @@ mod tests {
 
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-    use super::super::family::Family;
+    use super::super::family::{Census, Family};
     use super::super::patience::wait_until;
     use super::*;
 
@@ -238,6 +295,52 @@ mod tests {
         process.signal(Signal::KILL).unwrap();
         child.wait().unwrap();
         assert_eq!(process.state(), State::Gone);
+    }
+
+    /// Its first thread has ended, another one waits.
+    const HEADLESS: &str = "#include <pthread.h>\n#include <unistd.h>\nstatic void *wait_on(void *none) { sleep(60); return none; }\n\
+        int main(void) { pthread_t other; pthread_create(&other, 0, wait_on, 0); pthread_exit(0); }\n";
+
+    #[test]
+    fn a_process_whose_first_thread_has_ended_runs() {
+        let folder = std::env::temp_dir().join(format!("squall-headless-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (source, program) = (folder.join("headless.c"), folder.join("headless"));
+        fs::write(&source, HEADLESS).unwrap();
+        let made = Command::new("cc").arg("-pthread").arg("-o").args([&program, &source]).status().unwrap();
+        assert!(made.success());
+        let mark = new_mark();
+        let mut child = Command::new(&program).env(MARK, &mark).spawn().unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        let process = ProcessId::of(child.id() as i32).unwrap().unwrap();
+        let family = Family { leader: process.clone(), mark: Some(mark.clone()) };
+        wait_until("its first thread to end", || {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", process.pid)).unwrap();
+            stat.contains(") Z ")
+        });
+        let seen = (process.state(), family.census().unwrap().running, marked(&mark).unwrap());
+        assert_eq!(seen, (State::Running, 1, vec![process.clone()]));
+        process.signal(Signal::STOP).unwrap();
+        wait_until("all of it to be stopped", || family.census() == Ok(Census { running: 0, stopped: 1 }));
+        assert_eq!(process.state(), State::Stopped);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(process.state(), State::Gone);
+    }
+
+    #[test]
+    fn who_is_hidden_is_not_gone() {
+        let mut child = Command::new("sleep").arg("30").spawn().unwrap();
+        let pid = child.id() as i32;
+        let process = ProcessId::of(pid).unwrap().unwrap();
+        let there = [is_there(1), is_there(pid), is_there(std::process::id() as i32)];
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!((there, is_there(pid)), ([true; 3], false));
+        let hidden = |is_there| process.as_seen(Ok(None), is_there);
+        assert_eq!((hidden(true), hidden(false)), (State::Unseen, State::Gone));
+        let before = ProcessId { boot: "another".to_owned(), ..process.clone() };
+        assert_eq!(before.as_seen(Ok(None), true), State::Gone, "its number is another's");
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl<'f> Frame<'f> {
     /// Until when something is this trigger's own doing.
     pub fn horizon(&self, of: &Trigger) -> Horizon<'f> {
         let over = of.over();
-        let later = || self.triggers.iter().filter(|t| t.t_inject > of.t_inject);
+        let later = || self.triggers.iter().filter(|t| self.begins_later(t, of));
         if let Some(other) = later().find(|t| t.t_inject < over && self.outlasts(t, over)) {
             return Horizon::InForce(other, over.min(self.load_end));
         }
@@ -80,19 +80,30 @@ impl<'f> Frame<'f> {
         next.filter(|t| t.t_inject < self.load_end).map_or(Horizon::Load(self.load_end), Horizon::Next)
     }
 
-    /// Another trigger, which began no later, and is still in force when this one is over: from then on what is out of
+    /// Another trigger, which began before or with it, and is still in force when this one is over: from then on what is out of
     /// order may be that one's doing.
     pub fn outlasting(&self, of: &Trigger) -> Option<&'f Trigger> {
         let over = of.over();
-        let mut before = self.triggers.iter().filter(|t| t.t_inject <= of.t_inject && t.name != of.name);
+        let mut before = self.triggers.iter().filter(|t| t.name != of.name && !self.begins_later(t, of));
         before.find(|t| self.outlasts(t, over))
+    }
+
+    /// Whether a trigger begins after another. Of those that begin together one is asked for a moment before the other:
+    /// within half a cell, or before the other is over where the plan has one time for both.
+    fn begins_later(&self, other: &Trigger, of: &Trigger) -> bool {
+        let together = other.planned == of.planned && other.t_inject < of.over();
+        other.t_inject > of.t_inject + self.moment() && !together
     }
 
     /// Whether a trigger is still in force when another is over. Of those that end together one is gone a moment
     /// before the other: that is within half a cell.
     fn outlasts(&self, other: &Trigger, over: Micros) -> bool {
-        let moment = Micros(self.outline.cell.0 / 2);
-        !other.one_shot && other.t_clear.is_none_or(|clear| clear > over + moment)
+        !other.one_shot && other.t_clear.is_none_or(|clear| clear > over + self.moment())
+    }
+
+    /// What lies no further apart is at the same time.
+    fn moment(&self) -> Micros {
+        Micros(self.outline.cell.0 / 2)
     }
 
     /// `during` and `after` of one trigger, where the service came back as said; no `after` if it never came.

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::fake::{Fifo, Plan, evenly, poisson, s, sample};
-use super::phases::{Return, phases};
+use super::phases::{Frame, Horizon, Return, phases};
 use super::trigger::triggers;
 use super::*;
 use crate::objective::PhaseName;
@@ -134,6 +134,55 @@ fn phases_are_those_of_the_table() {
     for (name, plan, back, expected) in rows {
         assert_eq!(table(plan, back), expected, "{name}");
     }
+}
+
+#[test]
+fn of_triggers_that_begin_together_none_is_the_next() {
+    let beside = |planned: f64, began: f64, lasts: Option<f64>, of: Option<f64>| {
+        let mut plan = rooms(100).fault("x", 50.0, of).fault("y", began, lasts);
+        plan.outline.faults[1].at = s(planned);
+        let timeline = plan.timeline(&fine(2, 100));
+        let all = triggers(&timeline);
+        let (frame, x) = (Frame::of(&timeline, &all), all.iter().find(|t| t.name == "x").unwrap());
+        let horizon = match frame.horizon(x) {
+            Horizon::Load(_) => "load",
+            Horizon::Next(_) => "next",
+            Horizon::InForce(..) => "in force",
+        };
+        (horizon, frame.outlasting(x).is_some())
+    };
+    let rows = [
+        ("asked a moment later", beside(50.0, 50.004, Some(30.0), Some(10.0)), ("load", true)),
+        ("a moment before", beside(50.0, 49.996, Some(30.0), Some(10.0)), ("load", true)),
+        ("planned within half a cell", beside(50.4, 50.4, Some(30.0), Some(10.0)), ("load", true)),
+        ("asked late, planned together", beside(50.0, 52.0, Some(30.0), Some(10.0)), ("load", true)),
+        ("and over before it", beside(50.0, 50.004, Some(5.0), Some(10.0)), ("load", false)),
+        ("a one-shot", beside(50.0, 50.004, None, Some(10.0)), ("load", false)),
+        ("beside a one-shot", beside(50.0, 50.004, Some(30.0), None), ("load", true)),
+        ("planned later", beside(51.0, 51.0, Some(30.0), Some(10.0)), ("in force", false)),
+        ("planned together, it waited", beside(50.0, 60.0, Some(30.0), Some(10.0)), ("next", false)),
+        ("after it", beside(70.0, 70.0, Some(5.0), Some(10.0)), ("next", false)),
+    ];
+    for (name, seen, expected) in rows {
+        assert_eq!(seen, expected, "{name}");
+    }
+}
+
+/// Its first arrival comes a moment after the time from which it is planned.
+#[test]
+fn a_surge_begins_with_the_fault_that_the_plan_has_at_its_start() {
+    let mut plan = rooms(100).shape("surge", "list", s(1.0)).fault("x", 50.001, Some(10.0));
+    plan.outline.faults[0].at = s(50.0);
+    let shape = &mut plan.outline.shapes[1];
+    (shape.trigger, shape.start, shape.first, shape.end) = (true, s(50.0), Some(s(50.8)), s(80.0));
+    shape.planned = (0..80).map(|cell| u64::from(cell >= 50)).collect();
+    let timeline = plan.timeline(&fine(2, 100));
+    let all = triggers(&timeline);
+    let (frame, x) = (Frame::of(&timeline, &all), all.iter().find(|t| t.name == "x").unwrap());
+    assert_eq!(
+        (frame.horizon(x), frame.outlasting(x).map(|t| &*t.name)),
+        (Horizon::Load(s(100.0)), Some("surge"))
+    );
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub struct Trigger {
     pub shape: bool,
     pub one_shot: bool,
     pub settle: Micros,
+    /// When it is to begin by the plan.
+    pub planned: Micros,
     pub t_inject: Micros,
     /// None: never proven to be in force.
     pub t_effective: Option<Micros>,
@@ -24,13 +26,14 @@ pub struct Trigger {
 
 impl Trigger {
     /// A shape, which is in force as soon as it begins.
-    pub fn of_shape(name: &str, first: Micros, clear: Micros) -> Trigger {
+    pub fn of_shape(shape: &ShapeOutline, first: Micros, clear: Micros) -> Trigger {
         Trigger {
-            name: name.to_owned(),
-            trigger: name.to_owned(),
+            name: shape.name.clone(),
+            trigger: shape.name.clone(),
             shape: true,
             one_shot: false,
             settle: Micros::ZERO,
+            planned: shape.start,
             t_inject: first,
             t_effective: Some(first),
             t_clear: Some(clear),
@@ -66,7 +69,7 @@ fn of_shape(timeline: &Timeline, index: usize, shape: &ShapeOutline) -> Option<T
     let first = shape.first.unwrap_or(shape.start);
     let last = timeline.last_intended(index).map_or(first, |cell| timeline.cell_start(cell + 1));
     let clear = shape.end.max(last).min(timeline.load_end());
-    (first < clear).then(|| Trigger::of_shape(&shape.name, first, clear))
+    (first < clear).then(|| Trigger::of_shape(shape, first, clear))
 }
 
 fn of_fault(events: &[FaultEvent], fault: &FaultOutline) -> Option<Trigger> {
@@ -82,6 +85,7 @@ fn of_fault(events: &[FaultEvent], fault: &FaultOutline) -> Option<Trigger> {
         shape: false,
         one_shot,
         settle: fault.settle,
+        planned: fault.at,
         t_inject,
         t_effective,
         t_clear: if just_happens { t_effective } else { verified },

@@ -307,7 +307,7 @@ fn ended(view: &View, cells: &Cells) -> Option<String> {
     let last = timeline.cell_start(cells.last()? + 1);
     let event = timeline.services.iter().find(|e| e.what == ServiceStage::Ended && e.at < last)?;
     Some(format!(
-        "{} had ended by itself at {} ({}), so that what answered was not the system of the plan",
+        "{} had ended by itself at {} ({}), so that what was measured was not the system of the plan",
         event.service,
         clock(event.at),
         event.detail

@@ -5,6 +5,8 @@ use std::sync::OnceLock;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::process::Command;
 
+use super::programs::Programs;
+
 /// Files that squall needs beside its connections, with up to two threads that send and no service.
 pub const OWN_FILES: u64 = 64;
 /// What any further thread that sends needs.
@@ -14,6 +16,9 @@ const FILES_OF_SERVICE: u64 = 4;
 
 /// What this process was started with.
 static BEFORE: OnceLock<Option<u64>> = OnceLock::new();
+
+/// What a hook that runs needs: a handle of its process, what it writes, and a pipe as it starts.
+const FILES_OF_HOOK: u64 = 3;
 
 /// From here on this process may open as many files as the system lets it.
 pub fn open_many_files() {
@@ -39,17 +44,17 @@ pub fn opens_as_many_as_before(program: &mut Command) {
 }
 
 /// Files that squall needs beside its connections, among them those with which it looks at processes.
-pub fn own_files(shards: u32, services: usize) -> u64 {
+pub fn own_files(shards: u32, beside: Programs) -> u64 {
     let threads = FILES_OF_SHARD * u64::from(shards.saturating_sub(2));
-    OWN_FILES + threads + FILES_OF_SERVICE * services as u64
+    OWN_FILES + threads + FILES_OF_SERVICE * beside.services as u64 + FILES_OF_HOOK * beside.hooks as u64
 }
 
-/// What to say where this process may not open the files that it needs for itself, so many threads and services.
+/// What to say where this process may not open the files that it needs for itself, so many threads and programs.
 ///
 /// # Errors
 /// It may not.
-pub fn has_files_for(shards: u32, services: usize) -> Result<(), String> {
-    let needed = own_files(shards, services);
+pub fn has_files_for(shards: u32, beside: Programs) -> Result<(), String> {
+    let needed = own_files(shards, beside);
     let Some(files) = open_files().filter(|files| *files < needed) else { return Ok(()) };
     Err(format!("squall may open {files} files here and needs {needed} for itself: raise `ulimit -Hn`"))
 }
@@ -64,11 +69,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn threads_and_services_add_to_squalls_own_files() {
-        let cases =
-            [((1, 0), 64), ((2, 0), 64), ((8, 0), 112), ((1, 32), 192), ((8, 2), 120), ((2, 16), 128)];
-        for ((shards, services), files) in cases {
-            assert_eq!(own_files(shards, services), files, "{shards} shards, {services} services");
+    fn threads_services_and_hooks_add_to_squalls_own_files() {
+        let cases = [
+            ((1, 0, 0), 64),
+            ((2, 0, 0), 64),
+            ((8, 0, 0), 112),
+            ((1, 32, 0), 192),
+            ((8, 2, 0), 120),
+            ((2, 16, 0), 128),
+            ((1, 0, 20), 124),
+        ];
+        for ((shards, services, hooks), files) in cases {
+            let own = own_files(shards, Programs { services, hooks });
+            assert_eq!(own, files, "{shards} shards, {services} services, {hooks} hooks");
         }
     }
 }

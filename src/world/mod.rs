@@ -9,6 +9,7 @@ mod group;
 mod network;
 mod pacer;
 mod pipe;
+mod programs;
 mod stream;
 mod turns;
 mod wakes;
@@ -26,6 +27,7 @@ pub use files::{OWN_FILES, has_files_for, open_files, open_many_files, opens_as_
 pub use group::TaskGroup;
 pub use network::Network;
 pub use pacer::Pacer;
+pub use programs::Programs;
 pub use stream::{Listener, Stream};
 pub use turns::Turns;
 pub use wakes::Wake;

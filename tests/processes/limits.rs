@@ -26,6 +26,17 @@ fn a_head_of_many_headers_is_read_up_to_a_stated_limit() {
 }
 
 #[test]
+fn a_length_beyond_all_numbers_is_not_told_as_a_long_head_alone() {
+    let bench = Bench::new("length");
+    let address = raw(|mut stream, _| {
+        let _ = write!(stream, "HTTP/1.1 200 X\r\ncontent-length: {}\r\n\r\nok", u64::MAX);
+    });
+    assert!(!errors(&bench, &[address], "", "{ get: /x, as: x }").is_empty());
+    let verdict = bench.verdict().to_string();
+    assert!(verdict.contains(" kB, or its body than squall can count"), "{verdict}");
+}
+
+#[test]
 fn endless_metrics_are_cut_off_and_told() {
     let bench = Bench::new("metrics");
     let address = raw(|mut stream, head| {

@@ -3,11 +3,12 @@
 use std::fs;
 use std::io::Write as _;
 use std::process::Stdio;
+use std::time::Instant;
 
 use rustix::process::Signal;
 
 use crate::support::http::Server;
-use crate::support::{self, Bench, JUDGE, free_address, profile, says, secs, wait_for};
+use crate::support::{self, Bench, JUDGE, free_address, profile, says, secs, serve, wait_for};
 
 /// Teardown's request is answered late.
 fn slow_to_delete(late: std::time::Duration) -> Server {
@@ -78,6 +79,25 @@ fn a_second_ctrl_c_leaves_at_once_healed() {
     // Well before teardown has its answer.
     assert_eq!(squall.end(secs(8)).code(), Some(105), "{}", squall.said());
     wait_for("the keeper to leave", secs(20), || bench.processes().is_empty().then_some(()));
+}
+
+/// It has three seconds to hear the first one.
+#[test]
+fn a_second_ctrl_c_waits_for_no_service_that_is_deaf() {
+    let (bench, server, address) = (Bench::new("deaf"), Server::fine(), free_address());
+    let script = format!("trap '' TERM; exec {}", serve(address));
+    let plan = format!(
+        "services:\n  deaf: {{ start: [sh, -c, \"{script}\"], ready: {{ http: \"http://{address}/\" }} }}\n"
+    );
+    let mut squall = bench.start(bench.light_run(&server.url(), "60s", &plan));
+    bench.wait_for_history(&["\"header\""]);
+    squall.signal(Signal::INT);
+    std::thread::sleep(secs(1) / 2);
+    let again = Instant::now();
+    squall.signal(Signal::INT);
+    assert_eq!(squall.end(secs(15)).code(), Some(105), "{}", squall.said());
+    assert!(again.elapsed() < secs(2), "{:?}", again.elapsed());
+    wait_for("the keeper to leave", secs(5), || bench.processes().is_empty().then_some(()));
 }
 
 /// Whoever has to wait presses it again.

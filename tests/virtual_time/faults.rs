@@ -275,6 +275,21 @@ fn two_faults_at_once_each_keep_their_times_and_operations_count_in_both() {
     assert_eq!((n("x"), n("y")), (200, 200));
 }
 
+/// In a real run one of two that are planned for the same time is asked a moment before the other.
+#[test]
+fn of_faults_that_begin_together_the_first_is_judged_as_the_second() {
+    let (short, long) = (
+        "name: short, for: 5s, pause: { service: store-a }",
+        "name: long, for: 25s, pause: { service: store-b }",
+    );
+    for (first, then) in [(short, long), (long, short)] {
+        let timeline = format!("{{ at: 20s, {first} }}; {{ at: 20004ms, {then} }}");
+        let ran = run(LOOKERS, &(plan(&timeline) + "objectives: [recovery(short) < 10s]\n"));
+        let judged = &ran.judgement.objectives[0];
+        assert_eq!(judged.word, squall::verdict::Word::Pass, "{first}: {}", judged.reason);
+    }
+}
+
 #[test]
 fn two_faults_of_one_link_may_not_overlap() {
     let chaos = plan(

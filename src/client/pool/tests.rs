@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::client::attempt::{Attempt, Ending, attempt};
-use crate::world::run_virtual;
+use crate::world::{Programs, run_virtual};
 use tokio::io::AsyncReadExt;
 
 /// A server that accepts, and how many connections it has.
@@ -35,7 +35,8 @@ async fn in_vain(world: &World, pool: &Pool) -> Attempt {
 fn connections_that_nobody_needs_any_more_are_closed_and_those_in_use_are_not() {
     run_virtual(|world| async move {
         let (address, open) = server(&world).await;
-        let pool = Pool::new(world.clone(), &[address], None, &Budget::of_shard(&world, 1, 0));
+        let pool =
+            Pool::new(world.clone(), &[address], None, &Budget::of_shard(&world, 1, Programs::default()));
         let (way, mut burst) = (Way::new(&world), Vec::new());
         for _ in 0..10 {
             burst.push(pool.acquire(0, &way).await.unwrap());
@@ -57,7 +58,12 @@ fn an_address_that_serves_gets_no_connection_for_each_request_that_another_refus
     run_virtual(|world| async move {
         let ((serves, open), (gone, _)) = (server(&world).await, server(&world).await);
         let gone = SocketAddr::new([127, 0, 0, 9].into(), gone.port());
-        let pool = Pool::new(world.clone(), &[gone, serves], None, &Budget::of_shard(&world, 1, 0));
+        let pool = Pool::new(
+            world.clone(),
+            &[gone, serves],
+            None,
+            &Budget::of_shard(&world, 1, Programs::default()),
+        );
         let way = Way::new(&world);
         for _ in 0..100 {
             let (first, second) = (pool.acquire(0, &way).await, pool.acquire(0, &way).await);
@@ -74,7 +80,8 @@ fn an_address_that_serves_gets_no_connection_for_each_request_that_another_refus
 fn the_wait_for_a_turn_to_dial_is_told_apart_and_one_for_the_target_is_none() {
     run_virtual(|world| async move {
         let (address, _) = server(&world).await;
-        let pool = Pool::new(world.clone(), &[address], None, &Budget::of_shard(&world, 1, 0));
+        let pool =
+            Pool::new(world.clone(), &[address], None, &Budget::of_shard(&world, 1, Programs::default()));
         let way = Way::new(&world);
         let slots = pool.0.slots.acquire_many(DIALS as u32).await.unwrap();
         let freed = async {
@@ -105,7 +112,8 @@ fn the_wait_for_a_turn_to_dial_is_told_apart_and_one_for_the_target_is_none() {
 fn who_times_out_while_it_waits_for_a_turn_to_dial_was_held_up_by_squall() {
     run_virtual(|world| async move {
         let (address, _) = server(&world).await;
-        let pool = Pool::new(world.clone(), &[address], None, &Budget::of_shard(&world, 1, 0));
+        let pool =
+            Pool::new(world.clone(), &[address], None, &Budget::of_shard(&world, 1, Programs::default()));
         let _slots = pool.0.slots.acquire_many(DIALS as u32).await.unwrap();
         let attempt = in_vain(&world, &pool).await;
         assert_eq!([attempt.work.held, attempt.held_unsent], [Micros::millis(300); 2]);
@@ -120,7 +128,8 @@ fn who_waits_for_a_turn_to_dial_a_target_that_takes_nobody_is_held_up_by_the_tar
         while let Ok(taken) = world.timeout(Micros::MILLISECOND, world.connect(address)).await {
             backlog.push(taken);
         }
-        let pool = Pool::new(world.clone(), &[address], None, &Budget::of_shard(&world, 1, 0));
+        let pool =
+            Pool::new(world.clone(), &[address], None, &Budget::of_shard(&world, 1, Programs::default()));
         let flow = |(world, pool): (World, Pool)| async move { in_vain(&world, &pool).await.work.held };
         let mut flows = Vec::new();
         // They come on for so long that turns are had just before a time-out.
@@ -153,7 +162,12 @@ fn with_a_limit_each_address_has_its_part_of_the_load_whatever_became_of_the_oth
                 }
             })
         };
-        let pool = Pool::new(world.clone(), &[dies, hangs, well], Some(2), &Budget::of_shard(&world, 1, 0));
+        let pool = Pool::new(
+            world.clone(),
+            &[dies, hangs, well],
+            Some(2),
+            &Budget::of_shard(&world, 1, Programs::default()),
+        );
         let asked = || async {
             let before: Vec<u64> = pool.addresses().iter().map(|count| count.requests).collect();
             for _ in 0..300 {
@@ -188,7 +202,12 @@ fn an_address_that_accepts_only_to_close_is_not_served_by_the_others() {
         let mut listener = world.listen(([127, 0, 0, 1], 0).into()).await.unwrap();
         let ((well, _), closes) = (server(&world).await, listener.local_addr().unwrap());
         world.spawn(async move { while listener.accept().await.is_ok() {} });
-        let pool = Pool::new(world.clone(), &[closes, well], None, &Budget::of_shard(&world, 1, 0));
+        let pool = Pool::new(
+            world.clone(),
+            &[closes, well],
+            None,
+            &Budget::of_shard(&world, 1, Programs::default()),
+        );
         let mut aborted = 0;
         for _ in 0..100 {
             match pool.acquire(0, &Way::new(&world)).await {
@@ -205,7 +224,12 @@ fn who_waits_for_the_next_address_after_one_refused_times_out_at_neither() {
     run_virtual(|world| async move {
         let ((well, _), (gone, _)) = (server(&world).await, server(&world).await);
         let gone = SocketAddr::new([127, 0, 0, 9].into(), gone.port());
-        let pool = Pool::new(world.clone(), &[gone, well], Some(1), &Budget::of_shard(&world, 1, 0));
+        let pool = Pool::new(
+            world.clone(),
+            &[gone, well],
+            Some(1),
+            &Budget::of_shard(&world, 1, Programs::default()),
+        );
         let mut had = Vec::new();
         for _ in 0..20 {
             let way = Way::new(&world);
@@ -293,7 +317,12 @@ fn a_request_counts_for_the_address_that_its_connection_leads_to() {
         let (second, _) = server(&world).await;
         let mut listener = world.listen(([0, 0, 0, 0, 0, 0, 0, 1], second.port()).into()).await.unwrap();
         let first = listener.local_addr().unwrap();
-        let pool = Pool::new(world.clone(), &[first, second], None, &Budget::of_shard(&world, 1, 0));
+        let pool = Pool::new(
+            world.clone(),
+            &[first, second],
+            None,
+            &Budget::of_shard(&world, 1, Programs::default()),
+        );
         let way = Way::new(&world);
         let old = pool.acquire(0, &way).await.unwrap();
         // It takes no further connections, and goes on with this one.

@@ -130,12 +130,15 @@ fn a_service_that_had_just_come_back_does_not_make_the_after_of_its_restart_fail
 
 /// What is out while both are in force, or the other alone, may be the other's doing; what is well is well.
 #[test]
-fn a_trigger_is_not_charged_with_one_that_began_before_and_goes_on() {
+fn a_trigger_is_not_charged_with_one_that_began_before_or_with_it_and_goes_on() {
     let rows = [
         ("before", 80.0, 160.0, Word::Inconclusive),
         ("at the same time", 100.0, 160.0, Word::Inconclusive),
+        ("a moment later", 100.004, 160.0, Word::Inconclusive),
         ("before, and well beside it", 80.0, 105.0, Word::Pass),
         ("at the same time, and well beside it", 100.0, 105.0, Word::Pass),
+        ("a moment later, and well beside it", 100.004, 105.0, Word::Pass),
+        ("later, and well beside it", 103.0, 105.0, Word::Inconclusive),
     ];
     for (name, first, until, word) in rows {
         let plan = rooms(300).fault("a", first, Some(160.0 - first)).fault("b", 100.0, Some(5.0));

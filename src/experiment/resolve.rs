@@ -363,7 +363,7 @@ impl Resolver<'_> {
             duration,
         };
         let timeline = fault::timeline(&mut self.chaos_notes, self.plan, &system);
-        check::overlaps(&mut self.chaos_notes, &timeline, duration);
+        check::overlaps(&mut self.chaos_notes, &timeline);
         check::comes_through(&mut self.chaos_notes, &timeline, links, self.smoke.is_some());
         timeline
     }

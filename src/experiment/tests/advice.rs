@@ -211,3 +211,19 @@ fn a_baseline_holds_as_many_whole_windows_as_the_judge_needs() {
     assert!(told.contains("it needs 31 s") && told.contains("begin at 38s or later"), "{told}");
     assert_eq!(resolved(&profile, Some(&plan("38s"))).foresight.remarks, [""; 0]);
 }
+
+#[test]
+fn a_load_that_the_flag_makes_too_short_is_told_of_the_flag() {
+    let profile = format!("{CALM}objectives: [recovery(x) < 5s]\n");
+    let chaos = cut(70, "for: 3s, down: {link: api-store}");
+    for (duration, chaos, caret) in [
+        (5, None, None),
+        (80, Some(&chaos[..]), Some("recovery(x)")),
+        (71, Some(&chaos[..]), Some("name: x")),
+    ] {
+        let flags = Flags { duration: Some(Micros::secs(duration)), ..Flags::default() };
+        let told = refused_with(&profile, chaos, &flags);
+        assert!(told.contains("raise `--duration`") && !told.contains("raise `duration`"), "{told}");
+        assert!(!told.contains("duration: 90s") && caret.is_none_or(|at| told.contains(at)), "{told}");
+    }
+}

@@ -57,6 +57,13 @@ impl Problem {
         Problem { message, help, ..self.clone() }
     }
 
+    /// Whoever gave the flag is not told of the profile's key.
+    pub fn of_flag(mut self, is_given: bool) -> Problem {
+        let instead = |help: String| help.replace("raise `duration`", "raise `--duration`");
+        self.help = self.help.map(|help| if is_given { instead(help) } else { help });
+        self
+    }
+
     /// With the help that there is, if there is one.
     pub fn help_maybe(mut self, help: Option<String>) -> Problem {
         self.help = help.or(self.help);

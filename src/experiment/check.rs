@@ -8,21 +8,30 @@ use crate::experiment::watch::Watch;
 use crate::experiment::{Fault, Link};
 use crate::objective::{Comparison, Metric, Objective, PhaseName};
 use crate::outline::{Outline, ShapeOutline, window_widths};
-use crate::timeline::phases::{Frame, Horizon, Return};
+use crate::timeline::phases::{self, Frame, Horizon, Return};
 use crate::timeline::trigger::Trigger;
 use crate::units::Micros;
+use crate::verdict::{PlannedWindows, planned_windows};
 
 /// Faults that are in force at the same time on the same thing: their proofs could not be told apart.
-pub(super) fn overlaps(notes: &mut Notes, timeline: &[Planned], duration: Micros) {
+pub(super) fn overlaps(notes: &mut Notes, timeline: &[Planned]) {
     for (i, later) in timeline.iter().enumerate() {
         let clash = timeline[..i].iter().find(|earlier| {
-            end(earlier, duration) > later.outline.at
+            end(earlier) > later.outline.at
                 && later.outline.on.is_some()
                 && later.outline.on == earlier.outline.on
         });
         let Some(earlier) = clash.filter(|e| e.outline.trigger != later.outline.trigger) else { continue };
-        let until = end(earlier, duration);
+        let until = end(earlier);
         let on = later.outline.on.as_deref().unwrap_or("");
+        if is_for_good(earlier) {
+            let (first, next) = (&earlier.outline.name, &later.outline.name);
+            let message =
+                format!("`{next}` begins at {}, and `{first}` has killed `{on}` for good", later.outline.at);
+            let help = format!("give `{first}` a `for` that ends before, or make it a `restart`");
+            notes.add(later.span, message, help);
+            continue;
+        }
         let message = format!(
             "`{}` begins at {} while `{}` has `{on}` until {until}",
             later.outline.name, later.outline.at, earlier.outline.name
@@ -52,22 +61,22 @@ pub(super) fn comes_through(notes: &mut Notes, timeline: &[Planned], links: &[Li
 }
 
 /// When a fault lets go of what it is on; a kill without `for` never does.
-fn end(planned: &Planned, duration: Micros) -> Micros {
+fn end(planned: &Planned) -> Micros {
     let outline = &planned.outline;
     match (&planned.fault, outline.length) {
         (_, Some(length)) => outline.at + length,
-        (Fault::Kill { .. }, None) => duration,
+        (Fault::Kill { .. }, None) => Micros::MAX,
         (Fault::Failover { outage, .. }, None) => outline.at + *outage,
         (_, None) => outline.at + Micros(1),
     }
 }
 
-/// The widths that windows of each shape with a band can have, in cells.
-fn widths(outline: &Outline) -> impl Iterator<Item = Vec<u32>> {
-    outline.shapes.iter().filter(|s| !s.trigger).map(|s| window_widths(s.period, outline.cell))
+fn is_for_good(planned: &Planned) -> bool {
+    matches!(planned.fault, Fault::Kill { .. }) && planned.outline.length.is_none()
 }
 
 /// What an objective waits for, and until when.
+#[derive(Clone)]
 struct Wait<'t> {
     /// When it can be judged.
     until: Micros,
@@ -96,16 +105,20 @@ impl Watch<'_> {
         let compared =
             outline.objectives.iter().any(|o| matches!(o.metric, Metric::Outage | Metric::Recovery));
         // One shape with a band is enough to compare with; which have none, the report says.
-        let narrowest = widths(outline).filter_map(|widths| widths.first().copied()).min().unwrap_or(1);
-        let windows = if compared { i64::from(judge.windows) * i64::from(narrowest) } else { 1 };
-        let needed = outline.cell * windows;
+        let ready = |shape: &ShapeOutline| {
+            let narrowest = window_widths(shape.period, outline.cell).first().copied().unwrap_or(1);
+            let windows = PlannedWindows::of(outline, shape, narrowest);
+            windows.next(baseline.start) + windows.width * i64::from(judge.windows)
+        };
+        let ready = outline.shapes.iter().filter(|s| compared && !s.trigger).map(ready).min();
+        let needed = ready.map_or(outline.cell, |ready| ready - baseline.start);
         if length >= needed {
             return;
         }
         let deadline = outline.largest_deadline();
         let at = judge.warmup + deadline + needed.max(judge.baseline);
         let room = if length > Micros::ZERO { length.to_string() } else { "no room".to_owned() };
-        let wanted = if windows > 1 { format!(", it needs {needed}") } else { String::new() };
+        let wanted = if compared { format!(", it needs {needed}") } else { String::new() };
         let message = format!(
             "the baseline has {room}{wanted}: it lies between the warm-up ({}) and one deadline ({deadline}) before the first trigger ({first})",
             judge.warmup
@@ -180,10 +193,10 @@ impl Watch<'_> {
                 .triggers
                 .iter()
                 .filter(|t| objective.selector.as_deref().is_none_or(|name| t.trigger == name))
-                .find_map(|t| self.return_of(t, objective).lacking()),
+                .find_map(|t| longest(self.return_of(t, objective))),
             // Repeats are merged: it is enough that one leaves something to judge.
             (_, PhaseName::After(name)) => {
-                let waits = named(name).into_iter().map(|t| self.after(t).lacking());
+                let waits = named(name).into_iter().map(|t| longest(self.after(t)));
                 waits.collect::<Option<Vec<_>>>().and_then(|lacks| lacks.into_iter().next_back())
             }
             (_, PhaseName::During(name)) => {
@@ -196,10 +209,9 @@ impl Watch<'_> {
         of_triggers.or_else(|| whole.lacking())
     }
 
-    /// To tell that a trigger's harm is shorter than the limit takes the limit, and a stretch of being well
-    /// again after it; a cell on top, because windows begin at whole cells.
-    fn return_of<'t>(&'t self, trigger: &'t Trigger, objective: &Objective) -> Wait<'t> {
-        let outline = self.outline;
+    /// To tell whether a trigger's harm is shorter than the limit takes the limit, and a stretch of windows in which it is
+    /// well again; and what is out of band must not be the next trigger's doing.
+    fn return_of<'t>(&'t self, trigger: &'t Trigger, objective: &Objective) -> Vec<Wait<'t>> {
         let bounded =
             matches!(objective.comparison, Comparison::Below | Comparison::AtMost | Comparison::Equal);
         let limit = if bounded { Micros(objective.value.round() as i64) } else { Micros::ZERO };
@@ -207,40 +219,109 @@ impl Watch<'_> {
             Metric::Outage => (trigger.t_inject, "begins"),
             _ => (trigger.over(), "is over"),
         };
-        let well = self.stretch();
-        let until = (from + limit).max(trigger.over()) + well + outline.cell;
-        let because = format!(
-            "`{}` {since} at {from}, the limit allows {limit}, and {well} of being well again prove it",
-            trigger.name
-        );
+        let begun = format!("`{}` {since} at {from}, the limit allows {limit}, and", trigger.name);
+        let latest = from + moment(trigger) + limit;
+        [self.well_again(trigger, latest, &begun), self.apart(trigger, latest, &begun)].concat()
+    }
+
+    /// For each of them how far off the next trigger must be, of whose harm what is out of band just before it may be.
+    fn apart<'t>(&'t self, trigger: &'t Trigger, latest: Micros, begun: &str) -> Vec<Wait<'t>> {
+        let bound = self.frame().horizon(trigger);
+        let of_shape = |(shape, windows): (&'t ShapeOutline, Vec<PlannedWindows>)| {
+            let Horizon::Next(next) = bound else { return Vec::new() };
+            let deadline = self.outline.deadline_of(&shape.name);
+            let because = format!(
+                "{begun} what is out of its band within one deadline ({deadline}) before `{}` may be that one's doing",
+                next.name
+            );
+            // The end of the first window that is too late.
+            let late = windows.iter().map(|w| w.next(latest.max(clear(trigger))) + deadline);
+            let wait =
+                |until| Wait { until, because: because.clone(), bound, shape: None, after: Some(trigger) };
+            late.map(wait).collect()
+        };
+        self.lasting(trigger).into_iter().flat_map(of_shape).collect()
+    }
+
+    /// For each shape that tells of a return until when its stretch lasts, where windows up to `latest` are out of band.
+    fn well_again<'t>(&'t self, trigger: &'t Trigger, latest: Micros, begun: &str) -> Vec<Wait<'t>> {
+        let of_shape = |(shape, windows): (&'t ShapeOutline, Vec<PlannedWindows>)| {
+            let bound = Frame { load_end: shape.end, ..self.frame() }.horizon(trigger);
+            let ends = (shape.end < self.outline.duration).then_some(shape);
+            windows.into_iter().map(move |w| {
+                let back = w.next(clear(trigger)).max(w.last(latest));
+                let because = format!(
+                    "{begun} {} of being well again{} prove it",
+                    w.stretch,
+                    in_windows(&w, self.outline)
+                );
+                Wait { until: back + w.stretch, because, bound, shape: ends, after: Some(trigger) }
+            })
+        };
+        self.lasting(trigger).into_iter().flat_map(of_shape).collect()
+    }
+
+    /// The shapes with a band that have load when a trigger is over, of which the worst counts. Where none will have one,
+    /// which is told, those that might, or the last that had load.
+    fn lasting(&self, trigger: &Trigger) -> Vec<(&ShapeOutline, Vec<PlannedWindows>)> {
+        let (outline, baseline) = (self.outline, self.frame().baseline());
         let first = outline.first_trigger().unwrap_or(outline.duration);
-        let banded = || outline.shapes.iter().filter(|s| !s.trigger && s.start < first);
-        // Those whose load ends before are left out; of the others the worst counts.
-        let lasting = banded().filter(|s| s.end > trigger.over()).min_by_key(|s| s.end);
-        let shape = lasting.or(banded().max_by_key(|s| s.end)).filter(|s| s.end < outline.duration);
-        let load_end = shape.map_or(outline.duration, |s| s.end);
-        let bound = Frame { load_end, ..self.frame() }.horizon(trigger);
-        Wait { until, because, bound, shape, after: Some(trigger) }
+        let shapes = outline.shapes.iter().enumerate().filter(|(_, s)| !s.trigger && s.start < first);
+        let (lasting, ended): (Vec<_>, Vec<_>) = shapes
+            .map(|(i, shape)| (shape, planned_windows(outline, i, self.counted_of(i), &baseline)))
+            .partition(|(shape, _)| shape.end > trigger.over());
+        let banded: Vec<_> = lasting.iter().filter(|(_, windows)| !windows.is_empty()).cloned().collect();
+        if !banded.is_empty() {
+            return banded;
+        }
+        let last = ended.into_iter().max_by_key(|(shape, _)| shape.end);
+        let some = if lasting.is_empty() { last.into_iter().collect() } else { lasting };
+        let least = |shape| vec![PlannedWindows::of(outline, shape, 1)];
+        let or_least =
+            |(shape, windows): (_, Vec<_>)| (shape, if windows.is_empty() { least(shape) } else { windows });
+        some.into_iter().map(or_least).collect()
     }
 
     /// After a one-shot nothing is judged before it is known when the service was back.
-    fn after<'t>(&'t self, trigger: &'t Trigger) -> Wait<'t> {
+    fn after<'t>(&'t self, trigger: &'t Trigger) -> Vec<Wait<'t>> {
         let (_, after) = self.frame().spans(trigger, Return::At(trigger.over()));
-        let begins = after.map_or(trigger.over(), |span| span.start);
-        let known = if trigger.one_shot { trigger.over() + self.stretch() } else { begins };
-        let begins = begins.max(known);
-        let because = format!("`after {}` begins at {begins} at the earliest", trigger.trigger);
+        let settled = after.map_or(trigger.over(), |span| span.start).max(clear(trigger));
+        let name = &trigger.trigger;
+        let cells =
+            phases::cells(&PhaseName::After(name.clone()), &(settled..Micros::MAX), self.outline.cell);
+        let begins = self.outline.cell * i64::from(cells.start);
+        let because = format!("`after {name}` begins at {begins} at the earliest");
         let bound = self.frame().horizon(trigger);
-        Wait { until: begins + self.outline.cell, because, bound, shape: None, after: Some(trigger) }
+        let mut waits = vec![Wait {
+            until: begins + self.outline.cell,
+            because,
+            bound,
+            shape: None,
+            after: Some(trigger),
+        }];
+        if trigger.one_shot {
+            let begun = format!("`{name}` is over at {}, and", trigger.over());
+            waits.extend(self.well_again(trigger, Micros::ZERO, &begun));
+            waits.extend(self.apart(trigger, Micros::ZERO, &begun));
+        }
+        waits
     }
+}
 
-    /// How long it must be well again: the stretch, or so many of the widest windows that may be chosen.
-    fn stretch(&self) -> Micros {
-        let (outline, judge) = (self.outline, &self.outline.judge);
-        let baseline = self.frame().baseline();
-        let cells = (baseline.end - baseline.start).0 / outline.cell.0.max(1);
-        let fits = |width: &u32| i64::from(*width) * i64::from(judge.windows) <= cells;
-        let widest = widths(outline).flatten().filter(fits).max().unwrap_or(1);
-        judge.stretch.max(outline.cell * (i64::from(widest) * i64::from(judge.stretch_windows)))
-    }
+/// Of several waits the longest that does not fit.
+fn longest(waits: Vec<Wait<'_>>) -> Option<Wait<'_>> {
+    waits.into_iter().filter_map(Wait::lacking).max_by_key(|wait| wait.until)
+}
+
+/// A fault is gone a moment after it was to be.
+fn moment(trigger: &Trigger) -> Micros {
+    Micros(i64::from(!trigger.shape))
+}
+
+fn clear(trigger: &Trigger) -> Micros {
+    trigger.over() + moment(trigger)
+}
+
+fn in_windows(windows: &PlannedWindows, outline: &Outline) -> String {
+    if windows.width > outline.cell { format!(", in windows of {},", windows.width) } else { String::new() }
 }

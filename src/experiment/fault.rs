@@ -291,6 +291,10 @@ fn times(
         let message = format!("this fault ends at {}, the load at {}", at + lasts, system.duration);
         let help = format!("raise `duration` to {} or more", as_written(at + lasts + settle));
         notes.add(at_written.span, message, help);
+    } else if length.is_none() && at + lasts == system.duration {
+        let message = format!("the load ends at {}, just as this comes", system.duration);
+        let help = format!("raise `duration` to {} or more", as_written(at + lasts + settle));
+        notes.add(at_written.span, message, help);
     }
     if let Some(at) = written.expect.filter(|_| !on_a_link(&fault)).map(|_| written.name.span) {
         notes.add(at, "`expect: no_traffic` is for faults on a link", "leave it out");

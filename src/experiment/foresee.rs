@@ -6,15 +6,16 @@ use std::ops::Range;
 
 use serde::Serialize;
 
+use crate::arrival::Spacing;
 use crate::experiment::fault::Planned;
 use crate::experiment::flow::NO_TIMEOUT;
 use crate::experiment::notes::as_written;
 use crate::experiment::walk::thinks;
 use crate::experiment::watch::Watch;
-use crate::experiment::{CaptureFrom, Fault, Shape, Start, Step, each_request, each_step, least_thinking};
+use crate::experiment::{CaptureFrom, Fault, Shape, Start, Step, each_request, each_step};
 use crate::objective::{Metric, Objective, PhaseName};
 use crate::outline::OperationOutline;
-use crate::quantity::{Quantity, Unit};
+use crate::quantity::Unit;
 use crate::timeline::phases::{self, Return};
 use crate::timeline::trigger::Trigger;
 use crate::units::{Micros, clock, grouped};
@@ -77,13 +78,14 @@ impl Watch<'_> {
             self.outline.objectives.iter().map(|o| self.expectation(&phases, o)).collect();
         let of_objectives = self.outline.objectives.iter().zip(&objectives);
         let mut remarks: Vec<String> =
-            of_objectives.filter_map(|(o, ahead)| too_few(o, ahead.as_ref()?)).collect();
+            of_objectives.filter_map(|(o, ahead)| self.too_few(o, ahead.as_ref()?)).collect();
         let of_objectives = self.outline.objectives.iter().zip(&objectives);
         remarks.extend(of_objectives.filter_map(|(o, ahead)| too_much(o, ahead.as_ref()?, &phases)));
-        remarks.extend(self.outline.objectives.iter().filter_map(|o| self.thoughtful(o, &phases)));
+        remarks.extend(self.outline.objectives.iter().filter_map(|o| self.thoughtful(o)));
         let steady: Vec<_> = self.outline.steady.iter().map(|rule| self.steady_ahead(rule)).collect();
         let of_steady = self.outline.steady.iter().zip(&steady);
         remarks.extend(of_steady.filter_map(|(rule, ahead)| never_steady(rule, ahead.as_ref()?)));
+        remarks.extend(self.outline.steady.iter().filter_map(|rule| self.never_steady_users(rule)));
         remarks.extend(self.shared_names());
         remarks.extend(self.shapes.iter().filter_map(no_timeout));
         remarks.extend(self.shapes.iter().flat_map(first_of_many));
@@ -112,33 +114,6 @@ impl Watch<'_> {
         // Where none has load in the phase, that is told.
         let fewest = self.fewest(objective, &arrivals).map(|(_, ahead)| ahead);
         fewest.map(|ahead| Expectation { on_end: on_end(ahead.n), ..ahead })
-    }
-
-    /// Users of a closed loop come to so many operations at most, as they think: fewer than an objective needs.
-    fn thoughtful(&self, objective: &Objective, phases: &[PhaseAhead]) -> Option<String> {
-        let phase = phases.iter().find(|phase| phase.name == objective.phase && !phase.one_shot)?;
-        let each = self.outline.operations.iter().enumerate().filter(|(_, o)| o.is_meant_by(objective));
-        let most = each.filter_map(|(op, o)| {
-            let (shape, outline) = (self.shapes.get(o.shape)?, self.outline.shapes.get(o.shape)?);
-            let Start::Closed { users, .. } = shape.arrival else { return None };
-            let think = least_thinking(&shape.flow);
-            let within = |span: &Range<Micros>| span.end.min(outline.end) - span.start.max(outline.start);
-            let rounds =
-                phase.spans.iter().map(within).filter(|&long| long > Micros::ZERO && think > Micros::ZERO);
-            let rounds: i64 = rounds.map(|long| long.0 / think.0 + 1).sum();
-            let most = (users as f64 * rounds as f64 * self.counted(op, o)?).floor() as u64;
-            (rounds > 0).then_some((most, users, think, &o.name))
-        });
-        let (most, users, think, name) = most.min()?;
-        let needed = objective.least();
-        (most < needed).then(|| {
-            format!(
-                "`{}` will not be told to hold: {users} users who think for {think} or more come to {} {name} at most, and it takes {}; take more users, or let it last longer",
-                objective.text.trim(),
-                grouped(most),
-                grouped(needed),
-            )
-        })
     }
 
     /// A return that cannot be told: no shape will have a band, and load when the trigger is over.
@@ -206,7 +181,7 @@ impl Watch<'_> {
     }
 
     /// The fewest operations that one of those which an expression speaks of will have, of so many planned arrivals, and
-    /// whether it has no load. One without load is not asked about, unless none has any.
+    /// whether it has no load. One without load is not asked about, unless none has any; users of a closed loop have.
     fn fewest(
         &self,
         rule: &Objective,
@@ -214,6 +189,8 @@ impl Watch<'_> {
     ) -> Option<(bool, Expectation)> {
         let counted = !matches!(rule.metric, Metric::Outage | Metric::Recovery | Metric::Target { .. });
         let all = self.outline.operations.iter().enumerate().filter(|(_, o)| counted && o.is_meant_by(rule));
+        let is_closed = |o: &OperationOutline| self.outline.shapes.get(o.shape).is_some_and(|s| s.closed);
+        let others_come = self.outline.operations.iter().any(|o| o.is_meant_by(rule) && is_closed(o));
         let each = all.filter_map(|(op, o)| {
             let planned = &self.outline.shapes.get(o.shape).filter(|shape| !shape.closed)?.planned;
             let arrivals = arrivals(o, planned);
@@ -221,7 +198,7 @@ impl Watch<'_> {
             let ahead = Expectation { operation: o.name.clone(), n, needed: rule.least(), on_end: None };
             Some((arrivals == 0 && rule.metric != Metric::Count, ahead))
         });
-        each.min_by_key(|(idle, ahead)| (*idle, ahead.n))
+        each.filter(|(idle, _)| !(*idle && others_come)).min_by_key(|(idle, ahead)| (*idle, ahead.n))
     }
 
     /// The cells that a phase will have at least. A fault is gone a moment after it was to be, so that a cell which
@@ -254,15 +231,12 @@ impl Watch<'_> {
             return Vec::new();
         }
         let baseline = self.frame().baseline();
-        let of = |shape: usize| {
-            self.outline.operations.iter().enumerate().filter(move |(_, o)| o.shape == shape && !o.flow)
-        };
-        let each = |shape: usize| of(shape).map(|(op, o)| self.counted(op, o)).sum::<Option<f64>>();
+        let of = |shape: usize| self.outline.operations.iter().filter(move |o| o.shape == shape && !o.flow);
         let shapes = self.outline.shapes.iter().enumerate();
         shapes
             .map(|(index, shape)| BandAhead {
                 shape: shape.name.clone(),
-                band: planned_band(self.outline, index, each(index), baseline.clone()),
+                band: planned_band(self.outline, index, self.counted_of(index), baseline.clone()),
                 operations: of(index).count(),
             })
             .collect()
@@ -302,30 +276,63 @@ fn names(objective: &Objective, trigger: &Trigger) -> bool {
     objective.selector.as_ref().is_none_or(|name| [&trigger.trigger, &trigger.name].contains(&name))
 }
 
-/// Says so where there will be too few operations to tell that an objective holds.
-fn too_few(objective: &Objective, ahead: &Expectation) -> Option<String> {
-    let Expectation { operation, n, needed, .. } = ahead;
-    let text = objective.text.trim();
-    let share = |least: f64| Quantity::share(least).to_string();
-    let instead = match (&objective.metric, objective.quantile_of(*n)) {
-        (Metric::Quantile(_), Some(quantile)) => {
-            format!("ask for `{}`, or raise the rate", objective.asking(&quantile))
+impl Watch<'_> {
+    /// Says so where there will be too few operations to tell that an objective holds.
+    fn too_few(&self, objective: &Objective, ahead: &Expectation) -> Option<String> {
+        let Expectation { operation, n, needed, .. } = ahead;
+        let text = objective.text.trim();
+        let instead = match (&objective.metric, objective.quantile_of(*n), limit_for(self.surely(ahead))) {
+            (Metric::Quantile(_), Some(quantile), _) => {
+                format!("ask for `{}`, or raise the rate", objective.asking(&quantile))
+            }
+            (Metric::Errors, _, Some((percent, digits))) => {
+                format!("a limit of {percent:.digits$} % could be told, or raise the rate")
+            }
+            (Metric::Goodput, _, Some((percent, digits))) => {
+                format!("a limit of {:.digits$} % could be told, or raise the rate", 100.0 - percent)
+            }
+            _ => "raise the rate, or let the phase last longer".to_owned(),
+        };
+        (n < needed).then(|| {
+            format!(
+                "`{text}` will not be told to hold: about {} {operation} are planned for it, and it takes {}; {instead}",
+                grouped(*n),
+                grouped(*needed),
+            )
+        })
+    }
+
+    /// So many will come, also where chance has a part in it: which flows are patient probes; when they begin and which way
+    /// they go, which each run draws anew.
+    fn surely(&self, ahead: &Expectation) -> u64 {
+        let of = |o: &&OperationOutline| o.name == ahead.operation;
+        let index = self.outline.operations.iter().find(of).map_or(usize::MAX, |o| o.shape);
+        let Some(shape) = self.shapes.get(index) else { return ahead.n };
+        let mut drawn = false;
+        each_step(&shape.flow, &mut |step| drawn |= matches!(step, Step::Choice(_)));
+        let mut n = ahead.n as f64;
+        if let Start::Open(arrival) = &shape.arrival {
+            let planned = self.outline.shapes[index].planned.iter().sum::<u64>().max(1) as f64;
+            n *= arrival.expected(Micros::ZERO, arrival.until) / planned;
+            drawn |= arrival.spacing == Spacing::Poisson;
         }
-        (Metric::Errors, _) if *n > 0 => {
-            format!("a limit of {} could be told, or raise the rate", share(1.0 / *n as f64))
-        }
-        (Metric::Goodput, _) if *n > 1 => {
-            format!("a limit of {} could be told, or raise the rate", share(1.0 - 1.0 / *n as f64))
-        }
-        _ => "raise the rate, or let the phase last longer".to_owned(),
-    };
-    (n < needed).then(|| {
-        format!(
-            "`{text}` will not be told to hold: about {} {operation} are planned for it, and it takes {}; {instead}",
-            grouped(*n),
-            grouped(*needed),
-        )
-    })
+        let deviations = match (drawn, shape.probes) {
+            (true, _) => 3.0,
+            (false, true) => 0.5,
+            (false, false) => 0.0,
+        };
+        (n - deviations * n.sqrt()).clamp(0.0, ahead.n as f64) as u64
+    }
+}
+
+/// The least share of bad ones, in percent of two digits, that can be told of so many operations, and how many decimals
+/// it has; none if none can.
+fn limit_for(n: u64) -> Option<(f64, usize)> {
+    let percent = 100.0 / n.max(1) as f64;
+    let digits = (1.0 - percent.log10().floor()).max(0.0);
+    let step = 10f64.powf(digits);
+    let percent = (percent * step - 1e-9).ceil() / step;
+    (percent < 100.0).then_some((percent, digits as usize))
 }
 
 /// Says so where a rate or a count is asked for that is more than what is planned: a shape may begin late, or end

@@ -1,5 +1,4 @@
-//! The experiment: profile + chaos plan + flags, resolved and checked. What will happen, never
-//! edited afterwards; `squall plan` prints it.
+//! The experiment: profile + chaos plan + flags, resolved and checked. What will happen, never edited afterwards.
 //!
 //! Owns the resolved form and, in `resolve`, the way there with everything that is checked on it.
 
@@ -19,6 +18,7 @@ mod smoke;
 mod system;
 #[cfg(test)]
 mod tests;
+mod users;
 mod walk;
 mod watch;
 

@@ -68,7 +68,8 @@ pub(super) fn resolve_once(
         };
         let chaos_document = chaos.unwrap_or(&nothing);
         let mut plan = chaos_document.value.clone().unwrap_or_default();
-        let mut written = written.clone();
+        let by_file = written.duration.clone().filter(|_| flags.duration.is_none());
+        let mut written = Profile { duration: by_file, ..written.clone() };
         let smoke = flags.smoke.then(|| {
             let duration = flags.duration.or(written.duration.as_ref().map(|at| at.value.0));
             let factor = smoke::factor(duration.unwrap_or_default(), &plan);
@@ -97,7 +98,7 @@ pub(super) fn resolve_once(
     problems.dedup();
     match experiment {
         Some(experiment) if problems.is_empty() => Ok(experiment),
-        _ => Err(problems),
+        _ => Err(problems.into_iter().map(|problem| problem.of_flag(flags.duration.is_some())).collect()),
     }
 }
 
@@ -164,8 +165,7 @@ impl Resolver<'_> {
         }
 
         let mut secrets = self.profile.secrets.clone();
-        secrets.extend(self.chaos.secrets.iter().cloned());
-        secrets.extend(place.secrets.iter().cloned());
+        secrets.extend(self.chaos.secrets.iter().chain(&place.secrets).cloned());
         let secrets = forms(secrets);
         let shown = place.shown.clone();
         let target = self.target(place, &scope, &rules);
@@ -363,7 +363,7 @@ impl Resolver<'_> {
             duration,
         };
         let timeline = fault::timeline(&mut self.chaos_notes, self.plan, &system);
-        check::overlaps(&mut self.chaos_notes, &timeline, duration);
+        check::overlaps(&mut self.chaos_notes, &timeline);
         check::comes_through(&mut self.chaos_notes, &timeline, links, self.smoke.is_some());
         timeline
     }

@@ -7,6 +7,7 @@ use crate::diagnose::{Problem, render};
 use crate::units::Micros;
 use crate::yaml::Env;
 
+mod advice;
 mod foresight;
 mod smoke;
 

@@ -62,13 +62,21 @@ fn sum(steps: &[Step], forks: Forks, worth: &dyn Fn(&Step) -> f64) -> f64 {
     steps.iter().map(|step| worth(step) + inside(step)).sum()
 }
 
-/// For how long `steps` think, as expected.
-pub fn thinks(steps: &[Step]) -> Micros {
-    let mean = |step: &Step| match step {
+fn mean(step: &Step) -> f64 {
+    match step {
         Step::Think(think) => (think.least + think.most).0 as f64 / 2.0,
         _ => 0.0,
-    };
+    }
+}
+
+/// For how long `steps` think, as expected.
+pub fn thinks(steps: &[Step]) -> Micros {
     Micros(sum(steps, Forks::Expected, &mean) as i64)
+}
+
+/// For how long whoever takes `steps` the shortest way thinks on average.
+pub fn mean_thinking(steps: &[Step]) -> Micros {
+    Micros(sum(steps, Forks::Least, &mean) as i64)
 }
 
 /// For how long whoever takes `steps` once thinks at least.

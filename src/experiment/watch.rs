@@ -6,6 +6,7 @@ use std::ops::Range;
 use crate::diagnose::Span;
 use crate::experiment::fault::Planned;
 use crate::experiment::notes::{Notes, as_written};
+use crate::experiment::walk::thinks;
 use crate::experiment::{Fault, Shape, Step, expected, of_operation};
 use crate::objective::{Comparison, Metric, Objective, PhaseName};
 use crate::outline::{OperationOutline, Outline};
@@ -66,7 +67,7 @@ impl<'w> Watch<'w> {
 
     /// The times of a phase, at the longest: where the service comes back at once after a one-shot, for what comes
     /// after it, and never, for what is during it. Without triggers the run is its own baseline.
-    fn longest(&self, phase: &PhaseName) -> Vec<Range<Micros>> {
+    pub(super) fn longest(&self, phase: &PhaseName) -> Vec<Range<Micros>> {
         let frame = self.frame();
         let back = |t: &Trigger| match phase {
             PhaseName::After(_) => Return::At(t.over()),
@@ -95,9 +96,17 @@ impl<'w> Watch<'w> {
         Self::possible(notes, rule, span);
         let longest = self.longest(&rule.phase).iter().map(|span| span.end - span.start).max();
         let (Some(window), Some(longest)) = (rule.window, longest) else { return };
-        if window > longest {
+        // Of a baseline without room that is told.
+        if longest <= Micros::ZERO && rule.phase == PhaseName::Baseline {
+            return;
+        }
+        if longest <= Micros::ZERO {
+            let message = format!("`for {window}` can never be: `{}` has no time", rule.phase);
+            notes.add(span, message, "leave it some before the next trigger, or the end of the load");
+        } else if window > longest {
             let message = format!("`for {window}` can never be: `{}` lasts {longest}", rule.phase);
-            notes.add(span, message, format!("ask for {} on end or less", as_written(longest)));
+            let least = Micros(longest.0 / 1000 * 1000);
+            notes.add(span, message, format!("ask for {} on end or less", as_written(least)));
         }
     }
 
@@ -144,13 +153,13 @@ impl<'w> Watch<'w> {
             notes.add(span, message, help);
             return;
         }
-        self.refuse(notes, (rule, span), room, &|operation, planned, long| {
+        self.refuse(notes, (rule, span), room - cell, &|operation, planned, long| {
             self.before_trigger(first, operation, planned, long)
         });
     }
 
-    /// How many planned arrivals a steady state that looks at so many cells has of an operation: of those of which it is
-    /// known, a cell before the first trigger, how they ended.
+    /// How many planned arrivals a steady state that looks at so many cells has of an operation, a cell before the first
+    /// trigger: those of a service that is well have ended by then, and flows when they have thought.
     pub(super) fn before_trigger(
         &self,
         first: Micros,
@@ -160,8 +169,8 @@ impl<'w> Watch<'w> {
     ) -> u64 {
         let (cell, warmup) = (self.outline.cell, self.outline.judge.warmup);
         let long = cell * long as i64;
-        let late = (operation.deadline - Micros(long.0 / 2)).max(Micros::ZERO);
-        let until = first - cell - late;
+        let shape = self.shapes.get(operation.shape).filter(|_| operation.flow);
+        let until = first - cell - shape.map_or(Micros::ZERO, |shape| thinks(&shape.flow));
         self.cells(planned, (until - long).max(warmup), until).iter().sum()
     }
 
@@ -179,17 +188,31 @@ impl<'w> Watch<'w> {
     ) {
         let Metric::Quantile(_) = rule.metric else { return };
         let long = self.looks_at(rule);
-        let operations = self.outline.operations.iter().enumerate().filter(|(_, o)| o.is_meant_by(rule));
+        let operations = || self.outline.operations.iter().enumerate().filter(|(_, o)| o.is_meant_by(rule));
         // One that may come as often as the target likes can always have enough.
-        let each = operations.map(|(op, o)| {
-            let planned = self.outline.shapes.get(o.shape).filter(|s| !s.closed)?;
-            Some(self.counted(op, o)? * most(o, &planned.planned, long) as f64)
-        });
-        let Some(each) = each.collect::<Option<Vec<f64>>>().filter(|each| !each.is_empty()) else { return };
-        let (most, needed) = (each.into_iter().fold(0.0, f64::max), rule.least());
+        let each = |long: usize| {
+            operations().map(move |(op, o)| {
+                let planned = self.outline.shapes.get(o.shape).filter(|s| !s.closed)?;
+                Some(self.counted(op, o)? * most(o, &planned.planned, long) as f64)
+            })
+        };
+        let come =
+            |long: usize| Some(each(long).collect::<Option<Vec<f64>>>()?.into_iter().fold(0.0, f64::max));
+        let Some(most) = come(long).filter(|_| operations().next().is_some()) else { return };
+        let needed = rule.least();
         if most >= needed as f64 {
             return;
         }
+        // As long as it takes at the pace of what it has, and longer where they come in bursts.
+        let mut longer = long;
+        while longer as i64 <= room.0 / self.outline.cell.0.max(1) {
+            let some = come(longer).unwrap_or(0.0);
+            if some >= needed as f64 {
+                break;
+            }
+            longer = (longer + 1).max((longer as f64 * needed as f64 / some.max(1.0)).ceil() as usize);
+        }
+        let longer = self.outline.cell * longer as i64;
         let long = self.outline.cell * long as i64;
         let message = format!(
             "this rule can never decide: it looks at {long} at a time, in which at most {} operations count, and {} needs {}",
@@ -197,11 +220,10 @@ impl<'w> Watch<'w> {
             rule.metric,
             grouped(needed)
         );
-        let longer = (long.as_secs_f64() * needed as f64 / most.max(1.0)).ceil();
         let mean = rule.asking(&Metric::Mean);
-        let help = match (Micros::from_secs_f64(longer) <= room, rule.quantile_of(most as u64)) {
+        let help = match (longer <= room, rule.quantile_of(most as u64)) {
             (true, _) => {
-                let longer = rule.lasting(&format!("{longer}s"));
+                let longer = rule.lasting(&as_written(longer));
                 format!("look at more with `{longer}`, or watch `{mean}`")
             }
             (false, Some(smaller)) => {
@@ -227,6 +249,12 @@ impl<'w> Watch<'w> {
             false if expected(&shape.flow, &untold) > 0.0 => None,
             false => Some(share * of_operation(&shape.flow, op)),
         }
+    }
+
+    /// The same of all operations of a shape.
+    pub(super) fn counted_of(&self, shape: usize) -> Option<f64> {
+        let all = self.outline.operations.iter().enumerate().filter(|(_, o)| o.shape == shape && !o.flow);
+        all.map(|(op, o)| self.counted(op, o)).sum()
     }
 
     /// The planned arrivals of the cells that lie in [from, to), in part too.

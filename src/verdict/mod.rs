@@ -48,7 +48,7 @@ pub use judgement::{
     UnsoundCell, VERSION, Word,
 };
 pub use live::{AbortRule, Broken, Fired, Standing, standings, unsteady};
-pub use width::planned_band;
+pub use width::{PlannedWindows, planned_band, planned_windows};
 
 /// Judges a whole history: the same function for the end of a run and for `squall report`.
 pub fn judge(timeline: &Timeline) -> Judgement {

@@ -3,6 +3,7 @@
 //! Owns what makes one, and what may be left out of one; which windows are in band is the baseline's.
 
 use super::baseline::Window;
+use crate::outline::JudgeSettings;
 use crate::stats;
 use crate::timeline::Timeline;
 use crate::units::Micros;
@@ -25,6 +26,12 @@ pub(super) struct Stretch {
 }
 
 impl Stretch {
+    /// As many windows of this width as the time of a stretch has room for, or more of them.
+    pub(super) fn room(judge: &JudgeSettings, width: Micros) -> usize {
+        let room = (judge.stretch.0 + width.0 - 1) / width.0.max(1);
+        (room as usize).max(judge.stretch_windows as usize).max(1)
+    }
+
     /// As many windows as usually come in the time of a stretch, and how long these usually take: of users who all think
     /// at once, for longer than a window lasts, they are fewer than the time has room for. The first that has such a time
     /// in it tells.
@@ -39,10 +46,9 @@ impl Stretch {
             };
             stats::median(&windows.iter().enumerate().map_while(within).collect::<Vec<_>>())
         };
-        let room = (judge.stretch.0 + width.0 - 1) / width.0.max(1);
         let usual = each.iter().find_map(|windows| come(windows));
-        let need = usual.map_or(room as usize, |usual| usual.ceil() as usize);
-        let need = need.max(judge.stretch_windows as usize).max(1);
+        let least = (judge.stretch_windows as usize).max(1);
+        let need = usual.map_or(Stretch::room(judge, width), |usual| (usual.ceil() as usize).max(least));
         let takes = each.iter().find_map(|windows| {
             let long = |some: &[Window]| (end(&some[need - 1]) - start(&some[0])).0 as f64;
             stats::median(&windows.windows(need).map(long).collect::<Vec<_>>())

@@ -3,8 +3,10 @@
 //!
 //! Owns the choice of width and quantile, and what keeps a shape from having a band that can be seen in its plan.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
+use super::stretch::Stretch;
 use crate::outline::{Outline, ShapeOutline, window_widths};
 use crate::units::Micros;
 
@@ -14,6 +16,9 @@ pub(super) const IS_TRIGGER: &str = "the shape is a trigger itself";
 pub(super) const NO_BASELINE: &str = "no baseline lies between the warm-up and the first trigger";
 /// Why a closed loop has none, where its users think for so long, or hang.
 pub(super) const NOBODY_ASKED: &str = "its users asked nothing between the warm-up and the first trigger";
+
+/// Operations of a window for p99.
+const MANY: f64 = 1000.0;
 
 /// The windows of one shape, within some cells.
 pub(super) struct Grid<'g> {
@@ -27,7 +32,11 @@ pub(super) struct Grid<'g> {
 impl Grid<'_> {
     /// Where the first window of the shape begins.
     pub(super) fn origin(&self) -> u32 {
-        self.outline.start.0.div_euclid(self.cell.0.max(1)).max(0) as u32
+        Grid::origin_of(self.outline, self.cell)
+    }
+
+    fn origin_of(outline: &ShapeOutline, cell: Micros) -> u32 {
+        outline.start.0.div_euclid(cell.0.max(1)).max(0) as u32
     }
 
     /// The windows of this width that have something in them.
@@ -46,7 +55,7 @@ impl Grid<'_> {
         let widths = window_widths(self.outline.period, self.cell);
         let fits = |width: &u32| self.windows(*width).len() as u64 >= enough;
         let holds = |width: u32, n: f64| per_cell * f64::from(width) >= n;
-        if let Some(width) = widths.iter().copied().find(|w| holds(*w, 1000.0)).filter(fits) {
+        if let Some(width) = widths.iter().copied().find(|w| holds(*w, MANY)).filter(fits) {
             return Ok((width, 0.99));
         }
         match widths.iter().copied().filter(fits).max() {
@@ -102,6 +111,18 @@ pub fn planned_band(
     each: Option<f64>,
     baseline: Range<Micros>,
 ) -> Result<(Micros, Option<f64>), String> {
+    let known = each.filter(|_| !outline.shapes[shape].closed);
+    let chosen = planned_choice(outline, shape, baseline, &|arrivals| arrivals * known.unwrap_or(0.0));
+    chosen.map(|(window, quantile)| (outline.cell * i64::from(window), known.map(|_| quantile)))
+}
+
+/// Width and quantile, where so many operations come in a cell of the baseline in which so many flows were planned.
+fn planned_choice(
+    outline: &Outline,
+    shape: usize,
+    baseline: Range<Micros>,
+    per_cell: &dyn Fn(f64) -> f64,
+) -> Result<(u32, f64), String> {
     let told = &outline.shapes[shape];
     if told.trigger {
         return Err(IS_TRIGGER.to_owned());
@@ -115,11 +136,64 @@ pub fn planned_band(
     let has_arrivals = |from, width| Grid::planned(told, outline.cell, from, width);
     let grid = Grid { outline: told, cell: outline.cell, range: range.clone(), has_arrivals: &has_arrivals };
     let arrivals: u64 = range.clone().filter_map(|cell| told.planned.get(cell as usize)).sum();
-    let known = each.filter(|_| !told.closed);
-    let per_cell = arrivals as f64 * known.unwrap_or(0.0) / range.len().max(1) as f64;
-    let (window, quantile) = grid.choose(per_cell, u64::from(outline.judge.windows.max(1)))?;
-    match varying_rate(told, grid.windows(window).into_iter()) {
-        Some(why) => Err(why),
-        None => Ok((outline.cell * i64::from(window), known.map(|_| quantile))),
+    let per_cell = per_cell(arrivals as f64 / range.len().max(1) as f64);
+    let chosen = grid.choose(per_cell, u64::from(outline.judge.windows.max(1)))?;
+    varying_rate(told, grid.windows(chosen.0).into_iter()).map_or(Ok(chosen), Err)
+}
+
+/// The windows of one width that a shape may be judged in after a trigger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlannedWindows {
+    /// One of them begins here.
+    origin: Micros,
+    pub width: Micros,
+    /// How long those last in a row that make a return.
+    pub stretch: Micros,
+}
+
+impl PlannedWindows {
+    /// Those of so many cells.
+    pub fn of(outline: &Outline, shape: &ShapeOutline, cells: u32) -> PlannedWindows {
+        let width = outline.cell * i64::from(cells);
+        let stretch = width * Stretch::room(&outline.judge, width) as i64;
+        let origin = Grid::origin_of(shape, outline.cell);
+        PlannedWindows { origin: outline.cell * i64::from(origin), width, stretch }
     }
+
+    /// The first beginning of a window that is no earlier.
+    pub fn next(&self, at: Micros) -> Micros {
+        let width = self.width.0.max(1);
+        self.origin + Micros(-(self.origin - at).0.div_euclid(width) * width).max(Micros::ZERO)
+    }
+
+    /// The last that is no later.
+    pub fn last(&self, at: Micros) -> Micros {
+        let width = self.width.0.max(1);
+        self.origin + Micros((at - self.origin).0.div_euclid(width) * width)
+    }
+}
+
+/// All windows that a shape may be judged in: none if it will have no band, and of several widths where nobody can tell
+/// how many operations will come.
+pub fn planned_windows(
+    outline: &Outline,
+    shape: usize,
+    each: Option<f64>,
+    baseline: &Range<Micros>,
+) -> Vec<PlannedWindows> {
+    let told = &outline.shapes[shape];
+    let chosen = |per_cell: &dyn Fn(f64) -> f64| {
+        planned_choice(outline, shape, baseline.clone(), per_cell).ok().map(|(cells, _)| cells)
+    };
+    let cells: Vec<Option<u32>> = match each.filter(|_| !told.closed) {
+        // Somewhat more or fewer come than is expected.
+        Some(each) => [0.9, 1.1].iter().map(|some| chosen(&|arrivals| arrivals * each * some)).collect(),
+        None => {
+            let widths = window_widths(told.period, outline.cell);
+            let just = widths.iter().map(|&width| chosen(&|_| MANY / f64::from(width)));
+            just.chain([chosen(&|_| 0.0)]).collect()
+        }
+    };
+    let cells: BTreeSet<u32> = cells.into_iter().flatten().collect();
+    cells.into_iter().map(|cells| PlannedWindows::of(outline, told, cells)).collect()
 }

@@ -203,8 +203,9 @@ fn the_plan_tells_of_users_who_think_for_too_long_to_be_enough() {
     assert_eq!(
         remarks,
         [
-            "`p99(l) < 1s during slow` will not be told to hold: 10 users who think for 1 s or more come to 90 l at most, and it takes 368; take more users, or let it last longer",
-            "`errors(l) < 0.1%` will not be told to hold: 10 users who think for 1 s or more come to 860 l at most, and it takes 1,000; take more users, or let it last longer",
+            "`p99(l) < 1s during slow` will not be told to hold: 10 users who think for 2 s come to 64 l at most, and it takes 368; take more users, or let it last longer",
+            "`p95(l) < 1s during slow` will not be told to hold: 10 users who think for 2 s come to 64 l at most, and it takes 72; take more users, or let it last longer",
+            "`errors(l) < 0.1%` will not be told to hold: 10 users who think for 2 s come to 471 l at most, and it takes 1,000; take more users, or let it last longer",
         ]
     );
 }
@@ -269,14 +270,14 @@ fn what_is_advised_of_repeats_that_come_too_soon_is_enough() {
     let again = "  - {name: gone, at: 40s, every: 15s, times: 2, for: 3s, down: {link: api-store}}";
     let text = told(again);
     assert!(text.contains("`gone#2` begins at 55 s") && text.contains("`gone#1` is over at 43 s"), "{text}");
-    assert!(text.contains("write `every: 22s` or more"), "{text}");
-    let (profile, chaos) = with(&again.replace("every: 15s", "every: 22s"));
+    assert!(text.contains("write `every: 20s` or more"), "{text}");
+    let (profile, chaos) = with(&again.replace("every: 15s", "every: 20s"));
     resolved(&profile, Some(&chaos));
     // Where another one repeats, the first of it must come later.
     let other = "  - {name: gone, at: 50s, for: 3s, down: {link: api-store}}\n  \
                  - {name: slow, at: 30s, every: 30s, times: 3, for: 3s, latency: {link: api-store, latency: 9ms}}";
     let text = told(other);
-    assert!(text.contains("let the first `slow` begin at 42s or later"), "{text}");
+    assert!(text.contains("let the first `slow` begin at 40s or later"), "{text}");
 }
 
 #[test]

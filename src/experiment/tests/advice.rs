@@ -1,0 +1,229 @@
+//! Whoever does what `squall check` advises has a plan that can be judged.
+
+use super::*;
+
+/// Windows of 5 s, from the start of the shape on.
+const WIDE: &str = "judge: {warmup: 2s, baseline: 60s, windows: 10, stretch: 10s, stretch_windows: 2}\n";
+
+fn cut(at: u32, rest: &str) -> String {
+    format!("{WIDE}timeline:\n  - {{name: x, at: {at}s, {rest}}}\n")
+}
+
+/// What follows these words in what is said, up to a space or the end of the line.
+fn advised<'t>(told: &'t str, before: &str) -> Option<&'t str> {
+    told.split_once(before)?.1.split([' ', '\n']).next()
+}
+
+/// The judge has windows of whole widths, and the load ended before the last of a stretch did.
+#[test]
+fn a_load_lasts_until_the_last_window_of_a_stretch_ends() {
+    let needed = |objective: &str, fault: &str, at: u32, start: &str| {
+        let profile = CALM.replace("90s", &format!("{}s", at + 4)).replace("mix:", &format!("mix:\n{start}"));
+        let told = refused(&format!("{profile}objectives: [{objective}]\n"), Some(&cut(at, fault)));
+        advised(&told, "raise `duration` to ").unwrap_or_else(|| panic!("{told}")).to_owned()
+    };
+    let (restart, down) = ("settle: 3s, restart: {service: store-a}", "for: 3s, down: {link: api-store}");
+    let after = "errors < 50% after x";
+    for (objective, fault, at, start, until) in [
+        (after, restart, 66, "", "80s"),
+        (after, restart, 69, "", "80s"),
+        (after, restart, 70, "", "85s"),
+        (after, restart, 70, "    start: 1s\n", "81s"),
+        ("recovery(x) < 1s", down, 68, "", "85s"),
+        ("recovery(x) < 5s", down, 70, "", "85s"),
+        ("recovery(x) < 7s", down, 70, "", "90s"),
+        ("outage(x) < 4s", down, 68, "", "85s"),
+    ] {
+        assert_eq!(needed(objective, fault, at, start), until, "{objective}, {fault} at {at} s {start}");
+    }
+}
+
+/// What is out of band so near to the next trigger may be its doing.
+#[test]
+fn a_trigger_that_comes_within_a_deadline_of_a_late_return_is_refused() {
+    let profile = CALM.replace("timeout: 2s", "timeout: 20s").replace("90s", "160s");
+    let plan = |second: &str| {
+        format!(
+            "judge: {{warmup: 2s, baseline: 20s, windows: 10, stretch: 5s, stretch_windows: 3}}\ntimeline:\n  \
+             - {{name: first, at: 58s, for: 12s, pause: {{service: api-1}}}}\n  \
+             - {{name: second, at: {second}, for: 5s, down: {{link: api-store}}}}\n"
+        )
+    };
+    for (objective, at) in [("recovery(first) < 10s", "102s"), ("outage(first) < 14s", "94s")] {
+        let profile = format!("{profile}objectives: [{objective}]\n");
+        let told = refused(&profile, Some(&plan("87s")));
+        assert!(
+            told.contains("within one deadline (20 s) before `second` may be that one's doing"),
+            "{told}"
+        );
+        assert_eq!(advised(&told, "let `second` begin at "), Some(at), "{told}");
+        resolved(&profile, Some(&plan(at)));
+    }
+    let after = plan("72s").replace("for: 12s, pause", "restart");
+    let told = refused(&format!("{profile}objectives: [errors < 50% after first]\n"), Some(&after));
+    assert_eq!(advised(&told, "let `second` begin at "), Some("80s"), "{told}");
+}
+
+#[test]
+fn users_who_come_to_too_few_are_told_of_whatever_is_asked() {
+    let told = |users: u32, think: &str, steady: &str, objectives: &str, timeline: &str| {
+        let flow = format!("[{{get: /l, as: l}}, {{think: {think}}}]");
+        let profile = format!(
+            "target: sandbox\nduration: 80s\nshapes:\n  users: {{arrival: {{closed: {{users: {users}}}}}, timeout: 2s, flow: {flow}}}\nobjectives: [{objectives}]\n"
+        );
+        let chaos = format!("{QUICK}{steady}{timeline}\n");
+        resolved(&profile, Some(&chaos)).foresight.remarks
+    };
+    let slow = "timeline: [{name: x, at: 40s, for: 8s, latency: {link: api-store, latency: 100ms}}]";
+    let sure = |text: &str| told(3, "2s", "", &format!("\"{text}\""), "");
+    let three = "3 users who think for 2 s come to";
+    assert_eq!(
+        sure("p99 < 2s during baseline"),
+        [format!(
+            "`p99 < 2s during baseline` will not be told to hold: {three} 114 l at most, and it takes 368; take more users, or let it last longer"
+        )]
+    );
+    assert_eq!(
+        sure("count > 500"),
+        [format!(
+            "`count > 500` will not hold: {three} 114 l at most in 1 min 15 s; ask for less, or take more users"
+        )]
+    );
+    assert!(sure("rate > 2/s")[0].starts_with("`rate > 2/s` will not hold: "));
+    for fine in ["p95 < 1s", "count > 100", "rate > 1/s", "count < 500", "errors < 1% for 9s"] {
+        assert_eq!(sure(fine), [""; 0], "{fine}");
+    }
+    for (users, think, rule, n, needed) in [
+        (3, "2s", "errors < 5%", "18 l at most in the 10 s", 20),
+        (3, "2s", "p95 < 1s for 20s", "33 l at most in the 20 s", 72),
+        (10, "1s..3s", "errors < 1%", "75 l at most in the 10 s", 100),
+    ] {
+        let remarks = told(users, think, &format!("steady: ['{rule}']\n"), "errors < 50%", slow);
+        let said = remarks.iter().find(|r| r.contains("will not be found")).map_or("", |r| r);
+        assert!(said.contains(n) && said.contains(&format!("it takes {needed};")), "{rule}: {remarks:?}");
+    }
+    assert_eq!(told(3, "1s", "steady: [errors < 5%]\n", "errors < 50%", slow), [""; 0]);
+}
+
+/// What was rounded down was refused again, in the same words.
+#[test]
+fn a_limit_that_could_be_told_is_accepted() {
+    for (rate, probes) in [(1, false), (2, false), (3, true), (5, false), (6, true), (7, false), (9, true)] {
+        let calm = CALM.replace("rate: 10/s", &format!("rate: {rate}/s"));
+        for (written, limit) in [("errors < {}%", 0.01), ("goodput > {}%", 99.99)] {
+            let told = |limit: &str| {
+                let objective = written.replace("{}", limit);
+                let profile = format!("{calm}    probes: {probes}\nobjectives: [{objective}]\n");
+                resolved(&profile, None).foresight.remarks.join("\n")
+            };
+            let first = told(&limit.to_string());
+            let could = advised(&first, "a limit of ").unwrap_or_else(|| panic!("{first}"));
+            assert_eq!(told(could), "", "{written} at {rate}/s, {could} %");
+        }
+    }
+}
+
+/// It was looked for as long before as its deadline is, where nobody will look.
+#[test]
+fn a_steady_state_is_looked_for_just_before_the_first_trigger() {
+    let remarks = |steps: &str, share: &str| {
+        let profile = format!(
+            "target: sandbox\nduration: 100s\nshapes:\n  late: {{arrival: {{stages: {{{steps}}}}}, probes: false, flow: [{{get: /l, as: l}}]}}\n"
+        );
+        let rule = format!("steady: [errors < {share}]\n");
+        let fault = "timeline: [{name: x, at: 62s, for: 5s, latency: {link: api-store, latency: 100ms}}]\n";
+        let all = resolved(&profile, Some(&format!("{QUICK}{rule}{fault}"))).foresight.remarks;
+        all.into_iter().filter(|r| r.contains("hardly be found")).collect::<Vec<_>>()
+    };
+    assert_eq!(remarks("from: 1/s, steps: [{to: 30/s, over: 60s}]", "0.5%"), [""; 0]);
+    let falls = remarks("from: 40/s, steps: [{to: 40/s, over: 36s}, {to: 3/s, over: 1s}]", "1%");
+    assert!(falls.len() == 1 && falls[0].contains("about 30 l, and it takes 100"), "{falls:?}");
+}
+
+#[test]
+fn a_shape_without_load_is_none_of_what_is_asked_where_users_of_a_closed_loop_come() {
+    let profile = "target: sandbox\nduration: 60s\nshapes:\n\
+        \x20 users: {arrival: {closed: {users: 9}}, timeout: 2s, flow: [{get: /l, as: l}]}\n\
+        \x20 surge: {trigger: true, start: 50s, for: 5s, arrival: {constant: {rate: 9/s}}, timeout: 2s, flow: [{get: /s, as: s}]}\n\
+        objectives: [mean < 2s after x]\n";
+    let told = resolved(profile, Some(&cut(30, "for: 8s, down: {link: api-store}").replace("60s", "20s")));
+    assert_eq!(told.foresight.remarks, [""; 0]);
+}
+
+#[test]
+fn a_one_shot_as_the_load_ends_is_refused() {
+    for fault in ["restart: {service: api-1}", "kill: {service: api-1}"] {
+        let told = refused(CALM, Some(&cut(90, fault)));
+        assert!(told.contains("the load ends at 1 min 30 s, just as this comes"), "{told}");
+        assert_eq!(advised(&told, "raise `duration` to "), Some("100s"), "{told}");
+    }
+}
+
+/// The end of the load was named, which moves with it.
+#[test]
+fn a_fault_of_what_was_killed_for_good_is_told_of_for_and_of_restart() {
+    let plan = |at: u32, first: &str, next: &str| {
+        format!(
+            "{QUICK}timeline:\n  - {{name: a, at: 40s, {first}}}\n  - {{name: b, at: {at}s, {next}: {{service: api-1}}}}\n"
+        )
+    };
+    for (at, next) in [(60, "for: 5s, pause"), (89, "restart")] {
+        let told = refused(CALM, Some(&plan(at, "kill: {service: api-1}", next)));
+        assert!(told.contains("and `a` has killed `api-1` for good"), "{told}");
+        assert!(told.contains("give `a` a `for` that ends before, or make it a `restart`"), "{told}");
+    }
+    for first in ["for: 5s, kill: {service: api-1}", "restart: {service: api-1}", "kill: {service: api-2}"] {
+        resolved(CALM, Some(&plan(60, first, "for: 5s, pause")));
+    }
+}
+
+#[test]
+fn what_is_looked_at_for_longer_is_long_enough() {
+    let profile = "target: sandbox\nduration: 90s\nshapes:\n  b: {arrival: {bursts: {size: 20, every: 10s}}, probes: false, timeout: 9s, flow: [{get: /l, as: l}]}\n";
+    let plan = |rule: &str| {
+        format!(
+            "{QUICK}steady: [{rule}]\ntimeline: [{{name: x, at: 60s, for: 5s, down: {{link: api-store}}}}]\n"
+        )
+    };
+    let told = refused(profile, Some(&plan("p95 < 500ms")));
+    assert!(told.contains("look at more with `p95 < 500ms for 44s`"), "{told}");
+    resolved(profile, Some(&plan("p95 < 500ms for 44s")));
+}
+
+#[test]
+fn a_baseline_without_room_has_no_length_to_ask_for_less_of() {
+    let profile = format!("{CALM}objectives: [p50 < 3s during baseline for 3s]\n");
+    let told = refused(&profile, Some(&cut(3, "for: 5s, down: {link: api-store}")));
+    assert!(told.contains("the baseline has no room") && !told.contains("can never be"), "{told}");
+}
+
+/// Between 5 s and 35 s lie nine whole windows of 3 s.
+#[test]
+fn a_baseline_holds_as_many_whole_windows_as_the_judge_needs() {
+    let bursts = CALM.replace("{constant: {rate: 10/s}}", "{bursts: {size: 9, every: 3s}}");
+    let profile = format!("{bursts}objectives: [recovery(x) < 8s]\n");
+    let plan = |at: &str| {
+        format!(
+            "judge: {{warmup: 5s, baseline: 30s, windows: 10, stretch: 10s}}\ntimeline: [{{name: x, at: {at}, for: 3s, down: {{link: api-store}}}}]\n"
+        )
+    };
+    let told = refused(&profile, Some(&plan("37s")));
+    assert!(told.contains("it needs 31 s") && told.contains("begin at 38s or later"), "{told}");
+    assert_eq!(resolved(&profile, Some(&plan("38s"))).foresight.remarks, [""; 0]);
+}
+
+#[test]
+fn a_load_that_the_flag_makes_too_short_is_told_of_the_flag() {
+    let profile = format!("{CALM}objectives: [recovery(x) < 5s]\n");
+    let chaos = cut(70, "for: 3s, down: {link: api-store}");
+    for (duration, chaos, caret) in [
+        (5, None, None),
+        (80, Some(&chaos[..]), Some("recovery(x)")),
+        (71, Some(&chaos[..]), Some("name: x")),
+    ] {
+        let flags = Flags { duration: Some(Micros::secs(duration)), ..Flags::default() };
+        let told = refused_with(&profile, chaos, &flags);
+        assert!(told.contains("raise `--duration`") && !told.contains("raise `duration`"), "{told}");
+        assert!(!told.contains("duration: 90s") && caret.is_none_or(|at| told.contains(at)), "{told}");
+    }
+}

@@ -91,8 +91,11 @@ impl<'f> Frame<'f> {
     /// Whether a trigger begins after another. Of those that begin together one is asked for a moment before the other:
     /// within half a cell, or before the other is over where the plan has one time for both.
     fn begins_later(&self, other: &Trigger, of: &Trigger) -> bool {
-        let together = other.planned == of.planned && other.t_inject < of.over();
-        other.t_inject > of.t_inject + self.moment() && !together
+        let same = other.planned == of.planned;
+        let together = same && other.t_inject < of.over();
+        // One may be over within that moment.
+        let after_it = !same && !of.one_shot && other.t_inject >= of.over();
+        after_it || (other.t_inject > of.t_inject + self.moment() && !together)
     }
 
     /// Whether a trigger is still in force when another is over. Of those that end together one is gone a moment

@@ -155,6 +155,7 @@ fn of_triggers_that_begin_together_none_is_the_next() {
         ("asked a moment later", beside(50.0, 50.004, Some(30.0), Some(10.0)), ("load", true)),
         ("a moment before", beside(50.0, 49.996, Some(30.0), Some(10.0)), ("load", true)),
         ("planned within half a cell", beside(50.4, 50.4, Some(30.0), Some(10.0)), ("load", true)),
+        ("and after it was over", beside(50.4, 50.4, Some(30.0), Some(0.3)), ("next", false)),
         ("asked late, planned together", beside(50.0, 52.0, Some(30.0), Some(10.0)), ("load", true)),
         ("and over before it", beside(50.0, 50.004, Some(5.0), Some(10.0)), ("load", false)),
         ("a one-shot", beside(50.0, 50.004, None, Some(10.0)), ("load", false)),

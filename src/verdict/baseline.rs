@@ -7,7 +7,7 @@ use super::answer::Answer;
 use super::band::{Half, band, floor_of};
 use super::chance::{Rows, Share, Usual, is_no_chance, mark_slow, part, total, usual, usual_share};
 use super::judgement::{Band, ShapeBand, UsualTime};
-use super::pace::{self, Pace};
+use super::pace::{self, LEEWAY, Pace};
 use super::restless::Restless;
 use super::stretch::Stretch;
 use super::view::View;
@@ -92,6 +92,8 @@ pub(super) struct Series {
     pub(super) stretch: Stretch,
     /// Of few operations: how far windows stray together.
     few: Option<Rows>,
+    /// Of the baseline, how many operations were asked and not yet answered on average.
+    under_way: f64,
     /// The baseline would not count as that itself.
     pub(super) restless: Option<Restless>,
 }
@@ -131,12 +133,17 @@ impl Series {
     }
 
     /// Latency has so wide a band that a service could be far slower and count as well: less than so many times as long
-    /// as usual is neither beyond it, nor beyond that of a stretch together, nor past the deadline, by which it is lost.
+    /// as usual is neither beyond it, nor beyond that of a stretch together, nor past the deadline, by which it is lost, nor
+    /// keeps more flows in flight than usual (Little's law). What is less than its leeway is no time at all.
     pub(super) fn too_wide(&self, outline: &Outline) -> Option<f64> {
         let Band { median, limit, .. } = self.band.latency?;
-        let deadline = outline.deadline_of(&self.band.shape).0 as f64;
+        let shape = outline.shapes.iter().find(|s| s.name == self.band.shape)?;
+        let deadline = outline.deadline_of(&shape.name).0 as f64;
+        let alone = limit.min(deadline) / median.max(LEEWAY * outline.cell.as_secs_f64());
         let together = self.few.map_or(f64::MAX, |rows| rows.told_from(self.stretch.windows));
-        let times = (limit.min(deadline) / median).min(together);
+        let flying = self.band.in_flight.filter(|band| !band.moved && !shape.closed);
+        let flying = flying.map_or(f64::MAX, |band| 1.0 + (band.limit - band.median) / self.under_way);
+        let times = alone.min(together).min(flying);
         (times >= TOO_WIDE && outline.smoke.is_none()).then_some(times)
     }
 
@@ -222,6 +229,7 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
         usual: Usual::default(),
         stretch: Stretch::default(),
         few: None,
+        under_way: 0.0,
         restless: None,
     };
     if view.triggers.is_empty() {
@@ -269,12 +277,14 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
             count_slow(view, shape, &band, &mut all);
             let floor = floor_of(&band, timeline.outline().cell).filter(|_| band.quantile <= 0.5);
             let few = band.latency.zip(floor).and_then(|(latency, floor)| Rows::of(&inside, latency, floor));
+            let asked = timeline.shape_tally(shape, cells, Count::Seen).successes.sum();
+            let under_way = asked / (timeline.outline().cell.0 as f64 * cells.len() as f64);
             weigh(timeline, shape, &inside, &mut all);
             // A target that hangs makes a closed loop wait in windows in which else nothing would come.
             let before = all.partition_point(|w| !outline.closed || w.to <= last + 1);
             let stretch = Stretch::usual(timeline, band.window, [&all[..before], &all]);
-            let series =
-                Series { band, windows: all, usual, stretch, few, restless: None }.with_slow_marked();
+            let series = Series { band, windows: all, usual, stretch, few, under_way, restless: None }
+                .with_slow_marked();
             Series { restless: Restless::of(view, shape, &series, within), ..series }
         }
     }

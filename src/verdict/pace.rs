@@ -38,11 +38,14 @@ pub(super) fn choose(
     let flows = flows(timeline, shape, cells, timeline.cell_start(width));
     let each = medians(timeline, shape, (cells, width), flows);
     // Of one operation that is slow now and then nothing tells its two kinds apart.
-    if wanted > 0.5 && !are_apart(&each) {
-        return (wanted, Vec::new());
-    }
+    let apart = are_apart(&each);
+    let goes_by_chance = |q: f64| lies_between(&merged, (q, APART), (cells, width), f64::INFINITY);
+    // What failed has no time of its own.
+    let answered =
+        |q: f64| q + off((q, &merged), (cells, width), f64::INFINITY) <= merged.good_share().unwrap_or(1.0);
+    let good = |q: f64| answered(q) && !(apart && goes_by_chance(q));
     let mut lower = QUANTILES.into_iter().filter(|q| *q <= wanted);
-    match lower.find(|q| !lies_between(&merged, (*q, APART), (cells, width), f64::INFINITY)) {
+    match lower.find(|q| good(*q)) {
         Some(quantile) => (quantile, Vec::new()),
         None => (0.5, each),
     }
@@ -99,11 +102,16 @@ fn lies_between(
     (cells, width): (&Cells, u32),
     flows: f64,
 ) -> bool {
-    let n = (all.intended as f64 * f64::from(width) / cells.len().max(1) as f64).min(flows);
-    let off = 2.0 * (quantile * (1.0 - quantile) / n.max(1.0)).sqrt();
+    let off = off((quantile, all), (cells, width), flows);
     let at = |q: f64| all.successes.quantile(q.clamp(1e-6, 1.0));
     let far = |(low, high): (Micros, Micros)| high - low > FLOOR && high.0 as f64 > apart * low.0 as f64;
     at(quantile - off).zip(at(quantile + off)).is_some_and(far)
+}
+
+/// Two deviations of chance of a quantile in one window, as a share.
+fn off((quantile, all): (f64, &Tally), (cells, width): (&Cells, u32), flows: f64) -> f64 {
+    let n = (all.intended as f64 * f64::from(width) / cells.len().max(1) as f64).min(flows);
+    2.0 * (quantile * (1.0 - quantile) / n.max(1.0)).sqrt()
 }
 
 /// How slow a window was.

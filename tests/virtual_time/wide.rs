@@ -111,3 +111,64 @@ fn what_fails_now_and_then_by_itself_is_no_harm_of_a_fault() {
     }
     assert!(wrong.is_empty(), "{} {wrong:?}", wrong.len());
 }
+
+/// Ten times a tenth of a millisecond is no harm, and no latency varies less: it was INCONCLUSIVE whatever the load.
+#[test]
+fn a_service_that_answers_at_once_has_no_wide_band() {
+    let judged = ran(("constant: { rate: 20/s }", 1), SHORT, |_, slower| {
+        (if slower { 0.3 } else { 0.1 }, reply(200, &json!({})))
+    });
+    let (word, reason) = worded(&judged);
+    assert_eq!(word, "PASS", "{reason}");
+}
+
+/// A pause of 150 ms each three seconds or so: the band of p95 is wide, and many times as slow is seen by the flows in flight.
+#[test]
+fn a_band_of_latency_that_is_wide_is_no_doubt_where_flows_in_flight_would_tell() {
+    for slower in [1.0, 20.0] {
+        let (draw, until) = (drawn(3), std::cell::Cell::new((3.0, 0.0)));
+        let judged = ran(("poisson: { rate: 200/s }", 3), SHORT, move |seen, now_slower| {
+            let at = seen.at.as_secs_f64();
+            while at > until.get().0 {
+                until.set((until.get().0 + 2.0 + 2.0 * draw(), until.get().0 + 0.15));
+            }
+            let paused = (until.get().1 - at).max(0.0) * 1_000.0;
+            let took = 5.0 * (0.75 + 0.5 * draw()) * if now_slower { slower } else { 1.0 };
+            (took + paused, reply(200, &json!({})))
+        });
+        let (word, reason) = worded(&judged);
+        assert_eq!(word, if slower > 1.0 { "FAIL" } else { "PASS" }, "{reason}");
+    }
+}
+
+/// Seven in a hundred fail as a rule: p95 is their deadline, which no latency moves. Ten times as slow was PASS.
+#[test]
+fn a_quantile_is_none_of_what_failed() {
+    let plan = "judge: { warmup: 1s, baseline: 29s, windows: 5, stretch: 10s }\n";
+    for seed in 1..=3 {
+        for slower in [1.0, 10.0] {
+            let draw = drawn(seed);
+            let judged = ran(("poisson: { rate: 60/s }", seed), plan, move |_, now_slower| {
+                let took = 5.0 * (0.75 + 0.5 * draw()) * if now_slower { slower } else { 1.0 };
+                (took, reply(if draw() < 0.07 { 503 } else { 200 }, &json!({})))
+            });
+            let (word, reason) = worded(&judged);
+            assert_eq!(word, if slower > 1.0 { "FAIL" } else { "PASS" }, "seed {seed}: {reason}");
+            assert!(judged.baseline[0].quantile < 0.93, "{:?}", judged.baseline[0]);
+        }
+    }
+}
+
+/// None fails of ten, and then half of all for good: by an exact test of so few that is chance, and it was PASS.
+#[test]
+fn half_of_few_that_fail_for_good_is_not_well() {
+    let mut passed = 0;
+    for seed in 1..=20 {
+        let draw = drawn(seed);
+        let judged = ran(("constant: { rate: 1/s }", seed), SHORT, move |_, worse| {
+            (20.0, reply(if worse && draw() < 0.5 { 503 } else { 200 }, &json!({})))
+        });
+        passed += usize::from(judged.verdict.text() == "PASS");
+    }
+    assert!(passed <= 2, "{passed}");
+}

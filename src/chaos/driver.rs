@@ -133,6 +133,14 @@ impl Driver {
         }
     }
 
+    /// How long what proved it had been kept back by it then: it was in force before that.
+    pub async fn held_back(&self) -> Micros {
+        match self {
+            Driver::Link(link) => link.held_back().await,
+            Driver::Service(_) | Driver::Exec { .. } => Micros::ZERO,
+        }
+    }
+
     /// Whether it is in force until squall takes it back, by state; what the keeper holds nobody else can take back.
     pub async fn lasts(&self) -> Result<(), String> {
         match self {

@@ -283,12 +283,13 @@ impl Controller {
     /// Whether it is seen to be in force.
     async fn prove(&self, outline: &FaultOutline, driver: &Driver, deadline: Micros) -> bool {
         let world = &self.reach.world;
-        let mut why = "it had to be healed before".to_owned();
+        let (injected, mut why) = (world.now(), "it had to be healed before".to_owned());
         loop {
             let looked = world.now();
             match self.unless_healed(driver.effect()).await {
                 Some(Ok(proof)) => {
-                    self.tell(outline, looked, FaultStage::Effective, proof);
+                    let since = (looked - driver.held_back().await).max(injected);
+                    self.tell(outline, since, FaultStage::Effective, proof);
                     return true;
                 }
                 Some(Err(_)) if outline.expect_no_traffic => {

@@ -130,6 +130,13 @@ impl LinkDriver {
         }
     }
 
+    /// Without a canary a latency is proven when the first chunk has come through.
+    pub async fn held_back(&self) -> Micros {
+        let by_traffic = !self.canary && matches!(self.toxic, Toxic::Latency { .. });
+        let touched = if by_traffic { self.touched().await } else { None };
+        touched.and_then(|touched| touched.added).unwrap_or_default()
+    }
+
     pub async fn heal(&self) -> Result<(), String> {
         let link = || self.link.clone();
         if let Some((_, to, stay)) = &self.failover {

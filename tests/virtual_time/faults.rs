@@ -431,3 +431,17 @@ fn a_fault_on_what_is_not_there_is_never_proven() {
     assert_eq!(ran.stage("x", FaultStage::Effective), None);
     assert!(ran.stage("x", FaultStage::NotEffective).is_some());
 }
+
+/// Without a canary a latency is seen when the first chunk has come through: it was in force when that was taken. An outage
+/// was told as shorter by the latency itself.
+#[test]
+fn a_latency_without_a_canary_is_in_force_before_its_first_chunk_has_come_through() {
+    let slow = "{ name: x, at: 20s, for: 10s, latency: { link: api-store, latency: 6s } }";
+    let mut experiment = experiment(LOOKERS, Some(&plan(slow)), &flags());
+    experiment.links[0].canary = None;
+    let ran = conducted(experiment);
+    let effective = ran.judgement.triggers[0].t_effective.unwrap();
+    assert!(effective >= S * 20 && effective < S * 21, "{effective}: {}", ran.story());
+    assert_eq!(bad_seconds(&ran).first(), Some(&20), "{}", ran.story());
+    assert!(ran.judgement.triggers[0].outage.unwrap() >= S * 9, "{}", ran.story());
+}

@@ -6,7 +6,6 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use crate::arrival::Spacing;
 use crate::experiment::fault::Planned;
 use crate::experiment::flow::NO_TIMEOUT;
 use crate::experiment::notes::as_written;
@@ -86,6 +85,7 @@ impl Watch<'_> {
         let of_steady = self.outline.steady.iter().zip(&steady);
         remarks.extend(of_steady.filter_map(|(rule, ahead)| never_steady(rule, ahead.as_ref()?)));
         remarks.extend(self.outline.steady.iter().filter_map(|rule| self.never_steady_users(rule)));
+        remarks.extend(self.outline.abort.iter().filter_map(|rule| self.seldom(rule)));
         remarks.extend(self.shared_names());
         remarks.extend(self.shapes.iter().filter_map(no_timeout));
         remarks.extend(self.shapes.iter().flat_map(first_of_many));
@@ -107,8 +107,8 @@ impl Watch<'_> {
 
     fn expectation(&self, phases: &[PhaseAhead], objective: &Objective) -> Option<Expectation> {
         let cells = self.planned_cells(phases, &objective.phase);
-        let arrivals =
-            |_: &OperationOutline, planned: &[u64]| cells.iter().filter_map(|&cell| planned.get(cell)).sum();
+        let planned = |planned: &[u64]| cells.iter().filter_map(|&cell| planned.get(cell)).sum::<u64>();
+        let arrivals = |_: &OperationOutline, all: &[u64]| planned(all) as f64;
         let within = |n: u64| n * self.looks_at(objective) as u64 / (cells.len() as u64).max(1);
         let on_end = |n: u64| objective.window.map(|_| within(n).min(n));
         // Where none has load in the phase, that is told.
@@ -176,7 +176,7 @@ impl Watch<'_> {
     fn steady_ahead(&self, rule: &Objective) -> Option<Expectation> {
         let first = self.outline.first_trigger()?;
         let long = self.looks_at(rule);
-        let arrivals = |o: &OperationOutline, planned: &[u64]| self.before_trigger(first, o, planned, long);
+        let arrivals = |o: &OperationOutline, _: &[u64]| self.before_trigger(first, o, long);
         self.fewest(rule, &arrivals).filter(|(idle, _)| !idle).map(|(_, ahead)| ahead)
     }
 
@@ -185,7 +185,7 @@ impl Watch<'_> {
     fn fewest(
         &self,
         rule: &Objective,
-        arrivals: &dyn Fn(&OperationOutline, &[u64]) -> u64,
+        arrivals: &dyn Fn(&OperationOutline, &[u64]) -> f64,
     ) -> Option<(bool, Expectation)> {
         let counted = !matches!(rule.metric, Metric::Outage | Metric::Recovery | Metric::Target { .. });
         let all = self.outline.operations.iter().enumerate().filter(|(_, o)| counted && o.is_meant_by(rule));
@@ -194,9 +194,9 @@ impl Watch<'_> {
         let each = all.filter_map(|(op, o)| {
             let planned = &self.outline.shapes.get(o.shape).filter(|shape| !shape.closed)?.planned;
             let arrivals = arrivals(o, planned);
-            let n = (arrivals as f64 * self.counted(op, o)?).floor() as u64;
+            let n = (arrivals * self.counted(op, o)?).floor() as u64;
             let ahead = Expectation { operation: o.name.clone(), n, needed: rule.least(), on_end: None };
-            Some((arrivals == 0 && rule.metric != Metric::Count, ahead))
+            Some((arrivals <= 0.0 && rule.metric != Metric::Count, ahead))
         });
         each.filter(|(idle, _)| !(*idle && others_come)).min_by_key(|(idle, ahead)| (*idle, ahead.n))
     }
@@ -302,26 +302,17 @@ impl Watch<'_> {
         })
     }
 
-    /// So many will come, also where chance has a part in it: which flows are patient probes; when they begin and which way
-    /// they go, which each run draws anew.
+    /// So many will come, also where chance has a part in it.
     fn surely(&self, ahead: &Expectation) -> u64 {
         let of = |o: &&OperationOutline| o.name == ahead.operation;
         let index = self.outline.operations.iter().find(of).map_or(usize::MAX, |o| o.shape);
         let Some(shape) = self.shapes.get(index) else { return ahead.n };
-        let mut drawn = false;
-        each_step(&shape.flow, &mut |step| drawn |= matches!(step, Step::Choice(_)));
         let mut n = ahead.n as f64;
         if let Start::Open(arrival) = &shape.arrival {
             let planned = self.outline.shapes[index].planned.iter().sum::<u64>().max(1) as f64;
             n *= arrival.expected(Micros::ZERO, arrival.until) / planned;
-            drawn |= arrival.spacing == Spacing::Poisson;
         }
-        let deviations = match (drawn, shape.probes) {
-            (true, _) => 3.0,
-            (false, true) => 0.5,
-            (false, false) => 0.0,
-        };
-        (n - deviations * n.sqrt()).clamp(0.0, ahead.n as f64) as u64
+        (n - Self::deviations(shape) * n.sqrt()).clamp(0.0, ahead.n as f64) as u64
     }
 }
 

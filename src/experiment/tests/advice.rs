@@ -190,6 +190,41 @@ fn what_is_looked_at_for_longer_is_long_enough() {
     resolved(profile, Some(&plan("p95 < 500ms for 44s")));
 }
 
+/// One seed's arrivals were counted, and the run has another's.
+#[test]
+fn a_live_rule_is_refused_of_every_seed_or_of_none() {
+    let told = |rate: u32, rule: &str, seed: u64| {
+        let profile = CALM.replace("constant: {rate: 10/s}", &format!("poisson: {{rate: {rate}/s}}"));
+        let fault = "timeline: [{name: x, at: 60s, for: 5s, latency: {link: api-store, latency: 100ms}}]\n";
+        let flags = Flags { seed, ..Flags::default() };
+        match with_flags(&profile, Some(&format!("{QUICK}{rule}\n{fault}")), &flags) {
+            Ok(experiment) => (false, experiment.foresight.remarks.join("\n")),
+            Err(_) => (true, refused_with(&profile, Some(&format!("{QUICK}{rule}\n{fault}")), &flags)),
+        }
+    };
+    for (rate, rule, refuses, remark) in [
+        (3, "abort: [p95 > 4s for 10s]", true, ""),
+        (6, "abort: [p95 > 4s for 10s]", false, "`abort: p95 > 4s for 10s` will seldom decide: it looks at"),
+        (9, "abort: [p95 > 4s for 10s]", false, ""),
+        (3, "steady: [p95 < 1s for 10s]", true, ""),
+        (7, "steady: [p95 < 1s for 10s]", false, "will hardly be found"),
+    ] {
+        let each: Vec<_> = (0..30).map(|seed| told(rate, rule, seed)).collect();
+        assert!(each.iter().all(|one| *one == each[0]), "{rule} at {rate}/s: {each:?}");
+        assert_eq!(each[0].0, refuses, "{rule} at {rate}/s: {each:?}");
+        assert!(
+            each[0].1.contains(remark) && (refuses || each[0].1.is_empty() == remark.is_empty()),
+            "{each:?}"
+        );
+    }
+    let first = told(3, "steady: [p95 < 1s for 10s]", 1).1;
+    let longer = advised(&first, "look at more with `p95 < 1s for ").unwrap().trim_end_matches("`,");
+    for seed in 0..30 {
+        let rule = format!("steady: [p95 < 1s for {longer}]");
+        assert_eq!(told(3, &rule, seed), (false, String::new()), "{rule}");
+    }
+}
+
 #[test]
 fn a_baseline_without_room_has_no_length_to_ask_for_less_of() {
     let profile = format!("{CALM}objectives: [p50 < 3s during baseline for 3s]\n");

@@ -105,6 +105,44 @@ fn users_who_come_to_too_few_are_told_of_whatever_is_asked() {
     assert_eq!(told(3, "1s", "steady: [errors < 5%]\n", "errors < 50%", slow), [""; 0]);
 }
 
+/// A hundred beats of three seconds each were counted as coming within ten.
+#[test]
+fn users_who_go_round_within_a_flow_are_counted_by_what_they_think_between_operations() {
+    let told = |users: u32, repeat: &str, rule: &str| {
+        let steps = "[{get: /l, as: l}, {repeat: ".to_owned() + repeat + "}]";
+        let profile = format!(
+            "target: sandbox\nduration: 80s\nshapes:\n  users: {{arrival: {{closed: {{users: {users}}}}}, timeout: 2s, flow: {steps}}}\nobjectives: [errors(l) < 50%]\n"
+        );
+        let fault = "timeline: [{name: x, at: 40s, for: 8s, latency: {link: api-store, latency: 100ms}}]";
+        let remarks =
+            resolved(&profile, Some(&format!("{QUICK}steady: ['{rule}']\n{fault}\n"))).foresight.remarks;
+        remarks.into_iter().filter(|r| r.starts_with("`steady")).collect::<Vec<_>>().join("\n")
+    };
+    let long = "{times: 100, steps: [{get: /b, as: b}, {think: 2s..4s}]}";
+    for (rule, said) in [
+        (
+            "errors(b) < 1%",
+            "10 users, as they think, come to 52 b at most in the 10 s at which it looks, and it takes 100;",
+        ),
+        ("p95(b) < 500ms", "52 b at most"),
+        ("rate(b) > 6/s", "52 b at most in the 10 s at which it looks; ask for less, or take more users"),
+    ] {
+        let all = told(10, long, rule);
+        assert!(all.contains("will not be found") && all.contains(said), "{rule}: {all}");
+    }
+    for fine in ["errors(b) < 5%", "rate(b) > 2/s", "p90(b) < 500ms"] {
+        assert_eq!(told(10, long, fine), "", "{fine}");
+    }
+    // All that is written out, or lies within one another, is bounded by the same.
+    let within =
+        "{times: 9, steps: [{repeat: {times: 9, steps: [{get: /b, as: b}, {think: 3s}]}}, {think: 30s}]}";
+    let out = "{times: 9, steps: [{get: /b, as: b}, {think: 3s}, {get: /b, as: b}, {think: 3s}, {get: /b, as: b}, {think: 3s}, {get: /b, as: b}, {think: 3s}, {get: /b, as: b}, {think: 3s}, {think: 85s}]}";
+    for repeat in [within, out] {
+        let all = told(10, repeat, "errors(b) < 1%");
+        assert!(all.contains("come to 40 b at most in the 10 s"), "{repeat}: {all}");
+    }
+}
+
 /// What was rounded down was refused again, in the same words.
 #[test]
 fn a_limit_that_could_be_told_is_accepted() {

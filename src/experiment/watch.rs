@@ -145,7 +145,7 @@ impl<'w> Watch<'w> {
     }
 
     /// The most flows of an operation's shape that are planned for so many cells on end within these times.
-    fn densest(&self, times: &[Range<Micros>], operation: &OperationOutline, long: usize) -> f64 {
+    pub(super) fn densest(&self, times: &[Range<Micros>], operation: &OperationOutline, long: usize) -> f64 {
         let cell = self.outline.cell;
         let of_time = |span: &Range<Micros>| {
             let (first, end) = (span.start.0.div_euclid(cell.0), -(-span.end.0).div_euclid(cell.0));

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::experiment::walk::{mean_thinking, most_within, thinks};
 use crate::experiment::watch::Watch;
-use crate::experiment::{Shape, Start, Step, each_step, least_thinking, of_operation};
+use crate::experiment::{Shape, Start, Step, each_step, expected, least_thinking, of_operation};
 use crate::objective::{Metric, Objective};
 use crate::sample::OpId;
 use crate::timeline::phases;
@@ -94,6 +94,19 @@ impl Watch<'_> {
                 grouped(needed),
             )
         })
+    }
+
+    /// For how long the users of a closed loop ask nothing, where all of them think the same: then they ask at once.
+    pub(super) fn think_at_once(&self, shape: usize, width: Micros) -> Micros {
+        let Some(Shape { arrival: Start::Closed { .. }, flow, .. }) = self.shapes.get(shape) else {
+            return Micros::ZERO;
+        };
+        let think = mean_thinking(flow);
+        if least_thinking(flow) < think || thinks(flow) > think {
+            return Micros::ZERO;
+        }
+        let times = expected(flow, &|step| matches!(step, Step::Think(think) if think.least > width));
+        if times > 0.0 { Micros((think.0 as f64 / times) as i64) } else { Micros::ZERO }
     }
 
     fn most(&self, rule: &Objective, spans: &[Range<Micros>]) -> Option<Most<'_>> {

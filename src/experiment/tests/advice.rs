@@ -57,6 +57,8 @@ fn a_trigger_that_comes_within_a_deadline_of_a_late_return_is_refused() {
             "{told}"
         );
         assert_eq!(advised(&told, "let `second` begin at "), Some(at), "{told}");
+        // No limit is low enough where a deadline takes that long.
+        assert!(told.contains("or later, or shorten the longest timeout"), "{told}");
         resolved(&profile, Some(&plan(at)));
     }
     let after = plan("72s").replace("for: 12s, pause", "restart");
@@ -141,6 +143,48 @@ fn users_who_go_round_within_a_flow_are_counted_by_what_they_think_between_opera
         let all = told(10, repeat, "errors(b) < 1%");
         assert!(all.contains("come to 40 b at most in the 10 s"), "{repeat}: {all}");
     }
+}
+
+/// Windows in which nobody asks are none of a stretch: each run of it was INCONCLUSIVE.
+#[test]
+fn users_who_all_think_the_same_have_as_many_windows_as_they_ask_in() {
+    let told = |arrival: &str, flow: &str| {
+        let profile = format!(
+            "target: sandbox\nduration: 61s\nshapes:\n  users: {{arrival: {arrival}, timeout: 2s, flow: [{{get: /l, as: l}}, {flow}]}}\nobjectives: [recovery(x) < 10s]\n"
+        );
+        let judge = "judge: {warmup: 5s, baseline: 25s, windows: 10, stretch: 10s, stretch_windows: 5}\n";
+        let fault = "timeline: [{name: x, at: 33s, for: 7s, latency: {link: api-store, latency: 200ms}}]\n";
+        let flags = Flags::default();
+        with_flags(&profile, Some(&format!("{judge}{fault}")), &flags)
+            .err()
+            .map(|_| refused(&profile, Some(&format!("{judge}{fault}"))))
+    };
+    let closed = "{closed: {users: 20}}";
+    for flow in ["{think: 5s}", "{repeat: {times: 9, steps: [{get: /l, as: m}, {think: 5s}]}}"] {
+        let said = told(closed, flow).unwrap();
+        assert_eq!(advised(&said, "raise `duration` to "), Some("75s"), "{said}");
+    }
+    for (arrival, flow) in [
+        (closed, "{think: 4s..6s}"),
+        (closed, "{think: 1s}"),
+        (closed, "{choice: [{weight: 1, steps: [{think: 5s}]}, {weight: 1, steps: [{think: 1s}]}]}"),
+        ("{constant: {rate: 9/s}}", "{think: 5s}"),
+    ] {
+        assert_eq!(told(arrival, flow), None, "{arrival}, {flow}");
+    }
+}
+
+#[test]
+fn faults_that_begin_together_on_one_thing_are_told_to_begin_apart() {
+    let plan = |at: u32| {
+        let one =
+            |name: &str, at: u32| format!("  - {{name: {name}, at: {at}s, restart: {{service: api-1}}}}\n");
+        format!("{QUICK}timeline:\n{}{}", one("a", 50), one("b", at))
+    };
+    let told = refused(CALM, Some(&plan(50)));
+    assert!(told.contains("`a` and `b` both begin at 50 s, on `api-1`"), "{told}");
+    assert!(told.contains("let one begin later than the other"), "{told}");
+    resolved(CALM, Some(&plan(60)));
 }
 
 /// What was rounded down was refused again, in the same words.

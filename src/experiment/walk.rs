@@ -118,7 +118,7 @@ fn part_within(steps: &[Step], op: OpId, long: Micros, round: bool) -> f64 {
         for at in first..ends {
             let (come, thinks) = each[at % each.len()];
             n += come;
-            between = between + if at > first { thinks } else { Micros::ZERO };
+            between += if at > first { thinks } else { Micros::ZERO };
             if between > long {
                 break;
             }

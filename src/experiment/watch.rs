@@ -254,7 +254,7 @@ impl<'w> Watch<'w> {
     fn refuse(&self, notes: &mut Notes, (rule, span): (&Objective, Span), room: Micros, arrivals: Arrivals) {
         let Metric::Quantile(_) = rule.metric else { return };
         let (long, needed) = (self.looks_at(rule), rule.least());
-        let Some(Come { least, most, .. }) = self.come(rule, long, arrivals) else { return };
+        let Some(Come { least, expected, most }) = self.come(rule, long, arrivals) else { return };
         if most >= needed as f64 {
             return;
         }
@@ -268,10 +268,11 @@ impl<'w> Watch<'w> {
             let pace = needed as f64 / come.expected.max(1.0);
             longer = (longer + 1).max((longer as f64 * pace).ceil() as usize);
         }
+        let up_to = if most > expected { "hardly more than" } else { "at most" };
         let longer = self.outline.cell * longer as i64;
         let long = self.outline.cell * long as i64;
         let message = format!(
-            "this rule can never decide: it looks at {long} at a time, in which at most {} operations count, and {} needs {}",
+            "this rule can never decide: it looks at {long} at a time, in which {up_to} {} operations count, and {} needs {}",
             grouped(most as u64),
             rule.metric,
             grouped(needed)

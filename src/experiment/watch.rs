@@ -265,8 +265,9 @@ impl<'w> Watch<'w> {
             if come.least >= needed as f64 {
                 break;
             }
-            let pace = needed as f64 / come.expected.max(1.0);
-            longer = (longer + 1).max((longer as f64 * pace).ceil() as usize);
+            let (needed, expected) = (needed as f64, come.expected.max(1.0));
+            let chance = (come.expected - come.least) * (needed / expected).sqrt();
+            longer = (longer + 1).max((longer as f64 * (needed + chance) / expected).ceil() as usize);
         }
         let up_to = if most > expected { "hardly more than" } else { "at most" };
         let longer = self.outline.cell * longer as i64;

@@ -1,6 +1,8 @@
 //! Whether the parts fit together in time: faults that cannot both be, a baseline that holds
 //! something, a load that lasts until every objective can be judged.
 
+use std::ops::Range;
+
 use crate::diagnose::Span;
 use crate::experiment::fault::{PROOF, Planned};
 use crate::experiment::notes::{Notes, as_written};
@@ -30,6 +32,12 @@ pub(super) fn overlaps(notes: &mut Notes, timeline: &[Planned]) {
                 format!("`{next}` begins at {}, and `{first}` has killed `{on}` for good", later.outline.at);
             let help = format!("give `{first}` a `for` that ends before, or make it a `restart`");
             notes.add(later.span, message, help);
+            continue;
+        }
+        if earlier.outline.at == later.outline.at && until == later.outline.at + Micros(1) {
+            let (first, next) = (&earlier.outline.name, &later.outline.name);
+            let message = format!("`{first}` and `{next}` both begin at {}, on `{on}`", later.outline.at);
+            notes.add(later.span, message, "let one begin later than the other");
             continue;
         }
         let message = format!(
@@ -75,6 +83,10 @@ fn is_for_good(planned: &Planned) -> bool {
     matches!(planned.fault, Fault::Kill { .. }) && planned.outline.length.is_none()
 }
 
+/// What helps where a limit takes long to tell, and where a deadline does.
+const LESS: &str = "ask for less";
+const SHORTER: &str = "shorten the longest timeout";
+
 /// What an objective waits for, and until when.
 #[derive(Clone)]
 struct Wait<'t> {
@@ -88,6 +100,8 @@ struct Wait<'t> {
     shape: Option<&'t ShapeOutline>,
     /// The trigger that is judged.
     after: Option<&'t Trigger>,
+    /// What else helps where the next trigger cannot begin later.
+    or: &'static str,
 }
 
 impl<'t> Wait<'t> {
@@ -145,10 +159,9 @@ impl Watch<'_> {
             (Horizon::Load(at), None) => {
                 (format!("the load ends at {at}"), format!("raise `duration` to {needed} or more"))
             }
-            (Horizon::Next(next), _) => (
-                format!("`{}` begins at {}", next.name, next.t_inject),
-                self.begin_later(next, wait.until, wait.after),
-            ),
+            (Horizon::Next(next), _) => {
+                (format!("`{}` begins at {}", next.name, next.t_inject), self.begin_later(next, &wait))
+            }
             (Horizon::InForce(other, at), _) => (
                 format!("`{}` is still in force at {at}", other.trigger),
                 format!("let `{}` end first, or begin at {needed} or later", other.trigger),
@@ -158,18 +171,19 @@ impl Watch<'_> {
     }
 
     /// What to change so that a trigger begins no earlier: of repeats how far apart they are, or when the first begins.
-    fn begin_later(&self, next: &Trigger, until: Micros, after: Option<&Trigger>) -> String {
+    fn begin_later(&self, next: &Trigger, wait: &Wait) -> String {
+        let (until, or) = (wait.until, wait.or);
         let first = self.triggers.iter().filter(|t| t.trigger == next.trigger).map(|t| t.t_inject).min();
-        match (after.filter(|t| t.trigger == next.trigger), first) {
+        match (wait.after.filter(|t| t.trigger == next.trigger), first) {
             (Some(before), _) => {
                 let apart = as_written(until - before.t_inject);
-                format!("write `every: {apart}` or more, or ask for less")
+                format!("write `every: {apart}` or more, or {or}")
             }
             (None, Some(first)) if first < next.t_inject => {
                 let at = as_written(first + until - next.t_inject);
-                format!("let the first `{}` begin at {at} or later, or ask for less", next.trigger)
+                format!("let the first `{}` begin at {at} or later, or {or}", next.trigger)
             }
-            _ => format!("let `{}` begin at {} or later, or ask for less", next.trigger, as_written(until)),
+            _ => format!("let `{}` begin at {} or later, or {or}", next.trigger, as_written(until)),
         }
     }
 
@@ -182,6 +196,7 @@ impl Watch<'_> {
             bound: Horizon::Load(outline.duration),
             shape: None,
             after: None,
+            or: LESS,
         };
         let window = objective.window.unwrap_or(Micros::ZERO);
         let shortest = outline.judge.warmup + window.max(outline.cell);
@@ -236,8 +251,14 @@ impl Watch<'_> {
             );
             // The end of the first window that is too late.
             let late = windows.iter().map(|w| w.next(latest.max(clear(trigger))) + deadline);
-            let wait =
-                |until| Wait { until, because: because.clone(), bound, shape: None, after: Some(trigger) };
+            let wait = |until| Wait {
+                until,
+                because: because.clone(),
+                bound,
+                shape: None,
+                after: Some(trigger),
+                or: SHORTER,
+            };
             late.map(wait).collect()
         };
         self.lasting(trigger).into_iter().flat_map(of_shape).collect()
@@ -255,7 +276,7 @@ impl Watch<'_> {
                     w.stretch,
                     in_windows(&w, self.outline)
                 );
-                Wait { until: back + w.stretch, because, bound, shape: ends, after: Some(trigger) }
+                Wait { until: back + w.stretch, because, bound, shape: ends, after: Some(trigger), or: LESS }
             })
         };
         self.lasting(trigger).into_iter().flat_map(of_shape).collect()
@@ -268,7 +289,7 @@ impl Watch<'_> {
         let first = outline.first_trigger().unwrap_or(outline.duration);
         let shapes = outline.shapes.iter().enumerate().filter(|(_, s)| !s.trigger && s.start < first);
         let (lasting, ended): (Vec<_>, Vec<_>) = shapes
-            .map(|(i, shape)| (shape, planned_windows(outline, i, self.counted_of(i), &baseline)))
+            .map(|(i, shape)| (shape, self.windows_of(i, &baseline)))
             .partition(|(shape, _)| shape.end > trigger.over());
         let banded: Vec<_> = lasting.iter().filter(|(_, windows)| !windows.is_empty()).cloned().collect();
         if !banded.is_empty() {
@@ -280,6 +301,11 @@ impl Watch<'_> {
         let or_least =
             |(shape, windows): (_, Vec<_>)| (shape, if windows.is_empty() { least(shape) } else { windows });
         some.into_iter().map(or_least).collect()
+    }
+
+    fn windows_of(&self, shape: usize, baseline: &Range<Micros>) -> Vec<PlannedWindows> {
+        let all = planned_windows(self.outline, shape, self.counted_of(shape), baseline).into_iter();
+        all.map(|w| w.thinking(&self.outline.judge, self.think_at_once(shape, w.width))).collect()
     }
 
     /// After a one-shot nothing is judged before it is known when the service was back.
@@ -298,6 +324,7 @@ impl Watch<'_> {
             bound,
             shape: None,
             after: Some(trigger),
+            or: LESS,
         }];
         if trigger.one_shot {
             let begun = format!("`{name}` is over at {}, and", trigger.over());

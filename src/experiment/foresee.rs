@@ -6,7 +6,6 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use crate::arrival::Spacing;
 use crate::experiment::fault::Planned;
 use crate::experiment::flow::NO_TIMEOUT;
 use crate::experiment::notes::as_written;
@@ -15,7 +14,7 @@ use crate::experiment::watch::Watch;
 use crate::experiment::{CaptureFrom, Fault, Shape, Start, Step, each_request, each_step};
 use crate::objective::{Metric, Objective, PhaseName};
 use crate::outline::OperationOutline;
-use crate::quantity::Unit;
+use crate::quantity::{Quantity, Unit};
 use crate::timeline::phases::{self, Return};
 use crate::timeline::trigger::Trigger;
 use crate::units::{Micros, clock, grouped};
@@ -80,12 +79,15 @@ impl Watch<'_> {
         let mut remarks: Vec<String> =
             of_objectives.filter_map(|(o, ahead)| self.too_few(o, ahead.as_ref()?)).collect();
         let of_objectives = self.outline.objectives.iter().zip(&objectives);
-        remarks.extend(of_objectives.filter_map(|(o, ahead)| too_much(o, ahead.as_ref()?, &phases)));
+        remarks.extend(of_objectives.filter_map(|(o, ahead)| self.too_much(o, ahead.as_ref()?, &phases)));
         remarks.extend(self.outline.objectives.iter().filter_map(|o| self.thoughtful(o)));
         let steady: Vec<_> = self.outline.steady.iter().map(|rule| self.steady_ahead(rule)).collect();
         let of_steady = self.outline.steady.iter().zip(&steady);
         remarks.extend(of_steady.filter_map(|(rule, ahead)| never_steady(rule, ahead.as_ref()?)));
+        let of_steady = self.outline.steady.iter().zip(&steady);
+        remarks.extend(of_steady.filter_map(|(rule, ahead)| self.too_much_before(rule, ahead.as_ref()?)));
         remarks.extend(self.outline.steady.iter().filter_map(|rule| self.never_steady_users(rule)));
+        remarks.extend(self.outline.abort.iter().filter_map(|rule| self.seldom(rule)));
         remarks.extend(self.shared_names());
         remarks.extend(self.shapes.iter().filter_map(no_timeout));
         remarks.extend(self.shapes.iter().flat_map(first_of_many));
@@ -107,8 +109,8 @@ impl Watch<'_> {
 
     fn expectation(&self, phases: &[PhaseAhead], objective: &Objective) -> Option<Expectation> {
         let cells = self.planned_cells(phases, &objective.phase);
-        let arrivals =
-            |_: &OperationOutline, planned: &[u64]| cells.iter().filter_map(|&cell| planned.get(cell)).sum();
+        let planned = |planned: &[u64]| cells.iter().filter_map(|&cell| planned.get(cell)).sum::<u64>();
+        let arrivals = |_: &OperationOutline, all: &[u64]| planned(all) as f64;
         let within = |n: u64| n * self.looks_at(objective) as u64 / (cells.len() as u64).max(1);
         let on_end = |n: u64| objective.window.map(|_| within(n).min(n));
         // Where none has load in the phase, that is told.
@@ -140,17 +142,19 @@ impl Watch<'_> {
         ahead.band.as_ref().ok()?;
         let planned = &self.outline.shapes.iter().find(|s| s.name == shape.name && !s.closed)?.planned;
         let (baseline, lasts) = (self.frame().baseline(), thinks(&shape.flow));
-        let length = baseline.end - baseline.start;
-        let arrivals: u64 = self.cells(planned, baseline.start, baseline.end).iter().sum();
+        // Windows of a shape begin with it.
+        let begins = baseline.start.max(shape.start);
+        let length = baseline.end - begins;
+        let arrivals: u64 = self.cells(planned, begins, baseline.end).iter().sum();
         let flying = |at: Micros| {
             let since = lasts.min(at - shape.start).as_secs_f64();
             since * arrivals as f64 / length.as_secs_f64()
         };
         let quarter = Micros(length.0 / 4);
-        let (first, second) = (flying(baseline.start + quarter), flying(baseline.end - quarter));
+        let (first, second) = (flying(begins + quarter), flying(baseline.end - quarter));
         (second > first * 1.5 && second > first + 2.0).then(|| {
             format!(
-                "a flow of {} thinks for {lasts}, and until then ever more are in flight: what is asked of a return will be INVALID, as that moved within the baseline; let `judge: warmup` be {} or longer",
+                "a flow of {} thinks for {lasts}, and until then ever more are in flight: what is asked of a return may be INVALID, as that moves within the baseline; let `judge: warmup` be {} or longer",
                 shape.name,
                 as_written(shape.start + lasts),
             )
@@ -176,7 +180,7 @@ impl Watch<'_> {
     fn steady_ahead(&self, rule: &Objective) -> Option<Expectation> {
         let first = self.outline.first_trigger()?;
         let long = self.looks_at(rule);
-        let arrivals = |o: &OperationOutline, planned: &[u64]| self.before_trigger(first, o, planned, long);
+        let arrivals = |o: &OperationOutline, _: &[u64]| self.before_trigger(first, o, long);
         self.fewest(rule, &arrivals).filter(|(idle, _)| !idle).map(|(_, ahead)| ahead)
     }
 
@@ -185,7 +189,7 @@ impl Watch<'_> {
     fn fewest(
         &self,
         rule: &Objective,
-        arrivals: &dyn Fn(&OperationOutline, &[u64]) -> u64,
+        arrivals: &dyn Fn(&OperationOutline, &[u64]) -> f64,
     ) -> Option<(bool, Expectation)> {
         let counted = !matches!(rule.metric, Metric::Outage | Metric::Recovery | Metric::Target { .. });
         let all = self.outline.operations.iter().enumerate().filter(|(_, o)| counted && o.is_meant_by(rule));
@@ -194,9 +198,9 @@ impl Watch<'_> {
         let each = all.filter_map(|(op, o)| {
             let planned = &self.outline.shapes.get(o.shape).filter(|shape| !shape.closed)?.planned;
             let arrivals = arrivals(o, planned);
-            let n = (arrivals as f64 * self.counted(op, o)?).floor() as u64;
+            let n = (arrivals * self.counted(op, o)?).floor() as u64;
             let ahead = Expectation { operation: o.name.clone(), n, needed: rule.least(), on_end: None };
-            Some((arrivals == 0 && rule.metric != Metric::Count, ahead))
+            Some((arrivals <= 0.0 && rule.metric != Metric::Count, ahead))
         });
         each.filter(|(idle, _)| !(*idle && others_come)).min_by_key(|(idle, ahead)| (*idle, ahead.n))
     }
@@ -302,26 +306,17 @@ impl Watch<'_> {
         })
     }
 
-    /// So many will come, also where chance has a part in it: which flows are patient probes; when they begin and which way
-    /// they go, which each run draws anew.
+    /// So many will come, also where chance has a part in it.
     fn surely(&self, ahead: &Expectation) -> u64 {
         let of = |o: &&OperationOutline| o.name == ahead.operation;
         let index = self.outline.operations.iter().find(of).map_or(usize::MAX, |o| o.shape);
         let Some(shape) = self.shapes.get(index) else { return ahead.n };
-        let mut drawn = false;
-        each_step(&shape.flow, &mut |step| drawn |= matches!(step, Step::Choice(_)));
         let mut n = ahead.n as f64;
         if let Start::Open(arrival) = &shape.arrival {
             let planned = self.outline.shapes[index].planned.iter().sum::<u64>().max(1) as f64;
             n *= arrival.expected(Micros::ZERO, arrival.until) / planned;
-            drawn |= arrival.spacing == Spacing::Poisson;
         }
-        let deviations = match (drawn, shape.probes) {
-            (true, _) => 3.0,
-            (false, true) => 0.5,
-            (false, false) => 0.0,
-        };
-        (n - deviations * n.sqrt()).clamp(0.0, ahead.n as f64) as u64
+        (n - Self::deviations(shape) * n.sqrt()).clamp(0.0, ahead.n as f64) as u64
     }
 }
 
@@ -335,28 +330,64 @@ fn limit_for(n: u64) -> Option<(f64, usize)> {
     (percent < 100.0).then_some((percent, digits as usize))
 }
 
-/// Says so where a rate or a count is asked for that is more than what is planned: a shape may begin late, or end
-/// early, in the time that is asked about.
-fn too_much(objective: &Objective, ahead: &Expectation, phases: &[PhaseAhead]) -> Option<String> {
-    let phase = phases.iter().find(|phase| phase.name == objective.phase && !phase.one_shot)?;
-    let long: f64 = phase.spans.iter().map(|span| (span.end - span.start).as_secs_f64()).sum();
-    let (planned, unit) = match objective.metric {
-        Metric::Rate if long > 0.0 => (ahead.n as f64 / long, Unit::Rate),
-        Metric::Count => (ahead.n as f64, Unit::Number),
-        _ => return None,
-    };
-    // A plan that is drawn by chance may have a little more.
-    let hopeless =
-        objective.comparison.wants_more() && objective.window.is_none() && planned < SURELY * objective.value;
-    hopeless.then(|| {
-        format!(
-            "`{}` will not hold: {} {} are planned for {}; ask for less, raise the rate, or ask of a phase in which all of its load lies",
-            objective.text.trim(),
-            unit.show(planned),
-            ahead.operation,
-            objective.phase,
-        )
-    })
+impl Watch<'_> {
+    /// Says so where a rate or a count is asked for that is more than what is planned: a shape may begin late, or end
+    /// early, in the time that is asked about. With `for D` no second may have it.
+    fn too_much(&self, objective: &Objective, ahead: &Expectation, phases: &[PhaseAhead]) -> Option<String> {
+        let phase = phases.iter().find(|phase| phase.name == objective.phase);
+        if phase.is_some_and(|phase| phase.one_shot) {
+            return None;
+        }
+        // Without triggers the run is its own baseline.
+        let spans = phase.map_or_else(|| vec![self.frame().baseline()], |phase| phase.spans.clone());
+        let long: Micros = spans.iter().map(|span| span.end - span.start).fold(Micros::ZERO, |a, b| a + b);
+        let planned = match objective.window {
+            None => per(&objective.metric, ahead.n as f64, long)?,
+            Some(_) if objective.metric == Metric::Rate => {
+                let all = self.outline.operations.iter().enumerate();
+                let (op, of) = all.into_iter().find(|(_, o)| o.name == ahead.operation)?;
+                per(&Metric::Rate, self.densest(&spans, of, 1) * self.counted(op, of)?, self.outline.cell)?
+            }
+            Some(_) => return None,
+        };
+        hopeless(objective, planned.value).then(|| {
+            format!(
+                "`{}` will not hold: {planned} {} are planned for {}; ask for less, raise the rate, or ask of a phase in which all of its load lies",
+                objective.text.trim(),
+                ahead.operation,
+                objective.phase,
+            )
+        })
+    }
+
+    /// A steady state will not be found, as a rate or a count is asked for that is more than what is planned.
+    fn too_much_before(&self, rule: &Objective, ahead: &Expectation) -> Option<String> {
+        let until = self.outline.first_trigger()? - self.outline.cell;
+        let long = self.outline.cell * self.looks_at(rule) as i64;
+        let long = long.min(until - self.outline.judge.warmup);
+        let planned = per(&rule.metric, ahead.n as f64, long)?;
+        hopeless(rule, planned.value).then(|| {
+            format!(
+                "`steady: {}` will not be found, and the run then ends as INVALID: {planned} {} are planned for the {long} at which it looks; ask for less, or raise the rate",
+                rule.text.trim(),
+                ahead.operation,
+            )
+        })
+    }
+}
+
+/// So many of so long, as a rate or a count tells it; none if neither is asked for.
+fn per(metric: &Metric, n: f64, long: Micros) -> Option<Quantity> {
+    match metric {
+        Metric::Rate if long > Micros::ZERO => Some(Quantity::new(Unit::Rate, n / long.as_secs_f64())),
+        Metric::Count => Some(Quantity::new(Unit::Number, n)),
+        _ => None,
+    }
+}
+
+/// A plan that is drawn by chance may have a little more.
+fn hopeless(asked: &Objective, planned: f64) -> bool {
+    asked.comparison.wants_more() && planned < SURELY * asked.value
 }
 
 /// Says so where a steady state will not be found, as there are too few operations of one to tell.

@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use crate::experiment::walk::{mean_thinking, thinks};
+use crate::experiment::walk::{mean_thinking, most_within, thinks};
 use crate::experiment::watch::Watch;
-use crate::experiment::{Start, Step, each_step, least_thinking};
+use crate::experiment::{Shape, Start, Step, each_step, expected, least_thinking, of_operation};
 use crate::objective::{Metric, Objective};
+use crate::sample::OpId;
 use crate::timeline::phases;
 use crate::units::{Micros, grouped};
 
@@ -13,13 +14,27 @@ use crate::units::{Micros, grouped};
 struct Most<'w> {
     n: u64,
     users: u64,
-    think: Micros,
+    /// None of flows that go round within themselves.
+    think: Option<Micros>,
     operation: &'w str,
 }
 
 impl Most<'_> {
     fn users(&self) -> String {
-        format!("{} users who think for {}", self.users, self.think)
+        match self.think {
+            Some(think) => format!("{} users who think for {think}", self.users),
+            None => format!("{} users, as they think,", self.users),
+        }
+    }
+
+    /// The rate or the count that they come to, where more than that is asked for.
+    fn falls_short(&self, asked: &Objective, long: Micros) -> bool {
+        let value = match asked.metric {
+            Metric::Count => self.n as f64,
+            Metric::Rate => self.n as f64 / long.as_secs_f64(),
+            _ => return false,
+        };
+        asked.comparison.wants_more() && !asked.comparison.holds(value, asked.value)
     }
 }
 
@@ -41,13 +56,7 @@ impl Watch<'_> {
         let (text, users) = (objective.text.trim(), most.users());
         let told = format!("{users} come to {} {} at most", grouped(most.n), most.operation);
         let long: Micros = spans.iter().map(|span| span.end - span.start).fold(Micros::ZERO, |a, b| a + b);
-        let value = match objective.metric {
-            Metric::Count => Some(most.n as f64),
-            Metric::Rate => Some(most.n as f64 / long.as_secs_f64()),
-            _ => None,
-        };
-        let asked = objective.comparison.wants_more() && objective.window.is_none();
-        if value.is_some_and(|most| asked && !objective.comparison.holds(most, objective.value)) {
+        if objective.window.is_none() && most.falls_short(objective, long) {
             return Some(format!(
                 "`{text}` will not hold: {told} in {long}; ask for less, or take more users"
             ));
@@ -67,18 +76,37 @@ impl Watch<'_> {
         let long = self.outline.cell * self.looks_at(rule) as i64;
         let from = (until - long).max(self.outline.judge.warmup);
         let most = self.most(rule, std::slice::from_ref(&(from..until)))?;
-        let needed = rule.least();
-        (most.n < needed).then(|| {
-            format!(
-                "`steady: {}` will not be found, and the run then ends as INVALID: {} come to {} {} at most in the {} at which it looks, and it takes {}; take more users, look at more with `for`, or ask it of another operation",
-                rule.text.trim(),
+        let (text, long, needed) = (rule.text.trim(), until - from, rule.least());
+        if most.falls_short(rule, long) {
+            return Some(format!(
+                "`steady: {text}` will not be found, and the run then ends as INVALID: {} come to {} {} at most in the {long} at which it looks; ask for less, or take more users",
                 most.users(),
                 grouped(most.n),
                 most.operation,
-                until - from,
+            ));
+        }
+        (most.n < needed).then(|| {
+            format!(
+                "`steady: {text}` will not be found, and the run then ends as INVALID: {} come to {} {} at most in the {long} at which it looks, and it takes {}; take more users, look at more with `for`, or ask it of another operation",
+                most.users(),
+                grouped(most.n),
+                most.operation,
                 grouped(needed),
             )
         })
+    }
+
+    /// For how long the users of a closed loop ask nothing, where all of them think the same: then they ask at once.
+    pub(super) fn think_at_once(&self, shape: usize, width: Micros) -> Micros {
+        let Some(Shape { arrival: Start::Closed { .. }, flow, .. }) = self.shapes.get(shape) else {
+            return Micros::ZERO;
+        };
+        let think = mean_thinking(flow);
+        if least_thinking(flow) < think || thinks(flow) > think {
+            return Micros::ZERO;
+        }
+        let times = expected(flow, &|step| matches!(step, Step::Think(think) if think.least > width));
+        if times > 0.0 { Micros((think.0 as f64 / times) as i64) } else { Micros::ZERO }
     }
 
     fn most(&self, rule: &Objective, spans: &[Range<Micros>]) -> Option<Most<'_>> {
@@ -93,15 +121,31 @@ impl Watch<'_> {
             if lasts.is_empty() || think <= Micros::ZERO {
                 return None;
             }
-            // Of some a round ends as the time begins.
-            let rounds: i64 = lasts.iter().map(|long| long.0 / think.0 + 1).sum();
-            let n = users as f64 * rounds as f64 * self.counted(op, o)?;
+            let (each, op) = (self.counted(op, o)?, OpId(op as u16));
+            let rounds: f64 =
+                lasts.iter().map(|&long| rounds_within(shape, (!o.flow).then_some(op), long)).sum();
+            let n = users as f64 * rounds * each;
             let mut drawn = least < think || thinks(&shape.flow) > think;
-            each_step(&shape.flow, &mut |step| drawn |= matches!(step, Step::Choice(_)));
+            let mut goes_round = false;
+            each_step(&shape.flow, &mut |step| {
+                drawn |= matches!(step, Step::Choice(_));
+                goes_round |= matches!(step, Step::Repeat { .. });
+            });
+            let think = (!goes_round).then_some(think);
             // What is drawn by chance may be more: by so much in one of a hundred cases or fewer.
             let n = if drawn { n + 2.0 * n.sqrt() } else { n };
             Some(Most { n: n as u64, users, think, operation: &o.name })
         });
         each.min_by_key(|most| most.n)
+    }
+}
+
+/// How many rounds a user's operations, or those of one kind, are worth within so long at most.
+fn rounds_within(shape: &Shape, op: Option<OpId>, long: Micros) -> f64 {
+    let of = |op: &OpId| of_operation(&shape.flow, *op) > 0.0;
+    match op.filter(of) {
+        Some(op) => most_within(&shape.flow, op, long) / of_operation(&shape.flow, op),
+        // Of some a round ends as the time begins.
+        None => (long.0 / mean_thinking(&shape.flow).0.max(1) + 1) as f64,
     }
 }

@@ -97,6 +97,55 @@ pub fn of_operation(steps: &[Step], op: OpId) -> f64 {
     })
 }
 
+/// How often whoever takes `steps` over and over does this operation within so long at most, as they think on average.
+pub fn most_within(steps: &[Step], op: OpId, long: Micros) -> f64 {
+    let round = mean_thinking(steps);
+    if round <= Micros::ZERO {
+        return f64::INFINITY;
+    }
+    let rounds = long.0 / round.0;
+    rounds as f64 * of_operation(steps, op) + part_within(steps, op, Micros(long.0 % round.0), true)
+}
+
+/// The same of less than a round, which may begin at any of `steps`, and go on with the next `round`. Of the first and of the
+/// last there may be no more than an end: what lies between them is thought through.
+fn part_within(steps: &[Step], op: OpId, long: Micros, round: bool) -> f64 {
+    let one = |step: &Step| (one_within(step, op, long), mean_thinking(std::slice::from_ref(step)));
+    let each: Vec<(f64, Micros)> = steps.iter().map(one).collect();
+    let from = |first: usize| {
+        let ends = if round { first + each.len() } else { each.len() };
+        let (mut n, mut between) = (0.0, Micros::ZERO);
+        for at in first..ends {
+            let (come, thinks) = each[at % each.len()];
+            n += come;
+            between += if at > first { thinks } else { Micros::ZERO };
+            if between > long {
+                break;
+            }
+        }
+        n
+    };
+    (0..each.len()).map(from).fold(0.0, f64::max)
+}
+
+fn one_within(step: &Step, op: OpId, long: Micros) -> f64 {
+    let part = |steps: &[Step]| part_within(steps, op, long, false);
+    match step {
+        Step::Repeat { times, steps, .. } => {
+            most_within(steps, op, long).min(*times as f64 * of_operation(steps, op))
+        }
+        Step::Group { op: group, steps } => f64::from(u8::from(*group == op)) + part(steps),
+        Step::If(either) => Forks::Expected.either(part(&either.then), part(&either.otherwise)),
+        Step::Choice(branches) => {
+            let branches: Vec<_> = branches.iter().map(|(weight, steps)| (*weight, part(steps))).collect();
+            Forks::Expected.choice(&branches)
+        }
+        Step::Request(_) | Step::Think(_) | Step::ForEach { .. } => {
+            of_operation(std::slice::from_ref(step), op)
+        }
+    }
+}
+
 /// Requests on the wire that `steps` take once, as expected.
 pub fn requests(steps: &[Step]) -> f64 {
     expected(steps, &|step| matches!(step, Step::Request(_)))

@@ -3,11 +3,12 @@
 
 use std::ops::Range;
 
+use crate::arrival::Spacing;
 use crate::diagnose::Span;
 use crate::experiment::fault::Planned;
 use crate::experiment::notes::{Notes, as_written};
 use crate::experiment::walk::thinks;
-use crate::experiment::{Fault, Shape, Step, expected, of_operation};
+use crate::experiment::{Fault, Shape, Start, Step, each_step, expected, of_operation};
 use crate::objective::{Comparison, Metric, Objective, PhaseName};
 use crate::outline::{OperationOutline, Outline};
 use crate::sample::OpId;
@@ -17,6 +18,16 @@ use crate::units::{Micros, grouped};
 
 /// Of the arrivals that a shape with patient probes plans, at least this share is counted.
 const COUNTED: f64 = 0.95;
+
+/// How many operations come where a rule looks: as expected, and what chance leaves in practically every run.
+struct Come {
+    least: f64,
+    expected: f64,
+    most: f64,
+}
+
+/// How many flows a shape plans where a rule looks at so many cells.
+type Arrivals<'a> = &'a dyn Fn(&OperationOutline, usize) -> f64;
 
 /// A plan, and the judge's frame of it.
 pub(super) struct Watch<'w> {
@@ -113,15 +124,37 @@ impl<'w> Watch<'w> {
     /// Refuses an abort rule that can never fire, as its quantile never has operations enough.
     pub fn abort(&self, notes: &mut Notes, rule: &Objective, span: Span) {
         let times = self.longest(&rule.phase);
-        let most = |planned: &[u64], long: usize| {
-            let of_time = |span: &Range<Micros>| {
-                let cells = self.cells(planned, span.start, span.end);
-                cells.windows(long.min(cells.len()).max(1)).map(|w| w.iter().sum::<u64>()).max().unwrap_or(0)
-            };
-            times.iter().map(of_time).max().unwrap_or(0)
-        };
         let room = times.iter().map(|span| span.end - span.start).max().unwrap_or(Micros::ZERO);
-        self.refuse(notes, (rule, span), room, &|_, planned, long| most(planned, long));
+        self.refuse(notes, (rule, span), room, &|operation, long| self.densest(&times, operation, long));
+    }
+
+    /// An abort rule that can fire, and seldom will: only where more come by chance than are expected.
+    pub(super) fn seldom(&self, rule: &Objective) -> Option<String> {
+        let Metric::Quantile(_) = rule.metric else { return None };
+        let (times, long, needed) = (self.longest(&rule.phase), self.looks_at(rule), rule.least());
+        let come = self.come(rule, long, &|operation, long| self.densest(&times, operation, long))?;
+        (come.expected < needed as f64).then(|| {
+            format!(
+                "`abort: {}` will seldom decide: it looks at {} at a time, in which about {} operations count, and it takes {}; look at more with `for`, or raise the rate",
+                rule.text.trim(),
+                self.outline.cell * long as i64,
+                grouped(come.expected as u64),
+                grouped(needed),
+            )
+        })
+    }
+
+    /// The most flows of an operation's shape that are planned for so many cells on end within these times.
+    pub(super) fn densest(&self, times: &[Range<Micros>], operation: &OperationOutline, long: usize) -> f64 {
+        let cell = self.outline.cell;
+        let of_time = |span: &Range<Micros>| {
+            let (first, end) = (span.start.0.div_euclid(cell.0), -(-span.end.0).div_euclid(cell.0));
+            let last = (end - long as i64).max(first);
+            let within =
+                |from: i64| self.arrivals(operation, cell * from, cell * (from + long as i64).min(end));
+            (first..=last).map(within).fold(0.0, f64::max)
+        };
+        times.iter().map(of_time).fold(0.0, f64::max)
     }
 
     /// Refuses a steady state that can never be found where it is looked for, a cell before the first trigger: as no
@@ -153,25 +186,64 @@ impl<'w> Watch<'w> {
             notes.add(span, message, help);
             return;
         }
-        self.refuse(notes, (rule, span), room - cell, &|operation, planned, long| {
-            self.before_trigger(first, operation, planned, long)
+        self.refuse(notes, (rule, span), room - cell, &|operation, long| {
+            self.before_trigger(first, operation, long)
         });
     }
 
     /// How many planned arrivals a steady state that looks at so many cells has of an operation, a cell before the first
     /// trigger: those of a service that is well have ended by then, and flows when they have thought.
-    pub(super) fn before_trigger(
-        &self,
-        first: Micros,
-        operation: &OperationOutline,
-        planned: &[u64],
-        long: usize,
-    ) -> u64 {
+    pub(super) fn before_trigger(&self, first: Micros, operation: &OperationOutline, long: usize) -> f64 {
         let (cell, warmup) = (self.outline.cell, self.outline.judge.warmup);
         let long = cell * long as i64;
         let shape = self.shapes.get(operation.shape).filter(|_| operation.flow);
         let until = first - cell - shape.map_or(Micros::ZERO, |shape| thinks(&shape.flow));
-        self.cells(planned, (until - long).max(warmup), until).iter().sum()
+        self.arrivals(operation, (until - long).max(warmup), until)
+    }
+
+    /// The flows of an operation's shape that are planned for the cells in [from, to): as expected where they are drawn
+    /// by chance, so that every seed tells the same.
+    fn arrivals(&self, operation: &OperationOutline, from: Micros, to: Micros) -> f64 {
+        match self.shapes.get(operation.shape).map(|shape| (shape.start, &shape.arrival)) {
+            Some((start, Start::Open(arrival))) if arrival.spacing == Spacing::Poisson => {
+                arrival.expected(from - start, to - start)
+            }
+            _ => self
+                .outline
+                .shapes
+                .get(operation.shape)
+                .map_or(0.0, |shape| self.cells(&shape.planned, from, to).iter().sum::<u64>() as f64),
+        }
+    }
+
+    /// By how many square roots of what is expected a run may have more or fewer of a shape: by chance flows are patient
+    /// probes; begin, and go one way or another, which each run draws anew.
+    pub(super) fn deviations(shape: &Shape) -> f64 {
+        let mut drawn = matches!(&shape.arrival, Start::Open(arrival) if arrival.spacing == Spacing::Poisson);
+        each_step(&shape.flow, &mut |step| drawn |= matches!(step, Step::Choice(_)));
+        match (drawn, shape.probes) {
+            (true, _) => 3.0,
+            (false, true) => 0.5,
+            (false, false) => 0.0,
+        }
+    }
+
+    /// Of the operation that has the most of those which a rule speaks of; none if one of them may come as often as the
+    /// target likes, or there are none.
+    fn come(&self, rule: &Objective, long: usize, arrivals: Arrivals) -> Option<Come> {
+        let operations = self.outline.operations.iter().enumerate().filter(|(_, o)| o.is_meant_by(rule));
+        let each = operations.map(|(op, o)| {
+            self.outline.shapes.get(o.shape).filter(|s| !s.closed)?;
+            let expected = self.counted(op, o)? * arrivals(o, long);
+            let chance = Self::deviations(self.shapes.get(o.shape)?) * expected.sqrt();
+            Some(Come { least: expected - chance, expected, most: expected + chance })
+        });
+        let larger = |a: Come, b: Come| Come {
+            least: a.least.max(b.least),
+            expected: a.expected.max(b.expected),
+            most: a.most.max(b.most),
+        };
+        each.collect::<Option<Vec<_>>>()?.into_iter().reduce(larger)
     }
 
     /// So many cells a live rule looks at: ten without `for`.
@@ -179,49 +251,35 @@ impl<'w> Watch<'w> {
         rule.window.map_or(10, |d| d.0 / self.outline.cell.0.max(1)).max(1) as usize
     }
 
-    fn refuse(
-        &self,
-        notes: &mut Notes,
-        (rule, span): (&Objective, Span),
-        room: Micros,
-        most: &dyn Fn(&OperationOutline, &[u64], usize) -> u64,
-    ) {
+    fn refuse(&self, notes: &mut Notes, (rule, span): (&Objective, Span), room: Micros, arrivals: Arrivals) {
         let Metric::Quantile(_) = rule.metric else { return };
-        let long = self.looks_at(rule);
-        let operations = || self.outline.operations.iter().enumerate().filter(|(_, o)| o.is_meant_by(rule));
-        // One that may come as often as the target likes can always have enough.
-        let each = |long: usize| {
-            operations().map(move |(op, o)| {
-                let planned = self.outline.shapes.get(o.shape).filter(|s| !s.closed)?;
-                Some(self.counted(op, o)? * most(o, &planned.planned, long) as f64)
-            })
-        };
-        let come =
-            |long: usize| Some(each(long).collect::<Option<Vec<f64>>>()?.into_iter().fold(0.0, f64::max));
-        let Some(most) = come(long).filter(|_| operations().next().is_some()) else { return };
-        let needed = rule.least();
+        let (long, needed) = (self.looks_at(rule), rule.least());
+        let Some(Come { least, expected, most }) = self.come(rule, long, arrivals) else { return };
         if most >= needed as f64 {
             return;
         }
-        // As long as it takes at the pace of what it has, and longer where they come in bursts.
+        // As long as it takes at the pace of what is expected, and longer where they come in bursts or by chance.
         let mut longer = long;
         while longer as i64 <= room.0 / self.outline.cell.0.max(1) {
-            let some = come(longer).unwrap_or(0.0);
-            if some >= needed as f64 {
+            let Some(come) = self.come(rule, longer, arrivals) else { return };
+            if come.least >= needed as f64 {
                 break;
             }
-            longer = (longer + 1).max((longer as f64 * needed as f64 / some.max(1.0)).ceil() as usize);
+            let (needed, expected) = (needed as f64, come.expected.max(1.0));
+            let chance = (come.expected - come.least) * (needed / expected).sqrt();
+            longer = (longer + 1).max((longer as f64 * (needed + chance) / expected).ceil() as usize);
         }
+        let up_to = if most > expected { "hardly more than" } else { "at most" };
         let longer = self.outline.cell * longer as i64;
         let long = self.outline.cell * long as i64;
         let message = format!(
-            "this rule can never decide: it looks at {long} at a time, in which at most {} operations count, and {} needs {}",
+            "this rule can never decide: it looks at {long} at a time, in which {up_to} {} operations count, and {} needs {}",
             grouped(most as u64),
             rule.metric,
             grouped(needed)
         );
         let mean = rule.asking(&Metric::Mean);
-        let help = match (longer <= room, rule.quantile_of(most as u64)) {
+        let help = match (longer <= room, rule.quantile_of(least.max(0.0) as u64)) {
             (true, _) => {
                 let longer = rule.lasting(&as_written(longer));
                 format!("look at more with `{longer}`, or watch `{mean}`")

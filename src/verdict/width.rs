@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::stretch::Stretch;
-use crate::outline::{Outline, ShapeOutline, window_widths};
+use crate::outline::{JudgeSettings, Outline, ShapeOutline, window_widths};
 use crate::units::Micros;
 
 /// Why a shape that is a trigger has no band.
@@ -158,6 +158,15 @@ impl PlannedWindows {
         let stretch = width * Stretch::room(&outline.judge, width) as i64;
         let origin = Grid::origin_of(shape, outline.cell);
         PlannedWindows { origin: outline.cell * i64::from(origin), width, stretch }
+    }
+
+    /// The same of users who all ask at once, and then think for so long: a window in which nobody asks is none of a
+    /// stretch.
+    pub fn thinking(self, judge: &JudgeSettings, think: Micros) -> PlannedWindows {
+        if think <= self.width {
+            return self;
+        }
+        PlannedWindows { stretch: think * Stretch::room(judge, think) as i64, ..self }
     }
 
     /// The first beginning of a window that is no earlier.

@@ -57,6 +57,8 @@ fn a_trigger_that_comes_within_a_deadline_of_a_late_return_is_refused() {
             "{told}"
         );
         assert_eq!(advised(&told, "let `second` begin at "), Some(at), "{told}");
+        // No limit is low enough where a deadline takes that long.
+        assert!(told.contains("or later, or shorten the longest timeout"), "{told}");
         resolved(&profile, Some(&plan(at)));
     }
     let after = plan("72s").replace("for: 12s, pause", "restart");
@@ -103,6 +105,86 @@ fn users_who_come_to_too_few_are_told_of_whatever_is_asked() {
         assert!(said.contains(n) && said.contains(&format!("it takes {needed};")), "{rule}: {remarks:?}");
     }
     assert_eq!(told(3, "1s", "steady: [errors < 5%]\n", "errors < 50%", slow), [""; 0]);
+}
+
+/// A hundred beats of three seconds each were counted as coming within ten.
+#[test]
+fn users_who_go_round_within_a_flow_are_counted_by_what_they_think_between_operations() {
+    let told = |users: u32, repeat: &str, rule: &str| {
+        let steps = "[{get: /l, as: l}, {repeat: ".to_owned() + repeat + "}]";
+        let profile = format!(
+            "target: sandbox\nduration: 80s\nshapes:\n  users: {{arrival: {{closed: {{users: {users}}}}}, timeout: 2s, flow: {steps}}}\nobjectives: [errors(l) < 50%]\n"
+        );
+        let fault = "timeline: [{name: x, at: 40s, for: 8s, latency: {link: api-store, latency: 100ms}}]";
+        let remarks =
+            resolved(&profile, Some(&format!("{QUICK}steady: ['{rule}']\n{fault}\n"))).foresight.remarks;
+        remarks.into_iter().filter(|r| r.starts_with("`steady")).collect::<Vec<_>>().join("\n")
+    };
+    let long = "{times: 100, steps: [{get: /b, as: b}, {think: 2s..4s}]}";
+    for (rule, said) in [
+        (
+            "errors(b) < 1%",
+            "10 users, as they think, come to 52 b at most in the 10 s at which it looks, and it takes 100;",
+        ),
+        ("p95(b) < 500ms", "52 b at most"),
+        ("rate(b) > 6/s", "52 b at most in the 10 s at which it looks; ask for less, or take more users"),
+    ] {
+        let all = told(10, long, rule);
+        assert!(all.contains("will not be found") && all.contains(said), "{rule}: {all}");
+    }
+    for fine in ["errors(b) < 5%", "rate(b) > 2/s", "p90(b) < 500ms"] {
+        assert_eq!(told(10, long, fine), "", "{fine}");
+    }
+    // All that is written out, or lies within one another, is bounded by the same.
+    let within =
+        "{times: 9, steps: [{repeat: {times: 9, steps: [{get: /b, as: b}, {think: 3s}]}}, {think: 30s}]}";
+    let out = "{times: 9, steps: [{get: /b, as: b}, {think: 3s}, {get: /b, as: b}, {think: 3s}, {get: /b, as: b}, {think: 3s}, {get: /b, as: b}, {think: 3s}, {get: /b, as: b}, {think: 3s}, {think: 85s}]}";
+    for repeat in [within, out] {
+        let all = told(10, repeat, "errors(b) < 1%");
+        assert!(all.contains("come to 40 b at most in the 10 s"), "{repeat}: {all}");
+    }
+}
+
+/// Windows in which nobody asks are none of a stretch: each run of it was INCONCLUSIVE.
+#[test]
+fn users_who_all_think_the_same_have_as_many_windows_as_they_ask_in() {
+    let told = |arrival: &str, flow: &str| {
+        let profile = format!(
+            "target: sandbox\nduration: 61s\nshapes:\n  users: {{arrival: {arrival}, timeout: 2s, flow: [{{get: /l, as: l}}, {flow}]}}\nobjectives: [recovery(x) < 10s]\n"
+        );
+        let judge = "judge: {warmup: 5s, baseline: 25s, windows: 10, stretch: 10s, stretch_windows: 5}\n";
+        let fault = "timeline: [{name: x, at: 33s, for: 7s, latency: {link: api-store, latency: 200ms}}]\n";
+        let flags = Flags::default();
+        with_flags(&profile, Some(&format!("{judge}{fault}")), &flags)
+            .err()
+            .map(|_| refused(&profile, Some(&format!("{judge}{fault}"))))
+    };
+    let closed = "{closed: {users: 20}}";
+    for flow in ["{think: 5s}", "{repeat: {times: 9, steps: [{get: /l, as: m}, {think: 5s}]}}"] {
+        let said = told(closed, flow).unwrap();
+        assert_eq!(advised(&said, "raise `duration` to "), Some("75s"), "{said}");
+    }
+    for (arrival, flow) in [
+        (closed, "{think: 4s..6s}"),
+        (closed, "{think: 1s}"),
+        (closed, "{choice: [{weight: 1, steps: [{think: 5s}]}, {weight: 1, steps: [{think: 1s}]}]}"),
+        ("{constant: {rate: 9/s}}", "{think: 5s}"),
+    ] {
+        assert_eq!(told(arrival, flow), None, "{arrival}, {flow}");
+    }
+}
+
+#[test]
+fn faults_that_begin_together_on_one_thing_are_told_to_begin_apart() {
+    let plan = |at: u32| {
+        let one =
+            |name: &str, at: u32| format!("  - {{name: {name}, at: {at}s, restart: {{service: api-1}}}}\n");
+        format!("{QUICK}timeline:\n{}{}", one("a", 50), one("b", at))
+    };
+    let told = refused(CALM, Some(&plan(50)));
+    assert!(told.contains("`a` and `b` both begin at 50 s, on `api-1`"), "{told}");
+    assert!(told.contains("let one begin later than the other"), "{told}");
+    resolved(CALM, Some(&plan(60)));
 }
 
 /// What was rounded down was refused again, in the same words.
@@ -188,6 +270,41 @@ fn what_is_looked_at_for_longer_is_long_enough() {
     let told = refused(profile, Some(&plan("p95 < 500ms")));
     assert!(told.contains("look at more with `p95 < 500ms for 44s`"), "{told}");
     resolved(profile, Some(&plan("p95 < 500ms for 44s")));
+}
+
+/// One seed's arrivals were counted, and the run has another's.
+#[test]
+fn a_live_rule_is_refused_of_every_seed_or_of_none() {
+    let told = |rate: u32, rule: &str, seed: u64| {
+        let profile = CALM.replace("constant: {rate: 10/s}", &format!("poisson: {{rate: {rate}/s}}"));
+        let fault = "timeline: [{name: x, at: 60s, for: 5s, latency: {link: api-store, latency: 100ms}}]\n";
+        let flags = Flags { seed, ..Flags::default() };
+        match with_flags(&profile, Some(&format!("{QUICK}{rule}\n{fault}")), &flags) {
+            Ok(experiment) => (false, experiment.foresight.remarks.join("\n")),
+            Err(_) => (true, refused_with(&profile, Some(&format!("{QUICK}{rule}\n{fault}")), &flags)),
+        }
+    };
+    for (rate, rule, refuses, remark) in [
+        (3, "abort: [p95 > 4s for 10s]", true, ""),
+        (6, "abort: [p95 > 4s for 10s]", false, "`abort: p95 > 4s for 10s` will seldom decide: it looks at"),
+        (9, "abort: [p95 > 4s for 10s]", false, ""),
+        (3, "steady: [p95 < 1s for 10s]", true, ""),
+        (7, "steady: [p95 < 1s for 10s]", false, "will hardly be found"),
+    ] {
+        let each: Vec<_> = (0..30).map(|seed| told(rate, rule, seed)).collect();
+        assert!(each.iter().all(|one| *one == each[0]), "{rule} at {rate}/s: {each:?}");
+        assert_eq!(each[0].0, refuses, "{rule} at {rate}/s: {each:?}");
+        assert!(
+            each[0].1.contains(remark) && (refuses || each[0].1.is_empty() == remark.is_empty()),
+            "{each:?}"
+        );
+    }
+    let first = told(3, "steady: [p95 < 1s for 10s]", 1).1;
+    let longer = advised(&first, "look at more with `p95 < 1s for ").unwrap().trim_end_matches("`,");
+    for seed in 0..30 {
+        let rule = format!("steady: [p95 < 1s for {longer}]");
+        assert_eq!(told(3, &rule, seed), (false, String::new()), "{rule}");
+    }
 }
 
 #[test]

@@ -100,6 +100,10 @@ fn the_plan_tells_of_flows_that_last_for_longer_than_the_warm_up() {
             && long.contains("let `judge: warmup` be 60s or longer"),
         "{long}"
     );
+    // What a shape has in flight is counted from where it begins.
+    let late = told(10, &format!("{open}, start: 50s"), "2s");
+    assert!(!late.contains("in flight"), "{late}");
+    assert!(long.contains("what is asked of a return may be INVALID"), "{long}");
     for (warmup, arrival, think) in [(60, open, "10s..30s"), (10, open, "5s"), (10, closed, "10s..30s")] {
         let remarks = told(warmup, arrival, think);
         assert!(!remarks.contains("in flight"), "{warmup} s, {arrival}, {think}: {remarks}");
@@ -120,6 +124,36 @@ fn the_plan_tells_of_a_rate_and_a_count_that_are_more_than_what_is_planned() {
         "{told:?}"
     );
     assert!(told[1].starts_with("`count(b) > 3000` will not hold: 2,250 b are planned for run;"), "{told:?}");
+}
+
+#[test]
+fn the_plan_tells_of_more_than_is_planned_in_a_steady_state_on_end_and_without_a_trigger() {
+    let fault = "timeline:\n  - {name: slow, at: 40s, for: 8s, latency: {link: api-store, latency: 100ms}}\n";
+    let calm = format!("{CALM}    probes: false\n");
+    let steady = |rule: &str| {
+        let ahead = resolved(&calm, Some(&format!("{QUICK}steady: ['{rule}']\n{fault}"))).foresight;
+        ahead.remarks.into_iter().filter(|remark| remark.starts_with("`steady")).collect::<Vec<_>>()
+    };
+    for (rule, planned) in
+        [("rate > 50/s", "10/s"), ("count(list) > 500", "100"), ("rate(list) > 50/s for 5s", "10/s")]
+    {
+        let told = steady(rule);
+        let said = format!("will not be found, and the run then ends as INVALID: {planned} ");
+        assert!(told.len() == 1 && told[0].contains(&said), "{rule}: {told:?}");
+    }
+    for fine in ["rate > 9/s", "count(list) > 90", "rate(list) < 50/s"] {
+        assert_eq!(steady(fine), [""; 0], "{fine}");
+    }
+    let objective = |text: &str| {
+        let ahead = resolved(&format!("{calm}objectives: ['{text}']\n"), None).foresight;
+        ahead.remarks.into_iter().filter(|remark| remark.contains("will not hold")).count()
+    };
+    for text in ["rate > 50/s during baseline", "count > 5000 during baseline", "rate > 50/s for 5s"] {
+        assert_eq!(objective(text), 1, "{text}");
+    }
+    for fine in ["rate > 9/s during baseline", "count > 700 during baseline", "rate > 9/s for 5s"] {
+        assert_eq!(objective(fine), 0, "{fine}");
+    }
 }
 
 #[test]

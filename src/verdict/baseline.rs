@@ -5,17 +5,17 @@
 
 use super::answer::Answer;
 use super::band::{Half, band, floor_of};
-use super::chance::{Rows, Share, Usual, is_no_chance, mark_slow, part, total, usual, usual_share};
-use super::judgement::{Band, ShapeBand, UsualTime};
-use super::pace::{self, LEEWAY, Pace};
+use super::chance::{Rows, Share, Usual, is_no_chance, usual, usual_share};
+use super::judgement::{ShapeBand, UsualTime};
+use super::pace::{self, Pace};
 use super::restless::Restless;
+use super::series::Series;
 use super::stretch::Stretch;
 use super::view::View;
 use super::waiting::Waiting;
 use super::width::{Grid, IS_TRIGGER, NO_BASELINE, NOBODY_ASKED, varying_rate};
 use super::windows::{Subject, value};
 use crate::objective::{Metric, Objective, PhaseName};
-use crate::outline::Outline;
 use crate::quantity::Quantity;
 use crate::sample::Kind;
 use crate::stats;
@@ -32,12 +32,12 @@ pub(super) struct Window {
     pub(super) intended: u64,
     pub(super) good: u64,
     /// Bad as a step before them failed, in the same flow: no failures of their own.
-    unreached: u64,
+    pub(super) unreached: u64,
     /// Response time at the banded quantile, microseconds; none without operations.
     pub(super) pace: Pace,
     pub(super) in_flight: Option<f64>,
     /// How many times the baseline's load was planned, where it was more: by Little's law so many more are in flight.
-    load: f64,
+    pub(super) load: f64,
     /// First tries, and all that was tried again.
     pub(super) tried: u64,
     pub(super) retried: u64,
@@ -71,146 +71,13 @@ impl Window {
         (hits - unreached, self.intended - unreached)
     }
 
-    fn own_is_no_chance(&self, hits: u64, usual: Share) -> bool {
+    pub(super) fn own_is_no_chance(&self, hits: u64, usual: Share) -> bool {
         is_no_chance(self.own(hits), usual)
     }
 
     /// Attempts per first try.
     pub(super) fn amplification(&self) -> Option<f64> {
         (self.tried > 0).then(|| 1.0 + self.retried as f64 / self.tried as f64)
-    }
-}
-
-/// A shape's windows over the load, and what is normal for it.
-#[derive(Clone, Debug)]
-pub(super) struct Series {
-    pub(super) band: ShapeBand,
-    /// Windows with planned arrivals, ascending; those of which nothing is known among them.
-    pub(super) windows: Vec<Window>,
-    usual: Usual,
-    /// What must be in band for the service to count as recovered.
-    pub(super) stretch: Stretch,
-    /// Of few operations: how far windows stray together.
-    few: Option<Rows>,
-    /// Of the baseline, how many operations were asked and not yet answered on average.
-    under_way: f64,
-    /// The baseline would not count as that itself.
-    pub(super) restless: Option<Restless>,
-}
-
-/// A service that was so many times as slow as usual and counted as well would not be one that came back.
-const TOO_WIDE: f64 = 10.0;
-/// Fewer operations in the baseline.
-const SELDOM: u64 = 20;
-
-/// Which measures a window is held against.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Measures {
-    All,
-    /// Those that did not move within the baseline.
-    Steady,
-}
-
-impl Measures {
-    fn of(self, band: Option<Band>) -> Option<Band> {
-        band.filter(|b| self == Measures::All || !b.moved)
-    }
-}
-
-impl Series {
-    /// The same, asked for no more than its own baseline brings.
-    pub(super) fn as_before(&self) -> Option<Series> {
-        let Restless { usual, stretch, .. } = self.restless.as_ref()?;
-        let before = Series { usual: *usual, stretch: *stretch, restless: None, ..self.clone() };
-        Some(before.with_slow_marked())
-    }
-
-    fn with_slow_marked(mut self) -> Series {
-        if let Some(Band { limit, .. }) = self.band.latency {
-            mark_slow(&mut self.windows, limit, &self.usual, self.few);
-        }
-        self
-    }
-
-    /// Latency has so wide a band that a service could be far slower and count as well: less than so many times as long
-    /// as usual is neither beyond it, nor beyond that of a stretch together, nor past the deadline, by which it is lost, nor
-    /// keeps more flows in flight than usual (Little's law). What is less than its leeway is no time at all.
-    pub(super) fn too_wide(&self, outline: &Outline) -> Option<f64> {
-        let Band { median, limit, .. } = self.band.latency?;
-        let shape = outline.shapes.iter().find(|s| s.name == self.band.shape)?;
-        let deadline = outline.deadline_of(&shape.name).0 as f64;
-        let alone = limit.min(deadline) / median.max(LEEWAY * outline.cell.as_secs_f64());
-        let together = self.few.map_or(f64::MAX, |rows| rows.told_from(self.stretch.windows));
-        let flying = self.band.in_flight.filter(|band| !band.moved && !shape.closed);
-        let flying = flying.map_or(f64::MAX, |band| 1.0 + (band.limit - band.median) / self.under_way);
-        let times = alone.min(together).min(flying);
-        (times >= TOO_WIDE && outline.smoke.is_none()).then_some(times)
-    }
-
-    /// Of somebody who looks now and then nobody expects to be told how slow it is.
-    pub(super) fn is_seldom(&self) -> bool {
-        self.usual.bad.1 < SELDOM
-    }
-
-    /// The goodput ratio left the band.
-    pub(super) fn goodput_out(&self, window: &Window) -> bool {
-        let low = !window.unknown && self.band.goodput.is_some_and(|b| window.goodput() < b.limit);
-        low && window.own_is_no_chance(window.bad(), self.usual.own_bad)
-    }
-
-    /// Anything left the band.
-    pub(super) fn out(&self, window: &Window, measures: Measures) -> bool {
-        self.strayed(window, measures).contains(&true)
-    }
-
-    /// The windows of a stretch, or the first of one, left the band together, of goodput or of latency: of few operations
-    /// each may stray by what all of them may not. Those that are to come do not.
-    pub(super) fn stray_together(&self, windows: &[(&Window, bool)], measures: Measures) -> [bool; 2] {
-        [self.lose_together(windows, measures), self.are_slow_together(windows, measures)]
-    }
-
-    fn are_slow_together(&self, windows: &[(&Window, bool)], measures: Measures) -> bool {
-        let few = self.few.filter(|_| measures.of(self.band.latency).is_some());
-        few.is_some_and(|rows| rows.are_slow(windows, self.stretch.windows.max(windows.len())))
-    }
-
-    /// What is out counts as what just is not.
-    fn lose_together(&self, windows: &[(&Window, bool)], measures: Measures) -> bool {
-        let Some(band) = measures.of(self.band.goodput) else { return false };
-        let known = || windows.iter().map(|(w, _)| *w).filter(|w| !w.unknown);
-        let whole = |n: u64| n * self.stretch.windows.max(windows.len()) as u64 / windows.len().max(1) as u64;
-        let all = whole(known().map(|w| w.intended).sum());
-        let too_many = |bad: &dyn Fn(&Window) -> u64| {
-            let lost = part((known().map(bad).sum(), all)) - part(self.usual.bad);
-            let (own, n) = total(known().map(|w| w.own(bad(w))));
-            lost > band.median - band.limit && stats::exceeds_sample((own, whole(n)), self.usual.own_bad)
-        };
-        too_many(&Window::bad) && too_many(&|w| self.lost_in_band(w))
-    }
-
-    /// What failed in a window, but no more than may before it is out.
-    fn lost_in_band(&self, window: &Window) -> u64 {
-        let out = |bad: u64| self.goodput_out(&Window { good: window.intended - bad, ..window.clone() });
-        let (mut inside, mut beyond) = (0, window.bad() + 1);
-        while beyond - inside > 1 {
-            let middle = (inside + beyond) / 2;
-            *(if out(middle) { &mut beyond } else { &mut inside }) = middle;
-        }
-        inside
-    }
-
-    /// Which left it: goodput, latency, flows in flight, amplification.
-    pub(super) fn strayed(&self, window: &Window, measures: Measures) -> [bool; 4] {
-        let above = |band: Option<Band>, value: Option<f64>| {
-            measures.of(band).zip(value).is_some_and(|(b, v)| v > b.limit)
-        };
-        let retried = || is_no_chance((window.retried, window.tried), self.usual.retried);
-        [
-            measures.of(self.band.goodput).is_some() && self.goodput_out(window),
-            measures.of(self.band.latency).is_some() && window.is_slow,
-            above(self.band.in_flight, window.in_flight.map(|flying| flying / window.load)),
-            above(self.band.amplification, window.amplification()) && retried(),
-        ]
     }
 }
 

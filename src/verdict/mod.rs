@@ -24,6 +24,7 @@ mod restless;
 mod returns;
 mod rhythm;
 mod ruling;
+mod series;
 mod stretch;
 mod tables;
 mod view;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::addresses;
 use super::band::MEASURED;
-use super::baseline::Series;
 use super::faults::{self, complete};
 use super::judgement::{ShapeBand, ShapeTrigger};
 use super::recovery::Aftermath;
+use super::series::Series;
 use super::view::View;
 use super::whose::DELIVERED;
 use super::width::IS_TRIGGER;

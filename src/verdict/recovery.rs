@@ -3,8 +3,9 @@
 //!
 //! Owns the rule; it does not decide whether a time is acceptable.
 
-use super::baseline::{Measures, Series, Window};
+use super::baseline::Window;
 use super::judgement::{JudgedTrigger, ShapeTrigger};
+use super::series::{Measures, Series};
 use super::view::View;
 use super::words;
 use crate::outline::ShapeOutline;

@@ -3,8 +3,9 @@
 //!
 //! Owns what such a baseline brings by itself; what that excuses is for `returns`.
 
-use super::baseline::{Measures, Series, Window};
+use super::baseline::Window;
 use super::chance::{Shares, Usual, part, total, usual};
+use super::series::{Measures, Series};
 use super::stretch::{Seen, Stretch};
 use super::view::View;
 use crate::stats;

@@ -5,13 +5,14 @@
 use std::collections::BTreeSet;
 
 use super::answer::Answer;
-use super::baseline::{Measures, Series, Window};
+use super::baseline::Window;
 use super::faults;
 use super::judgement::{JudgedTrigger, Word};
 use super::measure::Measured;
 use super::missing::{Missing, Placing};
 use super::recovery::{self, Aftermath};
 use super::ruling::Ruling;
+use super::series::{Measures, Series};
 use super::view::View;
 use super::whose::{self, Settled, settle};
 use super::words;

@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::baseline::{self, Series};
+use super::baseline;
 use super::faults;
 use super::judgement::JudgedFault;
 use super::missing::{Missing, Placing};
 use super::own::Own;
 use super::recovery::{self, Aftermath};
+use super::series::Series;
 use crate::objective::PhaseName;
 use crate::sample::OpId;
 use crate::timeline::phases::{self, Frame, PhaseCells, Return};

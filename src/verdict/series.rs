@@ -1,0 +1,145 @@
+//! The windows of a shape held against its bands: what strayed, alone or together with others (VERDICTS.md 3).
+//!
+//! Owns whether a window is out; which windows there are and what is normal of them is `baseline`'s.
+
+use super::baseline::Window;
+use super::chance::{Rows, Usual, is_no_chance, mark_slow, part, total};
+use super::judgement::{Band, ShapeBand};
+use super::pace::LEEWAY;
+use super::restless::Restless;
+use super::stretch::Stretch;
+use crate::outline::Outline;
+use crate::stats;
+
+/// A shape's windows over the load, and what is normal for it.
+#[derive(Clone, Debug)]
+pub(super) struct Series {
+    pub(super) band: ShapeBand,
+    /// Windows with planned arrivals, ascending; those of which nothing is known among them.
+    pub(super) windows: Vec<Window>,
+    pub(super) usual: Usual,
+    /// What must be in band for the service to count as recovered.
+    pub(super) stretch: Stretch,
+    /// Of few operations: how far windows stray together.
+    pub(super) few: Option<Rows>,
+    /// Of the baseline, how many operations were asked and not yet answered on average.
+    pub(super) under_way: f64,
+    /// The baseline would not count as that itself.
+    pub(super) restless: Option<Restless>,
+}
+
+/// A service that was so many times as slow as usual and counted as well would not be one that came back.
+const TOO_WIDE: f64 = 10.0;
+/// Fewer operations in the baseline.
+const SELDOM: u64 = 20;
+
+/// Which measures a window is held against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Measures {
+    All,
+    /// Those that did not move within the baseline.
+    Steady,
+}
+
+impl Measures {
+    fn of(self, band: Option<Band>) -> Option<Band> {
+        band.filter(|b| self == Measures::All || !b.moved)
+    }
+}
+
+impl Series {
+    /// The same, asked for no more than its own baseline brings.
+    pub(super) fn as_before(&self) -> Option<Series> {
+        let Restless { usual, stretch, .. } = self.restless.as_ref()?;
+        let before = Series { usual: *usual, stretch: *stretch, restless: None, ..self.clone() };
+        Some(before.with_slow_marked())
+    }
+
+    pub(super) fn with_slow_marked(mut self) -> Series {
+        if let Some(Band { limit, .. }) = self.band.latency {
+            mark_slow(&mut self.windows, limit, &self.usual, self.few);
+        }
+        self
+    }
+
+    /// Latency has so wide a band that a service could be far slower and count as well: less than so many times as long
+    /// as usual is neither beyond it, nor beyond that of a stretch together, nor past the deadline, by which it is lost, nor
+    /// keeps more flows in flight than usual (Little's law). What is less than its leeway is no time at all.
+    pub(super) fn too_wide(&self, outline: &Outline) -> Option<f64> {
+        let Band { median, limit, .. } = self.band.latency?;
+        let shape = outline.shapes.iter().find(|s| s.name == self.band.shape)?;
+        let deadline = outline.deadline_of(&shape.name).0 as f64;
+        let alone = limit.min(deadline) / median.max(LEEWAY * outline.cell.as_secs_f64());
+        let together = self.few.map_or(f64::MAX, |rows| rows.told_from(self.stretch.windows));
+        let flying = self.band.in_flight.filter(|band| !band.moved && !shape.closed);
+        let flying = flying.map_or(f64::MAX, |band| 1.0 + (band.limit - band.median) / self.under_way);
+        let times = alone.min(together).min(flying);
+        (times >= TOO_WIDE && outline.smoke.is_none()).then_some(times)
+    }
+
+    /// Of somebody who looks now and then nobody expects to be told how slow it is.
+    pub(super) fn is_seldom(&self) -> bool {
+        self.usual.bad.1 < SELDOM
+    }
+
+    /// The goodput ratio left the band.
+    pub(super) fn goodput_out(&self, window: &Window) -> bool {
+        let low = !window.unknown && self.band.goodput.is_some_and(|b| window.goodput() < b.limit);
+        low && window.own_is_no_chance(window.bad(), self.usual.own_bad)
+    }
+
+    /// Anything left the band.
+    pub(super) fn out(&self, window: &Window, measures: Measures) -> bool {
+        self.strayed(window, measures).contains(&true)
+    }
+
+    /// The windows of a stretch, or the first of one, left the band together, of goodput or of latency: of few operations
+    /// each may stray by what all of them may not. Those that are to come do not.
+    pub(super) fn stray_together(&self, windows: &[(&Window, bool)], measures: Measures) -> [bool; 2] {
+        [self.lose_together(windows, measures), self.are_slow_together(windows, measures)]
+    }
+
+    fn are_slow_together(&self, windows: &[(&Window, bool)], measures: Measures) -> bool {
+        let few = self.few.filter(|_| measures.of(self.band.latency).is_some());
+        few.is_some_and(|rows| rows.are_slow(windows, self.stretch.windows.max(windows.len())))
+    }
+
+    /// What is out counts as what just is not.
+    fn lose_together(&self, windows: &[(&Window, bool)], measures: Measures) -> bool {
+        let Some(band) = measures.of(self.band.goodput) else { return false };
+        let known = || windows.iter().map(|(w, _)| *w).filter(|w| !w.unknown);
+        let whole = |n: u64| n * self.stretch.windows.max(windows.len()) as u64 / windows.len().max(1) as u64;
+        let all = whole(known().map(|w| w.intended).sum());
+        let too_many = |bad: &dyn Fn(&Window) -> u64| {
+            let lost = part((known().map(bad).sum(), all)) - part(self.usual.bad);
+            let (own, n) = total(known().map(|w| w.own(bad(w))));
+            lost > band.median - band.limit && stats::exceeds_sample((own, whole(n)), self.usual.own_bad)
+        };
+        too_many(&Window::bad) && too_many(&|w| self.lost_in_band(w))
+    }
+
+    /// What failed in a window, but no more than may before it is out.
+    fn lost_in_band(&self, window: &Window) -> u64 {
+        let out = |bad: u64| self.goodput_out(&Window { good: window.intended - bad, ..window.clone() });
+        let (mut inside, mut beyond) = (0, window.bad() + 1);
+        while beyond - inside > 1 {
+            let middle = (inside + beyond) / 2;
+            *(if out(middle) { &mut beyond } else { &mut inside }) = middle;
+        }
+        inside
+    }
+
+    /// Which left it: goodput, latency, flows in flight, amplification.
+    pub(super) fn strayed(&self, window: &Window, measures: Measures) -> [bool; 4] {
+        let above = |band: Option<Band>, value: Option<f64>| {
+            measures.of(band).zip(value).is_some_and(|(b, v)| v > b.limit)
+        };
+        let retried = || is_no_chance((window.retried, window.tried), self.usual.retried);
+        [
+            measures.of(self.band.goodput).is_some() && self.goodput_out(window),
+            measures.of(self.band.latency).is_some() && window.is_slow,
+            above(self.band.in_flight, window.in_flight.map(|flying| flying / window.load)),
+            above(self.band.amplification, window.amplification()) && retried(),
+        ]
+    }
+}

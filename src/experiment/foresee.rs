@@ -18,7 +18,7 @@ use crate::quantity::{Quantity, Unit};
 use crate::timeline::phases::{self, Return};
 use crate::timeline::trigger::Trigger;
 use crate::units::{Micros, clock, grouped};
-use crate::verdict::planned_band;
+use crate::verdict::{PlannedTail, planned_band};
 
 /// A plan of less than this share of what is asked for cannot bring it.
 const SURELY: f64 = 0.9;
@@ -64,10 +64,8 @@ pub struct Expectation {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BandAhead {
     pub shape: String,
-    /// Width of a window, and the quantile; without the latter where nobody can tell yet.
-    pub band: Result<(Micros, Option<f64>), String>,
-    /// How many operations there are in it.
-    pub operations: usize,
+    /// Width of a window, and the quantile beside the average.
+    pub band: Result<(Micros, PlannedTail), String>,
 }
 
 impl Watch<'_> {
@@ -235,13 +233,11 @@ impl Watch<'_> {
             return Vec::new();
         }
         let baseline = self.frame().baseline();
-        let of = |shape: usize| self.outline.operations.iter().filter(move |o| o.shape == shape && !o.flow);
         let shapes = self.outline.shapes.iter().enumerate();
         shapes
             .map(|(index, shape)| BandAhead {
                 shape: shape.name.clone(),
                 band: planned_band(self.outline, index, self.counted_of(index), baseline.clone()),
-                operations: of(index).count(),
             })
             .collect()
     }

@@ -14,6 +14,7 @@ use crate::outline::{Outline, ShapeOutline};
 use crate::redact::redact;
 use crate::sample::OpId;
 use crate::units::{Micros, clock, grouped, three_digits};
+use crate::verdict::PlannedTail;
 use crate::world::{Programs, own_files};
 
 /// What this machine allows.
@@ -185,17 +186,13 @@ fn phases(experiment: &Experiment) -> String {
 fn bands(foresight: &Foresight) -> String {
     let row = |ahead: &BandAhead| {
         let what = match &ahead.band {
-            Ok((window, Some(q))) => {
-                let latency = match *q == 0.5 && ahead.operations > 1 {
-                    true => "the medians of its operations".to_owned(),
-                    false => Metric::Quantile(*q).to_string(),
+            Ok((window, tail)) => {
+                let tail = match tail {
+                    PlannedTail::Quantile(q) => format!("{} and ", Metric::Quantile(*q)),
+                    PlannedTail::None => String::new(),
+                    PlannedTail::ByWhatComes => "by what comes a quantile and ".to_owned(),
                 };
-                format!("windows of {window}: {latency}, goodput, in flight, amplification")
-            }
-            Ok((window, None)) => {
-                format!(
-                    "windows of {window}: goodput, in flight, amplification, and a quantile by what comes"
-                )
+                format!("windows of {window}: {tail}average latency, goodput, in flight, amplification")
             }
             Err(why) => format!("none: {why}; recovery leaves it out"),
         };

@@ -9,7 +9,7 @@ use crate::objective::PhaseName;
 use crate::record::AddressCount;
 use crate::timeline::Timeline;
 use crate::units::Micros;
-use crate::verdict::{Exit, JudgedFault, Judgement, OperationPhase, Span, UnsoundCell, Word};
+use crate::verdict::{Band, Exit, JudgedFault, Judgement, OperationPhase, Span, Tail, UnsoundCell, Word};
 
 const PLAIN: Look = Look { columns: 100, colour: false };
 
@@ -443,10 +443,11 @@ fn the_chart_shows_what_recovery_is_judged_by_and_whose_health_changed() {
         "{page}"
     );
     let lists = judgement.baseline.iter_mut().find(|band| band.shape == "lists").unwrap();
-    lists.latency.as_mut().unwrap().limit = 1.0;
+    let band = Band { median: 1.0, limit: 1.0, moved: false };
+    lists.tail = Some(Tail { quantile: 0.95, band });
     let page = html(&timeline, &judgement);
     assert!(
-        !page.contains("normal for lists") && page.contains("normal from "),
+        !page.contains("normal for lists: p95") && page.contains("normal for lists: average to "),
         "one of several is far from it"
     );
     timeline.header.outline.objectives.retain(|o| !o.text.starts_with("recovery"));
@@ -458,7 +459,7 @@ fn what_is_normal_of_operations_that_each_have_their_own_is_told_in_times() {
     let (_, judgement) = run();
     assert!(judgement.baseline.iter().any(|band| band.shape == "rooms" && !band.each.is_empty()));
     let page = page();
-    assert!(page.contains("normal for rooms: up to ") && !page.contains("normal for rooms: p"));
+    assert!(page.contains("normal for rooms: average to ") && !page.contains("normal for rooms: p"));
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //! (VERDICTS.md 3).
 
 use super::baseline::Window;
-use super::judgement::{Band, ShapeBand, UsualTime};
-use super::pace::{LEEWAY, SLOWER};
+use super::judgement::{Band, ShapeBand, Tail};
+use super::pace::{By, LEEWAY, SLOWER, Yardstick};
 use crate::objective::Metric;
 use crate::stats;
 use crate::timeline::{Tally, Timeline};
@@ -16,8 +16,8 @@ const SIGMA_PER_MAD: f64 = 1.4826;
 pub(super) const MEASURED: usize = 4;
 
 /// How one measure is banded: on which scale, and how tight at least.
-struct Rule {
-    name: &'static str,
+struct Rule<'n> {
+    name: &'n str,
     values: Vec<f64>,
     /// What is held against it, where that is not the same.
     compared: Vec<f64>,
@@ -35,14 +35,14 @@ struct Rule {
 /// All that was intended in one half of the baseline's windows, and how much of it took longer than so many microseconds.
 pub(super) struct Half<'h> {
     pub(super) tally: Tally,
-    pub(super) slower: Box<dyn Fn(f64) -> u64 + 'h>,
+    pub(super) slower: Box<dyn Fn(By, f64) -> u64 + 'h>,
 }
 
 /// Of the windows of a baseline, and their halves.
 pub(super) fn band(
     timeline: &Timeline,
     shape: &str,
-    (quantile, each): (f64, &[UsualTime]),
+    yardstick: &Yardstick,
     windows: &[Window],
     halves: &[Half<'_>; 2],
 ) -> ShapeBand {
@@ -68,22 +68,24 @@ pub(super) fn band(
         side: 1.0,
         halves: None,
     };
-    let [goodput, latency, in_flight, amplification] = [
+    let quantile = yardstick.quantile.map_or(String::new(), |q| Metric::Quantile(q).to_string());
+    let [goodput, in_flight, amplification] = [
         linear("goodput", values(|w| Some(w.goodput())), 0.02, -1.0),
-        log("latency", values(|w| w.pace.varies), SLOWER, least(each, cell)),
         log("the number of flows in flight", values(|w| w.in_flight), 1.5, 2.0),
         linear("amplification", values(Window::amplification), 0.05, 1.0),
     ];
-    let latency = Rule { compared: values(|w| w.pace.latency), ..latency };
-    let median = stats::median(&latency.compared).unwrap_or(0.0);
+    let average = log("latency", values(|w| w.pace(By::Average).varies), SLOWER, 0.0);
+    let average = Rule { compared: values(|w| w.pace(By::Average).latency), ..average };
+    let tail = log(&quantile, values(|w| w.pace(By::Tail).latency), SLOWER, LEEWAY * cell.as_secs_f64());
     let rules = [
         goodput.of(halves, |half| (half.tally.bad(), half.tally.intended)),
-        latency.of(halves, |half| ((half.slower)(median), half.tally.intended)),
+        average.of_latency(halves, By::Average),
+        tail.of_latency(halves, By::Tail),
         in_flight,
         amplification.of(halves, |half| (half.tally.retried().min(half.tally.tried), half.tally.tried)),
     ];
     let moved: Vec<&str> = rules.iter().filter(|rule| rule.moves()).map(|rule| rule.name).collect();
-    let [mut goodput, latency, in_flight, amplification] = rules.map(|rule| rule.band());
+    let [mut goodput, latency, tail, in_flight, amplification] = rules.map(|rule| rule.band());
     // What is no normal to come back to is not within it.
     if let Some(band) = &mut goodput {
         band.limit = band.limit.max(timeline.outline().judge.goodput.min(band.median));
@@ -93,40 +95,35 @@ pub(super) fn band(
     // A smoke run's one window is squall's choice.
     let asked = if timeline.outline().smoke.is_some() { MEASURED } else { asked };
     let enough = windows.len() >= MEASURED.min(asked);
-    let [latency, in_flight] = [latency, in_flight].map(|band| band.filter(|_| enough));
+    let [latency, tail, in_flight] = [latency, tail, in_flight].map(|band| band.filter(|_| enough));
     ShapeBand {
         shape: shape.to_owned(),
         none: None,
         window: windows.first().map_or(Micros::ZERO, |w| cell * i64::from(w.to - w.from)),
         windows: windows.len() as u64,
-        quantile,
         goodput,
         latency,
-        each: each.to_vec(),
+        each: yardstick.each.clone(),
+        tail: yardstick.quantile.zip(tail).map(|(quantile, band)| Tail { quantile, band }),
         in_flight,
         amplification,
         unsteady: (!moved.is_empty()).then(|| {
-            let what = moved.join(" and ").replace("latency", &Metric::Quantile(quantile).to_string());
-            format!("{what} of {shape} moved by more than half a band within the baseline")
+            format!("{} of {shape} moved by more than half a band within the baseline", moved.join(" and "))
         }),
         broken: None,
     }
 }
 
-/// So much more latency is no change, microseconds. Where each operation is compared, it is in its leeway.
-fn least(each: &[UsualTime], cell: Micros) -> f64 {
-    if each.is_empty() { LEEWAY * cell.as_secs_f64() } else { 0.0 }
-}
-
-/// Latency that is no more than usual, in microseconds.
-pub(super) fn floor_of(band: &ShapeBand, cell: Micros) -> Option<f64> {
-    let Band { median, .. } = band.latency?;
-    Some((median * SLOWER).max(median + least(&band.each, cell)))
-}
-
-impl Rule {
-    fn of(self, halves: &[Half<'_>; 2], worse: impl Fn(&Half<'_>) -> (u64, u64)) -> Rule {
+impl<'n> Rule<'n> {
+    fn of(self, halves: &[Half<'_>; 2], worse: impl Fn(&Half<'_>) -> (u64, u64)) -> Rule<'n> {
         Rule { halves: Some([worse(&halves[0]), worse(&halves[1])]), ..self }
+    }
+
+    /// What takes longer than the median of what is compared is on the worse side.
+    fn of_latency(self, halves: &[Half<'_>; 2], by: By) -> Rule<'n> {
+        let values = if self.compared.is_empty() { &self.values } else { &self.compared };
+        let median = stats::median(values).unwrap_or(0.0);
+        self.of(halves, |half| ((half.slower)(by, median), half.tally.intended))
     }
 
     fn scaled(&self, values: &[f64]) -> Vec<f64> {

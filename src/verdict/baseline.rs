@@ -4,10 +4,10 @@
 //! Owns the choice of windows; bands are `band`'s, and what lies outside of one is for `recovery`.
 
 use super::answer::Answer;
-use super::band::{Half, band, floor_of};
+use super::band::{Half, band};
 use super::chance::{Rows, Share, Usual, is_no_chance, usual, usual_share};
-use super::judgement::{ShapeBand, UsualTime};
-use super::pace::{self, Pace};
+use super::judgement::ShapeBand;
+use super::pace::{self, By, Pace, Yardstick};
 use super::restless::Restless;
 use super::series::Series;
 use super::stretch::Stretch;
@@ -33,18 +33,14 @@ pub(super) struct Window {
     pub(super) good: u64,
     /// Bad as a step before them failed, in the same flow: no failures of their own.
     pub(super) unreached: u64,
-    /// Response time at the banded quantile, microseconds; none without operations.
-    pub(super) pace: Pace,
+    /// How slow it was, by each measure.
+    pub(super) paces: [Pace; 2],
     pub(super) in_flight: Option<f64>,
     /// How many times the baseline's load was planned, where it was more: by Little's law so many more are in flight.
     pub(super) load: f64,
     /// First tries, and all that was tried again.
     pub(super) tried: u64,
     pub(super) retried: u64,
-    /// Operations beyond the limit of latency, where the quantile is.
-    pub(super) slow: u64,
-    /// Its latency left the band, and not by chance.
-    pub(super) is_slow: bool,
     /// Flows of which it heard.
     pub(super) flows: f64,
     /// squall spoilt most of it, and that is left out: nothing is known of it.
@@ -57,8 +53,8 @@ impl Window {
         if self.intended == 0 { 0.0 } else { self.good as f64 / self.intended as f64 }
     }
 
-    pub(super) fn is_beyond(&self, latency: f64) -> bool {
-        self.pace.latency.is_some_and(|v| v > latency)
+    pub(super) fn pace(&self, by: By) -> &Pace {
+        &self.paces[by as usize]
     }
 
     pub(super) fn bad(&self) -> u64 {
@@ -116,8 +112,8 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
         Ok(choice) => choice,
         Err(reason) => return none(reason),
     };
-    let (quantile, each) = pace::choose(timeline, shape, (cells, width), quantile);
-    let mut all = windows(view, shape, (grid.origin(), width), (quantile, &each), cells);
+    let yardstick = pace::yardstick(timeline, shape, (cells, width), quantile);
+    let mut all = windows(view, shape, (grid.origin(), width), &yardstick, cells);
     let within = |w: &&Window| w.from >= first && w.to <= last + 1 && !w.unknown;
     let inside: Vec<Window> = all.iter().filter(within).cloned().collect();
     if inside.is_empty() {
@@ -132,18 +128,18 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
             };
             let n = inside.len();
             let parts = [&inside[..n / 2], &inside[n - n / 2..]];
-            let slower = |part: &[Window], limit: f64| {
+            let slower = |part: &[Window], by, limit| {
                 let cells = part.iter().flat_map(|w| w.from..w.to).collect();
-                pace::slower(view, shape, &each, (&cells, limit))
+                pace::slower(view, shape, &yardstick.each, by, (&cells, limit))
             };
-            let halves =
-                parts.map(|part| Half { tally: half(part), slower: Box::new(move |v| slower(part, v)) });
-            let mut band = band(timeline, &outline.name, (quantile, &each), &inside, &halves);
+            let halves = parts
+                .map(|part| Half { tally: half(part), slower: Box::new(move |by, v| slower(part, by, v)) });
+            let mut band = band(timeline, &outline.name, &yardstick, &inside, &halves);
             band.broken = broken(view, shape, cells).or_else(|| in_vain(view, shape, &inside));
             let usual = usual(view, shape, &inside, &band, usual_share);
             count_slow(view, shape, &band, &mut all);
-            let floor = floor_of(&band, timeline.outline().cell).filter(|_| band.quantile <= 0.5);
-            let few = band.latency.zip(floor).and_then(|(latency, floor)| Rows::of(&inside, latency, floor));
+            let few = band.latency.filter(|_| band.tail.is_none());
+            let few = few.and_then(|latency| Rows::of(&inside, latency));
             let asked = timeline.shape_tally(shape, cells, Count::Seen).successes.sum();
             let under_way = asked / (timeline.outline().cell.0 as f64 * cells.len() as f64);
             weigh(timeline, shape, &inside, &mut all);
@@ -178,16 +174,18 @@ fn weigh(timeline: &Timeline, shape: usize, inside: &[Window], windows: &mut [Wi
 }
 
 /// Operations that were slower than the band has it.
-pub(super) fn slower(view: &View, shape: usize, window: &Window, band: &ShapeBand) -> u64 {
+pub(super) fn slower(view: &View, shape: usize, window: &Window, band: &ShapeBand, by: By) -> u64 {
     let cells = || (window.from..window.to).collect();
-    band.latency.map_or(0, |b| pace::slower(view, shape, &band.each, (&cells(), b.limit)))
+    band.latency_by(by).map_or(0, |b| pace::slower(view, shape, &band.each, by, (&cells(), b.limit)))
 }
 
 /// Only of windows that may be out: to look at each twice would take twice as long.
 fn count_slow(view: &View, shape: usize, band: &ShapeBand, windows: &mut [Window]) {
-    let beyond = |w: &&mut Window| band.latency.zip(w.pace.latency).is_some_and(|(b, v)| v > b.limit);
-    for window in windows.iter_mut().filter(beyond) {
-        window.slow = slower(view, shape, window, band);
+    for by in By::BOTH {
+        let beyond = |w: &&mut Window| band.latency_by(by).is_some_and(|b| w.pace(by).is_beyond(b.limit));
+        for window in windows.iter_mut().filter(beyond) {
+            window.paces[by as usize].slow = slower(view, shape, window, band, by);
+        }
     }
 }
 
@@ -245,10 +243,10 @@ fn without(shape: &str, reason: String) -> ShapeBand {
         none: Some(reason),
         window: Micros::ZERO,
         windows: 0,
-        quantile: 0.0,
         goodput: None,
         latency: None,
         each: Vec::new(),
+        tail: None,
         in_flight: None,
         amplification: None,
         unsteady: None,
@@ -281,7 +279,7 @@ fn windows(
     view: &View,
     shape: usize,
     (origin, width): (u32, u32),
-    latency: (f64, &[UsualTime]),
+    yardstick: &Yardstick,
     baseline: &Cells,
 ) -> Vec<Window> {
     let timeline = view.timeline;
@@ -293,7 +291,7 @@ fn windows(
     let mut waiting = Waiting::of(view, shape, baseline);
     let mut kept = Vec::new();
     for from in planned {
-        let mut window = window(view, shape, from..from + width, latency);
+        let mut window = window(view, shape, from..from + width, yardstick);
         // Users of a closed loop who think ask nothing: a window says something if they asked, or waited through it.
         if closed {
             window.intended += waiting.through(&(from..from + width));
@@ -306,12 +304,7 @@ fn windows(
     kept
 }
 
-fn window(
-    view: &View,
-    shape: usize,
-    range: std::ops::Range<u32>,
-    (quantile, each): (f64, &[UsualTime]),
-) -> Window {
+fn window(view: &View, shape: usize, range: std::ops::Range<u32>, yardstick: &Yardstick) -> Window {
     let timeline = view.timeline;
     let cells: Cells = range.clone().collect();
     let tally = view.shape_tally(shape, &cells);
@@ -325,20 +318,17 @@ fn window(
     let own = if view.is_clean() { own_in_flight(&seen(), &tally, length) } else { 0.0 };
     // Those of cells that are left out are squall's doing, and none the target's: the rest of a burst is no mean of all.
     let mean = flying.iter().sum::<f64>() / range.clone().filter_map(flown).count() as f64;
-    let pace = pace::pace(view, (shape, each), (&cells, &tally), quantile);
     Window {
         from: range.start,
         to: range.end,
         intended: tally.intended,
         good: tally.good(),
         unreached: tally.of_kind(Kind::Unreached),
-        pace,
+        paces: pace::paces(view, shape, yardstick, (&cells, &tally)),
         in_flight: (!unknown && !flying.is_empty()).then_some((mean - own).max(0.0)),
         load: 1.0,
         tried: tally.tried,
         retried: tally.retried(),
-        slow: 0,
-        is_slow: false,
         flows: pace::flows(timeline, shape, &cells, length),
         unknown,
     }

@@ -7,19 +7,27 @@ use std::ops::Range;
 
 use super::baseline::{Window, slower};
 use super::judgement::{Band, ShapeBand};
+use super::pace::{By, Pace, SLOWER};
 use super::view::View;
 use crate::stats;
 
-/// How many of the baseline's operations were usually bad, beyond its band's limit of latency, or tried again; `own`: of
+/// How many of the baseline's operations were usually bad, beyond its bands' limits of latency, or tried again; `own`: of
 /// those that were reached.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Usual {
     pub(super) bad: Share,
     pub(super) own_bad: Share,
-    pub(super) own_slow: Share,
     pub(super) retried: Share,
-    /// So many operations are slow or not together: they tell no more than one.
-    pub(super) alike: f64,
+    /// By each measure of latency.
+    slow: [Slow; 2],
+}
+
+/// Operations beyond the limit of latency, of those that were reached.
+#[derive(Clone, Copy, Debug, Default)]
+struct Slow {
+    own: Share,
+    /// So many of them are slow or not together: they tell no more than one.
+    alike: f64,
 }
 
 /// So many, and of how many.
@@ -39,20 +47,21 @@ pub(super) fn usual(
     band: &ShapeBand,
     share: fn(&Shares, &Shares, f64) -> Share,
 ) -> Usual {
-    let slow = |w: &Window| slower(view, shape, w, band);
     let all: Shares = inside.iter().map(|w| (w.bad(), w.intended)).collect();
     let bad: Shares = inside.iter().map(|w| w.own(w.bad())).collect();
-    let slow: Shares = inside.iter().map(|w| w.own(slow(w))).collect();
     let flows: f64 = inside.iter().map(|w| w.flows).sum();
-    let most = slow.iter().map(|(_, n)| *n).sum::<u64>() as f64 / flows.max(1.0);
+    let slow = |by| {
+        let slow: Shares = inside.iter().map(|w| w.own(slower(view, shape, w, band, by))).collect();
+        let most = slow.iter().map(|(_, n)| *n).sum::<u64>() as f64 / flows.max(1.0);
+        let alike = stats::overdispersion(&but_once(&slow)).min(most).max(1.0);
+        Slow { own: share(&slow, &slow, alike), alike }
+    };
     let retried: Shares = inside.iter().map(|w| (w.retried.min(w.tried), w.tried)).collect();
-    let alike = stats::overdispersion(&but_once(&slow)).min(most).max(1.0);
     Usual {
         bad: share(&all, &bad, 1.0),
         own_bad: share(&bad, &bad, 1.0),
-        own_slow: share(&slow, &slow, alike),
         retried: share(&retried, &retried, 1.0),
-        alike,
+        slow: By::BOTH.map(slow),
     }
 }
 
@@ -127,13 +136,14 @@ pub(super) struct Rows {
 impl Rows {
     /// Of the windows of a baseline, but for the longest row beyond its band: what happened once is not usual. None of too
     /// few.
-    pub(super) fn of(inside: &[Window], band: Band, floor: f64) -> Option<Rows> {
-        let once = longest(&inside.iter().map(|w| w.is_beyond(band.limit)).collect::<Vec<_>>());
+    pub(super) fn of(inside: &[Window], band: Band) -> Option<Rows> {
+        let paces: Vec<&Pace> = inside.iter().map(|w| w.pace(By::Average)).collect();
+        let once = longest(&paces.iter().map(|pace| pace.is_beyond(band.limit)).collect::<Vec<_>>());
         let usual = |i: &usize| !once.contains(i);
-        let ln = |of: fn(&Window) -> Option<f64>| -> Vec<Option<f64>> {
-            (0..inside.len()).map(|i| of(&inside[i]).filter(|_| usual(&i)).map(|v| v.max(1.0).ln())).collect()
+        let ln = |of: fn(&Pace) -> Option<f64>| -> Vec<Option<f64>> {
+            (0..paces.len()).map(|i| of(paces[i]).filter(|_| usual(&i)).map(|v| v.max(1.0).ln())).collect()
         };
-        let (varies, compared) = (ln(|w| w.pace.varies), ln(|w| w.pace.latency));
+        let (varies, compared) = (ln(|pace| pace.varies), ln(|pace| pace.latency));
         let (_, deviation) = stats::mean_and_deviation(&varies)?;
         let (usual, _) = stats::mean_and_deviation(&compared)?;
         let n = varies.iter().flatten().count();
@@ -144,7 +154,7 @@ impl Rows {
             deviation: deviation * few,
             n: n as f64,
             alike: alike.clamp(0.0, MOST_ALIKE),
-            least: (floor / band.median).ln(),
+            least: SLOWER.ln(),
         })
     }
 
@@ -158,7 +168,11 @@ impl Rows {
     }
 
     fn more(self, window: &Window) -> f64 {
-        window.pace.latency.filter(|_| !window.unknown).map_or(0.0, |v| v.max(1.0).ln() - self.usual)
+        window
+            .pace(By::Average)
+            .latency
+            .filter(|_| !window.unknown)
+            .map_or(0.0, |v| v.max(1.0).ln() - self.usual)
     }
 
     /// So many are slow together, those that are to come among them, and without the slowest of them too.
@@ -179,7 +193,7 @@ impl Rows {
                 if self.are_together(&more[from..to], to - from) {
                     let limit = self.limit(to - from);
                     let slow = (from..to).filter(|i| more[*i] > limit);
-                    slow.for_each(|i| windows[i].is_slow = true);
+                    slow.for_each(|i| windows[i].paces[By::Average as usize].is_slow = true);
                 }
             }
         }
@@ -202,15 +216,20 @@ fn exceeds(of: Share, usual: Share, alike: f64) -> bool {
     stats::exceeds_sample((fewer(of.0), fewer(of.1)), (fewer(usual.0), fewer(usual.1)))
 }
 
-/// Marks windows beyond the limit of latency of which more operations are slow than by chance; and, of few operations,
-/// rows of them that are slow together.
-pub(super) fn mark_slow(windows: &mut [Window], limit: f64, usual: &Usual, rows: Option<Rows>) {
-    for window in windows.iter_mut() {
-        let (slow, n) = window.own(window.slow);
-        // All of one flow's are no more than one.
-        let all = slow >= n && usual.alike < ALIKE;
-        let no_chance = all || exceeds((slow, n), usual.own_slow, usual.alike);
-        window.is_slow = window.is_beyond(limit) && no_chance;
+/// Marks windows beyond a limit of latency of which more operations are slow than by chance; and rows of them that are
+/// slow together.
+pub(super) fn mark_slow(windows: &mut [Window], band: &ShapeBand, usual: &Usual, rows: Option<Rows>) {
+    for by in By::BOTH {
+        let Some(Band { limit, .. }) = band.latency_by(by) else { continue };
+        let usual = usual.slow[by as usize];
+        for window in windows.iter_mut() {
+            let (slow, n) = window.own(window.pace(by).slow);
+            // All of one flow's are no more than one.
+            let all = slow >= n && usual.alike < ALIKE;
+            let no_chance = all || exceeds((slow, n), usual.own, usual.alike);
+            let pace = &mut window.paces[by as usize];
+            pace.is_slow = pace.is_beyond(limit) && no_chance;
+        }
     }
     if let Some(rows) = rows {
         rows.mark(windows);

@@ -263,8 +263,8 @@ pub struct ShapeTrigger {
     /// As in the trigger.
     pub needed: Option<Micros>,
     pub window: Micros,
-    /// The worst latency of a window of which that left its band, at `quantile`; none where only what failed, and stands
-    /// at its deadline, was slow.
+    /// The worst latency of a window of which that left its band: at `quantile`, or else on average; none where only what
+    /// failed was slow.
     pub slowest: Option<Micros>,
     /// `slowest` is within the limit: what left the band are windows in a row, together.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -278,8 +278,10 @@ pub struct ShapeTrigger {
     /// What was out of its band where what was watched ended, of what did not recover: `latency`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub still_out: Vec<String>,
-    pub quantile: f64,
-    /// How many times as long as usual its operations took then, where latency is made of each one's.
+    /// None where it is the average.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantile: Option<f64>,
+    /// How many times as long as usual its operations took then, where it is the average of several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<f64>,
     /// 1 - min of g / g_base while the trigger was in force.
@@ -438,16 +440,14 @@ pub struct ShapeBand {
     pub window: Micros,
     /// Windows in the baseline.
     pub windows: u64,
-    /// The latency quantile that is banded: 0.99, 0.95 or 0.5, or a lower one of the former that does not lie between fast
-    /// and slow operations.
-    pub quantile: f64,
     /// Goodput ratio g.
     pub goodput: Option<Band>,
-    /// Response time at `quantile`, microseconds; the geometric mean of `each` where there are any.
+    /// Average response time, microseconds: the geometric mean of `each`.
     pub latency: Option<Band>,
-    /// What is usual of each operation, where a quantile of all together tells nothing of some.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// What is usual of each operation.
     pub each: Vec<UsualTime>,
+    /// Response time of all operations together at a quantile, where a window has enough of them for one.
+    pub tail: Option<Tail>,
     /// Flows in flight.
     pub in_flight: Option<Band>,
     pub amplification: Option<Band>,
@@ -455,6 +455,16 @@ pub struct ShapeBand {
     pub unsteady: Option<String>,
     /// Why the baseline is no normal to come back to, in words.
     pub broken: Option<String>,
+}
+
+/// The band of a quantile.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tail {
+    /// 0.99 or 0.95, or a lower one that does not lie between fast and slow operations.
+    pub quantile: f64,
+    /// Microseconds.
+    #[serde(flatten)]
+    pub band: Band,
 }
 
 /// The usual response time of one operation of a shape.
@@ -465,22 +475,18 @@ pub struct UsualTime {
     pub operation: String,
     /// Of the shape's operations in the baseline.
     pub share: f64,
-    /// 0.5, or another where that lies between its own fast and slow ones; none where all do, and all are averaged.
-    pub quantile: Option<f64>,
-    /// Response time at it, or the geometric mean, microseconds.
+    /// Response time of those that succeeded, their geometric mean; microseconds.
     pub usual: f64,
     /// So much more or less is no change, microseconds.
     pub leeway: f64,
 }
 
 impl ShapeBand {
-    /// Beyond which an operation is slow, microseconds: each by its own where those are averaged.
+    /// Beyond which this operation is slow on average, microseconds.
     pub fn latency_limit(&self, op: OpId) -> Option<f64> {
         let band = self.latency?;
-        let one = self.each.iter().find(|one| one.op == op);
-        one.map_or(Some(band.limit).filter(|_| self.each.is_empty()), |one| {
-            Some(one.at(band.limit / band.median))
-        })
+        let one = self.each.iter().find(|one| one.op == op)?;
+        Some(one.at(band.limit / band.median))
     }
 }
 

@@ -45,11 +45,11 @@ use view::View;
 
 pub use judgement::{
     Band, Ended, ErrorGroup, Exit, Generator, InPhase, Interval, JudgedFault, JudgedObjective, JudgedTrigger,
-    Judgement, OperationPhase, OperationTable, Phase, Run, ShapeBand, ShapeTrigger, Span, Summary, Told,
-    UnsoundCell, VERSION, Word,
+    Judgement, OperationPhase, OperationTable, Phase, Run, ShapeBand, ShapeTrigger, Span, Summary, Tail,
+    Told, UnsoundCell, VERSION, Word,
 };
 pub use live::{AbortRule, Broken, Fired, Standing, standings, unsteady};
-pub use width::{PlannedWindows, planned_band, planned_windows};
+pub use width::{PlannedTail, PlannedWindows, planned_band, planned_windows};
 
 /// Judges a whole history: the same function for the end of a run and for `squall report`.
 pub fn judge(timeline: &Timeline) -> Judgement {

@@ -1,23 +1,41 @@
-//! How slow a window of a shape was: a quantile of all its operations together, or what each one's median says.
+//! How slow a window of a shape was: by the average of its operations, and by a high quantile where there are enough.
 //!
-//! A quantile that lies between fast and slow operations is at either, as chance has it: the next lower one that does not
-//! is taken. The median of all does not see that one step of three became a hundred times slower: where a shape has several
-//! operations, it is told by how many times as long as usual each takes, in the geometric mean over those that were asked.
+//! The average is how many times as long as usual each operation takes, in the geometric mean of those that succeeded and
+//! over the operations: the median of all does not see that one step of three became a hundred times slower, or one
+//! replica of four five times, and a quantile not what is asked more seldom than it leaves out. The average does not see a
+//! tail. A quantile that lies between fast and slow operations is at either, as chance has it: the next lower one that does
+//! not is taken.
 
-use super::judgement::UsualTime;
+use super::judgement::{Band, ShapeBand, UsualTime};
 use super::view::View;
+use crate::histogram::Hist;
 use crate::sample::OpId;
 use crate::timeline::{Cells, Count, Tally, Timeline};
 use crate::units::Micros;
 
-/// Between what chance alone makes of a quantile in one window and the next there may be so many times as much; and of
-/// the median of one operation, as one that jumps is worse than an average.
+/// A measure of latency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    Average,
+    Tail,
+}
+
+impl By {
+    pub(super) const BOTH: [By; 2] = [By::Average, By::Tail];
+}
+
+/// What tells how slow a window of a shape is.
+#[derive(Clone, Debug)]
+pub(super) struct Yardstick {
+    /// Of which the average is made.
+    pub(super) each: Vec<UsualTime>,
+    pub(super) quantile: Option<f64>,
+}
+
+/// Between what chance alone makes of a quantile in one window and the next there may be so many times as much.
 const APART: f64 = 4.0;
-const ONE_APART: f64 = SLOWER * SLOWER;
 /// And so much at least.
 const FLOOR: Micros = Micros::millis(2);
-/// Of fewer operations of a window one that failed is no median: how long the others took is.
-const FEW: u64 = 3;
 /// Of which an average is made.
 const TENTHS: [f64; 10] = [0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95];
 /// So much more is no change, and so many times as much (VERDICTS.md 3).
@@ -26,34 +44,27 @@ pub(super) const SLOWER: f64 = 1.25;
 /// From the highest.
 const QUANTILES: [f64; 9] = [0.99, 0.98, 0.97, 0.96, 0.95, 0.9, 0.85, 0.8, 0.75];
 
-/// Which quantile of all operations together tells how slow a window is, one lower than `wanted` at need; or the median,
-/// and those that it is made of where there are several.
-pub(super) fn choose(
+/// The quantile is one lower than `wanted` at need.
+pub(super) fn yardstick(
     timeline: &Timeline,
     shape: usize,
     (cells, width): (&Cells, u32),
-    wanted: f64,
-) -> (f64, Vec<UsualTime>) {
+    wanted: Option<f64>,
+) -> Yardstick {
     let merged = timeline.shape_tally(shape, cells, Count::Seen);
-    let flows = flows(timeline, shape, cells, timeline.cell_start(width));
-    let each = medians(timeline, shape, (cells, width), flows);
+    let each = usual_times(timeline, shape, cells);
     // Of one operation that is slow now and then nothing tells its two kinds apart.
     let apart = are_apart(&each);
-    let goes_by_chance = |q: f64| lies_between(&merged, (q, APART), (cells, width), f64::INFINITY);
     // What failed has no time of its own.
-    let answered =
-        |q: f64| q + off((q, &merged), (cells, width), f64::INFINITY) <= merged.good_share().unwrap_or(1.0);
-    let good = |q: f64| answered(q) && !(apart && goes_by_chance(q));
-    let mut lower = QUANTILES.into_iter().filter(|q| *q <= wanted);
-    match lower.find(|q| good(*q)) {
-        Some(quantile) => (quantile, Vec::new()),
-        None => (0.5, each),
-    }
+    let answered = |q: f64| q + off((q, &merged), (cells, width)) <= merged.good_share().unwrap_or(1.0);
+    let good = |q: f64| answered(q) && !(apart && goes_by_chance(&merged, q, (cells, width)));
+    let quantile = wanted.and_then(|most| QUANTILES.into_iter().filter(|q| *q <= most).find(|q| good(*q)));
+    Yardstick { each, quantile }
 }
 
 fn are_apart(each: &[UsualTime]) -> bool {
-    let medians = || each.iter().map(|one| one.usual);
-    medians().fold(0.0, f64::max) > APART * medians().fold(f64::MAX, f64::min)
+    let times = || each.iter().map(|one| one.usual);
+    times().fold(0.0, f64::max) > APART * times().fold(f64::MAX, f64::min)
 }
 
 /// Of how many flows at once so long a window of these cells hears on average: those in flight, or those that end in it.
@@ -66,89 +77,83 @@ pub(super) fn flows(timeline: &Timeline, shape: usize, cells: &Cells, length: Mi
     (flying / n).max(ended as f64 / (n * windows))
 }
 
-/// Of each operation, where there are several, or where the median of the only one jumps: half of it comes of a cache, or
-/// now a tenant with a long list asks, and now one without. Such a one is told by its average.
-fn medians(timeline: &Timeline, shape: usize, (cells, width): (&Cells, u32), flows: f64) -> Vec<UsualTime> {
+/// Of each operation of which any succeeded.
+fn usual_times(timeline: &Timeline, shape: usize, cells: &Cells) -> Vec<UsualTime> {
     let all: Vec<_> = timeline.steps_of(shape).map(|(op, o)| (op, o, timeline.tally(op, cells))).collect();
     let asked: u64 = all.iter().map(|(.., tally)| tally.intended).sum();
     let leeway = LEEWAY * timeline.outline().cell.as_secs_f64();
     let each = all.iter().filter_map(|(op, o, tally)| {
-        let quantile = Some(0.5).filter(|q| !lies_between(tally, (*q, ONE_APART), (cells, width), flows));
-        let usual = of_one(quantile, |q| tally.successes.quantile(q).map(|v| v.0 as f64))?;
+        let usual = average(&tally.successes)?;
         let share = tally.intended as f64 / asked.max(1) as f64;
-        Some(UsualTime { op: *op, operation: o.name.clone(), share, quantile, usual, leeway })
+        Some(UsualTime { op: *op, operation: o.name.clone(), share, usual, leeway })
     });
-    let each: Vec<UsualTime> = each.collect();
-    let several = all.iter().filter(|(.., tally)| tally.intended > 0).count() > 1;
-    let jumps = each.iter().any(|one| one.quantile.is_none());
-    if several || jumps { each } else { Vec::new() }
+    each.collect()
 }
 
-/// Of one operation at its quantile, or the geometric mean.
-fn of_one(quantile: Option<f64>, at: impl Fn(f64) -> Option<f64>) -> Option<f64> {
-    let at = |q: f64| at(q).map(|v| v.max(1.0));
-    let Some(quantile) = quantile else {
-        let logs: Option<Vec<f64>> = TENTHS.into_iter().map(|q| at(q).map(f64::ln)).collect();
-        return logs.map(|logs| (logs.iter().sum::<f64>() / logs.len() as f64).exp());
-    };
-    at(quantile)
+/// The geometric mean, microseconds.
+fn average(of: &Hist) -> Option<f64> {
+    let logs: Option<Vec<f64>> =
+        TENTHS.into_iter().map(|q| of.quantile(q).map(|v| (v.0 as f64).max(1.0).ln())).collect();
+    logs.map(|logs| (logs.iter().sum::<f64>() / logs.len() as f64).exp())
 }
 
 /// Whether what two deviations of chance in one window put above the quantile is far from what two put below.
-/// Those of one flow may be alike, as of a tenant with a long list.
-fn lies_between(
-    all: &Tally,
-    (quantile, apart): (f64, f64),
-    (cells, width): (&Cells, u32),
-    flows: f64,
-) -> bool {
-    let off = off((quantile, all), (cells, width), flows);
+fn goes_by_chance(all: &Tally, quantile: f64, (cells, width): (&Cells, u32)) -> bool {
+    let off = off((quantile, all), (cells, width));
     let at = |q: f64| all.successes.quantile(q.clamp(1e-6, 1.0));
-    let far = |(low, high): (Micros, Micros)| high - low > FLOOR && high.0 as f64 > apart * low.0 as f64;
+    let far = |(low, high): (Micros, Micros)| high - low > FLOOR && high.0 as f64 > APART * low.0 as f64;
     at(quantile - off).zip(at(quantile + off)).is_some_and(far)
 }
 
 /// Two deviations of chance of a quantile in one window, as a share.
-fn off((quantile, all): (f64, &Tally), (cells, width): (&Cells, u32), flows: f64) -> f64 {
-    let n = (all.intended as f64 * f64::from(width) / cells.len().max(1) as f64).min(flows);
+fn off((quantile, all): (f64, &Tally), (cells, width): (&Cells, u32)) -> f64 {
+    let n = all.intended as f64 * f64::from(width) / cells.len().max(1) as f64;
     2.0 * (quantile * (1.0 - quantile) / n.max(1.0)).sqrt()
 }
 
-/// How slow a window was.
+/// How slow a window was, by one measure.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Pace {
-    /// Microseconds; none without operations. Of each operation by itself it is what is usual of them together, as often as
-    /// each takes longer than usual.
+    /// Microseconds; none without operations. The average is what is usual of them together, as often as each takes longer
+    /// than usual.
     pub(super) latency: Option<f64>,
     /// The same without leeways, by which one tells how much it varies; what is shorter than its leeway does not below it.
     pub(super) varies: Option<f64>,
+    /// Operations beyond the limit, where the latency is.
+    pub(super) slow: u64,
+    /// It left the band, and not by chance.
+    pub(super) is_slow: bool,
 }
 
-/// Of a window; `merged` is all of it.
-pub(super) fn pace(
-    view: &View,
-    (shape, each): (usize, &[UsualTime]),
-    (cells, merged): (&Cells, &Tally),
-    quantile: f64,
-) -> Pace {
-    if each.is_empty() || merged.intended == 0 {
-        let latency = merged.quantile(quantile).map(|v| v.value);
-        return Pace { latency, varies: latency };
+impl Pace {
+    pub(super) fn is_beyond(&self, limit: f64) -> bool {
+        self.latency.is_some_and(|v| v > limit)
     }
+}
+
+/// Of a window by each measure; `merged` is all of it.
+pub(super) fn paces(
+    view: &View,
+    shape: usize,
+    yardstick: &Yardstick,
+    (cells, merged): (&Cells, &Tally),
+) -> [Pace; 2] {
+    let tail = yardstick.quantile.and_then(|q| merged.quantile(q)).map(|v| v.value);
+    let tail = Pace { latency: tail, varies: tail, ..Pace::default() };
+    [on_average(view, shape, &yardstick.each, cells), tail]
+}
+
+fn on_average(view: &View, shape: usize, each: &[UsualTime], cells: &Cells) -> Pace {
     let all = usual(each);
-    let (mut sum, mut plain, mut asked) = (0.0, 0.0, 0.0);
+    let (mut sum, mut plain, mut weights) = (0.0, 0.0, 0.0);
     for (op, _) in view.timeline.steps_of(shape) {
-        let tally = view.tally(op, cells);
         let own = each.iter().find(|one| one.op == op);
         // All of it failed before.
         if own.is_none() && is_known(view, op) {
             continue;
         }
-        let seen = |q: f64| match tally.intended >= FEW {
-            true => tally.quantile(q).map(|v| v.value),
-            false => tally.successes.quantile(q).map(|v| v.0 as f64),
-        };
-        if let Some(now) = of_one(own.map_or(Some(0.5), |one| one.quantile), seen) {
+        let tally = view.tally(op, cells);
+        if let Some(now) = average(&tally.successes) {
             let n = weight(tally.intended);
             let varies = |one: &UsualTime| match one.usual < one.leeway {
                 true => now.max(one.leeway) / one.leeway,
@@ -157,11 +162,11 @@ pub(super) fn pace(
             // Nobody came to it before.
             sum += n * own.map_or(now / all, |one| one.times(now)).ln();
             plain += n * own.map_or(now / all, varies).ln();
-            asked += n;
+            weights += n;
         }
     }
-    let of = |sum: f64| Some(all * if asked > 0.0 { (sum / asked).exp() } else { 1.0 });
-    Pace { latency: of(sum), varies: of(plain) }
+    let of = |sum: f64| (weights > 0.0).then(|| all * (sum / weights).exp());
+    Pace { latency: of(sum), varies: of(plain), ..Pace::default() }
 }
 
 /// A heartbeat that is asked thirty times as often as a log-in tells more, and does not hide it.
@@ -177,7 +182,7 @@ impl UsualTime {
     }
 
     /// What so many times as long is, beyond its leeway; microseconds.
-    pub(super) fn at(&self, times: f64) -> f64 {
+    pub(crate) fn at(&self, times: f64) -> f64 {
         self.usual * times + self.leeway
     }
 }
@@ -195,9 +200,15 @@ fn usual(each: &[UsualTime]) -> f64 {
     (each.iter().map(|one| one.share * one.usual.ln()).sum::<f64>() / shares).exp()
 }
 
-/// Operations of these cells that were slower than a limit; each by its own part of it.
-pub(super) fn slower(view: &View, shape: usize, each: &[UsualTime], (cells, limit): (&Cells, f64)) -> u64 {
-    if each.is_empty() {
+/// Operations of these cells that were slower than a limit; on average each by its own part of it.
+pub(super) fn slower(
+    view: &View,
+    shape: usize,
+    each: &[UsualTime],
+    by: By,
+    (cells, limit): (&Cells, f64),
+) -> u64 {
+    if by == By::Tail {
         return view.shape_tally(shape, cells).above(Micros(limit as i64));
     }
     let times = limit / usual(each);
@@ -211,4 +222,13 @@ pub(super) fn slower(view: &View, shape: usize, each: &[UsualTime], (cells, limi
         view.tally(op, cells).above(Micros(limit as i64))
     };
     view.timeline.steps_of(shape).map(above).sum()
+}
+
+impl ShapeBand {
+    pub(super) fn latency_by(&self, by: By) -> Option<Band> {
+        match by {
+            By::Average => self.latency,
+            By::Tail => self.tail.map(|tail| tail.band),
+        }
+    }
 }

@@ -3,9 +3,13 @@
 //!
 //! Owns the rule; it does not decide whether a time is acceptable.
 
+use std::ops::Range;
+
 use super::baseline::Window;
 use super::judgement::{JudgedTrigger, ShapeTrigger};
+use super::pace::By;
 use super::series::{Measures, Series};
+use super::stretch::Stretch;
 use super::view::View;
 use super::words;
 use crate::outline::ShapeOutline;
@@ -14,6 +18,13 @@ use crate::timeline::Timeline;
 use crate::timeline::phases::Return;
 use crate::timeline::trigger::Trigger;
 use crate::units::Micros;
+
+/// What relapses no later after a trigger, or than so many times as long as it was in force, may be its doing (X in
+/// VERDICTS.md 3).
+const SOON: Micros = Micros::secs(120);
+const SOON_TIMES: i64 = 10;
+/// Of more load than so many times the baseline's a relapse may come.
+const MORE_LOAD: f64 = 1.1;
 
 /// A trigger and all that was seen after it.
 #[derive(Clone, Debug)]
@@ -152,11 +163,14 @@ fn of_shape(
     let together = |some: &[(&Window, bool)]| series.stray_together(some, measures).contains(&true);
     let could_be = |some: &[(&Window, bool)]| stretch.could_be(some) && !together(some);
     let whole = |i: usize| stretch.of(timeline, &windows[i..], known_until);
-    let found = (after..windows.len()).find(|&i| whole(i).is_some_and(could_be));
-    let r = found.map(|i| start(windows[i].0));
-    let until_back = found.unwrap_or(windows.len());
+    let mut well = (after..windows.len()).filter(|&i| whole(i).is_some_and(could_be));
     // A tail that is too short for a stretch, and could have become one.
     let begins = (after..windows.len()).find(|&i| whole(i).is_none() && could_be(&windows[i..]));
+    let (first, last) = (well.next(), well.next_back());
+    let relapsed = |i: usize| is_gone_again(view, stretch, (&windows, last.unwrap_or(i)), watch);
+    let found = first.filter(|i| begins.is_some() || !relapsed(*i));
+    let r = found.map(|i| start(windows[i].0));
+    let until_back = found.unwrap_or(windows.len());
     // Each in band, and together they were not: all that time until it was back.
     let dragged =
         (after..until_back).find(|&i| whole(i).is_some_and(|some| stretch.could_be(some) && together(some)));
@@ -201,13 +215,13 @@ fn of_shape(
         well_for: longest_well(timeline, &windows[after..]).filter(|_| r.is_none()),
         needed: (back == Return::TooShort && !(watch.outlasted && doubtful.is_some())).then_some(needed),
         window: series.band.window,
-        quantile: series.band.quantile,
-        times: slowest.and_then(|slowest| times(series, slowest)),
+        quantile: slowest.and_then(|slowest| slowest.quantile),
+        times: slowest.and_then(|slowest| slowest.times),
         depth_during: depth(series, &windows[..split]),
         depth_after: depth(series, afterwards),
         deepest: depth_of(series, harmed, 1),
-        slowest,
-        in_a_row: slowest.zip(series.band.latency).is_some_and(|(v, b)| ((v.0 + 1) as f64) < b.limit),
+        slowest: slowest.map(|slowest| slowest.took),
+        in_a_row: slowest.is_some_and(|slowest| slowest.in_a_row),
         briefly: outage == Micros::ZERO
             && windows.iter().any(|(w, out)| {
                 *out && !w.unknown && start(w) < watch.clear.max(watch.effective + series.band.window)
@@ -217,7 +231,8 @@ fn of_shape(
         area_during: area(series, &windows[..split]),
         area_after: area(series, afterwards),
         time_to_detect: windows.windows(2).find(|p| p[0].1 && p[1].1).map(|p| end(p[1].0) - watch.effective),
-        flapping: found.map(|i| relapses(timeline, &windows[i..])).unwrap_or_default(),
+        flapping: found
+            .map_or(Vec::new(), |from| relapses(&windows, from).map(|i| start(windows[i].0)).collect()),
     };
     (judged, back)
 }
@@ -274,30 +289,50 @@ fn longest_well(timeline: &Timeline, windows: &[(&Window, bool)]) -> Option<Micr
     lengths.max()
 }
 
-/// The worst latency of windows of which it left the band.
-fn slowest(view: &View, series: &Series, windows: &[(&Window, bool)], measures: Measures) -> Option<Micros> {
-    let slow = windows.iter().filter(|(w, _)| !w.unknown && series.strayed(w, measures)[1]);
-    let latencies = slow.filter_map(|(w, _)| answered_in(view, series, w));
-    latencies.reduce(f64::max).map(|us| Micros(us as i64))
+/// The worst latency of windows of which it left its band.
+#[derive(Clone, Copy)]
+struct Slowest {
+    took: Micros,
+    /// None where it is the average.
+    quantile: Option<f64>,
+    /// As usual; where several operations are averaged.
+    times: Option<f64>,
+    /// It is within the limit of a window.
+    in_a_row: bool,
+}
+
+/// A quantile is told before an average: people know it.
+fn slowest(view: &View, series: &Series, windows: &[(&Window, bool)], measures: Measures) -> Option<Slowest> {
+    [By::Tail, By::Average].into_iter().find_map(|by| {
+        let slow = windows.iter().filter(|(w, _)| !w.unknown && series.is_slow(w, by, measures));
+        let latency = slow.filter_map(|(w, _)| answered_in(view, series, w, by)).reduce(f64::max)?;
+        let band = series.band.latency_by(by)?;
+        let quantile = series.band.tail.filter(|_| by == By::Tail).map(|tail| tail.quantile);
+        let times = latency / band.median;
+        let in_a_row = latency + 1.0 < band.limit;
+        Some(match &series.band.each[..] {
+            [one] if by == By::Average => {
+                Slowest { took: Micros(one.at(times) as i64), quantile, times: None, in_a_row }
+            }
+            _ => {
+                let times = Some(times).filter(|_| by == By::Average);
+                Slowest { took: Micros(latency as i64), quantile, times, in_a_row }
+            }
+        })
+    })
 }
 
 /// How long those took that succeeded, if that is out of band too: what fails stands at its deadline, and nobody need have
-/// waited for it. Where it takes each operation's own, a window that lost too many tells of its loss only.
-fn answered_in(view: &View, series: &Series, window: &Window) -> Option<f64> {
+/// waited for it.
+fn answered_in(view: &View, series: &Series, window: &Window, by: By) -> Option<f64> {
     let band = &series.band;
-    if window.bad() == 0 || !band.each.is_empty() {
-        return window.pace.latency.filter(|_| !series.goodput_out(window));
-    }
+    let Some(tail) = band.tail.filter(|_| by == By::Tail && window.bad() > 0) else {
+        return window.pace(by).latency;
+    };
     let shape = view.timeline.outline().shapes.iter().position(|s| s.name == band.shape)?;
     let tally = view.shape_tally(shape, &(window.from..window.to).collect());
-    let took = tally.successes.quantile(band.quantile)?.0 as f64;
-    band.latency.is_some_and(|latency| took > latency.limit).then_some(took)
-}
-
-/// How many times as long as usual, where each operation has its own.
-fn times(series: &Series, slowest: Micros) -> Option<f64> {
-    let usual = series.band.latency.filter(|_| !series.band.each.is_empty())?;
-    Some(slowest.0 as f64 / usual.median)
+    let took = tally.successes.quantile(tail.quantile)?.0 as f64;
+    (took > tail.band.limit).then_some(took)
 }
 
 /// Measures as people call them.
@@ -363,15 +398,44 @@ fn area(series: &Series, windows: &[(&Window, bool)]) -> f64 {
     windows.iter().map(|(w, _)| base * w.intended as f64 - w.good as f64).sum::<f64>().max(0.0)
 }
 
-/// Starts of three or more windows in a row out of band.
-fn relapses(timeline: &Timeline, windows: &[(&Window, bool)]) -> Vec<Micros> {
-    let mut run = 0;
-    let mut starts = Vec::new();
-    for (i, (_, out)) in windows.iter().enumerate() {
-        run = if *out { run + 1 } else { 0 };
-        if run == 3 {
-            starts.push(timeline.cell_start(windows[i - 2].0.from));
+/// Where three or more windows in a row begin that are out of band.
+fn relapses<'w>(windows: &'w [(&Window, bool)], from: usize) -> impl Iterator<Item = usize> + use<'w> {
+    let starts = move |i: &usize| *i == from || !windows[i - 1].1;
+    let three = |i: &usize| windows[*i..].iter().take_while(|(_, out)| *out).count() >= 3;
+    (from..windows.len()).filter(starts).filter(three)
+}
+
+/// It relapsed after it was `last` well, and was not again, for as long as it would have taken; unless much later, or with
+/// more load.
+fn is_gone_again(
+    view: &View,
+    stretch: &Stretch,
+    (windows, last): (&[(&Window, bool)], usize),
+    watch: Watch,
+) -> bool {
+    let soon = watch.clear + SOON.max((watch.clear - watch.effective) * SOON_TIMES);
+    relapses(windows, last).any(|i| {
+        let rest = &windows[i..];
+        let since = view.timeline.cell_start(rest[0].0.from);
+        rest.len() >= stretch.windows && since <= soon && as_planned(view, rest)
+    })
+}
+
+/// No shape was planned to bring more load in these windows than in the baseline: what they lost may come of that.
+fn as_planned(view: &View, windows: &[(&Window, bool)]) -> bool {
+    let timeline = view.timeline;
+    let (Some((first, _)), Some((last, _))) = (windows.first(), windows.last()) else { return true };
+    let cells = |at: Micros| timeline.cell_of(at);
+    let baseline = view.frame().baseline();
+    let (before, after) = (cells(baseline.start)..cells(baseline.end), first.from..last.to);
+    let (from, to) = (timeline.cell_start(after.start), timeline.cell_start(after.end));
+    timeline.outline().shapes.iter().enumerate().all(|(index, shape)| {
+        if shape.closed {
+            return shape.start < baseline.end || shape.start >= to || shape.end <= from;
         }
-    }
-    starts
+        let planned =
+            |cells: &Range<u32>| cells.clone().map(|cell| timeline.planned(index, cell)).sum::<u64>();
+        let usual = planned(&before) as f64 * after.len() as f64 / before.len().max(1) as f64;
+        planned(&after) as f64 <= MORE_LOAD * usual + 3.0 * usual.max(1.0).sqrt()
+    })
 }

@@ -5,7 +5,7 @@
 use super::baseline::Window;
 use super::chance::{Rows, Usual, is_no_chance, mark_slow, part, total};
 use super::judgement::{Band, ShapeBand};
-use super::pace::LEEWAY;
+use super::pace::{By, LEEWAY};
 use super::restless::Restless;
 use super::stretch::Stretch;
 use crate::outline::Outline;
@@ -56,9 +56,7 @@ impl Series {
     }
 
     pub(super) fn with_slow_marked(mut self) -> Series {
-        if let Some(Band { limit, .. }) = self.band.latency {
-            mark_slow(&mut self.windows, limit, &self.usual, self.few);
-        }
+        mark_slow(&mut self.windows, &self.band, &self.usual, self.few);
         self
     }
 
@@ -66,10 +64,11 @@ impl Series {
     /// as usual is neither beyond it, nor beyond that of a stretch together, nor past the deadline, by which it is lost, nor
     /// keeps more flows in flight than usual (Little's law). What is less than its leeway is no time at all.
     pub(super) fn too_wide(&self, outline: &Outline) -> Option<f64> {
-        let Band { median, limit, .. } = self.band.latency?;
         let shape = outline.shapes.iter().find(|s| s.name == self.band.shape)?;
         let deadline = outline.deadline_of(&shape.name).0 as f64;
-        let alone = limit.min(deadline) / median.max(LEEWAY * outline.cell.as_secs_f64());
+        let leeway = LEEWAY * outline.cell.as_secs_f64();
+        let alone = By::BOTH.into_iter().filter_map(|by| self.band.latency_by(by));
+        let alone = alone.map(|b| b.limit.min(deadline) / b.median.max(leeway)).reduce(f64::min)?;
         let together = self.few.map_or(f64::MAX, |rows| rows.told_from(self.stretch.windows));
         let flying = self.band.in_flight.filter(|band| !band.moved && !shape.closed);
         let flying = flying.map_or(f64::MAX, |band| 1.0 + (band.limit - band.median) / self.under_way);
@@ -129,6 +128,11 @@ impl Series {
         inside
     }
 
+    /// Its latency left the band.
+    pub(super) fn is_slow(&self, window: &Window, by: By, measures: Measures) -> bool {
+        measures.of(self.band.latency_by(by)).is_some() && window.pace(by).is_slow
+    }
+
     /// Which left it: goodput, latency, flows in flight, amplification.
     pub(super) fn strayed(&self, window: &Window, measures: Measures) -> [bool; 4] {
         let above = |band: Option<Band>, value: Option<f64>| {
@@ -137,7 +141,7 @@ impl Series {
         let retried = || is_no_chance((window.retried, window.tried), self.usual.retried);
         [
             measures.of(self.band.goodput).is_some() && self.goodput_out(window),
-            measures.of(self.band.latency).is_some() && window.is_slow,
+            By::BOTH.iter().any(|by| self.is_slow(window, *by, measures)),
             above(self.band.in_flight, window.in_flight.map(|flying| flying / window.load)),
             above(self.band.amplification, window.amplification()) && retried(),
         ]

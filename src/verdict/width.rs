@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::stretch::Stretch;
+use serde::Serialize;
+
 use crate::outline::{JudgeSettings, Outline, ShapeOutline, window_widths};
 use crate::units::Micros;
 
@@ -51,15 +53,15 @@ impl Grid<'_> {
     /// The width of a window in cells and the quantile to band: the smallest width that holds 1,000 operations, for
     /// p99; where that leaves too few windows, the widest that leaves enough, for p95 with 200 operations, else the
     /// median.
-    pub(super) fn choose(&self, per_cell: f64, enough: u64) -> Result<(u32, f64), String> {
+    pub(super) fn choose(&self, per_cell: f64, enough: u64) -> Result<(u32, Option<f64>), String> {
         let widths = window_widths(self.outline.period, self.cell);
         let fits = |width: &u32| self.windows(*width).len() as u64 >= enough;
         let holds = |width: u32, n: f64| per_cell * f64::from(width) >= n;
         if let Some(width) = widths.iter().copied().find(|w| holds(*w, MANY)).filter(fits) {
-            return Ok((width, 0.99));
+            return Ok((width, Some(0.99)));
         }
         match widths.iter().copied().filter(fits).max() {
-            Some(width) => Ok((width, if holds(width, 200.0) { 0.95 } else { 0.5 })),
+            Some(width) => Ok((width, holds(width, 200.0).then_some(0.95))),
             None => Err(format!(
                 "the baseline holds {} windows of {}, {enough} are needed",
                 self.windows(widths[0]).len(),
@@ -102,18 +104,30 @@ pub(super) fn varying_rate(
     })
 }
 
+/// Which quantile a shape's band will have.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub enum PlannedTail {
+    Quantile(f64),
+    /// Too few operations.
+    None,
+    /// Nobody can tell yet, as of a closed loop.
+    ByWhatComes,
+}
+
 /// The window and the quantile that the band of a shape will have, as far as its plan tells; or why it will have
-/// none. `each` is how many operations count for one planned arrival; none if nobody can tell, as of a closed loop:
-/// then there is no quantile either.
+/// none. `each` is how many operations count for one planned arrival; none if nobody can tell, as of a closed loop.
 pub fn planned_band(
     outline: &Outline,
     shape: usize,
     each: Option<f64>,
     baseline: Range<Micros>,
-) -> Result<(Micros, Option<f64>), String> {
+) -> Result<(Micros, PlannedTail), String> {
     let known = each.filter(|_| !outline.shapes[shape].closed);
     let chosen = planned_choice(outline, shape, baseline, &|arrivals| arrivals * known.unwrap_or(0.0));
-    chosen.map(|(window, quantile)| (outline.cell * i64::from(window), known.map(|_| quantile)))
+    chosen.map(|(window, quantile)| {
+        let tail = quantile.map_or(PlannedTail::None, PlannedTail::Quantile);
+        (outline.cell * i64::from(window), known.map_or(PlannedTail::ByWhatComes, |_| tail))
+    })
 }
 
 /// Width and quantile, where so many operations come in a cell of the baseline in which so many flows were planned.
@@ -122,7 +136,7 @@ fn planned_choice(
     shape: usize,
     baseline: Range<Micros>,
     per_cell: &dyn Fn(f64) -> f64,
-) -> Result<(u32, f64), String> {
+) -> Result<(u32, Option<f64>), String> {
     let told = &outline.shapes[shape];
     if told.trigger {
         return Err(IS_TRIGGER.to_owned());

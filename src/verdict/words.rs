@@ -223,7 +223,10 @@ fn harm(trigger: &JudgedTrigger) -> String {
             Some(times) => {
                 format!("{kept}, and at worst its operations took {times} times as long as usual{}", row(s))
             }
-            None => format!("{kept}, and at worst its {} was {slow}{}", Metric::Quantile(s.quantile), row(s)),
+            None => {
+                let what = s.quantile.map_or("average".to_owned(), |q| Metric::Quantile(q).to_string());
+                format!("{kept}, and at worst its {what} was {slow}{}", row(s))
+            }
         },
         (None, Some(s)) => {
             let kept = if lost > 0.0 { kept + ", and " } else { String::new() };

@@ -15,8 +15,8 @@ use crate::report::words::{percent, visible};
 use crate::sample::OpId;
 use crate::stats::n_min;
 use crate::timeline::Timeline;
-use crate::units::{Micros, grouped, or_dash, short_clock, three_digits};
-use crate::verdict::{JudgedTrigger, Judgement, ShapeBand, Span, Word};
+use crate::units::{Micros, grouped, or_dash, short_clock};
+use crate::verdict::{JudgedTrigger, Judgement, ShapeBand, Span, Tail, Word};
 
 const GOOD_HEIGHT: f64 = 66.0;
 const GAP: f64 = 30.0;
@@ -250,9 +250,8 @@ fn beside(timeline: &Timeline, judgement: &Judgement, op: OpId) -> Beside {
     if rests {
         let normal = judgement.baseline.iter().filter(|b| b.shape == *shape && b.broken.is_none());
         limits.extend(normal.flat_map(|band| {
-            let limit =
-                band.latency_limit(op).filter(|limit| is_usual(timeline, judgement, (op, *limit), band));
-            bands(band, limit)
+            let tail = band.tail.filter(|tail| is_usual(timeline, judgement, op, tail));
+            bands(band, tail, band.latency_limit(op))
         }));
         moments.extend(judgement.triggers.iter().flat_map(|t| of_trigger(t, shape)));
     }
@@ -261,14 +260,15 @@ fn beside(timeline: &Timeline, judgement: &Judgement, op: OpId) -> Beside {
 
 /// Whether what was usual for the operation lies within its shape's band of latency, which is one of all its operations
 /// together: of a log-in and a report that takes a hundred times as long it says nothing of the report.
-fn is_usual(timeline: &Timeline, judgement: &Judgement, (op, limit): (OpId, f64), band: &ShapeBand) -> bool {
+fn is_usual(timeline: &Timeline, judgement: &Judgement, op: OpId, tail: &Tail) -> bool {
     let baseline = judgement.phases.iter().find(|p| p.name == PhaseName::Baseline);
-    let of_one = baseline.and_then(|phase| over(timeline, op, phase).quantile(band.quantile));
-    of_one.is_some_and(|of_one| of_one.value <= limit)
+    let of_one = baseline.and_then(|phase| over(timeline, op, phase).quantile(tail.quantile));
+    of_one.is_some_and(|of_one| of_one.value <= tail.band.limit)
 }
 
-/// What is normal for the shape: the ends of its band.
-fn bands(band: &ShapeBand, latency: Option<f64>) -> impl Iterator<Item = Limit> + '_ {
+/// What is normal for the shape: the ends of its band. An operation's own average stands for a quantile that says nothing
+/// of it.
+fn bands(band: &ShapeBand, tail: Option<Tail>, average: Option<f64>) -> impl Iterator<Item = Limit> + '_ {
     let spans = || vec![Span { from: Micros::ZERO, to: Micros::MAX }];
     let limit = move |metric: Metric, value: f64, text: String| Limit {
         metric,
@@ -278,15 +278,20 @@ fn bands(band: &ShapeBand, latency: Option<f64>) -> impl Iterator<Item = Limit> 
         band: true,
         spans: spans(),
     };
-    let quantile = Metric::Quantile(band.quantile);
-    let latency = latency.map(|end| {
-        // Where each operation has its own, all together have no quantile.
-        let normal = match band.latency.filter(|_| !band.each.is_empty()) {
-            Some(b) => format!("up to {} times as long as usual", three_digits(b.limit / b.median)),
-            None => format!("{quantile} to {}", Micros(end as i64)),
-        };
-        let text = format!("normal for {}: {normal}", visible(&band.shape));
-        limit(quantile.clone(), end, text)
+    let latency = match (tail, average) {
+        (Some(tail), _) => {
+            let (quantile, end) = (Metric::Quantile(tail.quantile), tail.band.limit);
+            let text = format!("{quantile} to {}", Micros(end as i64));
+            Some((quantile, end, text))
+        }
+        (None, Some(end)) => {
+            let text = format!("average to {}", Micros(end as i64));
+            Some((Metric::Quantile(0.5), end, text))
+        }
+        (None, None) => None,
+    };
+    let latency = latency.map(|(metric, end, normal)| {
+        limit(metric, end, format!("normal for {}: {normal}", visible(&band.shape)))
     });
     let goodput = band.goodput.map(|b| {
         let text = format!("normal from {} %", percent(b.limit));

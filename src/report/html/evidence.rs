@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use super::heading;
 use super::table::plain;
 use crate::histogram::Hist;
+use crate::objective::Metric;
 use crate::record::{ItemsEvent, SlowOperation};
 use crate::report::markup::Markup;
 use crate::report::words;
 use crate::sample::OpId;
 use crate::timeline::Timeline;
-use crate::units::{Micros, bytes, clock, grouped, or_dash, short_clock};
+use crate::units::{Micros, bytes, clock, grouped, or_dash, short_clock, three_digits};
 use crate::verdict::{Band, Generator, Judgement, ShapeBand};
 
 /// Rows of the table of the slowest operations.
@@ -224,20 +225,30 @@ fn bands(page: &mut Markup, judgement: &Judgement) {
             } else {
                 format!("{} of {}", b.windows, b.window)
             });
-            let quantile = format!("p{}", crate::units::three_digits(b.quantile * 100.0));
-            let latency = band(b.latency, |v| Micros(v.round() as i64).to_string());
-            row.text(&match (b.latency, b.each.is_empty()) {
-                (None, _) => latency,
-                (Some(_), true) => format!("{quantile} {latency}"),
-                (Some(b), false) => {
-                    format!("each up to {} times as long", crate::units::three_digits(b.limit / b.median))
-                }
-            });
+            row.text(&latency(b));
             row.text(&band(b.goodput, words::percent));
             row.text(&band(b.in_flight, words::plain));
             row.text(&band(b.amplification, |v| format!("{v:.2}")));
         });
     });
+}
+
+/// By quantile and on average, as far as there is either.
+fn latency(b: &ShapeBand) -> String {
+    let time = |v: f64| Micros(v.round() as i64).to_string();
+    let tail = b.tail.map(|t| format!("{} {}", Metric::Quantile(t.quantile), band(Some(t.band), time)));
+    let average = b.latency.map(|average| match &b.each[..] {
+        [one] => {
+            let limit = one.at(average.limit / average.median);
+            band(Some(Band { median: one.usual, limit, moved: average.moved }), time)
+        }
+        _ => format!("each up to {} times as long", three_digits(average.limit / average.median)),
+    });
+    match (tail, average) {
+        (Some(tail), Some(average)) => format!("{tail}, average {average}"),
+        (None, Some(average)) => average,
+        (tail, None) => or_dash(tail),
+    }
 }
 
 fn band(band: Option<Band>, show: impl Fn(f64) -> String) -> String {

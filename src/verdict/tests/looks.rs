@@ -312,13 +312,38 @@ fn a_window_that_was_slow_alone_is_told() {
 fn harm_ends_as_the_service_is_back() {
     let lost = |later: bool| {
         let answer = move |at: Micros| {
-            let kind = if later && at >= s(50.0) { Kind::Status } else { Kind::Ok };
+            let kind = if later && (s(50.0)..s(56.0)).contains(&at) { Kind::Status } else { Kind::Ok };
             (Micros::millis(if (s(25.0)..s(31.0)).contains(&at) { 400 } else { 5 }), kind)
         };
-        let plan = at_half_time(rooms(60), recovery_within(5.0));
-        verdict(plan, &evenly(100, 0, 60, answer)).triggers[0].clone()
+        let mut plan = Plan::new(80).shape("rooms", "create", s(5.0)).fault("x", 25.0, Some(4.0));
+        plan.outline.judge.stretch = s(10.0);
+        verdict(plan.objective(recovery_within(5.0)), &evenly(100, 0, 80, answer)).triggers[0].clone()
     };
     let (later, alone) = (lost(true), lost(false));
     assert_eq!(later.sentence, alone.sentence);
     assert!(later.shapes[0].area_after == 0.0 && later.shapes[0].depth_after == 0.0, "{:?}", later.shapes[0]);
+}
+
+/// It came back for a stretch, and went again for good with nothing else in sight: PASS, with a note of FLAPPING, for a
+/// service that is dead at the end of the run. Where more load comes meanwhile it may be that one's doing.
+#[test]
+fn a_service_that_relapses_for_good_never_came_back() {
+    let judged = |until: f64, more: i64| {
+        let gone = |at: Micros| (s(30.0)..s(34.0)).contains(&at) || (s(60.0)..s(until)).contains(&at);
+        let answer = |at: Micros| if gone(at) { (s(0.001), Kind::Status) } else { fine(at) };
+        let mut plan = Plan::new(120).shape("rooms", "create", s(5.0)).fault("x", 30.0, Some(4.0));
+        plan.outline.judge.stretch = s(10.0);
+        let mut samples = evenly(100, 0, 58, answer);
+        samples.extend(evenly(100 + more, 58, 120, answer));
+        let judged = verdict(plan.objective(recovery_within(5.0)), &samples);
+        (judged.objectives[0].word, judged.triggers[0].sentence.clone(), judged.notes.join(" "))
+    };
+    let (word, said, _) = judged(120.0, 0);
+    assert_eq!(word, Word::Fail, "{said}");
+    assert!(said.ends_with("goodput was out of the normal band again, after 26 s in it."), "{said}");
+    for (until, more) in [(70.0, 0), (120.0, 50)] {
+        let (word, said, notes) = judged(until, more);
+        assert_eq!(word, Word::Pass, "{said}");
+        assert!(notes.contains("FLAPPING after x: it relapsed (rooms at 1:00"), "{notes}");
+    }
 }

@@ -11,6 +11,7 @@ mod baseline;
 mod chance;
 mod conduct;
 mod faults;
+mod gone;
 mod judgement;
 mod live;
 mod measure;

@@ -3,13 +3,11 @@
 //!
 //! Owns the rule; it does not decide whether a time is acceptable.
 
-use std::ops::Range;
-
 use super::baseline::Window;
+use super::gone;
 use super::judgement::{JudgedTrigger, ShapeTrigger};
 use super::pace::By;
 use super::series::{Measures, Series};
-use super::stretch::Stretch;
 use super::view::View;
 use super::words;
 use crate::outline::ShapeOutline;
@@ -18,13 +16,6 @@ use crate::timeline::Timeline;
 use crate::timeline::phases::Return;
 use crate::timeline::trigger::Trigger;
 use crate::units::Micros;
-
-/// What relapses no later after a trigger, or than so many times as long as it was in force, may be its doing (X in
-/// VERDICTS.md 3).
-const SOON: Micros = Micros::secs(120);
-const SOON_TIMES: i64 = 10;
-/// Of more load than so many times the baseline's a relapse may come.
-const MORE_LOAD: f64 = 1.1;
 
 /// A trigger and all that was seen after it.
 #[derive(Clone, Debug)]
@@ -167,7 +158,9 @@ fn of_shape(
     // A tail that is too short for a stretch, and could have become one.
     let begins = (after..windows.len()).find(|&i| whole(i).is_none() && could_be(&windows[i..]));
     let (first, last) = (well.next(), well.next_back());
-    let relapsed = |i: usize| is_gone_again(view, stretch, (&windows, last.unwrap_or(i)), watch);
+    let relapsed = |i: usize| {
+        gone::relapsed(view, stretch, (&windows, last.unwrap_or(i)), (watch.effective, watch.clear))
+    };
     let found = first.filter(|i| begins.is_some() || !relapsed(*i));
     let r = found.map(|i| start(windows[i].0));
     let until_back = found.unwrap_or(windows.len());
@@ -232,7 +225,10 @@ fn of_shape(
         area_after: area(series, afterwards),
         time_to_detect: windows.windows(2).find(|p| p[0].1 && p[1].1).map(|p| end(p[1].0) - watch.effective),
         flapping: found
-            .map_or(Vec::new(), |from| relapses(&windows, from).map(|i| start(windows[i].0)).collect()),
+            .into_iter()
+            .flat_map(|i| relapses(&windows, i))
+            .map(|i| start(windows[i].0))
+            .collect(),
     };
     (judged, back)
 }
@@ -399,43 +395,11 @@ fn area(series: &Series, windows: &[(&Window, bool)]) -> f64 {
 }
 
 /// Where three or more windows in a row begin that are out of band.
-fn relapses<'w>(windows: &'w [(&Window, bool)], from: usize) -> impl Iterator<Item = usize> + use<'w> {
+pub(super) fn relapses<'w>(
+    windows: &'w [(&Window, bool)],
+    from: usize,
+) -> impl Iterator<Item = usize> + use<'w> {
     let starts = move |i: &usize| *i == from || !windows[i - 1].1;
     let three = |i: &usize| windows[*i..].iter().take_while(|(_, out)| *out).count() >= 3;
     (from..windows.len()).filter(starts).filter(three)
-}
-
-/// It relapsed after it was `last` well, and was not again, for as long as it would have taken; unless much later, or with
-/// more load.
-fn is_gone_again(
-    view: &View,
-    stretch: &Stretch,
-    (windows, last): (&[(&Window, bool)], usize),
-    watch: Watch,
-) -> bool {
-    let soon = watch.clear + SOON.max((watch.clear - watch.effective) * SOON_TIMES);
-    relapses(windows, last).any(|i| {
-        let rest = &windows[i..];
-        let since = view.timeline.cell_start(rest[0].0.from);
-        rest.len() >= stretch.windows && since <= soon && as_planned(view, rest)
-    })
-}
-
-/// No shape was planned to bring more load in these windows than in the baseline: what they lost may come of that.
-fn as_planned(view: &View, windows: &[(&Window, bool)]) -> bool {
-    let timeline = view.timeline;
-    let (Some((first, _)), Some((last, _))) = (windows.first(), windows.last()) else { return true };
-    let cells = |at: Micros| timeline.cell_of(at);
-    let baseline = view.frame().baseline();
-    let (before, after) = (cells(baseline.start)..cells(baseline.end), first.from..last.to);
-    let (from, to) = (timeline.cell_start(after.start), timeline.cell_start(after.end));
-    timeline.outline().shapes.iter().enumerate().all(|(index, shape)| {
-        if shape.closed {
-            return shape.start < baseline.end || shape.start >= to || shape.end <= from;
-        }
-        let planned =
-            |cells: &Range<u32>| cells.clone().map(|cell| timeline.planned(index, cell)).sum::<u64>();
-        let usual = planned(&before) as f64 * after.len() as f64 / before.len().max(1) as f64;
-        planned(&after) as f64 <= MORE_LOAD * usual + 3.0 * usual.max(1.0).sqrt()
-    })
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use super::answer::Answer;
 use super::baseline::Window;
 use super::faults;
+use super::gone;
 use super::judgement::{JudgedTrigger, Word};
 use super::measure::Measured;
 use super::missing::{Missing, Placing};
@@ -138,7 +139,9 @@ fn of_trigger(view: &View, objective: &Objective, t: &Trigger, a: &Aftermath) ->
         return without(Word::Invalid, format!("Nothing is proven: {why}."));
     }
     let shapes = shapes(view, t, a);
-    if shapes.is_empty() {
+    let gone = view.series.iter().filter(|s| s.band.none.is_some());
+    let gone: Vec<Ruling> = gone.filter_map(|s| bandless(view, objective, (t, a), s)).collect();
+    if shapes.is_empty() && gone.is_empty() {
         let bands = view.series.iter().map(|s| &s.band);
         let mut why: Vec<String> =
             bands.filter_map(|b| b.none.as_ref().map(|why| format!("{}: {why}", b.shape))).collect();
@@ -146,7 +149,23 @@ fn of_trigger(view: &View, objective: &Objective, t: &Trigger, a: &Aftermath) ->
         let why = if why.is_empty() { String::new() } else { format!(" ({})", why.join("; ")) };
         return without(Word::Inconclusive, format!("{}{why}", judged.sentence));
     }
-    shapes.iter().map(|shape| shape.ruling(objective)).collect()
+    shapes.iter().map(|shape| shape.ruling(objective)).chain(gone).collect()
+}
+
+/// A shape without a band tells nothing of a return, unless some of it fails for good.
+fn bandless(
+    view: &View,
+    objective: &Objective,
+    (t, a): (&Trigger, &Aftermath),
+    s: &Series,
+) -> Option<Ruling> {
+    let seen = a.clone();
+    let shape = Shape { view, trigger: t, series: s, seen, among_others: true };
+    let settled = shape.gone(objective)?;
+    let because = settled.because.unwrap_or_default();
+    let said = format!("{}: {because}.", s.band.shape);
+    let measured = Measured { n: 1, answer: Answer::Breaks, ..Measured::default() };
+    Some(Ruling::new(settled.word, Some(a.judged.name.clone()), said).measured(measured))
 }
 
 /// The shapes that can say something of the time after a trigger.
@@ -236,6 +255,9 @@ impl Shape<'_, '_> {
     fn ruling(&self, objective: &Objective) -> Ruling {
         let value = span(objective, &self.seen).filter(|_| self.seen.back != Return::Never);
         let settled = self.settled(|again| answer(objective, again));
+        let gone = Some(&settled).filter(|s| s.word == Word::Pass).and_then(|_| self.gone(objective));
+        let is_gone = gone.is_some();
+        let settled = gone.unwrap_or(settled);
         let limit = words::limit(objective.comparison, &words::value(Unit::Duration, objective.value));
         let said = match (settled.word, self.seen.back, value) {
             (Word::Inconclusive, ..) => self.said(),
@@ -250,8 +272,10 @@ impl Shape<'_, '_> {
             _ => format!("{}; for the {} {limit}", self.said(), objective.metric),
         };
         let but = settled.because.map_or(String::new(), |why| format!(", but {why}"));
-        let answer = answer(objective, &self.seen);
-        let measured = Measured { value, n: 1, answer, ..Measured::default() };
+        let measured = match is_gone {
+            true => Measured { n: 1, answer: Answer::Breaks, ..Measured::default() },
+            false => Measured { value, n: 1, answer: answer(objective, &self.seen), ..Measured::default() },
+        };
         let who = Some(self.seen.judged.name.clone());
         Ruling::new(settled.word, who, format!("{said}{but}.")).measured(measured)
     }
@@ -325,6 +349,24 @@ impl Shape<'_, '_> {
             _ if settled.word == Word::Pass => self.too_wide().unwrap_or(settled),
             _ => settled,
         }
+    }
+
+    /// Some of its operations fail for good, which its band does not see.
+    fn gone(&self, objective: &Objective) -> Option<Settled> {
+        if objective.comparison.holds(f64::INFINITY, objective.value) {
+            return None;
+        }
+        let shape = &self.series.band.shape;
+        let index =
+            self.view.timeline.outline().shapes.iter().position(|s| s.name == *shape && !s.trigger)?;
+        let back = self.seen.judged.shapes.iter().find(|s| s.shape == *shape).and_then(|s| s.recovered);
+        let since = back.or(self.seen.judged.t_clear)?;
+        let gone = |view: &View| gone::gone(view, index, self.trigger, since);
+        let why = gone(self.view)?;
+        let answer = |view: &View| if gone(view).is_some() { Answer::Breaks } else { Answer::Holds };
+        let settled = settle(self.view, None, || self.view.blame(&self.cells().0), answer);
+        let because = settled.because.map_or(why.clone(), |squall| format!("{why}, and {squall}"));
+        Some(Settled { because: Some(because), ..settled })
     }
 
     /// That it came back proves nothing where it could be many times as slow and within its band.

@@ -4,6 +4,7 @@
 mod common;
 mod faults;
 mod flows;
+mod gone;
 mod guards;
 mod pace;
 mod pool;

@@ -78,8 +78,8 @@ fn own(tally: &Tally) -> (u64, u64) {
     (tally.bad() - unreached.min(tally.bad()), tally.intended - unreached.min(tally.intended))
 }
 
-/// It relapsed after it was `last` well, and was not again, for as long as it would have taken; unless much later, or with
-/// more load.
+/// It relapsed after it was `last` well, and was not again for as long as that would have taken, nor for as long as it had been
+/// since the trigger; unless much later, or with more load.
 pub(super) fn relapsed(
     view: &View,
     stretch: &Stretch,
@@ -87,11 +87,13 @@ pub(super) fn relapsed(
     (effective, clear): (Micros, Micros),
 ) -> bool {
     let soon = clear + SOON.max((clear - effective) * SOON_TIMES);
+    let start = |cell: u32| view.timeline.cell_start(cell);
     relapses(windows, last).any(|i| {
         let rest = &windows[i..];
         let cells = rest[0].0.from..rest[rest.len() - 1].0.to;
-        let since = view.timeline.cell_start(cells.start);
-        rest.len() >= stretch.windows && since <= soon && as_planned(view, cells)
+        let (since, until) = (start(cells.start), start(cells.end));
+        let lasts = rest.len() >= stretch.windows && until - since >= since - clear;
+        lasts && since <= soon && as_planned(view, cells)
     })
 }
 

@@ -197,6 +197,8 @@ fn of_shape(
     };
     // Another trigger must not come before all of it had its deadline.
     let needed = needed + doubtful.map_or(Micros::ZERO, |_| watch.until - doubtful_from);
+    let relapses = found.into_iter().flat_map(|i| relapses(&windows, i));
+    let flapping = relapses.map(|i| start(windows[i].0)).collect();
     let judged = ShapeTrigger {
         shape: series.band.shape.clone(),
         recovered: r,
@@ -215,22 +217,21 @@ fn of_shape(
         deepest: depth_of(series, harmed, 1),
         slowest: slowest.map(|slowest| slowest.took),
         in_a_row: slowest.is_some_and(|slowest| slowest.in_a_row),
-        briefly: outage == Micros::ZERO
-            && windows.iter().any(|(w, out)| {
-                *out && !w.unknown && start(w) < watch.clear.max(watch.effective + series.band.window)
-            }),
+        briefly: outage == Micros::ZERO && briefly(timeline, series, &windows, watch),
         quietly: quietly(series, harmed, measures),
         still_out: if back == Return::Never { still_out(series, &windows, measures) } else { Vec::new() },
         area_during: area(series, &windows[..split]),
         area_after: area(series, afterwards),
         time_to_detect: windows.windows(2).find(|p| p[0].1 && p[1].1).map(|p| end(p[1].0) - watch.effective),
-        flapping: found
-            .into_iter()
-            .flat_map(|i| relapses(&windows, i))
-            .map(|i| start(windows[i].0))
-            .collect(),
+        flapping,
     };
     (judged, back)
+}
+
+/// Windows were out while the trigger was in force.
+fn briefly(timeline: &Timeline, series: &Series, windows: &[(&Window, bool)], watch: Watch) -> bool {
+    let over = watch.clear.max(watch.effective + series.band.window);
+    windows.iter().any(|(w, out)| *out && !w.unknown && timeline.cell_start(w.from) < over)
 }
 
 /// How long the service was out of its band, from the beginning to the end of these times; and how long after the trigger.

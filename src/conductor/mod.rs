@@ -141,7 +141,11 @@ pub async fn run(
         asked(&setting, times).await;
     };
     let system = System::start(&world, &experiment, &recorder, setting.files.as_ref(), once_more).await?;
-    for text in system.dead_links(&experiment).await {
+    let dead_links = tokio::select! {
+        said = system.dead_links(&experiment) => said,
+        () = asked(&setting, 1) => Vec::new(),
+    };
+    for text in dead_links {
         watch.remark(&text);
         recorder.note(Record::Note { at: world.now(), text });
     }

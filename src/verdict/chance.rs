@@ -115,7 +115,7 @@ const MOST_ALIKE: f64 = 0.95;
 /// Fewer windows in a row are judged by themselves.
 const ROW: usize = 3;
 /// One of so many may be as slow as it likes: the others must be slow, too.
-const APART: usize = 5;
+const TRIMMED: usize = 5;
 /// Of longer rows the parts tell.
 const LONGEST: usize = 30;
 
@@ -180,9 +180,9 @@ impl Rows {
         let limit = self.limit(all);
         let mut sorted = more.to_vec();
         sorted.sort_by(f64::total_cmp);
-        let rest = sorted.len().saturating_sub(all.div_ceil(APART));
+        let rest = sorted.len().saturating_sub(all.div_ceil(TRIMMED));
         let beyond = |some: &[f64], of: usize| some.iter().sum::<f64>() > limit * of as f64;
-        beyond(more, all) && beyond(&sorted[..rest], all - all.div_ceil(APART))
+        beyond(more, all) && beyond(&sorted[..rest], all - all.div_ceil(TRIMMED))
     }
 
     /// Marks those of rows that are slow together.

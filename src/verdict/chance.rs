@@ -217,7 +217,7 @@ fn exceeds(of: Share, usual: Share, alike: f64) -> bool {
 }
 
 /// Marks windows beyond a limit of latency of which more operations are slow than by chance; and rows of them that are
-/// slow together.
+/// slow together. The average of many is no chance.
 pub(super) fn mark_slow(windows: &mut [Window], band: &ShapeBand, usual: &Usual, rows: Option<Rows>) {
     for by in By::BOTH {
         let Some(Band { limit, .. }) = band.latency_by(by) else { continue };
@@ -226,7 +226,8 @@ pub(super) fn mark_slow(windows: &mut [Window], band: &ShapeBand, usual: &Usual,
             let (slow, n) = window.own(window.pace(by).slow);
             // All of one flow's are no more than one.
             let all = slow >= n && usual.alike < ALIKE;
-            let no_chance = all || exceeds((slow, n), usual.own, usual.alike);
+            let many = by == By::Average && band.tail.is_some();
+            let no_chance = all || many || exceeds((slow, n), usual.own, usual.alike);
             let pace = &mut window.paces[by as usize];
             pace.is_slow = pace.is_beyond(limit) && no_chance;
         }

@@ -1,26 +1,31 @@
-//! What did not come back for good where a stretch in band says otherwise: a service that relapsed, and operations that are
-//! asked too seldom to be seen in the band of their shape, or of a shape that has none.
+//! What did not come back where a stretch in band says otherwise: a service that relapsed or goes down again and again, and
+//! operations that are asked too seldom to be seen in the band of their shape, or of a shape that has none.
 //!
 //! Owns which; what it makes of a return is for `recovery` and `returns`.
 
 use std::ops::Range;
 
+use super::baseline::Window;
+use super::chance::{Share, part, total};
 use super::recovery::relapses;
-use super::stretch::{Seen, Stretch};
+use super::series::Series;
+use super::stretch::Seen;
 use super::view::View;
-use crate::sample::OpId;
+use crate::objective::{Metric, Objective};
+use crate::sample::{Kind, OpId};
 use crate::stats;
 use crate::timeline::phases;
 use crate::timeline::trigger::Trigger;
 use crate::timeline::{Cells, Tally};
 use crate::units::{Micros, clock, grouped};
 
-/// What relapses no later after a trigger, or than so many times as long as it was in force, may be its doing (X in
-/// VERDICTS.md 3).
+/// What goes no later after a trigger, or than so many times as long as it was in force, may be its doing (X in VERDICTS.md 3).
 const SOON: Micros = Micros::secs(120);
 const SOON_TIMES: i64 = 10;
-/// Of more load than so many times the baseline's a relapse may come.
+/// Of more load than so many times the baseline's it may come.
 const MORE_LOAD: f64 = 1.1;
+/// Fewer times are not again and again.
+const AGAIN: usize = 3;
 
 /// Fewer that failed are no proof, nor is a share that is less.
 const LEAST: u64 = 3;
@@ -28,88 +33,184 @@ const MOST: f64 = 0.5;
 /// Fewer operations in the baseline tell nothing of what is usual.
 const KNOWN: u64 = 5;
 
-/// Operations of a shape that were well before the first trigger, and of which most fail from this time until the end of
-/// what was watched, and in its last stretch, too; what is told of the first of them.
-pub(super) fn gone(view: &View, shape: usize, trigger: &Trigger, since: Micros) -> Option<String> {
-    let timeline = view.timeline;
-    let judge = &timeline.outline().judge;
-    let outline = &timeline.outline().shapes[shape];
-    let horizon = view.frame().horizon(trigger).at();
-    // What is near to the next trigger may be that one's doing.
-    let deadline = if horizon < timeline.load_end() {
-        timeline.outline().deadline_of(&outline.name)
-    } else {
-        Micros::ZERO
-    };
-    let until = view.watched(&outline.name, trigger).min(horizon - deadline);
-    let last = until - judge.stretch;
-    if last < since || view.frame().outlasting(trigger).is_some() {
-        return None;
+/// After a trigger, with what was planned.
+pub(super) struct Gone<'v, 'a> {
+    pub(super) view: &'v View<'a>,
+    pub(super) trigger: &'v Trigger,
+    /// Index into the shapes.
+    pub(super) shape: usize,
+}
+
+/// An operation that was away for too long, in words; and for how long, if it came back.
+pub(super) struct Away {
+    pub(super) why: String,
+    pub(super) lasted: Option<Micros>,
+    /// While the load was as in the baseline.
+    pub(super) as_planned: bool,
+}
+
+impl Gone<'_, '_> {
+    /// The first operation that was well before the first trigger and breaks the limit by itself. `since` is when its shape
+    /// was well again.
+    pub(super) fn away(&self, objective: &Objective, since: Micros) -> Option<Away> {
+        let timeline = self.view.timeline;
+        let until = self.until();
+        if self.view.frame().outlasting(self.trigger).is_some() {
+            return None;
+        }
+        let mut steps = timeline.steps_of(self.shape);
+        steps.find_map(|(op, o)| {
+            self.late(objective, (op, &o.name), until).or_else(|| self.lost((op, &o.name), since..until))
+        })
     }
-    let cells = |from: Micros| (timeline.cell_of(from)..timeline.cell_of(until)).collect::<Cells>();
-    let (all, last) = (cells(since), cells(last));
-    let baseline = phases::baseline(timeline, &view.triggers);
-    let usual = |op: OpId| {
-        let tally = view.tally(op, &baseline);
-        let well = tally.intended >= KNOWN && tally.good_share()? >= judge.goodput;
-        well.then(|| own(&tally))
-    };
-    let is_gone = |(op, name): (OpId, &str)| {
-        let (usual, (bad, n)) = (usual(op)?, own(&view.tally(op, &all)));
-        let fails = |(bad, n): (u64, u64)| bad as f64 > MOST * n as f64;
-        let is = bad >= LEAST && fails((bad, n)) && fails(own(&view.tally(op, &last)));
-        let told = || {
-            format!(
-                "{name} did not come back: of {} from {} on {} failed",
-                grouped(n),
-                clock(since),
-                grouped(bad)
-            )
+
+    /// What is near to the next trigger may be that one's doing.
+    fn until(&self) -> Micros {
+        let timeline = self.view.timeline;
+        let name = &timeline.outline().shapes[self.shape].name;
+        let horizon = self.view.frame().horizon(self.trigger).at();
+        let deadline =
+            if horizon < timeline.load_end() { timeline.outline().deadline_of(name) } else { Micros::ZERO };
+        self.view.watched(name, self.trigger).min(horizon - deadline)
+    }
+
+    /// Most of it fails until the end of what was watched, and in its last stretch, too.
+    fn lost(&self, (op, name): (OpId, &str), span: Range<Micros>) -> Option<Away> {
+        let timeline = self.view.timeline;
+        let stretch = timeline.outline().judge.stretch;
+        if span.end - span.start < stretch {
+            return None;
+        }
+        let all = self.cells(span.clone());
+        let asked = all.iter().rev().find(|cell| timeline.intended(op, **cell) > 0)?;
+        let since = (timeline.cell_start(asked + 1) - stretch).max(span.start);
+        let last = own(&self.view.tally(op, &self.cells(since..span.end)));
+        let fails = |(bad, n): Share| part((bad, n)) > MOST;
+        if !fails(last) {
+            return None;
+        }
+        let (bad, n) = own(&self.view.tally(op, &all));
+        let usual = self.usual(op)?;
+        let is = |(bad, n): Share| bad >= LEAST && fails((bad, n)) && stats::exceeds_sample((bad, n), usual);
+        // What failed before more load came does not come of that.
+        let before = self.cells(span.start..as_planned_until(self.view, span.clone()));
+        let as_planned = before.len() == all.len() || is(own(&self.view.tally(op, &before)));
+        is((bad, n)).then(|| {
+            let (n, since, bad) = (grouped(n), clock(span.start), grouped(bad));
+            let why = format!("{name} did not come back: of {n} from {since} on {bad} failed");
+            Away { why, lasted: None, as_planned }
+        })
+    }
+
+    /// All of it failed after the trigger for longer than may be.
+    fn late(&self, objective: &Objective, (op, name): (OpId, &str), until: Micros) -> Option<Away> {
+        let timeline = self.view.timeline;
+        let (effective, clear) = self.trigger.t_effective.zip(self.trigger.t_clear)?;
+        let one = |cell: u32| self.view.tally(op, &[cell].into());
+        let (mut failed, mut last) = (0, clear);
+        // None of what is lost came back.
+        self.cells(clear..until).into_iter().find(|&cell| {
+            let tally = one(cell);
+            if tally.good() == 0 && own(&tally).0 > 0 {
+                (failed, last) = (failed + own(&tally).0, timeline.cell_start(cell + 1));
+            }
+            tally.good() > 0
+        })?;
+        let lasted = match objective.metric {
+            Metric::Outage => last - effective,
+            _ => last - clear,
         };
-        (is && stats::exceeds_sample((bad, n), usual)).then(told)
-    };
-    let planned = || as_planned(view, timeline.cell_of(since)..timeline.cell_of(until));
-    timeline.steps_of(shape).find_map(|(op, o)| is_gone((op, &o.name))).filter(|_| planned())
+        let is = failed >= LEAST
+            && !objective.comparison.holds(lasted.0 as f64, objective.value)
+            && stats::exceeds_sample((failed, failed), self.usual(op)?);
+        is.then(|| {
+            let why = format!("all {} {name} failed until {}", grouped(failed), clock(last));
+            Away { why, lasted: Some(lasted), as_planned: as_planned(self.view, clear..last) }
+        })
+    }
+
+    /// How it fared before the first trigger, if it was well.
+    fn usual(&self, op: OpId) -> Option<Share> {
+        let tally = self.view.tally(op, &phases::baseline(self.view.timeline, &self.view.triggers));
+        let well = tally.good_share()? >= self.view.timeline.outline().judge.goodput;
+        (well && tally.intended >= KNOWN).then(|| own(&tally))
+    }
+
+    fn cells(&self, span: Range<Micros>) -> Cells {
+        let timeline = self.view.timeline;
+        (timeline.cell_of(span.start)..timeline.cell_of(span.end)).collect()
+    }
 }
 
 /// Those that failed, of those that were reached.
-fn own(tally: &Tally) -> (u64, u64) {
-    let unreached = tally.of_kind(crate::sample::Kind::Unreached);
-    (tally.bad() - unreached.min(tally.bad()), tally.intended - unreached.min(tally.intended))
+fn own(tally: &Tally) -> Share {
+    let unreached = tally.of_kind(Kind::Unreached).min(tally.bad());
+    (tally.bad() - unreached, tally.intended - unreached)
 }
 
-/// It relapsed after it was `last` well, and was not again for as long as that would have taken, nor for as long as it had been
-/// since the trigger; unless much later, or with more load.
-pub(super) fn relapsed(
+/// After it was well for a stretch that began at `last`, and for no later one, it relapsed for as long as a stretch takes and as
+/// it had been since the trigger; or since the first stretch, `back`, it was out again and again, and less was good than is
+/// normal. Unless that began much later, or comes with more load.
+pub(super) fn is_gone_again(
     view: &View,
-    stretch: &Stretch,
-    (windows, last): (&[Seen], usize),
+    series: &Series,
+    (windows, back, last): (&[Seen], usize, usize),
     (effective, clear): (Micros, Micros),
 ) -> bool {
     let soon = clear + SOON.max((clear - effective) * SOON_TIMES);
     let start = |cell: u32| view.timeline.cell_start(cell);
-    relapses(windows, last).any(|i| {
+    let span = |some: &[Seen]| start(some[0].0.from)..start(some[some.len() - 1].0.to);
+    let relapsed = relapses(windows, last).any(|i| {
         let rest = &windows[i..];
-        let cells = rest[0].0.from..rest[rest.len() - 1].0.to;
-        let (since, until) = (start(cells.start), start(cells.end));
-        let lasts = rest.len() >= stretch.windows && until - since >= since - clear;
-        lasts && since <= soon && as_planned(view, cells)
-    })
+        let Range { start, end } = span(rest);
+        let lasts = rest.len() >= series.stretch.windows && end - start >= start - clear;
+        lasts && start <= soon && as_planned(view, start..end)
+    });
+    let upto = windows.partition_point(|(w, _)| start(w.to) <= soon);
+    let since = windows.get(back..upto).filter(|since| since.len() >= series.stretch.windows);
+    relapsed
+        || since
+            .is_some_and(|since| goes_again_and_again(view, series, since) && as_planned(view, span(since)))
 }
 
-/// No shape was planned to bring more load in these cells than in the baseline: what is lost in them may come of that.
-fn as_planned(view: &View, after: Range<u32>) -> bool {
+fn goes_again_and_again(view: &View, series: &Series, since: &[Seen]) -> bool {
+    let good = total(since.iter().map(|(w, _)| (w.good, w.intended)));
+    part(good) < view.timeline.outline().judge.goodput && is_out_again_and_again(series, since)
+}
+
+/// It was out three times and more, and lost more of its goodput than the band leaves.
+pub(super) fn is_out_again_and_again(series: &Series, since: &[Seen]) -> bool {
+    let times = since.chunk_by(|a, b| a.1 == b.1).filter(|run| run[0].1).count();
+    times >= AGAIN && series.loses(&since.iter().map(|(w, _)| *w).collect::<Vec<&Window>>())
+}
+
+/// The plan brings no more load in this time than in the baseline: what is lost in it may come of that. Arrivals vary by chance.
+pub(super) fn as_planned(view: &View, after: Range<Micros>) -> bool {
     let timeline = view.timeline;
-    let baseline = view.frame().baseline();
-    let before = timeline.cell_of(baseline.start)..timeline.cell_of(baseline.end);
-    let (from, to) = (timeline.cell_start(after.start), timeline.cell_start(after.end));
-    timeline.outline().shapes.iter().enumerate().all(|(index, shape)| {
-        if shape.closed {
-            return shape.start < baseline.end || shape.start >= to || shape.end <= from;
-        }
-        let planned =
-            |cells: &Range<u32>| cells.clone().map(|cell| timeline.planned(index, cell)).sum::<u64>();
-        let usual = planned(&before) as f64 * after.len() as f64 / before.len().max(1) as f64;
-        planned(&after) as f64 <= MORE_LOAD * usual + 3.0 * usual.max(1.0).sqrt()
-    })
+    let (baseline, shapes) = (view.frame().baseline(), &timeline.outline().shapes);
+    let later = |s: &crate::outline::ShapeOutline| {
+        s.start >= baseline.end && s.start < after.end && s.end > after.start
+    };
+    if shapes.iter().any(|s| s.closed && later(s)) {
+        return false;
+    }
+    let cells = |span: &Range<Micros>| timeline.cell_of(span.start)..timeline.cell_of(span.end);
+    let (before, after) = (cells(&baseline), cells(&after));
+    let planned = |cells: &Range<u32>| {
+        let of = |cell| (0..shapes.len()).map(move |shape| timeline.planned(shape, cell)).sum::<u64>();
+        cells.clone().map(of).sum::<u64>() as f64
+    };
+    let times = after.len() as f64 / before.len().max(1) as f64;
+    let usual = planned(&before) * times;
+    planned(&after) <= MORE_LOAD * usual + 3.0 * (usual.max(1.0) * (1.0 + times)).sqrt()
+}
+
+/// Until when that is so: a stretch at a time.
+fn as_planned_until(view: &View, after: Range<Micros>) -> Micros {
+    let step = view.timeline.outline().judge.stretch.max(Micros::secs(1));
+    let mut until = after.start;
+    while until < after.end && as_planned(view, until..(until + step).min(after.end)) {
+        until = (until + step).min(after.end);
+    }
+    until
 }

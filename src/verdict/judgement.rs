@@ -263,8 +263,8 @@ pub struct ShapeTrigger {
     /// As in the trigger.
     pub needed: Option<Micros>,
     pub window: Micros,
-    /// The worst latency of a window of which that left its band: at `quantile`, or else on average; none where only what
-    /// failed was slow.
+    /// The worst latency of a window of which that left its band: at `quantile` of all operations, or the mean of the one
+    /// that was slowest by what is usual of it; of what succeeded, and none where only what failed was slow.
     pub slowest: Option<Micros>,
     /// `slowest` is within the limit: what left the band are windows in a row, together.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -278,12 +278,15 @@ pub struct ShapeTrigger {
     /// What was out of its band where what was watched ended, of what did not recover: `latency`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub still_out: Vec<String>,
-    /// None where it is the average.
+    /// None where it is a mean.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantile: Option<f64>,
-    /// How many times as long as usual its operations took then, where it is the average of several.
+    /// Of which operation that is the mean.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub times: Option<f64>,
+    pub operation: Option<String>,
+    /// Its mean in the baseline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usually: Option<Micros>,
     /// 1 - min of g / g_base while the trigger was in force.
     pub depth_during: f64,
     /// The same after it.
@@ -442,7 +445,7 @@ pub struct ShapeBand {
     pub windows: u64,
     /// Goodput ratio g.
     pub goodput: Option<Band>,
-    /// Average response time, microseconds: the geometric mean of `each`.
+    /// Average response time, microseconds: the geometric mean of `each` where they take what is usual.
     pub latency: Option<Band>,
     /// What is usual of each operation.
     pub each: Vec<UsualTime>,
@@ -477,17 +480,10 @@ pub struct UsualTime {
     pub share: f64,
     /// Response time of those that succeeded, their geometric mean; microseconds.
     pub usual: f64,
+    /// Their mean.
+    pub mean: Micros,
     /// So much more or less is no change, microseconds.
     pub leeway: f64,
-}
-
-impl ShapeBand {
-    /// Beyond which this operation is slow on average, microseconds.
-    pub fn latency_limit(&self, op: OpId) -> Option<f64> {
-        let band = self.latency?;
-        let one = self.each.iter().find(|one| one.op == op)?;
-        Some(one.at(band.limit / band.median))
-    }
 }
 
 /// The median of the baseline's windows and the value beyond which a window is out of band.

@@ -1,9 +1,9 @@
 //! How slow a window of a shape was: by the average of its operations, and by a high quantile where there are enough.
 //!
-//! The average is how many times as long as usual each operation takes, in the geometric mean of those that succeeded and
-//! over the operations: the median of all does not see that one step of three became a hundred times slower, or one
-//! replica of four five times, and a quantile not what is asked more seldom than it leaves out. The average does not see a
-//! tail. A quantile that lies between fast and slow operations is at either, as chance has it: the next lower one that does
+//! The average is how many times as long as usual operations take that succeed: each tenth of each operation against its own,
+//! in the geometric mean. The median of all does not see that one step of three became a hundred times slower, or one replica
+//! of four five times, and a quantile not what is asked more seldom than it leaves out. The average does not see a tail of
+//! few. What became faster makes up for nothing that became slower. A quantile that lies between fast and slow operations is at either, as chance has it: the next lower one that does
 //! not is taken.
 
 use super::judgement::{Band, ShapeBand, UsualTime};
@@ -29,6 +29,8 @@ impl By {
 pub(super) struct Yardstick {
     /// Of which the average is made.
     pub(super) each: Vec<UsualTime>,
+    /// What each takes, from the fastest to the slowest tenth; microseconds.
+    tenths: Vec<Tenths>,
     pub(super) quantile: Option<f64>,
 }
 
@@ -36,8 +38,9 @@ pub(super) struct Yardstick {
 const APART: f64 = 4.0;
 /// And so much at least.
 const FLOOR: Micros = Micros::millis(2);
-/// Of which an average is made.
+/// The middle of each tenth.
 const TENTHS: [f64; 10] = [0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95];
+type Tenths = [f64; 10];
 /// So much more is no change, and so many times as much (VERDICTS.md 3).
 pub(super) const LEEWAY: f64 = 2_000.0;
 pub(super) const SLOWER: f64 = 1.25;
@@ -52,14 +55,15 @@ pub(super) fn yardstick(
     wanted: Option<f64>,
 ) -> Yardstick {
     let merged = timeline.shape_tally(shape, cells, Count::Seen);
-    let each = usual_times(timeline, shape, cells);
+    let (each, tenths): (Vec<UsualTime>, Vec<Tenths>) =
+        usual_times(timeline, shape, cells).into_iter().unzip();
     // Of one operation that is slow now and then nothing tells its two kinds apart.
     let apart = are_apart(&each);
     // What failed has no time of its own.
     let answered = |q: f64| q + off((q, &merged), (cells, width)) <= merged.good_share().unwrap_or(1.0);
     let good = |q: f64| answered(q) && !(apart && goes_by_chance(&merged, q, (cells, width)));
     let quantile = wanted.and_then(|most| QUANTILES.into_iter().filter(|q| *q <= most).find(|q| good(*q)));
-    Yardstick { each, quantile }
+    Yardstick { each, tenths, quantile }
 }
 
 fn are_apart(each: &[UsualTime]) -> bool {
@@ -78,23 +82,31 @@ pub(super) fn flows(timeline: &Timeline, shape: usize, cells: &Cells, length: Mi
 }
 
 /// Of each operation of which any succeeded.
-fn usual_times(timeline: &Timeline, shape: usize, cells: &Cells) -> Vec<UsualTime> {
+fn usual_times(timeline: &Timeline, shape: usize, cells: &Cells) -> Vec<(UsualTime, Tenths)> {
     let all: Vec<_> = timeline.steps_of(shape).map(|(op, o)| (op, o, timeline.tally(op, cells))).collect();
     let asked: u64 = all.iter().map(|(.., tally)| tally.intended).sum();
     let leeway = LEEWAY * timeline.outline().cell.as_secs_f64();
     let each = all.iter().filter_map(|(op, o, tally)| {
-        let usual = average(&tally.successes)?;
+        let tenths = tenths(&tally.successes)?;
+        let usual = mean(tenths.map(f64::ln)).exp();
         let share = tally.intended as f64 / asked.max(1) as f64;
-        Some(UsualTime { op: *op, operation: o.name.clone(), share, usual, leeway })
+        let mean = tally.successes.mean()?;
+        Some((UsualTime { op: *op, operation: o.name.clone(), share, usual, mean, leeway }, tenths))
     });
     each.collect()
 }
 
-/// The geometric mean, microseconds.
-fn average(of: &Hist) -> Option<f64> {
-    let logs: Option<Vec<f64>> =
-        TENTHS.into_iter().map(|q| of.quantile(q).map(|v| (v.0 as f64).max(1.0).ln())).collect();
-    logs.map(|logs| (logs.iter().sum::<f64>() / logs.len() as f64).exp())
+/// Microseconds; none of nothing.
+fn tenths(of: &Hist) -> Option<Tenths> {
+    let mut all = [1.0; 10];
+    for (one, q) in all.iter_mut().zip(TENTHS) {
+        *one = (of.quantile(q)?.0 as f64).max(1.0);
+    }
+    Some(all)
+}
+
+fn mean(of: Tenths) -> f64 {
+    of.iter().sum::<f64>() / of.len() as f64
 }
 
 /// Whether what two deviations of chance in one window put above the quantile is far from what two put below.
@@ -115,9 +127,10 @@ fn off((quantile, all): (f64, &Tally), (cells, width): (&Cells, u32)) -> f64 {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Pace {
     /// Microseconds; none without operations. The average is what is usual of them together, as often as each takes longer
-    /// than usual.
+    /// than usual, beyond its leeway; what is faster is no credit.
     pub(super) latency: Option<f64>,
-    /// The same without leeways, by which one tells how much it varies; what is shorter than its leeway does not below it.
+    /// The same without leeways, and with credit, by which one tells how much it varies; what is shorter than its leeway
+    /// does not below it.
     pub(super) varies: Option<f64>,
     /// Operations beyond the limit, where the latency is.
     pub(super) slow: u64,
@@ -140,33 +153,43 @@ pub(super) fn paces(
 ) -> [Pace; 2] {
     let tail = yardstick.quantile.and_then(|q| merged.quantile(q)).map(|v| v.value);
     let tail = Pace { latency: tail, varies: tail, ..Pace::default() };
-    [on_average(view, shape, &yardstick.each, cells), tail]
+    [on_average(view, shape, yardstick, cells), tail]
 }
 
-fn on_average(view: &View, shape: usize, each: &[UsualTime], cells: &Cells) -> Pace {
+fn on_average(view: &View, shape: usize, yardstick: &Yardstick, cells: &Cells) -> Pace {
+    let each = &yardstick.each;
     let all = usual(each);
-    let (mut sum, mut plain, mut weights) = (0.0, 0.0, 0.0);
+    let leeway = each.first().map_or(0.0, |one| one.leeway);
+    let (mut sums, mut weights) = ([0.0; 2], 0.0);
     for (op, _) in view.timeline.steps_of(shape) {
-        let own = each.iter().find(|one| one.op == op);
+        let own = each.iter().position(|one| one.op == op);
         // All of it failed before.
         if own.is_none() && is_known(view, op) {
             continue;
         }
         let tally = view.tally(op, cells);
-        if let Some(now) = average(&tally.successes) {
-            let n = weight(tally.intended);
-            let varies = |one: &UsualTime| match one.usual < one.leeway {
-                true => now.max(one.leeway) / one.leeway,
-                false => now / one.usual,
-            };
+        if let Some(now) = tenths(&tally.successes) {
             // Nobody came to it before.
-            sum += n * own.map_or(now / all, |one| one.times(now)).ln();
-            plain += n * own.map_or(now / all, varies).ln();
+            let usual = own.map_or([all; 10], |own| yardstick.tenths[own]);
+            let n = weight(tally.intended);
+            for (sum, ln) in sums.iter_mut().zip(compared(now, usual, leeway)) {
+                *sum += n * ln;
+            }
             weights += n;
         }
     }
     let of = |sum: f64| (weights > 0.0).then(|| all * (sum / weights).exp());
-    Pace { latency: of(sum), varies: of(plain), ..Pace::default() }
+    let [latency, varies] = sums.map(of);
+    Pace { latency, varies, ..Pace::default() }
+}
+
+/// On ln, how many times as long as usual it took: without credit and beyond the leeway, and with credit.
+fn compared(now: Tenths, usual: Tenths, leeway: f64) -> [f64; 2] {
+    let of = |times: &dyn Fn(f64, f64) -> f64| mean(std::array::from_fn(|i| times(now[i], usual[i]).ln()));
+    [
+        of(&|now, usual| ((now - leeway) / usual).max(1.0 / SLOWER)),
+        of(&|now, usual| now.max(leeway) / usual.max(leeway)),
+    ]
 }
 
 /// A heartbeat that is asked thirty times as often as a log-in tells more, and does not hide it.
@@ -175,14 +198,8 @@ fn weight(asked: u64) -> f64 {
 }
 
 impl UsualTime {
-    /// How many times as long as usual it took, beyond its leeway.
-    pub(super) fn times(&self, now: f64) -> f64 {
-        let beyond = (now - self.usual).abs() - self.leeway;
-        (self.usual + beyond.max(0.0).copysign(now - self.usual)).max(1.0) / self.usual
-    }
-
     /// What so many times as long is, beyond its leeway; microseconds.
-    pub(crate) fn at(&self, times: f64) -> f64 {
+    fn at(&self, times: f64) -> f64 {
         self.usual * times + self.leeway
     }
 }
@@ -225,6 +242,13 @@ pub(super) fn slower(
 }
 
 impl ShapeBand {
+    /// Beyond which this operation is slow on average, microseconds.
+    pub fn latency_limit(&self, op: OpId) -> Option<f64> {
+        let band = self.latency?;
+        let one = self.each.iter().find(|one| one.op == op)?;
+        Some(one.at(band.limit / usual(&self.each)))
+    }
+
     pub(super) fn latency_by(&self, by: By) -> Option<Band> {
         match by {
             By::Average => self.latency,

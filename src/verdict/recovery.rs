@@ -17,6 +17,9 @@ use crate::timeline::phases::Return;
 use crate::timeline::trigger::Trigger;
 use crate::units::Micros;
 
+/// So many windows in a row out of band are a relapse.
+const RELAPSE: usize = 3;
+
 /// A trigger and all that was seen after it.
 #[derive(Clone, Debug)]
 pub(super) struct Aftermath {
@@ -140,8 +143,7 @@ fn of_shape(
     let end = |w: &Window| timeline.cell_start(w.to);
     // What is out beside another trigger, or so near to the next, may be that one's doing: from there on nothing is
     // known.
-    let mut windows: Vec<(&Window, bool)> =
-        known(series, measures).filter(|(w, _)| end(w) > watch.effective && end(w) <= watch.until).collect();
+    let mut windows: Vec<(&Window, bool)> = known(timeline, series, watch, measures).collect();
     let doubtful_from = watch.doubtful(timeline.outline().deadline_of(&series.band.shape));
     let doubtful =
         windows.iter().position(|(w, out)| *out && end(w) > doubtful_from && start(w) >= watch.clear);
@@ -158,10 +160,11 @@ fn of_shape(
     // A tail that is too short for a stretch, and could have become one.
     let begins = (after..windows.len()).find(|&i| whole(i).is_none() && could_be(&windows[i..]));
     let (first, last) = (well.next(), well.next_back());
-    let relapsed = |i: usize| {
-        gone::relapsed(view, stretch, (&windows, last.unwrap_or(i)), (watch.effective, watch.clear))
-    };
-    let found = first.filter(|i| begins.is_some() || !relapsed(*i));
+    // What comes back as the load ends may do so for good, and may not.
+    let seen = &windows[..begins.unwrap_or(windows.len())];
+    let times = (watch.effective, watch.clear);
+    let gone = |i: usize| gone::is_gone_again(view, series, (seen, i, last.unwrap_or(i)), times);
+    let found = first.filter(|i| !gone(*i));
     let r = found.map(|i| start(windows[i].0));
     let until_back = found.unwrap_or(windows.len());
     // Each in band, and together they were not: all that time until it was back.
@@ -184,7 +187,7 @@ fn of_shape(
     // What is lost after it was back is none of its harm.
     let harmed = &windows[..until_back.max(after)];
     let afterwards = &harmed[split.min(harmed.len())..];
-    let slowest = slowest(view, series, harmed, measures);
+    let slowest = slowest(view, series, harmed, measures).unwrap_or_default();
     let back = match (r, begins) {
         (Some(r), _) => Return::At(r),
         (None, None) if windows.len() > after && !ends_unknown => Return::Never,
@@ -197,8 +200,6 @@ fn of_shape(
     };
     // Another trigger must not come before all of it had its deadline.
     let needed = needed + doubtful.map_or(Micros::ZERO, |_| watch.until - doubtful_from);
-    let relapses = found.into_iter().flat_map(|i| relapses(&windows, i));
-    let flapping = relapses.map(|i| start(windows[i].0)).collect();
     let judged = ShapeTrigger {
         shape: series.band.shape.clone(),
         recovered: r,
@@ -210,20 +211,21 @@ fn of_shape(
         well_for: longest_well(timeline, &windows[after..]).filter(|_| r.is_none()),
         needed: (back == Return::TooShort && !(watch.outlasted && doubtful.is_some())).then_some(needed),
         window: series.band.window,
-        quantile: slowest.and_then(|slowest| slowest.quantile),
-        times: slowest.and_then(|slowest| slowest.times),
+        quantile: slowest.quantile,
+        operation: slowest.operation,
+        usually: slowest.usually,
         depth_during: depth(series, &windows[..split]),
         depth_after: depth(series, afterwards),
         deepest: depth_of(series, harmed, 1),
-        slowest: slowest.map(|slowest| slowest.took),
-        in_a_row: slowest.is_some_and(|slowest| slowest.in_a_row),
+        slowest: slowest.took,
+        in_a_row: slowest.in_a_row,
         briefly: outage == Micros::ZERO && briefly(timeline, series, &windows, watch),
         quietly: quietly(series, harmed, measures),
         still_out: if back == Return::Never { still_out(series, &windows, measures) } else { Vec::new() },
         area_during: area(series, &windows[..split]),
         area_after: area(series, afterwards),
         time_to_detect: windows.windows(2).find(|p| p[0].1 && p[1].1).map(|p| end(p[1].0) - watch.effective),
-        flapping,
+        flapping: found.map(|i| flapping(timeline, series, &windows[i..])).unwrap_or_default(),
     };
     (judged, back)
 }
@@ -245,11 +247,20 @@ fn lasted(out: &[(Micros, Micros)], watch: Watch) -> (Micros, Micros) {
     )
 }
 
-/// All windows, and whether each was out of band. What squall slept through after one in band may be more of the same;
-/// after one that was out it is passed over.
-fn known(series: &Series, measures: Measures) -> impl Iterator<Item = (&Window, bool)> {
-    let mut was_out = true;
-    series.windows.iter().filter_map(move |window| {
+/// The windows that end after the trigger began, until the end of what is watched, and whether each was out of band. What squall
+/// slept through after one in band may be more of the same; after one that was out it is passed over.
+fn known<'s>(
+    timeline: &Timeline,
+    series: &'s Series,
+    watch: Watch,
+    measures: Measures,
+) -> impl Iterator<Item = (&'s Window, bool)> + use<'s> {
+    let upto = |at: Micros| series.windows.partition_point(|w| timeline.cell_start(w.to) <= at);
+    let (before, within) =
+        series.windows[..upto(watch.until)].split_at(upto(watch.effective.min(watch.until)));
+    let before = before.iter().rfind(|w| !w.unknown);
+    let mut was_out = before.is_none_or(|w| series.out(w, measures));
+    within.iter().filter_map(move |window| {
         if !window.unknown {
             was_out = series.out(window, measures);
         }
@@ -287,13 +298,14 @@ fn longest_well(timeline: &Timeline, windows: &[(&Window, bool)]) -> Option<Micr
 }
 
 /// The worst latency of windows of which it left its band.
-#[derive(Clone, Copy)]
+#[derive(Default)]
 struct Slowest {
-    took: Micros,
-    /// None where it is the average.
+    took: Option<Micros>,
+    /// Of all operations together.
     quantile: Option<f64>,
-    /// As usual; where several operations are averaged.
-    times: Option<f64>,
+    /// Or whose mean it is, and what that usually is.
+    operation: Option<String>,
+    usually: Option<Micros>,
     /// It is within the limit of a window.
     in_a_row: bool,
 }
@@ -302,21 +314,31 @@ struct Slowest {
 fn slowest(view: &View, series: &Series, windows: &[(&Window, bool)], measures: Measures) -> Option<Slowest> {
     [By::Tail, By::Average].into_iter().find_map(|by| {
         let slow = windows.iter().filter(|(w, _)| !w.unknown && series.is_slow(w, by, measures));
-        let latency = slow.filter_map(|(w, _)| answered_in(view, series, w, by)).reduce(f64::max)?;
-        let band = series.band.latency_by(by)?;
-        let quantile = series.band.tail.filter(|_| by == By::Tail).map(|tail| tail.quantile);
-        let times = latency / band.median;
-        let in_a_row = latency + 1.0 < band.limit;
-        Some(match &series.band.each[..] {
-            [one] if by == By::Average => {
-                Slowest { took: Micros(one.at(times) as i64), quantile, times: None, in_a_row }
+        let answered = slow.filter_map(|(w, _)| Some((answered_in(view, series, w, by)?, *w)));
+        let (took, window) = answered.max_by(|a, b| a.0.total_cmp(&b.0))?;
+        let limit = series.band.latency_by(by)?.limit;
+        let in_a_row = window.pace(by).latency.is_some_and(|latency| latency < limit);
+        match series.band.tail.filter(|_| by == By::Tail) {
+            Some(tail) => {
+                let (took, quantile) = (Some(Micros(took as i64)), Some(tail.quantile));
+                Some(Slowest { took, quantile, in_a_row, ..Slowest::default() })
             }
-            _ => {
-                let times = Some(times).filter(|_| by == By::Average);
-                Slowest { took: Micros(latency as i64), quantile, times, in_a_row }
-            }
-        })
+            None => slowest_of(view, series, window).map(|slowest| Slowest { in_a_row, ..slowest }),
+        }
     })
+}
+
+/// The mean of the operation that took longest by what is usual of it.
+fn slowest_of(view: &View, series: &Series, window: &Window) -> Option<Slowest> {
+    let cells = (window.from..window.to).collect();
+    let each = series.band.each.iter().filter_map(|one| {
+        let now = view.tally(one.op, &cells).successes.mean()?;
+        let times = (now.0 as f64 - one.leeway) / one.mean.0.max(1) as f64;
+        Some((times, now, one))
+    });
+    let (_, now, one) = each.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    let (operation, usually) = (Some(one.operation.clone()), Some(one.mean));
+    Some(Slowest { took: Some(now), operation, usually, ..Slowest::default() })
 }
 
 /// How long those took that succeeded, if that is out of band too: what fails stands at its deadline, and nobody need have
@@ -395,12 +417,23 @@ fn area(series: &Series, windows: &[(&Window, bool)]) -> f64 {
     windows.iter().map(|(w, _)| base * w.intended as f64 - w.good as f64).sum::<f64>().max(0.0)
 }
 
+/// When it went again after it was back: for three windows or more, or again and again.
+fn flapping(timeline: &Timeline, series: &Series, since: &[(&Window, bool)]) -> Vec<Micros> {
+    let starts = |least: usize| {
+        let begins = |i: &usize| since[*i].1 && (*i == 0 || !since[i - 1].1);
+        let lasts = move |i: &usize| since[*i..].iter().take_while(|(_, out)| *out).count() >= least;
+        let all = (0..since.len()).filter(begins).filter(lasts);
+        all.map(|i| timeline.cell_start(since[i].0.from)).collect()
+    };
+    starts(if gone::is_out_again_and_again(series, since) { 1 } else { RELAPSE })
+}
+
 /// Where three or more windows in a row begin that are out of band.
 pub(super) fn relapses<'w>(
     windows: &'w [(&Window, bool)],
     from: usize,
 ) -> impl Iterator<Item = usize> + use<'w> {
     let starts = move |i: &usize| *i == from || !windows[i - 1].1;
-    let three = |i: &usize| windows[*i..].iter().take_while(|(_, out)| *out).count() >= 3;
+    let three = |i: &usize| windows[*i..].iter().take_while(|(_, out)| *out).count() >= RELAPSE;
     (from..windows.len()).filter(starts).filter(three)
 }

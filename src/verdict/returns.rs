@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 
 use super::answer::Answer;
 use super::baseline::Window;
+use super::chance::{part, total};
 use super::faults;
-use super::gone;
-use super::judgement::{JudgedTrigger, Word};
+use super::gone::{self, Away, Gone};
+use super::judgement::{JudgedTrigger, ShapeTrigger, Word};
 use super::measure::Measured;
 use super::missing::{Missing, Placing};
 use super::recovery::{self, Aftermath};
@@ -24,6 +25,10 @@ use crate::timeline::Cells;
 use crate::timeline::phases::{self, Return};
 use crate::timeline::trigger::{self, Trigger};
 use crate::units::{Micros, clock, three_digits};
+
+const HALF: f64 = 0.5;
+/// Why nothing rests on what is out of its band.
+const MORE_LOAD: &str = "the plan brings more load after it than in the baseline, and this may come of that";
 
 /// One shape after one trigger.
 struct Shape<'v, 'a> {
@@ -161,11 +166,14 @@ fn bandless(
 ) -> Option<Ruling> {
     let seen = a.clone();
     let shape = Shape { view, trigger: t, series: s, seen, among_others: true };
-    let settled = shape.gone(objective)?;
+    let (settled, away) = shape.away(objective)?;
     let because = settled.because.unwrap_or_default();
     let said = format!("{}: {because}.", s.band.shape);
-    let measured = Measured { n: 1, answer: Answer::Breaks, ..Measured::default() };
-    Some(Ruling::new(settled.word, Some(a.judged.name.clone()), said).measured(measured))
+    Some(Ruling::new(settled.word, Some(a.judged.name.clone()), said).measured(measured(&away)))
+}
+
+fn measured(away: &Away) -> Measured {
+    Measured { value: away.lasted.map(Quantity::time), n: 1, answer: Answer::Breaks, ..Measured::default() }
 }
 
 /// The shapes that can say something of the time after a trigger.
@@ -255,9 +263,11 @@ impl Shape<'_, '_> {
     fn ruling(&self, objective: &Objective) -> Ruling {
         let value = span(objective, &self.seen).filter(|_| self.seen.back != Return::Never);
         let settled = self.settled(|again| answer(objective, again));
-        let gone = Some(&settled).filter(|s| s.word == Word::Pass).and_then(|_| self.gone(objective));
-        let is_gone = gone.is_some();
-        let settled = gone.unwrap_or(settled);
+        let away = Some(&settled).filter(|s| s.word == Word::Pass).and_then(|_| self.away(objective));
+        let (settled, away) = match away {
+            Some((settled, away)) => (settled, Some(away)),
+            None => (settled, None),
+        };
         let limit = words::limit(objective.comparison, &words::value(Unit::Duration, objective.value));
         let said = match (settled.word, self.seen.back, value) {
             (Word::Inconclusive, ..) => self.said(),
@@ -272,9 +282,9 @@ impl Shape<'_, '_> {
             _ => format!("{}; for the {} {limit}", self.said(), objective.metric),
         };
         let but = settled.because.map_or(String::new(), |why| format!(", but {why}"));
-        let measured = match is_gone {
-            true => Measured { n: 1, answer: Answer::Breaks, ..Measured::default() },
-            false => Measured { value, n: 1, answer: answer(objective, &self.seen), ..Measured::default() },
+        let measured = match away {
+            Some(away) => measured(&away),
+            None => Measured { value, n: 1, answer: answer(objective, &self.seen), ..Measured::default() },
         };
         let who = Some(self.seen.judged.name.clone());
         Ruling::new(settled.word, who, format!("{said}{but}.")).measured(measured)
@@ -347,12 +357,30 @@ impl Shape<'_, '_> {
             (Some(moved), _) if settled.word != Word::Fail => unknown(moved),
             (_, Some(restless)) => unknown(restless),
             _ if settled.word == Word::Pass => self.too_wide().unwrap_or(settled),
+            _ if settled.word == Word::Fail && self.has_more_load() => invalid(MORE_LOAD.to_owned()),
             _ => settled,
         }
     }
 
-    /// Some of its operations fail for good, which its band does not see.
-    fn gone(&self, objective: &Objective) -> Option<Settled> {
+    /// More load was planned until it was back than in the baseline, and at the end most was good: of load alone a service is slow
+    /// and loses some.
+    fn has_more_load(&self) -> bool {
+        let judged = &self.seen.judged;
+        let (Some(clear), timeline) = (judged.t_clear, self.view.timeline) else { return false };
+        let until = judged.recovered.unwrap_or_else(|| self.watched());
+        let last = self.series.windows.iter().filter(|w| timeline.cell_start(w.to) <= until).rev();
+        let last = last.take(self.series.stretch.windows).map(|w| (w.good, w.intended));
+        // Flows in flight are held against the load that was planned.
+        let felt = |what: &String| what == "goodput" || what == "latency";
+        let is_felt = |s: &ShapeTrigger| {
+            s.quietly.is_none() && (s.still_out.is_empty() || s.still_out.iter().any(felt))
+        };
+        let is_felt = judged.shapes.iter().all(is_felt);
+        is_felt && until > clear && !gone::as_planned(self.view, clear..until) && part(total(last)) > HALF
+    }
+
+    /// One of its operations breaks the limit by itself, which the band does not see.
+    fn away(&self, objective: &Objective) -> Option<(Settled, Away)> {
         if objective.comparison.holds(f64::INFINITY, objective.value) {
             return None;
         }
@@ -361,12 +389,23 @@ impl Shape<'_, '_> {
             self.view.timeline.outline().shapes.iter().position(|s| s.name == *shape && !s.trigger)?;
         let back = self.seen.judged.shapes.iter().find(|s| s.shape == *shape).and_then(|s| s.recovered);
         let since = back.or(self.seen.judged.t_clear)?;
-        let gone = |view: &View| gone::gone(view, index, self.trigger, since);
-        let why = gone(self.view)?;
-        let answer = |view: &View| if gone(view).is_some() { Answer::Breaks } else { Answer::Holds };
+        let of = |view: &View| Gone { view, trigger: self.trigger, shape: index }.away(objective, since);
+        let away = of(self.view)?;
+        // Who was watched for less than the limit may yet come back in time.
+        let is_early = away.lasted.is_none() && cut_short(objective, &self.seen);
+        let breaks = if is_early { Answer::Unknown(None) } else { Answer::Breaks };
+        let answer = |view: &View| if of(view).is_some() { breaks } else { Answer::Holds };
         let settled = settle(self.view, None, || self.view.blame(&self.cells().0), answer);
-        let because = settled.because.map_or(why.clone(), |squall| format!("{why}, and {squall}"));
-        Some(Settled { because: Some(because), ..settled })
+        let because =
+            settled.because.map_or(away.why.clone(), |squall| format!("{}, and {squall}", away.why));
+        let settled = match away.as_planned {
+            true => Settled { because: Some(because), ..settled },
+            false => {
+                let because = Some(format!("{because}; {MORE_LOAD}"));
+                Settled { word: Word::Invalid, because, needed: None }
+            }
+        };
+        Some((settled, away))
     }
 
     /// That it came back proves nothing where it could be many times as slow and within its band.

@@ -117,6 +117,15 @@ impl Series {
         too_many(&Window::bad) && too_many(&|w| self.lost_in_band(w))
     }
 
+    /// More of these failed than the band leaves, and not by chance.
+    pub(super) fn loses(&self, windows: &[&Window]) -> bool {
+        let Some(band) = self.band.goodput else { return false };
+        let lost = total(windows.iter().map(|w| (w.bad(), w.intended)));
+        let own = total(windows.iter().map(|w| w.own(w.bad())));
+        part(lost) - part(self.usual.bad) > band.median - band.limit
+            && stats::exceeds_sample(own, self.usual.own_bad)
+    }
+
     /// What failed in a window, but no more than may before it is out.
     fn lost_in_band(&self, window: &Window) -> u64 {
         let out = |bad: u64| self.goodput_out(&Window { good: window.intended - bad, ..window.clone() });

@@ -7,7 +7,7 @@ use super::measure::Measured;
 use crate::objective::{Aggregate, Comparison, Metric, Objective, PhaseName};
 use crate::quantity::{Quantity, Unit};
 use crate::timeline::phases::Return;
-use crate::units::{Micros, clock, grouped, three_digits};
+use crate::units::{Micros, clock, grouped};
 
 pub(super) fn percent(share: f64) -> String {
     Quantity::share(share).to_string()
@@ -219,15 +219,15 @@ fn harm(trigger: &JudgedTrigger) -> String {
         false => "",
     };
     match (slowest, deepest.filter(|s| s.deepest >= 0.01)) {
-        (Some((slow, s)), _) => match s.times.map(three_digits) {
-            Some(times) => {
-                format!("{kept}, and at worst its operations took {times} times as long as usual{}", row(s))
-            }
-            None => {
-                let what = s.quantile.map_or("average".to_owned(), |q| Metric::Quantile(q).to_string());
-                format!("{kept}, and at worst its {what} was {slow}{}", row(s))
-            }
-        },
+        (Some((slow, s)), _) => {
+            let took = match (s.quantile, &s.operation, s.usually) {
+                (None, Some(name), Some(usually)) => {
+                    format!("{name} took {slow} on average (usually {usually})")
+                }
+                (q, ..) => format!("its {} was {slow}", Metric::Quantile(q.unwrap_or(0.5))),
+            };
+            format!("{kept}, and at worst {took}{}", row(s))
+        }
         (None, Some(s)) => {
             let kept = if lost > 0.0 { kept + ", and " } else { String::new() };
             format!("{kept}at worst a window of {} lost {} of its goodput", s.window, percent(s.deepest))

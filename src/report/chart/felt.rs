@@ -251,7 +251,7 @@ fn beside(timeline: &Timeline, judgement: &Judgement, op: OpId) -> Beside {
         let normal = judgement.baseline.iter().filter(|b| b.shape == *shape && b.broken.is_none());
         limits.extend(normal.flat_map(|band| {
             let tail = band.tail.filter(|tail| is_usual(timeline, judgement, op, tail));
-            bands(band, tail, band.latency_limit(op))
+            bands(band, &outline.operations[usize::from(op.0)].name, tail, band.latency_limit(op))
         }));
         moments.extend(judgement.triggers.iter().flat_map(|t| of_trigger(t, shape)));
     }
@@ -268,7 +268,12 @@ fn is_usual(timeline: &Timeline, judgement: &Judgement, op: OpId, tail: &Tail) -
 
 /// What is normal for the shape: the ends of its band. An operation's own average stands for a quantile that says nothing
 /// of it.
-fn bands(band: &ShapeBand, tail: Option<Tail>, average: Option<f64>) -> impl Iterator<Item = Limit> + '_ {
+fn bands(
+    band: &ShapeBand,
+    name: &str,
+    tail: Option<Tail>,
+    average: Option<f64>,
+) -> impl Iterator<Item = Limit> + use<> {
     let spans = || vec![Span { from: Micros::ZERO, to: Micros::MAX }];
     let limit = move |metric: Metric, value: f64, text: String| Limit {
         metric,
@@ -281,18 +286,16 @@ fn bands(band: &ShapeBand, tail: Option<Tail>, average: Option<f64>) -> impl Ite
     let latency = match (tail, average) {
         (Some(tail), _) => {
             let (quantile, end) = (Metric::Quantile(tail.quantile), tail.band.limit);
-            let text = format!("{quantile} to {}", Micros(end as i64));
+            let text = format!("normal for {}: {quantile} to {}", visible(&band.shape), Micros(end as i64));
             Some((quantile, end, text))
         }
         (None, Some(end)) => {
-            let text = format!("average to {}", Micros(end as i64));
+            let text = format!("normal for {}: average to {}", visible(name), Micros(end as i64));
             Some((Metric::Quantile(0.5), end, text))
         }
         (None, None) => None,
     };
-    let latency = latency.map(|(metric, end, normal)| {
-        limit(metric, end, format!("normal for {}: {normal}", visible(&band.shape)))
-    });
+    let latency = latency.map(|(metric, end, text)| limit(metric, end, text));
     let goodput = band.goodput.map(|b| {
         let text = format!("normal from {} %", percent(b.limit));
         limit(Metric::Errors, b.limit, text)

@@ -239,10 +239,13 @@ fn latency(b: &ShapeBand) -> String {
     let tail = b.tail.map(|t| format!("{} {}", Metric::Quantile(t.quantile), band(Some(t.band), time)));
     let average = b.latency.map(|average| match &b.each[..] {
         [one] => {
-            let limit = one.at(average.limit / average.median);
+            let limit = b.latency_limit(one.op).unwrap_or(average.limit);
             band(Some(Band { median: one.usual, limit, moved: average.moved }), time)
         }
-        _ => format!("each up to {} times as long", three_digits(average.limit / average.median)),
+        _ => {
+            let times = three_digits(average.limit / average.median);
+            format!("each up to {times} times as long, or 2 ms longer")
+        }
     });
     match (tail, average) {
         (Some(tail), Some(average)) => format!("{tail}, average {average}"),

@@ -64,3 +64,88 @@ fn what_fails_seldom_or_for_a_while_came_back() {
         assert!(objective.reason.contains(told), "{what}: {}", objective.reason);
     }
 }
+
+/// A job of six each twenty seconds, in a shape of its own, is dead from the storm on. By where the load ended, none of it
+/// lay in the last stretch, and that was PASS.
+#[test]
+fn bursts_that_fail_for_good_never_came_back_wherever_the_load_ends() {
+    for end in [95, 100, 105, 110] {
+        let text = format!(
+            "target: sandbox\nduration: {end}s\nshapes:\n  web:\n    timeout: 2s\n    probes: false\n    \
+             arrival: {{ constant: {{ rate: 20/s }} }}\n    flow: [{{ get: /look, as: look }}]\n  cron:\n    timeout: 2s\n    \
+             probes: false\n    arrival: {{ bursts: {{ size: 6, every: 20s, over: 1s }} }}\n    flow: [{{ get: /job, as: job }}]\n{STORM}"
+        );
+        let judged = judged(&text, JUDGE, |seen| seen.path == "/job" && seen.at >= Micros::secs(41), |_| 5.0);
+        let objective = &judged.objectives[0];
+        assert_eq!(objective.word.text(), "FAIL", "{end} s: {}", objective.reason);
+        assert!(objective.reason.contains("job did not come back"), "{}", objective.reason);
+    }
+}
+
+const STORM: &str = "  storm:\n    trigger: true\n    start: 31s\n    for: 10s\n    timeout: 2s\n    probes: false\n    arrival: \
+                     { constant: { rate: 1/s } }\n    flow: [{ get: /more, as: more }]\nobjectives: [\"recovery(storm) < 15s\"]\n";
+
+/// Where what fails is told by time, and what an answer takes in milliseconds.
+fn judged(
+    text: &str,
+    plan: &str,
+    fails: impl Fn(&Seen) -> bool + 'static,
+    takes: impl Fn(&Seen) -> f64 + 'static,
+) -> Judgement {
+    let answer = move |seen: &Seen| {
+        let took = Micros((takes(seen) * 1_000.0) as i64);
+        Some((took, reply(if fails(seen) { 503 } else { 200 }, &json!({}))))
+    };
+    judge(&drive(experiment(text, Some(plan), &flags()), 1, answer).timeline)
+}
+
+fn web(arrival: &str, end: u32) -> String {
+    format!(
+        "target: sandbox\nduration: {end}s\nshapes:\n  web:\n    timeout: 2s\n    probes: false\n    arrival: {{ {arrival} }}\n    \
+         flow: [{{ get: /look, as: look }}]\n{STORM}"
+    )
+}
+
+/// Well for a stretch and longer, and then down for ten of each sixteen seconds: that the load ended while it was up made it
+/// PASS. Down for two of each fifteen, for ever, it had not even a note.
+#[test]
+fn a_service_that_goes_down_again_and_again_is_not_back() {
+    let plan = "judge: { warmup: 1s, baseline: 29s, windows: 10, stretch: 10s, stretch_windows: 3 }\n";
+    let phase = |seen: &Seen, from: f64, every: f64| {
+        let at = seen.at.as_secs_f64();
+        if at < from { f64::MAX } else { (at - from).rem_euclid(every) }
+    };
+    for end in [166, 170, 174, 178] {
+        let text = web("constant: { rate: 20/s }", end);
+        let looped = judged(&text, plan, move |seen| phase(seen, 71.0, 16.0) < 10.0, |_| 5.0);
+        let objective = &looped.objectives[0];
+        assert_ne!(objective.word.text(), "PASS", "{end} s: {}", objective.reason);
+        let looped = judged(&text, plan, move |seen| phase(seen, 46.0, 15.0) < 2.0, |_| 5.0);
+        let objective = &looped.objectives[0];
+        assert_ne!(objective.word.text(), "PASS", "{end} s: {}", objective.reason);
+    }
+    let text = web("constant: { rate: 20/s }", 170);
+    let seldom = judged(&text, plan, move |seen| phase(seen, 46.0, 20.0) < 1.0, |_| 5.0);
+    assert_eq!(seldom.objectives[0].word.text(), "PASS", "{}", seldom.objectives[0].reason);
+    assert!(seldom.notes.iter().any(|note| note.starts_with("FLAPPING after storm")), "{:?}", seldom.notes);
+}
+
+/// From the storm on the plan brings twice as many, and each takes twice as long for it: that is no fault of the storm's. Who fails
+/// wholly does not do so of load.
+#[test]
+fn what_comes_of_more_load_is_no_fault_of_the_triggers() {
+    let stages = "stages: { from: 20/s, steps: [{ to: 20/s, over: 41s }, { to: 40/s, over: 1s }, { to: 40/s, over: 78s }] }";
+    for (arrival, dies, word) in
+        [(stages, false, "INVALID"), (stages, true, "FAIL"), ("constant: { rate: 20/s }", false, "FAIL")]
+    {
+        let after = |seen: &Seen| seen.at >= Micros::secs(41);
+        let judged = judged(
+            &web(arrival, 120),
+            JUDGE,
+            move |seen| dies && after(seen),
+            move |seen| if after(seen) { 60.0 } else { 20.0 },
+        );
+        let objective = &judged.objectives[0];
+        assert_eq!(objective.word.text(), word, "{}", objective.reason);
+    }
+}

@@ -351,3 +351,37 @@ fn one_replica_of_a_few_that_stays_slow_is_seen() {
     }
     assert!(wrong.is_empty() && seen >= 9, "{seen} {wrong:?}");
 }
+
+/// A breaker answers for one step at once, and another takes five times as long, for good: the average was as ever.
+#[test]
+fn what_becomes_faster_makes_up_for_nothing() {
+    for rate in ["5/s", "60/s"] {
+        let draw = drawn(3);
+        let takes = move |path: &str, slower: bool| {
+            let (usual, later) = if path == "/fast" { (20.0, 100.0) } else { (100.0, 2.0) };
+            Micros(((if slower { later } else { usual }) * (0.75 + 0.5 * draw()) * 1_000.0) as i64)
+        };
+        let arrival = format!("poisson: {{ rate: {rate} }}");
+        let judged = Case { seed: 3, arrival: &arrival, slow: 30..75, judge: SHORT, flow: EITHER }.ran(takes);
+        let objective = &judged.objectives[0];
+        assert_eq!(objective.word.text(), "FAIL", "{rate}: {}", objective.reason);
+    }
+}
+
+/// Two milliseconds more are no change, and fifty of a quarter of what takes one are: of their mean the two left nothing.
+#[test]
+fn two_milliseconds_of_each_hide_no_replica_of_a_fast_service() {
+    for (more, part, word) in [(49, 0.25, "FAIL"), (499, 0.15, "FAIL"), (1, 1.0, "PASS")] {
+        for seed in 1..=4 {
+            let draw = drawn(seed);
+            let takes = move |_: &str, slower: bool| {
+                let usual = Micros((1_000.0 * (0.75 + 0.5 * draw())) as i64);
+                if slower && draw() < part { usual + MS * more } else { usual }
+            };
+            let (arrival, flow) = ("poisson: { rate: 30/s }", "      - { get: /one, as: one }\n");
+            let judged = Case { seed, arrival, slow: 30..75, judge: SHORT, flow }.ran(takes);
+            let objective = &judged.objectives[0];
+            assert_eq!(objective.word.text(), word, "seed {seed}: {}", objective.reason);
+        }
+    }
+}

@@ -366,11 +366,12 @@ impl Run {
         let cell = self.experiment.outline.cell;
         let mut tick = cell + Micros(cell.0 / TOLD);
         let mut shards = self.setting.shards;
+        let mut asked = 0;
         loop {
             tokio::select! {
                 biased;
-                _ = interrupts.changed(), if *interrupts.borrow() < 2 => {
-                    let asked = *interrupts.borrow_and_update();
+                _ = interrupts.changed(), if asked < 2 => {
+                    asked = *interrupts.borrow_and_update();
                     if asked > 0 {
                         cut_short(&mut ended, How::Interrupted, "asked to stop".to_owned());
                     }

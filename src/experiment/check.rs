@@ -22,6 +22,7 @@ pub(super) fn overlaps(notes: &mut Notes, timeline: &[Planned]) {
             end(earlier) > later.outline.at
                 && later.outline.on.is_some()
                 && later.outline.on == earlier.outline.on
+                && later.fault.is_on_link() == earlier.fault.is_on_link()
         });
         let Some(earlier) = clash.filter(|e| e.outline.trigger != later.outline.trigger) else { continue };
         let until = end(earlier);

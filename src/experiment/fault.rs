@@ -419,3 +419,13 @@ fn repeats(
     };
     times.min(MOST_REPEATS)
 }
+
+impl Fault {
+    /// It is on a link; others are on a service, which may have the same name.
+    pub fn is_on_link(&self) -> bool {
+        matches!(
+            self,
+            Fault::Latency { .. } | Fault::Blackhole { .. } | Fault::Down { .. } | Fault::Failover { .. }
+        )
+    }
+}

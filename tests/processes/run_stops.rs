@@ -333,3 +333,21 @@ fn a_summary_that_nobody_takes_keeps_nobody_from_ending_squall() {
     });
     assert_eq!(ended.code(), Some(0));
 }
+
+/// Behind each link is a host that takes no connection, for which squall looks for three seconds.
+#[test]
+fn ctrl_c_is_heard_while_links_are_looked_at() {
+    let (bench, server) = (Bench::new("links"), Server::fine());
+    let full = support::full();
+    let file = bench.file("load.yaml", &profile(&server.url(), "60s", "errors < 5%", ""));
+    let link = |name: &str| {
+        format!("  {name}: {{ listen: \"{}\", upstream: \"{}\" }}\n", free_address(), full.address)
+    };
+    let links: String = ["a", "b", "c", "d"].map(link).concat();
+    let plan = bench.file("plan.yaml", &format!("{JUDGE}\nlinks:\n{links}timeline: []\n"));
+    let mut squall = bench.start(bench.run(&file, Some(&plan)));
+    wait_for("its links", secs(10), || squall.said().contains("links are there").then_some(()));
+    std::thread::sleep(secs(1));
+    squall.signal(Signal::INT);
+    assert_eq!(squall.end(secs(5)).code(), Some(105), "{}", squall.said());
+}

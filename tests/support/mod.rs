@@ -321,6 +321,26 @@ pub fn free_address() -> SocketAddr {
         .expect("a free port")
 }
 
+/// A listener that takes no connection any more: those that wait for it, and are let go with it, are all that it has room for.
+pub struct Full {
+    pub address: SocketAddr,
+    _kept: (TcpListener, Vec<std::net::TcpStream>),
+}
+
+pub fn full() -> Full {
+    let address = free_address();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let listener = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(address).unwrap();
+        socket.listen(1).unwrap().into_std().unwrap()
+    });
+    let connect = |_| std::net::TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok();
+    let waiting: Vec<_> = (0..10).map_while(connect).collect();
+    assert!(waiting.len() < 10, "it takes connections");
+    Full { address, _kept: (listener, waiting) }
+}
+
 /// A program that listens there and answers everything with 200, as words of a shell.
 pub fn serve(address: SocketAddr) -> String {
     format!("{} bench-server --listen {address}", env!("CARGO_BIN_EXE_squall"))

@@ -232,6 +232,16 @@ fn a_shape_without_load_is_none_of_what_is_asked_where_users_of_a_closed_loop_co
     assert_eq!(told.foresight.remarks, [""; 0]);
 }
 
+/// A link may have the name of the service that it leads to.
+#[test]
+fn a_link_and_a_service_of_one_name_are_two() {
+    let plan = format!(
+        "{QUICK}services:\n  api-store: {{start: [\"true\"], ready: {{tcp: \"127.0.0.1:9\"}}}}\ntimeline:\n  \
+         - {{name: a, at: 40s, kill: {{service: api-store}}}}\n  - {{name: b, at: 60s, for: 5s, down: {{link: api-store}}}}\n"
+    );
+    resolved(CALM, Some(&plan));
+}
+
 #[test]
 fn a_one_shot_as_the_load_ends_is_refused() {
     for fault in ["restart: {service: api-1}", "kill: {service: api-1}"] {

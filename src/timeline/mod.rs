@@ -345,6 +345,11 @@ impl Timeline {
         self.cells.get(&(op, cell)).map_or(0, Cell::intended)
     }
 
+    /// Whether some of an operation did not succeed in a cell.
+    pub fn has_failed(&self, op: OpId, cell: u32) -> bool {
+        self.cells.get(&(op, cell)).is_some_and(Cell::has_failed)
+    }
+
     /// Planned arrivals of a shape that were taken up, in a cell, and those of them that were issued in time:
     /// what squall's own machine refused to send was not.
     pub fn arrived(&self, shape: usize, cell: u32) -> (u64, u64) {

@@ -121,6 +121,11 @@ impl Cell {
         self.due.max(self.finished()) - self.count(Kind::Cut)
     }
 
+    /// Some did not succeed, or are not known to have.
+    pub(super) fn has_failed(&self) -> bool {
+        self.open() > 0 || self.ended.iter().any(|ended| ended.n > 0 && !ended.outcome.kind.is_good())
+    }
+
     pub(super) fn open(&self) -> u64 {
         self.due.saturating_sub(self.finished())
     }

@@ -60,7 +60,8 @@ impl Gone<'_, '_> {
         }
         let mut steps = timeline.steps_of(self.shape);
         steps.find_map(|(op, o)| {
-            self.late(objective, (op, &o.name), until).or_else(|| self.lost((op, &o.name), since..until))
+            let lost = self.lost((op, &o.name), since..until);
+            lost.or_else(|| self.late(objective, (op, &o.name), until))
         })
     }
 
@@ -84,9 +85,11 @@ impl Gone<'_, '_> {
         let all = self.cells(span.clone());
         let asked = all.iter().rev().find(|cell| timeline.intended(op, **cell) > 0)?;
         let since = (timeline.cell_start(asked + 1) - stretch).max(span.start);
-        let last = own(&self.view.tally(op, &self.cells(since..span.end)));
+        let last = self.cells(since..span.end);
         let fails = |(bad, n): Share| part((bad, n)) > MOST;
-        if !fails(last) {
+        // To look at all of them takes long.
+        let has_failed = last.iter().any(|cell| timeline.has_failed(op, *cell));
+        if !has_failed || !fails(own(&self.view.tally(op, &last))) {
             return None;
         }
         let (bad, n) = own(&self.view.tally(op, &all));
@@ -102,29 +105,32 @@ impl Gone<'_, '_> {
         })
     }
 
-    /// All of it failed after the trigger for longer than may be.
+    /// Most of it failed for longer than may be, from before it had been well for a stretch: until when most of it did more
+    /// than at any other time.
     fn late(&self, objective: &Objective, (op, name): (OpId, &str), until: Micros) -> Option<Away> {
         let timeline = self.view.timeline;
         let (effective, clear) = self.trigger.t_effective.zip(self.trigger.t_clear)?;
-        let one = |cell: u32| self.view.tally(op, &[cell].into());
-        let (mut failed, mut last) = (0, clear);
-        // None of what is lost came back.
-        self.cells(clear..until).into_iter().find(|&cell| {
-            let tally = one(cell);
-            if tally.good() == 0 && own(&tally).0 > 0 {
-                (failed, last) = (failed + own(&tally).0, timeline.cell_start(cell + 1));
-            }
-            tally.good() > 0
-        })?;
-        let lasted = match objective.metric {
-            Metric::Outage => last - effective,
-            _ => last - clear,
-        };
-        let is = failed >= LEAST
+        let begins_by = timeline.cell_of(clear + timeline.outline().judge.stretch);
+        let cells = timeline.cell_of(clear)..timeline.cell_of(until.min(soon(effective, clear)));
+        let (mut now, mut worst) = ((0, 0, cells.start), (0, 0, cells.start));
+        let more = |(bad, n, _): (u64, u64, u32)| 2 * bad as i64 - n as i64;
+        for cell in cells {
+            let (bad, n) = match timeline.has_failed(op, cell) {
+                true => own(&self.view.tally(op, &[cell].into())),
+                false => (0, timeline.intended(op, cell)),
+            };
+            let anew = more(now) <= 0 && cell <= begins_by;
+            now = if anew { (bad, n, cell + 1) } else { (now.0 + bad, now.1 + n, cell + 1) };
+            worst = if more(now) > more(worst) { now } else { worst };
+        }
+        let (bad, n, last) = worst;
+        let last = timeline.cell_start(last);
+        let lasted = last - if objective.metric == Metric::Outage { effective } else { clear };
+        let is = bad >= LEAST
             && !objective.comparison.holds(lasted.0 as f64, objective.value)
-            && stats::exceeds_sample((failed, failed), self.usual(op)?);
+            && stats::exceeds_sample((bad, n), self.usual(op)?);
         is.then(|| {
-            let why = format!("all {} {name} failed until {}", grouped(failed), clock(last));
+            let why = format!("of {} {name} until {} {} failed", grouped(n), clock(last), grouped(bad));
             Away { why, lasted: Some(lasted), as_planned: as_planned(self.view, clear..last) }
         })
     }
@@ -157,7 +163,7 @@ pub(super) fn is_gone_again(
     (windows, back, last): (&[Seen], usize, usize),
     (effective, clear): (Micros, Micros),
 ) -> bool {
-    let soon = clear + SOON.max((clear - effective) * SOON_TIMES);
+    let soon = soon(effective, clear);
     let start = |cell: u32| view.timeline.cell_start(cell);
     let span = |some: &[Seen]| start(some[0].0.from)..start(some[some.len() - 1].0.to);
     let relapsed = relapses(windows, last).any(|i| {
@@ -171,6 +177,11 @@ pub(super) fn is_gone_again(
     relapsed
         || since
             .is_some_and(|since| goes_again_and_again(view, series, since) && as_planned(view, span(since)))
+}
+
+/// Until when a trigger may be what something comes of.
+fn soon(effective: Micros, clear: Micros) -> Micros {
+    clear + SOON.max((clear - effective) * SOON_TIMES)
 }
 
 fn goes_again_and_again(view: &View, series: &Series, since: &[Seen]) -> bool {
@@ -206,7 +217,7 @@ pub(super) fn as_planned(view: &View, after: Range<Micros>) -> bool {
 }
 
 /// Until when that is so: a stretch at a time.
-fn as_planned_until(view: &View, after: Range<Micros>) -> Micros {
+pub(super) fn as_planned_until(view: &View, after: Range<Micros>) -> Micros {
     let step = view.timeline.outline().judge.stretch.max(Micros::secs(1));
     let mut until = after.start;
     while until < after.end && as_planned(view, until..(until + step).min(after.end)) {

@@ -263,6 +263,10 @@ impl Shape<'_, '_> {
     fn ruling(&self, objective: &Objective) -> Ruling {
         let value = span(objective, &self.seen).filter(|_| self.seen.back != Return::Never);
         let settled = self.settled(|again| answer(objective, again));
+        let settled = match settled.word == Word::Fail && self.has_more_load(objective) {
+            true => Settled { word: Word::Invalid, because: Some(MORE_LOAD.to_owned()), needed: None },
+            false => settled,
+        };
         let away = Some(&settled).filter(|s| s.word == Word::Pass).and_then(|_| self.away(objective));
         let (settled, away) = match away {
             Some((settled, away)) => (settled, Some(away)),
@@ -357,26 +361,28 @@ impl Shape<'_, '_> {
             (Some(moved), _) if settled.word != Word::Fail => unknown(moved),
             (_, Some(restless)) => unknown(restless),
             _ if settled.word == Word::Pass => self.too_wide().unwrap_or(settled),
-            _ if settled.word == Word::Fail && self.has_more_load() => invalid(MORE_LOAD.to_owned()),
             _ => settled,
         }
     }
 
-    /// More load was planned until it was back than in the baseline, and at the end most was good: of load alone a service is slow
-    /// and loses some.
-    fn has_more_load(&self) -> bool {
+    /// More load was planned than in the baseline until it was back, or before the limit had passed and a stretch could have been
+    /// seen, and at the end most was good: of load alone a service is slow and loses some.
+    fn has_more_load(&self, objective: &Objective) -> bool {
         let judged = &self.seen.judged;
         let (Some(clear), timeline) = (judged.t_clear, self.view.timeline) else { return false };
-        let until = judged.recovered.unwrap_or_else(|| self.watched());
-        let last = self.series.windows.iter().filter(|w| timeline.cell_start(w.to) <= until).rev();
-        let last = last.take(self.series.stretch.windows).map(|w| (w.good, w.intended));
         // Flows in flight are held against the load that was planned.
         let felt = |what: &String| what == "goodput" || what == "latency";
         let is_felt = |s: &ShapeTrigger| {
             s.quietly.is_none() && (s.still_out.is_empty() || s.still_out.iter().any(felt))
         };
-        let is_felt = judged.shapes.iter().all(is_felt);
-        is_felt && until > clear && !gone::as_planned(self.view, clear..until) && part(total(last)) > HALF
+        let until = judged.recovered.unwrap_or_else(|| self.watched());
+        if until <= clear || !judged.shapes.iter().all(is_felt) {
+            return false;
+        }
+        let last = self.series.windows.iter().filter(|w| timeline.cell_start(w.to) <= until).rev();
+        let last = last.take(self.series.stretch.windows).map(|w| (w.good, w.intended));
+        let told = clear + Micros(objective.value as i64) + timeline.outline().judge.stretch;
+        gone::as_planned_until(self.view, clear..until) < until.min(told) && part(total(last)) > HALF
     }
 
     /// One of its operations breaks the limit by itself, which the band does not see.

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 
 use super::answer::Answer;
 use super::baseline::Window;
-use super::faults;
 use super::gone;
 use super::judgement::{JudgedTrigger, Word};
 use super::measure::Measured;
@@ -134,8 +133,8 @@ fn of_trigger(view: &View, objective: &Objective, t: &Trigger, a: &Aftermath) ->
         return without(word, reason);
     }
     let watched = view.frame().horizon(t).at();
-    if let Some((at, fault)) = faults::spoilt_from(view.timeline).filter(|(at, _)| *at < watched) {
-        let why = format!("{fault} could not be undone at {}, and spoils what comes after", clock(at));
+    if let Some((at, fault)) = view.stuck.as_ref().as_ref().filter(|(at, _)| *at < watched) {
+        let why = format!("{fault} could not be undone at {}, and spoils what comes after", clock(*at));
         return without(Word::Invalid, format!("Nothing is proven: {why}."));
     }
     let shapes = shapes(view, t, a);

@@ -379,11 +379,16 @@ impl Controller {
     }
 
     /// Whether traffic passes again, as far as anybody can see; the other side of a failover may take as long
-    /// as the fault has to settle.
+    /// as the fault has to settle, unless every fault must be healed meanwhile.
     async fn traffic(&self, outline: &FaultOutline, driver: &Driver) -> Result<(), String> {
-        let settles = driver.waits_for_an_answer() && !self.must_heal();
-        let patience = if settles { PROOF.max(outline.settle) } else { PROOF };
-        self.look_until(self.reach.world.now() + patience, async || driver.passes().await).await
+        let gone = self.reach.world.now();
+        let look = |patience| self.look_until(gone + patience, async || driver.passes().await);
+        if driver.waits_for_an_answer()
+            && let Some(seen) = self.unless_healed(look(PROOF.max(outline.settle))).await
+        {
+            return seen;
+        }
+        look(PROOF).await
     }
 
     /// Looks until all is well, or the time has come; what the last look saw.

@@ -93,10 +93,14 @@ fn point(timeline: &Timeline, op: OpId, from: u32, to: u32) -> Point {
 
 /// One operation over a phase.
 pub(super) fn over(timeline: &Timeline, op: OpId, phase: &Phase) -> Tally {
+    timeline.tally(op, &cells(timeline, phase))
+}
+
+/// The cells of a phase.
+pub(super) fn cells(timeline: &Timeline, phase: &Phase) -> Cells {
     let width = timeline.outline().cell.0.max(1);
     let index = |at: Micros| u32::try_from(at.0.max(0) / width).unwrap_or(u32::MAX);
-    let cells: Cells = phase.spans.iter().flat_map(|s| index(s.from)..index(s.to)).collect();
-    timeline.tally(op, &cells)
+    phase.spans.iter().flat_map(|s| index(s.from)..index(s.to)).collect()
 }
 
 /// Operations to show, the worst first: the one that decided the worst objective (of those that hold, the one closest to

@@ -43,7 +43,7 @@ fn leave(name: &str, text: &str) {
 }
 
 /// Everything between `<name` and `</name>`, one after the other.
-fn elements<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
+pub(super) fn elements<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
     let (open, close) = (format!("<{name}"), format!("</{name}>"));
     let pieces = page.split(open.as_str()).skip(1);
     pieces
@@ -85,7 +85,7 @@ fn boxes(svg: &str) -> Vec<(String, Area)> {
         .collect()
 }
 
-fn assert_no_label_covers_another(page: &str) {
+pub(super) fn assert_no_label_covers_another(page: &str) {
     for svg in elements(page, "svg") {
         let boxes = boxes(svg);
         for (i, (one, a)) in boxes.iter().enumerate() {
@@ -258,7 +258,8 @@ fn every_number_in_a_picture_is_finite() {
             assert!(values.into_iter().all(|v| v.parse::<f64>().is_ok_and(f64::is_finite)), "{name}");
         }
         let paths = svg.split(" d=\"").skip(1).filter_map(|d| d.split('"').next());
-        let numbers = paths.flat_map(|d| d.split(['M', 'L', 'Z', 'v', ' '])).filter(|n| !n.is_empty());
+        let numbers =
+            paths.flat_map(|d| d.split(['M', 'L', 'Z', 'v', 'V', 'l', 'H', ' '])).filter(|n| !n.is_empty());
         assert!(numbers.into_iter().all(|n| n.parse::<f64>().is_ok_and(f64::is_finite)));
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn complete(timeline: &Timeline) -> bool {
 }
 
 /// Whether the last word on a fault's removal is that it failed.
-pub(super) fn is_stuck(timeline: &Timeline, name: &str) -> bool {
+fn is_stuck(timeline: &Timeline, name: &str) -> bool {
     let removal = |e: &&FaultEvent| matches!(e.stage, FaultStage::Verified | FaultStage::NotCleared);
     let last = timeline.faults.iter().rfind(|e| e.fault == name && removal(e));
     last.is_some_and(|e| e.stage == FaultStage::NotCleared)

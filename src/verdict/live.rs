@@ -95,7 +95,7 @@ impl AbortRule {
             true => format!("the {long} before {}", clock(until)),
             false => format!("the last {long}"),
         };
-        Some(Fired { measured: said(timeline, rule, subject, &m, &when), excuse })
+        Some(Fired { measured: said(timeline, rule, subject, (&m, &cells), &when), excuse })
     }
 }
 
@@ -132,7 +132,8 @@ pub fn unsteady(timeline: &Timeline, rule: &Objective, now: Micros) -> Option<St
         match m.answer {
             Answer::Holds => overdue(&view, &whole, subject, &cells, now),
             Answer::Breaks => {
-                Some(said(timeline, rule, subject, &m, &format!("the last {}", cell * cells.len() as i64)))
+                let when = format!("the last {}", cell * cells.len() as i64);
+                Some(said(timeline, rule, subject, (&m, &cells), &when))
             }
             Answer::Unknown(_) => {
                 let (name, needed) = (subject.name(timeline), rule.least().max(1));
@@ -166,7 +167,7 @@ fn overdue(view: &View, rule: &Objective, subject: Subject, seen: &Cells, now: M
     let m = value(view, rule, subject, &cells);
     let when = format!("the {} before {}", cell * cells.len() as i64, clock(timeline.cell_start(until)));
     let breaks = m.answer == Answer::Breaks && !is_one_failure(rule, &m);
-    breaks.then(|| said(timeline, rule, subject, &m, &when))
+    breaks.then(|| said(timeline, rule, subject, (&m, &cells), &when))
 }
 
 /// An objective that is broken by what has been seen so far.
@@ -232,16 +233,37 @@ fn broken_one(view: &View, objective: &Objective, now: Micros) -> Option<Broken>
         })?;
     let claim = words::claim(objective, &subject.name(timeline), &m);
     let since = clock(timeline.cell_start(*cells.first()?));
+    let all = all(timeline, objective, subject, (&m, &cells));
     Some(Broken {
         text: objective.text.clone(),
-        measured: format!("{claim}, of {} since {since}", grouped(m.n)),
+        measured: format!("{claim}, of {} since {since}", grouped(all)),
         of_late: false,
     })
 }
 
-fn said(timeline: &Timeline, rule: &Objective, subject: Subject, m: &Measured, when: &str) -> String {
+fn said(
+    timeline: &Timeline,
+    rule: &Objective,
+    subject: Subject,
+    (m, cells): (&Measured, &Cells),
+    when: &str,
+) -> String {
     let claim = words::claim(rule, &subject.name(timeline), m);
-    format!("{claim}, of {} in {when}", grouped(m.n))
+    match rule.metric {
+        Metric::Count => format!("{claim} in {when}"),
+        _ => format!("{claim}, of {} in {when}", grouped(all(timeline, rule, subject, (m, cells)))),
+    }
+}
+
+/// How many there were of what was measured: a rate stands for patient probes as well.
+fn all(timeline: &Timeline, rule: &Objective, subject: Subject, (m, cells): (&Measured, &Cells)) -> u64 {
+    match subject {
+        Subject::Operation(op) if rule.metric == Metric::Rate => {
+            let shape = timeline.outline().operations[usize::from(op.0)].shape;
+            (m.n as f64 * timeline.weight(shape, cells)).round() as u64
+        }
+        Subject::Operation(_) | Subject::Target(..) => m.n,
+    }
 }
 
 fn subjects<'o>(view: &View, rule: &'o Objective) -> Vec<Subject<'o>> {

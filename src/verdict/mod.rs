@@ -100,8 +100,7 @@ fn facts(view: &View, verdict: Word) -> Facts {
     let how = view.timeline.end.as_ref().map(|end| end.how);
     let known = view.timeline.end.as_ref().and_then(|end| end.exit);
     Facts {
-        not_undone: known == Some(exit::NOT_UNDONE)
-            || view.faults.iter().any(|f| faults::is_stuck(view.timeline, &f.name)),
+        not_undone: known == Some(exit::NOT_UNDONE) || view.stuck.is_some(),
         bad_configuration: known == Some(exit::BAD_CONFIGURATION),
         interrupted: how == Some(How::Interrupted),
         runtime_error: matches!(how, Some(How::Failed) | None),

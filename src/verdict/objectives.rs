@@ -247,10 +247,13 @@ fn settled(view: &View, objective: &Objective, subject: Subject, cells: &Cells) 
         settle(view, delivered, blame, |view| asked(view, objective, subject, cells))
     };
     let invalid = |because: String| Settled { word: Word::Invalid, because: Some(because), needed: None };
-    if let Some((at, fault)) = faults::spoilt_from(view.timeline)
-        && cells.range(view.timeline.cell_of(at)..).next().is_some()
+    if let Some((at, fault)) = view.stuck.as_ref()
+        && cells.range(view.timeline.cell_of(*at)..).next().is_some()
     {
-        return invalid(format!("{fault} could not be undone at {}, and spoils what comes after", clock(at)));
+        return invalid(format!(
+            "{fault} could not be undone at {}, and spoils what comes after",
+            clock(*at)
+        ));
     }
     let settled = over(cells);
     if settled.word != Word::Pass {

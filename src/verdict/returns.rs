@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use super::answer::Answer;
 use super::baseline::Window;
 use super::chance::{part, total};
-use super::faults;
 use super::gone::{self, Away, Gone};
 use super::judgement::{JudgedTrigger, ShapeTrigger, Word};
 use super::measure::Measured;
@@ -139,8 +138,8 @@ fn of_trigger(view: &View, objective: &Objective, t: &Trigger, a: &Aftermath) ->
         return without(word, reason);
     }
     let watched = view.frame().horizon(t).at();
-    if let Some((at, fault)) = faults::spoilt_from(view.timeline).filter(|(at, _)| *at < watched) {
-        let why = format!("{fault} could not be undone at {}, and spoils what comes after", clock(at));
+    if let Some((at, fault)) = view.stuck.as_ref().as_ref().filter(|(at, _)| *at < watched) {
+        let why = format!("{fault} could not be undone at {}, and spoils what comes after", clock(*at));
         return without(Word::Invalid, format!("Nothing is proven: {why}."));
     }
     let shapes = shapes(view, t, a);

@@ -32,6 +32,8 @@ pub(super) struct View<'a> {
     pub(super) triggers: Rc<Vec<Trigger>>,
     pub(super) phases: Rc<Vec<PhaseCells>>,
     pub(super) faults: Rc<Vec<JudgedFault>>,
+    /// From when on a fault that could not be undone spoils everything, and which.
+    pub(super) stuck: Rc<Option<(Micros, String)>>,
     /// The windows and bands of every shape.
     pub(super) series: Vec<Series>,
     /// One for each trigger.
@@ -48,6 +50,7 @@ impl<'a> View<'a> {
         let triggers = trigger::triggers(timeline);
         let mut view = View::bare(timeline, Rc::new(triggers), Count::Seen, Rc::new(Own::of(timeline)));
         view.faults = Rc::new(faults::table(timeline));
+        view.stuck = Rc::new(faults::spoilt_from(timeline));
         view.look();
         let returns: Vec<Return> = view.aftermaths.iter().map(|a| a.back).collect();
         view.phases = Rc::new(phases::phases(timeline, &view.triggers, &returns));
@@ -72,6 +75,7 @@ impl<'a> View<'a> {
             triggers,
             phases: Rc::default(),
             faults: Rc::default(),
+            stuck: Rc::default(),
             series: Vec::new(),
             aftermaths: Vec::new(),
             missing: Missing::default(),
@@ -94,7 +98,7 @@ impl<'a> View<'a> {
             let (triggers, own) = (self.triggers.clone(), self.own.clone());
             let mut clean = View::bare(self.timeline, triggers, Count::Clean, own);
             clean.phases = self.phases.clone();
-            clean.faults = self.faults.clone();
+            (clean.faults, clean.stuck) = (self.faults.clone(), self.stuck.clone());
             if !self.series.is_empty() {
                 clean.look();
             }
@@ -111,7 +115,7 @@ impl<'a> View<'a> {
     pub(super) fn at_worst(&self, missing: Missing) -> View<'a> {
         let mut worst = View::bare(self.timeline, self.triggers.clone(), self.count, self.own.clone());
         worst.phases = self.phases.clone();
-        worst.faults = self.faults.clone();
+        (worst.faults, worst.stuck) = (self.faults.clone(), self.stuck.clone());
         worst.missing = missing;
         worst
     }

@@ -8,7 +8,8 @@ use super::svg::{end, start};
 
 /// Distance from one row's baseline to the next.
 const ROW: f64 = 15.0;
-const ROWS: u32 = 8;
+/// How many rows there are at most.
+pub(super) const ROWS: u32 = 8;
 /// How far above its label's baseline a line begins.
 pub(super) const ABOVE: f64 = 9.0;
 
@@ -27,11 +28,11 @@ pub(super) struct Placed {
 }
 
 /// A place for each, in their order by x; none where there is no room even for the short form. `left` and `right`
-/// are the ends of the picture.
-pub(super) fn place(callouts: &[Callout], (left, right): (f64, f64)) -> Vec<Option<Placed>> {
+/// are the ends of the picture; it has so many rows.
+pub(super) fn place(callouts: &[Callout], (left, right): (f64, f64), rows: u32) -> Vec<Option<Placed>> {
     let forwards: Vec<usize> = (0..callouts.len()).collect();
     let backwards: Vec<usize> = forwards.iter().rev().copied().collect();
-    let tries = [forwards, backwards].map(|order| in_order(callouts, &order, (left, right)));
+    let tries = [forwards, backwards].map(|order| in_order(callouts, &order, (left, right), rows));
     let score = |places: &Vec<Option<Placed>>| {
         let placed = places.iter().flatten();
         let depth = placed.clone().map(|p| p.spot.y as u32).max().unwrap_or(0);
@@ -40,12 +41,17 @@ pub(super) fn place(callouts: &[Callout], (left, right): (f64, f64)) -> Vec<Opti
     tries.into_iter().reduce(|a, b| if score(&b) > score(&a) { b } else { a }).unwrap_or_default()
 }
 
-fn in_order(callouts: &[Callout], order: &[usize], (left, right): (f64, f64)) -> Vec<Option<Placed>> {
+fn in_order(
+    callouts: &[Callout],
+    order: &[usize],
+    (left, right): (f64, f64),
+    rows: u32,
+) -> Vec<Option<Placed>> {
     let mut places: Vec<Option<Placed>> = vec![None; callouts.len()];
     let mut taken: Vec<(f64, Spot, Area)> = Vec::new();
     for &i in order {
         let callout = &callouts[i];
-        let rows = (0..ROWS).map(|row| 11.0 + f64::from(row) * ROW);
+        let rows = (0..rows).map(|row| 11.0 + f64::from(row) * ROW);
         let spots: Vec<Spot> =
             rows.flat_map(|y| [start(callout.x + 4.0, y), end(callout.x - 4.0, y)]).collect();
         let candidates = [true, false].into_iter().flat_map(|full| spots.iter().map(move |&s| (full, s)));
@@ -111,7 +117,7 @@ mod tests {
         ] {
             let callouts: Vec<Callout> =
                 xs.iter().enumerate().map(|(i, &x)| callout(x, &format!("fault-{i}"))).collect();
-            let places = place(&callouts, (10.0, width));
+            let places = place(&callouts, (10.0, width), ROWS);
             assert!(places.iter().all(Option::is_some), "{xs:?}: {places:?}");
             none_touches(&callouts, &places);
         }
@@ -121,7 +127,7 @@ mod tests {
     fn where_there_is_no_room_a_line_has_no_label_rather_than_a_crossed_one() {
         let callouts: Vec<Callout> =
             (0..40).map(|i| callout(60.0 + 7.0 * f64::from(i), &format!("store_failover#{i}"))).collect();
-        let places = place(&callouts, (10.0, 348.0));
+        let places = place(&callouts, (10.0, 348.0), ROWS);
         assert!(places.iter().flatten().count() >= 5, "{places:?}");
         none_touches(&callouts, &places);
     }

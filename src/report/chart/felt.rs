@@ -2,8 +2,11 @@
 //!
 //! Owns this one chart.
 
+use std::collections::BTreeMap;
+
 use super::SMALL;
-use super::frame::Frame;
+use super::crowd::{self, Apart};
+use super::frame::{Frame, Frames};
 use super::label::{Area, Placer};
 use super::scale::{self, Scale};
 use super::svg::{self, Face, Ink, Svg, end, start};
@@ -61,16 +64,15 @@ struct Line {
 /// The chart of one operation, for wide and for narrow pages.
 pub(in crate::report) fn felt(
     page: &mut Markup,
-    timeline: &Timeline,
-    judgement: &Judgement,
+    frames: &Frames,
+    (timeline, judgement): (&Timeline, &Judgement),
     op: OpId,
     points: &[Point],
 ) {
     let beside = beside(timeline, judgement, op);
-    for narrow in [false, true] {
-        let frame = Frame::new(timeline, judgement, narrow);
+    for frame in frames.each() {
         let name = &timeline.outline().operations[usize::from(op.0)].name;
-        draw(page, &frame, points, &beside, &in_words(name, points, &frame));
+        draw(page, frame, points, &beside, &in_words(name, points, frame));
     }
 }
 
@@ -88,9 +90,11 @@ fn draw(page: &mut Markup, frame: &Frame, points: &[Point], beside: &Beside, tit
         draw_good(svg, frame, points, limits, good);
         frame.draw_windows(svg, frame.strip_height(), good.1);
         frame.draw_health(svg, good.1 + 22.0);
-        for moment in &beside.moments {
-            let x = frame.at(moment.at);
-            svg.line((x, latency.0), (x, good.1), moment.ink, 1.2, "2 3");
+        let moments = apart(frame, &beside.moments);
+        for ink in [svg::AMBER_TEXT, svg::GREEN] {
+            let lines = moments.iter().filter(|moment| moment.ink == ink);
+            let lines: Vec<(f64, f64)> = lines.map(|m| (frame.at(m.at), latency.0)).collect();
+            svg.downs(&lines, good.1, ink, 1.2, "2 3");
         }
         draw_latency(svg, frame, points, beside, &axis, latency);
         if !frame.narrow {
@@ -141,22 +145,22 @@ fn draw_latency(
     for (_, _, runs) in &lines {
         runs.iter().for_each(|run| placer.avoid(run));
     }
-    for x in beside.moments.iter().map(|moment| frame.at(moment.at)) {
+    let moments = apart(frame, &beside.moments);
+    for x in moments.iter().map(|moment| frame.at(moment.at)) {
         placer.avoid(&[(x, top), (x, bottom)]);
     }
     for limit in limits.iter().filter(|limit| limit.is_latency()) {
         draw_limit(svg, frame, axis, limit, &mut placer);
     }
-    for moment in &beside.moments {
+    for moment in moments {
         name_moment(svg, &mut placer, frame.at(moment.at), top, moment);
     }
     for (_, ink, runs) in &lines {
         runs.iter().for_each(|run| svg.polyline(run, *ink, 1.8, ""));
     }
-    for (p, value) in points.iter().filter_map(|p| Some((p, (upper.value)(p).filter(Quantity::is_bound)?))) {
-        let (x, y) = (frame.at(p.middle()), axis.at(value.value));
-        svg.fill(&[(x - 3.0, y), (x, y - 5.5), (x + 3.0, y)], svg::VERMILLION, 1.0);
-    }
+    let bounds = points.iter().filter_map(|p| Some((p, (upper.value)(p).filter(Quantity::is_bound)?)));
+    let bounds = bounds.map(|(p, value)| (frame.at(p.middle()), axis.at(value.value)));
+    svg.triangles(&bounds.collect::<Vec<_>>(), svg::VERMILLION);
     for (name, ink, runs) in &lines {
         name_line(svg, &mut placer, name, *ink, runs);
     }
@@ -170,9 +174,11 @@ fn draw_limit(svg: &mut Svg, frame: &Frame, axis: &Scale, limit: &Limit, placer:
         (false, true) => (svg::RED, "5 4"),
     };
     let mut spots = Vec::new();
-    for span in &limit.spans {
-        let (from, to) = (frame.at(span.from), frame.at(span.to).min(frame.right));
-        svg.line((from, y), (to, y), ink, 1.4, dash);
+    let all = limit.spans.iter().map(|span| (frame.at(span.from), frame.at(span.to).min(frame.right)));
+    let all = crowd::gathered(all);
+    let all: Vec<(f64, f64)> = all.wide.into_iter().chain(all.thin).collect();
+    svg.levels(&all, y, ink, 1.4, dash);
+    for (from, to) in all {
         let (above, below) = (y - 5.0, y + 13.0);
         let (from, to) = (from + 4.0, to - 4.0);
         spots.extend([end(to, above), start(from, above), end(to, below), start(from, below)]);
@@ -182,6 +188,16 @@ fn draw_limit(svg: &mut Svg, frame: &Frame, axis: &Scale, limit: &Limit, placer:
     if let Some(spot) = placer.place(&limit.text, SMALL, false, &spots) {
         svg.text(spot, face, &limit.text);
     }
+}
+
+/// Those that can be told apart; of a crowd none.
+fn apart<'b>(frame: &Frame, moments: &'b [Moment]) -> Vec<&'b Moment> {
+    if crowd::is_crowd(moments.len(), frame.right - frame.left) {
+        return Vec::new();
+    }
+    let mut kinds: BTreeMap<&str, Apart> = BTreeMap::new();
+    let mut takes = |m: &&Moment| kinds.entry(m.text).or_default().takes(frame.at(m.at), false);
+    moments.iter().filter(|moment| takes(moment)).collect()
 }
 
 /// Near the top of its line.

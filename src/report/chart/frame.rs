@@ -3,22 +3,25 @@
 //! Owns the layout of phases and fault labels, so that none covers another; what is drawn inside the
 //! panels is each chart's own.
 
-use super::callout::{self, Callout, Placed};
+use super::callout::{self, Callout, Placed, ROWS};
+use super::crowd::{self, Apart};
 use super::label;
 use super::label::Spot;
 use super::scale::{self, Scale};
-use super::svg::{self, Face, Ink, Svg, end, middle, start};
+use super::strip::{self, Segment};
+use super::svg::{self, Face, Svg, end, middle, start};
 use super::{NARROW, SMALL, WIDE};
-use crate::objective::PhaseName;
 use crate::record::ServiceStage;
 use crate::report::words::visible;
 use crate::timeline::Timeline;
 use crate::units::{Micros, short_clock};
-use crate::verdict::{Judgement, Phase};
+use crate::verdict::Judgement;
 
 const LANE: f64 = 24.0;
 /// Height of the line of one service's health.
 const HEALTH: f64 = 15.0;
+/// So many stretches are told one by one.
+const TOLD: usize = 20;
 
 /// A stretch in which something was in force; without an end it just happened.
 struct Window {
@@ -30,24 +33,25 @@ struct Window {
     label: Option<Placed>,
 }
 
-/// One box of the strip.
-struct Segment {
-    from: Micros,
-    to: Micros,
-    lane: usize,
-    name: String,
-    ink: Ink,
-    opacity: f64,
-    /// Its name inside the box, or, the first time, beside it.
-    label: Option<(Spot, String)>,
-}
-
 /// When what squall's health check saw of one service was bad, or squall itself was unsound.
 struct Health {
     service: String,
     /// `unhealthy`, `unsound`.
     how: &'static str,
     bad: Vec<(Micros, Micros)>,
+}
+
+/// The frames of one page, wide and narrow: every chart's are the same.
+pub(in crate::report) struct Frames([Frame; 2]);
+
+impl Frames {
+    pub(in crate::report) fn new(timeline: &Timeline, judgement: &Judgement) -> Frames {
+        Frames([false, true].map(|narrow| Frame::new(timeline, judgement, narrow)))
+    }
+
+    pub(super) fn each(&self) -> impl Iterator<Item = &Frame> {
+        self.0.iter()
+    }
 }
 
 /// The shared axis, and what stands above the panels.
@@ -78,12 +82,12 @@ impl Frame {
             left,
             right,
             narrow,
-            x,
             length,
-            segments: segments(judgement, length),
+            segments: strip::segments(judgement, length, &x),
             strip: 0.0,
             windows: windows(judgement, length),
             rows: 0.0,
+            x,
             health: health(timeline, length).into_iter().chain(unsound(timeline, judgement)).collect(),
         };
         frame.lay_out_strip();
@@ -135,6 +139,10 @@ impl Frame {
         self.strip = lanes.len() as f64 * LANE;
     }
 
+    fn is_crowd(&self) -> bool {
+        crowd::is_crowd(self.windows.len(), self.right - self.left)
+    }
+
     fn lay_out_windows(&mut self) {
         let callout = |w: &Window| Callout {
             x: self.at(w.from),
@@ -142,7 +150,8 @@ impl Frame {
             short: w.name.clone(),
         };
         let callouts: Vec<Callout> = self.windows.iter().map(callout).collect();
-        let places = callout::place(&callouts, (self.left - 40.0, self.width));
+        let places =
+            callout::place(&callouts, (self.left - 40.0, self.width), if self.is_crowd() { 2 } else { ROWS });
         for (window, label) in self.windows.iter_mut().zip(places) {
             window.label = label;
             self.rows = self.rows.max(label.map_or(0.0, |placed| placed.spot.y + 7.0));
@@ -151,10 +160,14 @@ impl Frame {
 
     /// The strip of phases.
     pub(super) fn draw_strip(&self, svg: &mut Svg, top: f64) {
-        for s in &self.segments {
+        let thin = |s: &&Segment| self.at(s.to) - self.at(s.from) < crowd::LEAST + 1.0;
+        // The thin ones on top, as they are drawn wider than they are.
+        let (thin, wide): (Vec<&Segment>, Vec<&Segment>) = self.segments.iter().partition(thin);
+        for s in wide.into_iter().chain(thin) {
             let (from, to, y) = (self.at(s.from), self.at(s.to), top + s.lane as f64 * LANE);
             let title = format!("{}: {} to {}", s.name, short_clock(s.from), short_clock(s.to));
-            svg.rect_titled((from + 0.5, y), (to - from - 1.0, LANE - 4.0), s.ink, s.opacity, &title);
+            let width = (to - from - 1.0).max(crowd::LEAST);
+            svg.rect_titled((from + 0.5, y), (width, LANE - 4.0), s.ink, s.opacity, &title);
             if let Some((spot, text)) = &s.label {
                 let inside = spot.x > from && spot.x < to;
                 let face = Face { ink: if inside { svg::TEXT } else { svg::MUTED }, ..FACE };
@@ -163,13 +176,17 @@ impl Frame {
         }
     }
 
-    /// Labels of the faults, each with a line at its start that runs down through all panels.
+    /// Labels of the faults, each with a line at its start that runs down through all panels; in a crowd those without a
+    /// label have no line.
     pub(super) fn draw_windows(&self, svg: &mut Svg, top: f64, bottom: f64) {
-        for w in &self.windows {
-            let x = self.at(w.from);
+        let (mut apart, is_crowd) = (Apart::default(), self.is_crowd());
+        let labelled = self.windows.iter().filter(|w| w.label.is_some() || !is_crowd);
+        let drawn = labelled.filter(|w| apart.takes(self.at(w.from), w.label.is_some()));
+        let lines = drawn.map(|w| {
             let upper = w.label.map_or(top + self.rows, |placed| top + placed.spot.y - callout::ABOVE);
-            svg.line((x, upper), (x, bottom), svg::ORANGE, 1.2, "");
-        }
+            (self.at(w.from), upper)
+        });
+        svg.downs(&lines.collect::<Vec<_>>(), bottom, svg::ORANGE, 1.2, "");
         for w in &self.windows {
             let Some(Placed { spot, full: with_what }) = w.label else { continue };
             let face = Face { ink: svg::AMBER_TEXT, ..FACE };
@@ -179,11 +196,13 @@ impl Frame {
 
     /// Shades the stretches in which faults were in force.
     pub(super) fn shade(&self, svg: &mut Svg, top: f64, bottom: f64) {
-        for w in &self.windows {
-            let Some(to) = w.to else { continue };
-            let (from, to) = (self.at(w.from), self.at(to));
+        let all = self.windows.iter().filter_map(|w| Some((self.at(w.from), self.at(w.to?))));
+        let all = crowd::gathered(all);
+        for (from, to) in all.wide {
             svg.rect((from, top), (to - from, bottom - top), svg::ORANGE, 0.16);
         }
+        let thin: Vec<((f64, f64), f64)> = all.thin.into_iter().map(|span| (span, top)).collect();
+        svg.bars(&thin, bottom, svg::ORANGE, 0.16);
     }
 
     /// Grid lines of the time axis; with `labels` their times below.
@@ -224,14 +243,15 @@ impl Frame {
             Some(to) => format!("{} from {} to {}", w.name, short_clock(w.from), short_clock(to)),
             None => format!("{} at {}", w.name, short_clock(w.from)),
         });
-        let all: Vec<String> = each.collect();
-        let faults =
-            if all.is_empty() { "no faults".to_owned() } else { format!("faults: {}", all.join(", ")) };
-        let unwell = self.health.iter().flat_map(|h| {
-            let each = move |(from, to): &(Micros, Micros)| {
-                format!("; {} {} from {} to {}", h.service, h.how, short_clock(*from), short_clock(*to))
-            };
-            h.bad.iter().map(each)
+        let faults = match self.windows.is_empty() {
+            true => "no faults".to_owned(),
+            false => format!("faults: {}", listed(each, ", ")),
+        };
+        let unwell = self.health.iter().map(|h| {
+            let each = h.bad.iter().map(|(from, to)| {
+                format!("{} {} from {} to {}", h.service, h.how, short_clock(*from), short_clock(*to))
+            });
+            format!("; {}", listed(each, "; "))
         });
         faults + &unwell.collect::<String>()
     }
@@ -248,6 +268,13 @@ impl Frame {
             let name = label::fitted(&health.service, self.left - 5.0, SMALL, false);
             svg.caption(end(self.left - 4.0, y + 11.0), FACE, name.as_deref().unwrap_or("…"));
             svg.line((self.left, y + 7.0), (self.right, y + 7.0), svg::GREEN, 2.0, "");
+            if health.bad.len() > TOLD {
+                let bad = health.bad.iter().map(|(from, to)| (self.at(*from), self.at(*to)));
+                let all = crowd::gathered(bad);
+                let all = all.wide.into_iter().chain(all.thin).map(|span| (span, y + 3.0));
+                svg.bars(&all.collect::<Vec<_>>(), y + 11.0, svg::RED, 1.0);
+                continue;
+            }
             for (from, to) in &health.bad {
                 let (service, how) = (&health.service, health.how);
                 let title = format!("{service} {how}: {} to {}", short_clock(*from), short_clock(*to));
@@ -258,31 +285,19 @@ impl Frame {
     }
 }
 
-fn label_text(name: &str, what: &str) -> String {
-    format!("{name}  {what}")
+/// The first of them, and how many more there are.
+fn listed(all: impl Iterator<Item = String>, between: &str) -> String {
+    let mut all: Vec<String> = all.collect();
+    let more = all.len().saturating_sub(TOLD);
+    if more > 0 {
+        all.truncate(TOLD);
+        all.push(format!("and {more} more"));
+    }
+    all.join(between)
 }
 
-/// Phases but for `run`, which is everything.
-fn segments(judgement: &Judgement, length: Micros) -> Vec<Segment> {
-    let mut spans: Vec<(Micros, Micros, &Phase)> = Vec::new();
-    let triggered = judgement.phases.iter().any(|p| !matches!(p.name, PhaseName::Warmup | PhaseName::Run));
-    for phase in judgement.phases.iter().filter(|p| !triggered || p.name != PhaseName::Run) {
-        let inside = phase.spans.iter().map(|s| (s.from.max(Micros::ZERO), s.to.min(length), phase));
-        spans.extend(inside.filter(|(from, to, _)| from < to));
-    }
-    spans.sort_by_key(|(from, _, _)| *from);
-    let mut segments = Vec::new();
-    for (from, to, phase) in spans {
-        let (ink, opacity) = match phase.name {
-            PhaseName::Baseline => (svg::SKY, 0.4),
-            PhaseName::During(_) => (svg::ORANGE, 0.55),
-            PhaseName::Warmup => (svg::REST, 0.6),
-            PhaseName::After(_) | PhaseName::Run => (svg::REST, 1.0),
-        };
-        let name = visible(&phase.name.to_string());
-        segments.push(Segment { from, to, lane: 0, name, ink, opacity, label: None });
-    }
-    segments
+fn label_text(name: &str, what: &str) -> String {
+    format!("{name}  {what}")
 }
 
 /// Faults until they were proven to be gone, and shapes that are triggers.

@@ -2,6 +2,8 @@
 //!
 //! Owns estimates and placing; a browser's own fonts are a little narrower than assumed here.
 
+use std::collections::BTreeMap;
+
 /// A rectangle in pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::report) struct Area {
@@ -103,12 +105,20 @@ pub(in crate::report) fn area(text: &str, spot: Spot, size: f64, bold: bool) -> 
 pub(super) struct Placer {
     bounds: Area,
     taken: Vec<Area>,
-    drawing: Vec<(f64, f64)>,
+    /// By columns of the picture.
+    drawing: BTreeMap<i64, Vec<(f64, f64)>>,
+}
+
+/// Width of such a column, in pixels.
+const COLUMN: f64 = 16.0;
+
+fn column(x: f64) -> i64 {
+    (x / COLUMN).floor() as i64
 }
 
 impl Placer {
     pub(super) fn new(bounds: Area) -> Placer {
-        Placer { bounds, taken: Vec::new(), drawing: Vec::new() }
+        Placer { bounds, taken: Vec::new(), drawing: BTreeMap::new() }
     }
 
     /// A line that labels would rather not cover.
@@ -118,7 +128,8 @@ impl Placer {
             let steps = ((x1 - x0).abs().max((y1 - y0).abs()) / 4.0).ceil().max(1.0) as usize;
             for i in 0..steps {
                 let t = i as f64 / steps as f64;
-                self.drawing.push((x0 + t * (x1 - x0), y0 + t * (y1 - y0)));
+                let (x, y) = (x0 + t * (x1 - x0), y0 + t * (y1 - y0));
+                self.drawing.entry(column(x)).or_default().push((x, y));
             }
         }
     }
@@ -128,7 +139,8 @@ impl Placer {
     pub(super) fn place(&mut self, text: &str, size: f64, bold: bool, spots: &[Spot]) -> Option<Spot> {
         let free = spots.iter().map(|&spot| (spot, area(text, spot, size, bold)));
         let free = free.filter(|(_, a)| self.bounds.holds(a) && !self.taken.iter().any(|t| t.overlaps(a)));
-        let covered = |a: &Area| self.drawing.iter().filter(|&&p| a.contains(p)).count();
+        let near = |a: &Area| self.drawing.range(column(a.left)..=column(a.right)).flat_map(|(_, all)| all);
+        let covered = |a: &Area| near(a).filter(|&&p| a.contains(p)).count();
         let (spot, taken) = free.min_by_key(|(_, a)| covered(a))?;
         self.taken.push(taken);
         Some(spot)

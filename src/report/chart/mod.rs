@@ -5,16 +5,19 @@
 
 mod bar;
 mod callout;
+mod crowd;
 mod felt;
 mod frame;
 pub(super) mod label;
 pub(super) mod percentile;
 mod rate;
 mod scale;
+mod strip;
 mod svg;
 
 pub(super) use bar::bar;
 pub(super) use felt::felt;
+pub(super) use frame::Frames;
 pub(super) use percentile::percentile;
 pub(super) use rate::rate;
 

@@ -4,43 +4,34 @@
 
 use super::SMALL;
 use super::felt::runs;
-use super::frame::Frame;
+use super::frame::{Frame, Frames};
 use super::label::{Area, Placer};
 use super::scale::{self, Scale};
 use super::svg::{self, Face, Ink, Svg, middle, start};
 use crate::report::markup::Markup;
 use crate::report::series::Point;
 use crate::report::words::plain;
-use crate::timeline::Timeline;
 use crate::units::{grouped, short_clock};
-use crate::verdict::Judgement;
 
 const HEIGHT: f64 = 96.0;
 const BAD_HEIGHT: f64 = 60.0;
 const GAP: f64 = 30.0;
 
 /// The chart of one operation, for wide and for narrow pages.
-pub(in crate::report) fn rate(
-    page: &mut Markup,
-    timeline: &Timeline,
-    judgement: &Judgement,
-    name: &str,
-    points: &[Point],
-) {
+pub(in crate::report) fn rate(page: &mut Markup, frames: &Frames, name: &str, points: &[Point]) {
     let title = in_words(name, points);
-    for narrow in [false, true] {
-        let frame = Frame::new(timeline, judgement, narrow);
+    for frame in frames.each() {
         let top = frame.rows_height() + 22.0;
         let good = (top, top + HEIGHT);
         let bad = (good.1 + GAP, good.1 + GAP + BAD_HEIGHT);
-        Svg::picture(page, (frame.width, bad.1 + 23.0), narrow, &title, |svg| {
+        Svg::picture(page, (frame.width, bad.1 + 23.0), frame.narrow, &title, |svg| {
             frame.panel(svg, good, false);
             frame.panel(svg, bad, true);
-            draw_bad(svg, &frame, points, bad);
-            let axis = axis(svg, &frame, points.iter().map(|p| p.per_second(p.intended)), good, 4);
+            draw_bad(svg, frame, points, bad);
+            let axis = axis(svg, frame, points.iter().map(|p| p.per_second(p.intended)), good, 4);
             frame.draw_windows(svg, 0.0, bad.1);
             frame.panel_name(svg, good.0, "operations per second");
-            draw_rates(svg, &frame, points, &axis, good);
+            draw_rates(svg, frame, points, &axis, good);
         });
     }
 }
@@ -95,10 +86,9 @@ fn draw_bad(svg: &mut Svg, frame: &Frame, points: &[Point], (top, bottom): (f64,
         return;
     }
     let axis = axis(svg, frame, points.iter().map(bad), (top, bottom), 3);
-    for p in points.iter().filter(|p| p.intended > p.good) {
-        let (x, y, width) = (frame.at(p.from), axis.at(bad(p)), frame.at(p.to) - frame.at(p.from));
-        svg.rect((x, y.min(bottom - 1.0)), (width, (bottom - y).max(1.0)), svg::VERMILLION, 0.85);
-    }
+    let bars = points.iter().filter(|p| p.intended > p.good);
+    let bars = bars.map(|p| ((frame.at(p.from), frame.at(p.to)), axis.at(bad(p)).min(bottom - 1.0)));
+    svg.bars(&bars.collect::<Vec<_>>(), bottom, svg::VERMILLION, 0.85);
 }
 
 fn in_words(name: &str, points: &[Point]) -> String {

@@ -129,6 +129,22 @@ impl Svg {
         self.stroke(&d, GRID, 1.0, "");
     }
 
+    /// Lines from each (x, y) down to `bottom`, as one shape.
+    pub(super) fn downs(&mut self, from: &[(f64, f64)], bottom: f64, ink: Ink, width: f64, dash: &str) {
+        let d: String = from.iter().map(|(x, y)| format!("M{} {}V{}", n(*x), n(*y), n(bottom))).collect();
+        if !d.is_empty() {
+            self.stroke(&d, ink, width, dash);
+        }
+    }
+
+    /// Lines from one x to the other at the same height, as one shape.
+    pub(super) fn levels(&mut self, spans: &[(f64, f64)], y: f64, ink: Ink, width: f64, dash: &str) {
+        let d: String = spans.iter().map(|(from, to)| format!("M{} {}H{}", n(*from), n(y), n(*to))).collect();
+        if !d.is_empty() {
+            self.stroke(&d, ink, width, dash);
+        }
+    }
+
     /// A line through points; lists of one point become a dot.
     pub(super) fn polyline(&mut self, points: &[(f64, f64)], ink: Ink, width: f64, dash: &str) {
         match points {
@@ -160,9 +176,30 @@ impl Svg {
 
     /// A filled shape through points.
     pub(super) fn fill(&mut self, points: &[(f64, f64)], ink: Ink, opacity: f64) {
+        self.fill_all(&(path(points) + "Z"), ink, opacity);
+    }
+
+    /// Small triangles on their bases, each around a point, as one shape.
+    pub(super) fn triangles(&mut self, bases: &[(f64, f64)], ink: Ink) {
+        let d: String =
+            bases.iter().map(|(x, y)| format!("M{} {}l3 -5.5l3 5.5Z", n(x - 3.0), n(*y))).collect();
+        self.fill_all(&d, ink, 1.0);
+    }
+
+    /// Filled bars from one x to the other and from y down to `bottom`, as one shape.
+    pub(super) fn bars(&mut self, all: &[((f64, f64), f64)], bottom: f64, ink: Ink, opacity: f64) {
+        let bar = |((from, to), y): &((f64, f64), f64)| {
+            format!("M{} {}V{}H{}V{}Z", n(*from), n(*y), n(bottom), n(*to), n(*y))
+        };
+        self.fill_all(&all.iter().map(bar).collect::<String>(), ink, opacity);
+    }
+
+    fn fill_all(&mut self, d: &str, ink: Ink, opacity: f64) {
+        if d.is_empty() {
+            return;
+        }
         let (class, opacity) = (format!("f-{}", ink.class), format!("{opacity:.2}"));
-        let d = path(points) + "Z";
-        let attrs = [("class", class.as_str()), ("d", &d), ("fill", ink.colour), ("fill-opacity", &opacity)];
+        let attrs = [("class", class.as_str()), ("d", d), ("fill", ink.colour), ("fill-opacity", &opacity)];
         self.body.void("path", &attrs);
     }
 
@@ -173,12 +210,12 @@ impl Svg {
         top: f64,
         bottom: f64,
     ) {
-        let (y, height) = (n(top), n(bottom - top));
+        let (y, foot) = (n(top), n(bottom));
         self.body.el("g", &[("class", "columns"), ("fill-opacity", "0")], |g| {
             for (from, to, text) in columns {
-                let (x, width) = (n(from), n(to - from));
-                let attrs = [("x", x.as_str()), ("y", &y), ("width", &width), ("height", &height)];
-                g.el("rect", &attrs, |rect| rect.leaf("title", &[], &text));
+                let (from, to) = (n(from), n(to));
+                let d = format!("M{from} {y}V{foot}H{to}V{y}Z");
+                g.el("path", &[("d", &d)], |column| column.leaf("title", &[], &text));
             }
         });
     }

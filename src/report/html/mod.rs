@@ -64,9 +64,10 @@ fn content(page: &mut Markup, timeline: &Timeline, judgement: &Judgement) {
         })
         .filter(|shown| shown.points.iter().any(|p| p.intended > 0))
         .collect();
+    let frames = chart::Frames::new(timeline, judgement);
     head(page, judgement);
     objectives::section(page, judgement);
-    felt(page, timeline, judgement, &shown);
+    felt(page, &frames, timeline, judgement, &shown);
     page.el("div", &[("class", "pair")], |page| {
         page.el("div", &[], |page| {
             operations::percentiles(page, timeline, judgement, &shown);
@@ -74,7 +75,7 @@ fn content(page: &mut Markup, timeline: &Timeline, judgement: &Judgement) {
         });
         page.el("div", &[], |page| faults::section(page, judgement));
     });
-    rates(page, timeline, judgement, &shown);
+    rates(page, &frames, &shown);
     operations::section(page, judgement);
     evidence::sections(page, timeline, judgement);
     again(page, judgement);
@@ -175,7 +176,13 @@ fn first_name<'a>(shown: &'a [Shown]) -> &'a str {
     shown.first().map_or("", |s| s.name)
 }
 
-fn felt(page: &mut Markup, timeline: &Timeline, judgement: &Judgement, shown: &[Shown]) {
+fn felt(
+    page: &mut Markup,
+    frames: &chart::Frames,
+    timeline: &Timeline,
+    judgement: &Judgement,
+    shown: &[Shown],
+) {
     page.el("section", &[], |page| {
         let cell = timeline.outline().cell;
         let first = shown.first().and_then(|s| s.points.first());
@@ -184,7 +191,7 @@ fn felt(page: &mut Markup, timeline: &Timeline, judgement: &Judgement, shown: &[
         let beside = format!("{}, one point per {each}, faults shaded", first_name(shown));
         heading(page, "What users felt", if shown.is_empty() { "nothing was sent" } else { &beside });
         first_open(page, shown, |page, s| {
-            chart::felt(page, timeline, judgement, s.op, &s.points);
+            chart::felt(page, frames, (timeline, judgement), s.op, &s.points);
             let upper = series::upper(&s.points);
             if s.points.iter().filter_map(upper.value).any(|value| value.is_bound()) {
                 let text = format!(
@@ -197,13 +204,13 @@ fn felt(page: &mut Markup, timeline: &Timeline, judgement: &Judgement, shown: &[
     });
 }
 
-fn rates(page: &mut Markup, timeline: &Timeline, judgement: &Judgement, shown: &[Shown]) {
+fn rates(page: &mut Markup, frames: &chart::Frames, shown: &[Shown]) {
     if shown.is_empty() {
         return;
     }
     page.el("section", &[], |page| {
         heading(page, "Rate and errors", first_name(shown));
-        rest_folded(page, shown, |page, s| chart::rate(page, timeline, judgement, s.name, &s.points));
+        rest_folded(page, shown, |page, s| chart::rate(page, frames, s.name, &s.points));
     });
 }
 

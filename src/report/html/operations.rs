@@ -7,7 +7,7 @@ use super::{Shown, first_name, heading, rest_folded};
 use crate::objective::PhaseName;
 use crate::report::markup::{Markup, typeset};
 use crate::report::{chart, series, words};
-use crate::timeline::Timeline;
+use crate::timeline::{Cells, Timeline};
 use crate::units::{grouped, or_dash};
 use crate::verdict::{Judgement, OperationPhase, OperationTable};
 
@@ -17,8 +17,11 @@ pub(super) fn percentiles(page: &mut Markup, timeline: &Timeline, judgement: &Ju
     }
     page.el("section", &[], |page| {
         heading(page, "Latency by percentile", first_name(shown));
+        let phases = phases(timeline, judgement);
         rest_folded(page, shown, |page, s| {
-            let lines = lines(timeline, judgement, s);
+            let tallies = phases.iter().map(|(phase, cells)| (*phase, timeline.tally(s.op, cells)));
+            let lines = tallies.map(|(phase, tally)| chart::percentile::Line { phase, tally });
+            let lines: Vec<_> = lines.filter(|l| l.tally.intended > 0).collect();
             chart::percentile(page, s.name, &lines);
         });
         let text =
@@ -27,19 +30,13 @@ pub(super) fn percentiles(page: &mut Markup, timeline: &Timeline, judgement: &Ju
     });
 }
 
-/// Phases with operations; `run` and the warm-up only where there is nothing else.
-fn lines<'a>(
-    timeline: &Timeline,
-    judgement: &'a Judgement,
-    shown: &Shown,
-) -> Vec<chart::percentile::Line<'a>> {
+/// Phases and their cells; `run` and the warm-up only where there is nothing else.
+fn phases<'a>(timeline: &Timeline, judgement: &'a Judgement) -> Vec<(&'a PhaseName, Cells)> {
     let told = |p: &PhaseName| !matches!(p, PhaseName::Warmup | PhaseName::Run);
     let triggered = judgement.phases.iter().any(|p| told(&p.name));
-    let phases =
-        judgement.phases.iter().filter(|p| if triggered { told(&p.name) } else { p.name == PhaseName::Run });
-    let lines = phases
-        .map(|p| chart::percentile::Line { phase: &p.name, tally: series::over(timeline, shown.op, p) });
-    lines.filter(|l| l.tally.intended > 0).collect()
+    let shown = |p: &PhaseName| if triggered { told(p) } else { *p == PhaseName::Run };
+    let shown = judgement.phases.iter().filter(|p| shown(&p.name));
+    shown.map(|p| (&p.name, series::cells(timeline, p))).collect()
 }
 
 pub(super) fn section(page: &mut Markup, judgement: &Judgement) {

@@ -94,3 +94,22 @@ fn an_objective_on_end_that_breaks_for_hours_costs_no_more_than_one_that_holds()
     assert_eq!((holds.verdict, breaks.verdict), (Word::Pass, Word::Fail));
     assert!(much < little * 4 + Duration::from_millis(200), "{little:?} {much:?}");
 }
+
+/// Hundreds of faults in ten hours, of each of which much is told.
+#[test]
+fn objectives_about_hundreds_of_faults_cost_hardly_more_than_to_look_at_what_followed_them() {
+    let judged = |objectives: usize| {
+        let mut plan = rooms(36_000);
+        for (name, at) in (0..300).map(|n| (format!("x#{n}"), f64::from(110 * n + 300))) {
+            plan = plan.fault(&name, at, Some(5.0));
+            (0..20).for_each(|_| plan.event(&name, at + 1.0, FaultStage::Effective));
+        }
+        plan = (0..objectives).fold(plan, |plan, _| plan.objective(recovery_within(60.0)));
+        let timeline = plan.timeline(&two_a_second(0, 36_000));
+        cost(|| judge(&timeline))
+    };
+    let ((_, none), (judged, four)) = (judged(0), judged(4));
+    println!("three hundred faults: {none:?}, and with four objectives about them {four:?}");
+    assert_eq!(judged.verdict, Word::Pass, "{}", judged.summary.verdict);
+    assert!(four < none * 3 + Duration::from_millis(300), "{none:?} {four:?}");
+}

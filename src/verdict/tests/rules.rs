@@ -371,3 +371,14 @@ fn what_the_history_knows_of_the_exit_is_in_the_judgement() {
     assert_eq!(exit(Some(110), How::Interrupted), 110);
     assert_eq!((exit(None, How::Failed), exit(None, How::Interrupted)), (107, 105));
 }
+
+#[test]
+fn what_patient_probes_are_counted_in_is_not_told_as_of_fewer() {
+    let mut plan = rooms(60);
+    plan.events.extend((0..60).map(|cell| Record::Arrived { cell, shape: 0, n: 2, late: 0, probes: 2 }));
+    let timeline = plan.timeline(&evenly(18, 0, 60, fine));
+    let said = |metric: Metric| unsteady(&timeline, &expect(metric, Comparison::Above, 500.0, RUN), s(40.0));
+    let told = |said: Option<String>| said.unwrap().replace(&rooms(60).outline.operations[0].name, "it");
+    assert_eq!(told(said(Metric::Count)), "200 it were intended in the last 10 s");
+    assert_eq!(told(said(Metric::Rate)), "20 it succeeded per second, of 200 in the last 10 s");
+}

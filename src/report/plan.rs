@@ -188,11 +188,11 @@ fn bands(foresight: &Foresight) -> String {
         let what = match &ahead.band {
             Ok((window, tail)) => {
                 let tail = match tail {
-                    PlannedTail::Quantile(q) => format!("{} and ", Metric::Quantile(*q)),
+                    PlannedTail::Quantile(q) => format!(" and {}", Metric::Quantile(*q)),
                     PlannedTail::None => String::new(),
-                    PlannedTail::ByWhatComes => "by what comes a quantile and ".to_owned(),
+                    PlannedTail::ByWhatComes => ", with p95 or p99 if enough come".to_owned(),
                 };
-                format!("windows of {window}: {tail}average latency, goodput, in flight, amplification")
+                format!("windows of {window}: average latency{tail}, goodput, in flight, amplification")
             }
             Err(why) => format!("none: {why}; recovery leaves it out"),
         };

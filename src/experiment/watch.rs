@@ -74,6 +74,16 @@ fn planned_triggers(outline: &Outline, timeline: &[Planned]) -> Vec<Trigger> {
 }
 
 impl<'w> Watch<'w> {
+    /// The same with all triggers so much later.
+    pub(super) fn later(&self, by: Micros) -> Watch<'w> {
+        let mut triggers = self.triggers.clone();
+        for t in &mut triggers {
+            (t.planned, t.t_inject) = (t.planned + by, t.t_inject + by);
+            (t.t_effective, t.t_clear) = (t.t_effective.map(|at| at + by), t.t_clear.map(|at| at + by));
+        }
+        Watch { triggers, ..*self }
+    }
+
     pub fn new(outline: &'w Outline, timeline: &'w [Planned], shapes: &'w [Shape]) -> Watch<'w> {
         Watch { outline, timeline, shapes, triggers: planned_triggers(outline, timeline) }
     }
@@ -184,18 +194,25 @@ impl<'w> Watch<'w> {
         let (cell, warmup) = (self.outline.cell, self.outline.judge.warmup);
         // Without `for` it looks at what there is.
         let (room, long) = (first - warmup, rule.window.unwrap_or(cell));
-        if room < long + cell {
+        if self.steady_from(rule).is_some() {
             let message = format!(
                 "this steady state can never be found: it looks at {long}, a cell ({cell}) before the first trigger ({first}), and the warm-up ({warmup}) is no part of that"
             );
-            let at = as_written(warmup + long + cell);
-            let help = format!("let the first trigger begin at {at} or later, or look at less with `for`");
+            let help = format!("let the first trigger {}, or look at less with `for`", self.begin());
             notes.add(span, message, help);
             return;
         }
         self.refuse(notes, (rule, span), room - cell, &|operation, long| {
             self.before_trigger(first, operation, long)
         });
+    }
+
+    /// When the first trigger begins that leaves a steady state room to be looked for; none where it has that. Without
+    /// `for` it looks at what there is.
+    pub(super) fn steady_from(&self, rule: &Objective) -> Option<Micros> {
+        let (cell, warmup) = (self.outline.cell, self.outline.judge.warmup);
+        let at = warmup + rule.window.unwrap_or(cell) + cell;
+        self.outline.first_trigger().filter(|&first| first < at).map(|_| at)
     }
 
     /// How many planned arrivals a steady state that looks at so many cells has of an operation, a cell before the first

@@ -106,6 +106,11 @@ struct Wait<'t> {
 }
 
 impl<'t> Wait<'t> {
+    /// A longer load is what it takes.
+    fn of_load(&self) -> bool {
+        matches!(self.bound, Horizon::Load(_))
+    }
+
     fn lacking(self) -> Option<Wait<'t>> {
         (self.until > self.bound.at()).then_some(self)
     }
@@ -114,9 +119,24 @@ impl<'t> Wait<'t> {
 impl Watch<'_> {
     /// The baseline must hold whole cells, and windows enough where something is compared with it.
     pub fn baseline(&self, notes: &mut Notes, first: Micros, span: Span) {
-        let (outline, judge) = (self.outline, &self.outline.judge);
+        let Some((needed, compared, _)) = self.short_of() else { return };
+        let (warmup, deadline) = (self.outline.judge.warmup, self.outline.largest_deadline());
         let baseline = self.frame().baseline();
         let length = baseline.end - baseline.start;
+        let room = if length > Micros::ZERO { length.to_string() } else { "no room".to_owned() };
+        let wanted = if compared { format!(", it needs {needed}") } else { String::new() };
+        let message = format!(
+            "the baseline has {room}{wanted}: it lies between the warm-up ({warmup}) and one deadline ({deadline}) before the first trigger ({first})"
+        );
+        let help = format!("{}, or shorten `judge: warmup` or the longest timeout", self.begin());
+        notes.add(span, message, help);
+    }
+
+    /// What the baseline needs, whether something is compared with it, and when the first trigger begins that leaves it
+    /// room; none where it has that.
+    fn short_of(&self) -> Option<(Micros, bool, Micros)> {
+        let (outline, judge) = (self.outline, &self.outline.judge);
+        let baseline = self.frame().baseline();
         let compared =
             outline.objectives.iter().any(|o| matches!(o.metric, Metric::Outage | Metric::Recovery));
         // One shape with a band is enough to compare with; which have none, the report says.
@@ -127,41 +147,68 @@ impl Watch<'_> {
         };
         let ready = outline.shapes.iter().filter(|s| compared && !s.trigger).map(ready).min();
         let needed = ready.map_or(outline.cell, |ready| ready - baseline.start);
-        if length >= needed {
-            return;
-        }
-        let deadline = outline.largest_deadline();
-        let at = judge.warmup + deadline + needed.max(judge.baseline);
-        let room = if length > Micros::ZERO { length.to_string() } else { "no room".to_owned() };
-        let wanted = if compared { format!(", it needs {needed}") } else { String::new() };
-        let message = format!(
-            "the baseline has {room}{wanted}: it lies between the warm-up ({}) and one deadline ({deadline}) before the first trigger ({first})",
-            judge.warmup
-        );
-        let help = format!(
-            "begin at {} or later, or shorten `judge: warmup` or the longest timeout",
-            as_written(at)
-        );
-        notes.add(span, message, help);
+        let at = judge.warmup + outline.largest_deadline() + needed.max(judge.baseline);
+        (baseline.end - baseline.start < needed).then_some((needed, compared, at))
+    }
+
+    /// By how much later triggers must begin for the baseline and the steady states, and until when the load must last
+    /// then: told together, so that nothing more is wanted of whoever does both.
+    fn together(&self) -> (Micros, Micros) {
+        let (outline, first) = (self.outline, self.outline.first_trigger());
+        let steady = outline.steady.iter().filter_map(|rule| self.steady_from(rule));
+        let at = self.short_of().map(|(_, _, at)| at).into_iter().chain(steady).max();
+        let by = first.zip(at).map_or(Micros::ZERO, |(first, at)| (at - first).max(Micros::ZERO));
+        let later = self.later(by);
+        let judged = outline.objectives.iter().filter_map(|o| later.too_long(o)).filter(Wait::of_load);
+        let judged = judged.map(|wait| wait.until);
+        let over = |planned: &Planned| {
+            let actions = planned.actions.iter().map(|action| planned.outline.at + action.after);
+            let ends = end(planned).min(Micros(i64::MAX / 2)) + planned.outline.settle;
+            let ends = if is_for_good(planned) { planned.outline.at + planned.outline.settle } else { ends };
+            actions.fold(ends, Micros::max) + by
+        };
+        let moved = self.timeline.iter().filter(|_| by > Micros::ZERO).map(over);
+        let after = |o: &Objective| {
+            let PhaseName::After(name) = &o.phase else { return None };
+            let last = later.triggers.iter().filter(|t| t.trigger == *name).map(|t| t.settled()).max()?;
+            o.window.filter(|_| by > Micros::ZERO).map(|window| last + window + outline.cell)
+        };
+        let rules = outline.objectives.iter().chain(&outline.abort).filter_map(after);
+        (by, judged.chain(moved).chain(rules).fold(outline.duration, Micros::max))
+    }
+
+    /// When the first trigger must begin, and what else must be with it.
+    pub(super) fn begin(&self) -> String {
+        let (by, lasts) = self.together();
+        let at = as_written(self.outline.first_trigger().unwrap_or_default() + by);
+        let others = self.triggers.iter().any(|t| t.trigger != self.triggers[0].trigger);
+        let others = if others { ", all others as much later" } else { "" };
+        let lasts = match lasts > self.outline.duration {
+            true => format!(" and raise `duration` to {} or more", as_written(lasts)),
+            false => String::new(),
+        };
+        format!("begin at {at} or later{others}{lasts}")
     }
 
     /// Refuses an objective that the run leaves no time to judge.
     pub fn judgeable(&self, notes: &mut Notes, objective: &Objective, span: Span) {
         let Some(wait) = self.too_long(objective) else { return };
-        let needed = as_written(wait.until);
+        let (by, lasts) = self.together();
+        let needed = as_written(wait.until + by);
+        let lasts = as_written(lasts.max(wait.until));
         let (ends, help) = match (wait.bound, wait.shape) {
             (Horizon::Load(_), Some(shape)) => (
                 format!("the load of `{}` ends at {}", shape.name, shape.end),
                 match wait.until > self.outline.duration {
-                    true => format!("raise `duration` to {needed} or more, and let it last until then"),
+                    true => format!("raise `duration` to {lasts} or more, and let it last until then"),
                     false => format!("let it last until {needed} or longer"),
                 },
             ),
             (Horizon::Load(at), None) => {
-                (format!("the load ends at {at}"), format!("raise `duration` to {needed} or more"))
+                (format!("the load ends at {at}"), format!("raise `duration` to {lasts} or more"))
             }
             (Horizon::Next(next), _) => {
-                (format!("`{}` begins at {}", next.name, next.t_inject), self.begin_later(next, &wait))
+                (format!("`{}` begins at {}", next.name, next.t_inject), self.begin_later(next, &wait, by))
             }
             (Horizon::InForce(other, at), _) => (
                 format!("`{}` is still in force at {at}", other.trigger),
@@ -172,7 +219,7 @@ impl Watch<'_> {
     }
 
     /// What to change so that a trigger begins no earlier: of repeats how far apart they are, or when the first begins.
-    fn begin_later(&self, next: &Trigger, wait: &Wait) -> String {
+    fn begin_later(&self, next: &Trigger, wait: &Wait, by: Micros) -> String {
         let (until, or) = (wait.until, wait.or);
         let first = self.triggers.iter().filter(|t| t.trigger == next.trigger).map(|t| t.t_inject).min();
         match (wait.after.filter(|t| t.trigger == next.trigger), first) {
@@ -181,10 +228,10 @@ impl Watch<'_> {
                 format!("write `every: {apart}` or more, or {or}")
             }
             (None, Some(first)) if first < next.t_inject => {
-                let at = as_written(first + until - next.t_inject);
+                let at = as_written(first + until - next.t_inject + by);
                 format!("let the first `{}` begin at {at} or later, or {or}", next.trigger)
             }
-            _ => format!("let `{}` begin at {} or later, or {or}", next.trigger, as_written(until)),
+            _ => format!("let `{}` begin at {} or later, or {or}", next.trigger, as_written(until + by)),
         }
     }
 

@@ -1,5 +1,7 @@
-//! What the plan alone tells of the judgement to come: whether objectives will have operations enough, which
-//! shapes will have a band, and what a reader should know before anything is sent.
+//! What the plan alone tells of the judgement to come: its phases, which shapes will have a band, and what a reader
+//! should know before anything is sent. How many operations will come is for `expect`.
+
+mod expect;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -11,17 +13,13 @@ use crate::experiment::flow::NO_TIMEOUT;
 use crate::experiment::notes::as_written;
 use crate::experiment::walk::thinks;
 use crate::experiment::watch::Watch;
-use crate::experiment::{CaptureFrom, Fault, Shape, Start, Step, each_request, each_step};
+use crate::experiment::{CaptureFrom, Fault, Shape, Step, each_request, each_step};
 use crate::objective::{Metric, Objective, PhaseName};
-use crate::outline::OperationOutline;
-use crate::quantity::{Quantity, Unit};
 use crate::timeline::phases::{self, Return};
 use crate::timeline::trigger::Trigger;
-use crate::units::{Micros, clock, grouped};
+use crate::units::{Micros, clock};
 use crate::verdict::{PlannedTail, planned_band};
-
-/// A plan of less than this share of what is asked for cannot bring it.
-const SURELY: f64 = 0.9;
+pub use expect::Expectation;
 
 /// What is known before the run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -48,18 +46,6 @@ pub struct PhaseAhead {
     pub one_shot: bool,
 }
 
-/// How many operations an objective will have to be judged by.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Expectation {
-    /// The operation that will have the fewest.
-    pub operation: String,
-    pub n: u64,
-    /// So many are needed to tell that it holds.
-    pub needed: u64,
-    /// Of an objective `for D`, how many come within D on average.
-    pub on_end: Option<u64>,
-}
-
 /// The band that a shape will have, or why it will have none.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BandAhead {
@@ -81,7 +67,7 @@ impl Watch<'_> {
         remarks.extend(self.outline.objectives.iter().filter_map(|o| self.thoughtful(o)));
         let steady: Vec<_> = self.outline.steady.iter().map(|rule| self.steady_ahead(rule)).collect();
         let of_steady = self.outline.steady.iter().zip(&steady);
-        remarks.extend(of_steady.filter_map(|(rule, ahead)| never_steady(rule, ahead.as_ref()?)));
+        remarks.extend(of_steady.filter_map(|(rule, ahead)| ahead.as_ref()?.never_steady(rule)));
         let of_steady = self.outline.steady.iter().zip(&steady);
         remarks.extend(of_steady.filter_map(|(rule, ahead)| self.too_much_before(rule, ahead.as_ref()?)));
         remarks.extend(self.outline.steady.iter().filter_map(|rule| self.never_steady_users(rule)));
@@ -89,8 +75,8 @@ impl Watch<'_> {
         remarks.extend(self.shared_names());
         remarks.extend(self.shapes.iter().filter_map(no_timeout));
         remarks.extend(self.shapes.iter().flat_map(first_of_many));
-        remarks.extend(self.outline.shapes.iter().filter_map(|shape| {
-            let nothing = !shape.closed && shape.planned.iter().all(|&n| n == 0);
+        remarks.extend(self.outline.shapes.iter().enumerate().filter_map(|(index, shape)| {
+            let nothing = !shape.closed && self.flows(index, Micros::ZERO, self.outline.duration) <= 0.0;
             nothing.then(|| format!("{} never starts a flow: nothing of it is proven", shape.name))
         }));
         remarks.extend(self.timeline.iter().filter_map(for_good));
@@ -103,17 +89,6 @@ impl Watch<'_> {
         remarks.extend(self.outline.objectives.iter().filter_map(|o| self.hidden(o)));
         remarks.extend(self.outline.objectives.iter().filter_map(|o| self.bandless(o, &bands)));
         Foresight { phases, objectives, steady, bands, remarks }
-    }
-
-    fn expectation(&self, phases: &[PhaseAhead], objective: &Objective) -> Option<Expectation> {
-        let cells = self.planned_cells(phases, &objective.phase);
-        let planned = |planned: &[u64]| cells.iter().filter_map(|&cell| planned.get(cell)).sum::<u64>();
-        let arrivals = |_: &OperationOutline, all: &[u64]| planned(all) as f64;
-        let within = |n: u64| n * self.looks_at(objective) as u64 / (cells.len() as u64).max(1);
-        let on_end = |n: u64| objective.window.map(|_| within(n).min(n));
-        // Where none has load in the phase, that is told.
-        let fewest = self.fewest(objective, &arrivals).map(|(_, ahead)| ahead);
-        fewest.map(|ahead| Expectation { on_end: on_end(ahead.n), ..ahead })
     }
 
     /// A return that cannot be told: no shape will have a band, and load when the trigger is over.
@@ -138,15 +113,15 @@ impl Watch<'_> {
     /// as much again, and two more, from the middle of its first half to that of the second.
     fn fills_up(&self, shape: &Shape, ahead: &BandAhead) -> Option<String> {
         ahead.band.as_ref().ok()?;
-        let planned = &self.outline.shapes.iter().find(|s| s.name == shape.name && !s.closed)?.planned;
+        let index = self.outline.shapes.iter().position(|s| s.name == shape.name && !s.closed)?;
         let (baseline, lasts) = (self.frame().baseline(), thinks(&shape.flow));
         // Windows of a shape begin with it.
         let begins = baseline.start.max(shape.start);
         let length = baseline.end - begins;
-        let arrivals: u64 = self.cells(planned, begins, baseline.end).iter().sum();
+        let arrivals = self.flows(index, begins, baseline.end);
         let flying = |at: Micros| {
             let since = lasts.min(at - shape.start).as_secs_f64();
-            since * arrivals as f64 / length.as_secs_f64()
+            since * arrivals / length.as_secs_f64()
         };
         let quarter = Micros(length.0 / 4);
         let (first, second) = (flying(begins + quarter), flying(baseline.end - quarter));
@@ -174,38 +149,9 @@ impl Watch<'_> {
         ))
     }
 
-    /// By the time that a steady state is looked for; none where nothing has load by then, of which nothing is asked.
-    fn steady_ahead(&self, rule: &Objective) -> Option<Expectation> {
-        let first = self.outline.first_trigger()?;
-        let long = self.looks_at(rule);
-        let arrivals = |o: &OperationOutline, _: &[u64]| self.before_trigger(first, o, long);
-        self.fewest(rule, &arrivals).filter(|(idle, _)| !idle).map(|(_, ahead)| ahead)
-    }
-
-    /// The fewest operations that one of those which an expression speaks of will have, of so many planned arrivals, and
-    /// whether it has no load. One without load is not asked about, unless none has any; users of a closed loop have.
-    fn fewest(
-        &self,
-        rule: &Objective,
-        arrivals: &dyn Fn(&OperationOutline, &[u64]) -> f64,
-    ) -> Option<(bool, Expectation)> {
-        let counted = !matches!(rule.metric, Metric::Outage | Metric::Recovery | Metric::Target { .. });
-        let all = self.outline.operations.iter().enumerate().filter(|(_, o)| counted && o.is_meant_by(rule));
-        let is_closed = |o: &OperationOutline| self.outline.shapes.get(o.shape).is_some_and(|s| s.closed);
-        let others_come = self.outline.operations.iter().any(|o| o.is_meant_by(rule) && is_closed(o));
-        let each = all.filter_map(|(op, o)| {
-            let planned = &self.outline.shapes.get(o.shape).filter(|shape| !shape.closed)?.planned;
-            let arrivals = arrivals(o, planned);
-            let n = (arrivals * self.counted(op, o)?).floor() as u64;
-            let ahead = Expectation { operation: o.name.clone(), n, needed: rule.least(), on_end: None };
-            Some((arrivals <= 0.0 && rule.metric != Metric::Count, ahead))
-        });
-        each.filter(|(idle, _)| !(*idle && others_come)).min_by_key(|(idle, ahead)| (*idle, ahead.n))
-    }
-
     /// The cells that a phase will have at least. A fault is gone a moment after it was to be, so that a cell which
     /// begins just then is none of what comes after it.
-    fn planned_cells(&self, phases: &[PhaseAhead], phase: &PhaseName) -> BTreeSet<usize> {
+    pub(super) fn planned_cells(&self, phases: &[PhaseAhead], phase: &PhaseName) -> BTreeSet<usize> {
         let of_fault = |name: &String| self.triggers.iter().any(|t| t.trigger == *name && !t.shape);
         let moment = matches!(phase, PhaseName::After(name) if of_fault(name));
         let found = phases.iter().find(|ahead| ahead.name == *phase).map(|ahead| ahead.spans.clone());
@@ -274,129 +220,6 @@ impl Watch<'_> {
 /// Whether a return that is asked for is this trigger's.
 fn names(objective: &Objective, trigger: &Trigger) -> bool {
     objective.selector.as_ref().is_none_or(|name| [&trigger.trigger, &trigger.name].contains(&name))
-}
-
-impl Watch<'_> {
-    /// Says so where there will be too few operations to tell that an objective holds.
-    fn too_few(&self, objective: &Objective, ahead: &Expectation) -> Option<String> {
-        let Expectation { operation, n, needed, .. } = ahead;
-        let text = objective.text.trim();
-        let instead = match (&objective.metric, objective.quantile_of(*n), limit_for(self.surely(ahead))) {
-            (Metric::Quantile(_), Some(quantile), _) => {
-                format!("ask for `{}`, or raise the rate", objective.asking(&quantile))
-            }
-            (Metric::Errors, _, Some((percent, digits))) => {
-                format!("a limit of {percent:.digits$} % could be told, or raise the rate")
-            }
-            (Metric::Goodput, _, Some((percent, digits))) => {
-                format!("a limit of {:.digits$} % could be told, or raise the rate", 100.0 - percent)
-            }
-            _ => "raise the rate, or let the phase last longer".to_owned(),
-        };
-        (n < needed).then(|| {
-            format!(
-                "`{text}` will not be told to hold: about {} {operation} are planned for it, and it takes {}; {instead}",
-                grouped(*n),
-                grouped(*needed),
-            )
-        })
-    }
-
-    /// So many will come, also where chance has a part in it.
-    fn surely(&self, ahead: &Expectation) -> u64 {
-        let of = |o: &&OperationOutline| o.name == ahead.operation;
-        let index = self.outline.operations.iter().find(of).map_or(usize::MAX, |o| o.shape);
-        let Some(shape) = self.shapes.get(index) else { return ahead.n };
-        let mut n = ahead.n as f64;
-        if let Start::Open(arrival) = &shape.arrival {
-            let planned = self.outline.shapes[index].planned.iter().sum::<u64>().max(1) as f64;
-            n *= arrival.expected(Micros::ZERO, arrival.until) / planned;
-        }
-        (n - Self::deviations(shape) * n.sqrt()).clamp(0.0, ahead.n as f64) as u64
-    }
-}
-
-/// The least share of bad ones, in percent of two digits, that can be told of so many operations, and how many decimals
-/// it has; none if none can.
-fn limit_for(n: u64) -> Option<(f64, usize)> {
-    let percent = 100.0 / n.max(1) as f64;
-    let digits = (1.0 - percent.log10().floor()).max(0.0);
-    let step = 10f64.powf(digits);
-    let percent = (percent * step - 1e-9).ceil() / step;
-    (percent < 100.0).then_some((percent, digits as usize))
-}
-
-impl Watch<'_> {
-    /// Says so where a rate or a count is asked for that is more than what is planned: a shape may begin late, or end
-    /// early, in the time that is asked about. With `for D` no second may have it.
-    fn too_much(&self, objective: &Objective, ahead: &Expectation, phases: &[PhaseAhead]) -> Option<String> {
-        let phase = phases.iter().find(|phase| phase.name == objective.phase);
-        if phase.is_some_and(|phase| phase.one_shot) {
-            return None;
-        }
-        // Without triggers the run is its own baseline.
-        let spans = phase.map_or_else(|| vec![self.frame().baseline()], |phase| phase.spans.clone());
-        let long: Micros = spans.iter().map(|span| span.end - span.start).fold(Micros::ZERO, |a, b| a + b);
-        let planned = match objective.window {
-            None => per(&objective.metric, ahead.n as f64, long)?,
-            Some(_) if objective.metric == Metric::Rate => {
-                let all = self.outline.operations.iter().enumerate();
-                let (op, of) = all.into_iter().find(|(_, o)| o.name == ahead.operation)?;
-                per(&Metric::Rate, self.densest(&spans, of, 1) * self.counted(op, of)?, self.outline.cell)?
-            }
-            Some(_) => return None,
-        };
-        hopeless(objective, planned.value).then(|| {
-            format!(
-                "`{}` will not hold: {planned} {} are planned for {}; ask for less, raise the rate, or ask of a phase in which all of its load lies",
-                objective.text.trim(),
-                ahead.operation,
-                objective.phase,
-            )
-        })
-    }
-
-    /// A steady state will not be found, as a rate or a count is asked for that is more than what is planned.
-    fn too_much_before(&self, rule: &Objective, ahead: &Expectation) -> Option<String> {
-        let until = self.outline.first_trigger()? - self.outline.cell;
-        let long = self.outline.cell * self.looks_at(rule) as i64;
-        let long = long.min(until - self.outline.judge.warmup);
-        let planned = per(&rule.metric, ahead.n as f64, long)?;
-        hopeless(rule, planned.value).then(|| {
-            format!(
-                "`steady: {}` will not be found, and the run then ends as INVALID: {planned} {} are planned for the {long} at which it looks; ask for less, or raise the rate",
-                rule.text.trim(),
-                ahead.operation,
-            )
-        })
-    }
-}
-
-/// So many of so long, as a rate or a count tells it; none if neither is asked for.
-fn per(metric: &Metric, n: f64, long: Micros) -> Option<Quantity> {
-    match metric {
-        Metric::Rate if long > Micros::ZERO => Some(Quantity::new(Unit::Rate, n / long.as_secs_f64())),
-        Metric::Count => Some(Quantity::new(Unit::Number, n)),
-        _ => None,
-    }
-}
-
-/// A plan that is drawn by chance may have a little more.
-fn hopeless(asked: &Objective, planned: f64) -> bool {
-    asked.comparison.wants_more() && planned < SURELY * asked.value
-}
-
-/// Says so where a steady state will not be found, as there are too few operations of one to tell.
-fn never_steady(rule: &Objective, ahead: &Expectation) -> Option<String> {
-    let Expectation { operation, n, needed, .. } = ahead;
-    (n < needed).then(|| {
-        format!(
-            "`steady: {}` will hardly be found, and the run then ends as INVALID: it looks at about {} {operation}, and it takes {}; ask it of a shape or of another operation, look at more with `for`, or raise the rate",
-            rule.text.trim(),
-            grouped(*n),
-            grouped(*needed),
-        )
-    })
 }
 
 /// An outage or a recovery whose limit is hardly longer than what it is told to.

@@ -217,11 +217,15 @@ fn planned(
     if frame.smoke {
         return planned;
     }
+    let help = "raise the rate, or let the shape last longer";
+    let by_chance = arrival.spacing == Spacing::Poisson;
     if written.trigger && expected < 1.0 {
         let message = format!("a trigger of {} flows triggers nothing", three_digits(expected));
-        notes.add(at.span, message, "raise the rate, or let the shape last longer");
-    } else if expected > 0.0 && planned.iter().all(|&n| n == 0) {
-        let help = "raise the rate, or let the shape last longer";
+        notes.add(at.span, message, help);
+    } else if by_chance && expected > 0.0 && expected < 1.0 {
+        let message = format!("a shape of {} flows may never start one", three_digits(expected));
+        notes.add(at.span, message, help);
+    } else if (written.trigger || !by_chance) && expected > 0.0 && planned.iter().all(|&n| n == 0) {
         notes.add(at.span, "this shape never starts a flow", help);
     }
     planned

@@ -8,6 +8,7 @@ use crate::units::Micros;
 use crate::yaml::Env;
 
 mod advice;
+mod by_chance;
 mod foresight;
 mod smoke;
 

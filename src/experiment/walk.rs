@@ -97,6 +97,29 @@ pub fn of_operation(steps: &[Step], op: OpId) -> f64 {
     })
 }
 
+/// By how much that varies from one time to the next, as choices go by chance: the variance.
+pub fn variance_of(steps: &[Step], op: OpId) -> f64 {
+    let inside = |step: &Step| match step {
+        Step::Request(_) | Step::Think(_) => 0.0,
+        Step::Repeat { times, steps, .. } => *times as f64 * variance_of(steps, op),
+        Step::ForEach { steps, .. } | Step::Group { steps, .. } => variance_of(steps, op),
+        Step::If(either) => {
+            let ways = [&either.then, &either.otherwise].map(|way| (of_operation(way, op), way));
+            variance_of(if ways[0].0 >= ways[1].0 { ways[0].1 } else { ways[1].1 }, op)
+        }
+        Step::Choice(branches) => {
+            let moment = |forks: &dyn Fn(f64, f64) -> f64| {
+                let each = branches
+                    .iter()
+                    .map(|(weight, steps)| (*weight, forks(of_operation(steps, op), variance_of(steps, op))));
+                Forks::Expected.choice(&each.collect::<Vec<_>>())
+            };
+            moment(&|mean, variance| variance + mean * mean) - moment(&|mean, _| mean).powi(2)
+        }
+    };
+    steps.iter().map(inside).sum()
+}
+
 /// How often whoever takes `steps` over and over does this operation within so long at most, as they think on average.
 pub fn most_within(steps: &[Step], op: OpId, long: Micros) -> f64 {
     let round = mean_thinking(steps);

@@ -7,8 +7,8 @@ use crate::arrival::Spacing;
 use crate::diagnose::Span;
 use crate::experiment::fault::Planned;
 use crate::experiment::notes::{Notes, as_written};
-use crate::experiment::walk::thinks;
-use crate::experiment::{Fault, Shape, Start, Step, each_step, expected, of_operation};
+use crate::experiment::walk::{thinks, variance_of};
+use crate::experiment::{Fault, Shape, Start, Step, expected, of_operation};
 use crate::objective::{Comparison, Metric, Objective, PhaseName};
 use crate::outline::{OperationOutline, Outline};
 use crate::sample::OpId;
@@ -19,11 +19,18 @@ use crate::units::{Micros, grouped};
 /// Of the arrivals that a shape with patient probes plans, at least this share is counted.
 const COUNTED: f64 = 0.95;
 
-/// How many operations come where a rule looks: as expected, and what chance leaves in practically every run.
-struct Come {
+/// Chance leaves fewer than so many standard deviations below what is expected in one run of forty.
+const LIKELY: f64 = 2.0;
+/// And no more and no less than so many from it in practically every run.
+const CERTAIN: f64 = 3.0;
+
+/// How many operations come where a rule looks: as expected, and what chance leaves in most runs, and in practically
+/// every one.
+pub(super) struct Come {
     least: f64,
-    expected: f64,
-    most: f64,
+    pub likely: f64,
+    pub expected: f64,
+    pub most: f64,
 }
 
 /// How many flows a shape plans where a rule looks at so many cells.
@@ -67,6 +74,16 @@ fn planned_triggers(outline: &Outline, timeline: &[Planned]) -> Vec<Trigger> {
 }
 
 impl<'w> Watch<'w> {
+    /// The same with all triggers so much later.
+    pub(super) fn later(&self, by: Micros) -> Watch<'w> {
+        let mut triggers = self.triggers.clone();
+        for t in &mut triggers {
+            (t.planned, t.t_inject) = (t.planned + by, t.t_inject + by);
+            (t.t_effective, t.t_clear) = (t.t_effective.map(|at| at + by), t.t_clear.map(|at| at + by));
+        }
+        Watch { triggers, ..*self }
+    }
+
     pub fn new(outline: &'w Outline, timeline: &'w [Planned], shapes: &'w [Shape]) -> Watch<'w> {
         Watch { outline, timeline, shapes, triggers: planned_triggers(outline, timeline) }
     }
@@ -151,7 +168,7 @@ impl<'w> Watch<'w> {
             let (first, end) = (span.start.0.div_euclid(cell.0), -(-span.end.0).div_euclid(cell.0));
             let last = (end - long as i64).max(first);
             let within =
-                |from: i64| self.arrivals(operation, cell * from, cell * (from + long as i64).min(end));
+                |from: i64| self.flows(operation.shape, cell * from, cell * (from + long as i64).min(end));
             (first..=last).map(within).fold(0.0, f64::max)
         };
         times.iter().map(of_time).fold(0.0, f64::max)
@@ -177,18 +194,25 @@ impl<'w> Watch<'w> {
         let (cell, warmup) = (self.outline.cell, self.outline.judge.warmup);
         // Without `for` it looks at what there is.
         let (room, long) = (first - warmup, rule.window.unwrap_or(cell));
-        if room < long + cell {
+        if self.steady_from(rule).is_some() {
             let message = format!(
                 "this steady state can never be found: it looks at {long}, a cell ({cell}) before the first trigger ({first}), and the warm-up ({warmup}) is no part of that"
             );
-            let at = as_written(warmup + long + cell);
-            let help = format!("let the first trigger begin at {at} or later, or look at less with `for`");
+            let help = format!("let the first trigger {}, or look at less with `for`", self.begin());
             notes.add(span, message, help);
             return;
         }
         self.refuse(notes, (rule, span), room - cell, &|operation, long| {
             self.before_trigger(first, operation, long)
         });
+    }
+
+    /// When the first trigger begins that leaves a steady state room to be looked for; none where it has that. Without
+    /// `for` it looks at what there is.
+    pub(super) fn steady_from(&self, rule: &Objective) -> Option<Micros> {
+        let (cell, warmup) = (self.outline.cell, self.outline.judge.warmup);
+        let at = warmup + rule.window.unwrap_or(cell) + cell;
+        self.outline.first_trigger().filter(|&first| first < at).map(|_| at)
     }
 
     /// How many planned arrivals a steady state that looks at so many cells has of an operation, a cell before the first
@@ -198,34 +222,44 @@ impl<'w> Watch<'w> {
         let long = cell * long as i64;
         let shape = self.shapes.get(operation.shape).filter(|_| operation.flow);
         let until = first - cell - shape.map_or(Micros::ZERO, |shape| thinks(&shape.flow));
-        self.arrivals(operation, (until - long).max(warmup), until)
+        self.flows(operation.shape, (until - long).max(warmup), until)
     }
 
-    /// The flows of an operation's shape that are planned for the cells in [from, to): as expected where they are drawn
-    /// by chance, so that every seed tells the same.
-    fn arrivals(&self, operation: &OperationOutline, from: Micros, to: Micros) -> f64 {
-        match self.shapes.get(operation.shape).map(|shape| (shape.start, &shape.arrival)) {
+    /// The flows of a shape that are planned for the cells in [from, to): as expected where they are drawn by chance, so
+    /// that every seed tells the same.
+    pub(super) fn flows(&self, shape: usize, from: Micros, to: Micros) -> f64 {
+        match self.shapes.get(shape).map(|shape| (shape.start, &shape.arrival)) {
             Some((start, Start::Open(arrival))) if arrival.spacing == Spacing::Poisson => {
                 arrival.expected(from - start, to - start)
             }
-            _ => self
-                .outline
-                .shapes
-                .get(operation.shape)
-                .map_or(0.0, |shape| self.cells(&shape.planned, from, to).iter().sum::<u64>() as f64),
+            _ => {
+                let planned = self.outline.shapes.get(shape).map_or(&[][..], |shape| &shape.planned);
+                self.cells(planned, from, to).iter().sum::<u64>() as f64
+            }
         }
     }
 
-    /// By how many square roots of what is expected a run may have more or fewer of a shape: by chance flows are patient
-    /// probes; begin, and go one way or another, which each run draws anew.
-    pub(super) fn deviations(shape: &Shape) -> f64 {
-        let mut drawn = matches!(&shape.arrival, Start::Open(arrival) if arrival.spacing == Spacing::Poisson);
-        each_step(&shape.flow, &mut |step| drawn |= matches!(step, Step::Choice(_)));
-        match (drawn, shape.probes) {
-            (true, _) => 3.0,
-            (false, true) => 0.5,
-            (false, false) => 0.0,
-        }
+    /// How many of an operation count of so many planned arrivals; none if nobody can tell. By chance flows begin, are
+    /// patient probes, and go one way or another, which each run draws anew.
+    pub(super) fn come_of(&self, (op, o): (usize, &OperationOutline), arrivals: f64) -> Option<Come> {
+        let shape = self.shapes.get(o.shape)?;
+        let expected = self.counted(op, o)? * arrivals;
+        let (each, variance) = match (o.flow, OpId(op as u16)) {
+            (true, _) => (1.0, 0.0),
+            (false, op) => (of_operation(&shape.flow, op), variance_of(&shape.flow, op)),
+        };
+        let counted = if shape.probes { COUNTED } else { 1.0 };
+        let drawn = matches!(&shape.arrival, Start::Open(arrival) if arrival.spacing == Spacing::Poisson);
+        let unsure = if drawn { 1.0 } else { 1.0 - counted };
+        let deviation = (arrivals * counted * (variance + unsure * each * each)).sqrt();
+        // No more than are planned, where they do it so often each.
+        let all = if drawn || variance > 0.0 { f64::MAX } else { arrivals * each };
+        Some(Come {
+            least: expected - CERTAIN * deviation,
+            likely: expected - LIKELY * deviation,
+            expected,
+            most: (expected + CERTAIN * deviation).min(all),
+        })
     }
 
     /// Of the operation that has the most of those which a rule speaks of; none if one of them may come as often as the
@@ -234,12 +268,11 @@ impl<'w> Watch<'w> {
         let operations = self.outline.operations.iter().enumerate().filter(|(_, o)| o.is_meant_by(rule));
         let each = operations.map(|(op, o)| {
             self.outline.shapes.get(o.shape).filter(|s| !s.closed)?;
-            let expected = self.counted(op, o)? * arrivals(o, long);
-            let chance = Self::deviations(self.shapes.get(o.shape)?) * expected.sqrt();
-            Some(Come { least: expected - chance, expected, most: expected + chance })
+            self.come_of((op, o), arrivals(o, long))
         });
         let larger = |a: Come, b: Come| Come {
             least: a.least.max(b.least),
+            likely: a.likely.max(b.likely),
             expected: a.expected.max(b.expected),
             most: a.most.max(b.most),
         };
@@ -254,7 +287,7 @@ impl<'w> Watch<'w> {
     fn refuse(&self, notes: &mut Notes, (rule, span): (&Objective, Span), room: Micros, arrivals: Arrivals) {
         let Metric::Quantile(_) = rule.metric else { return };
         let (long, needed) = (self.looks_at(rule), rule.least());
-        let Some(Come { least, expected, most }) = self.come(rule, long, arrivals) else { return };
+        let Some(Come { least, expected, most, .. }) = self.come(rule, long, arrivals) else { return };
         if most >= needed as f64 {
             return;
         }

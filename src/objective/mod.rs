@@ -4,6 +4,7 @@
 //! Owns the syntax tree, its parser and its text form; what a measure is worth is for `verdict`.
 
 mod enough;
+mod instead;
 mod parse;
 #[cfg(test)]
 mod tests;

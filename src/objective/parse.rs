@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use super::{Aggregate, Comparison, Metric, Objective, PhaseName};
+use super::{Aggregate, Comparison, Metric, Objective, PhaseName, instead};
 use crate::diagnose::{nearest, suggest};
 use crate::quantity::Unit;
-use crate::units::{Micros, parse_duration, parse_rate, parse_share};
+use crate::units::{Micros, parse_duration};
 
 /// The words that may begin an expression, quantiles by their usual ones.
 pub const METRICS: [&str; 16] = [
@@ -53,10 +53,10 @@ pub struct Mistake {
 
 /// Reads one expression and checks its names.
 pub fn parse(text: &str, names: &Names) -> Result<Objective, Mistake> {
-    let mut parser = Parser { text, at: 0, names };
+    let mut parser = Parser { text, at: 0, valued: 0, names };
     let (metric, selector) = parser.metric()?;
     let comparison = parser.comparison()?;
-    let value = parser.value(&metric)?;
+    let value = parser.value(&metric, comparison)?;
     let phase = parser.phase(&metric)?;
     let window = parser.window()?;
     parser.end()?;
@@ -67,6 +67,8 @@ pub fn parse(text: &str, names: &Names) -> Result<Objective, Mistake> {
 struct Parser<'t> {
     text: &'t str,
     at: usize,
+    /// Where the value ends.
+    valued: usize,
     names: &'t Names,
 }
 
@@ -243,28 +245,46 @@ impl<'t> Parser<'t> {
         Ok(comparison)
     }
 
-    fn value(&mut self, metric: &Metric) -> Result<f64, Mistake> {
+    fn value(&mut self, metric: &Metric, comparison: Comparison) -> Result<f64, Mistake> {
         let (word, range) = self.take_while(|c| !c.is_whitespace());
-        let (read, form) = match metric.unit() {
-            Unit::Duration => {
-                (parse_duration(word).map(|d| d.0 as f64).ok(), "a duration such as `300ms` or `2s`")
-            }
-            // More than all of them is a slip that nothing could ever break.
-            Unit::Share => {
-                (parse_share(word).ok().filter(|s| (0.0..=1.0).contains(s)), "a share such as `1%`")
-            }
-            Unit::Rate => (parse_rate(word).ok(), "a rate such as `50/s`"),
-            Unit::Number => (word.parse().ok().filter(|n: &f64| n.is_finite()), "a plain number"),
-        };
-        match read {
-            Some(value) => Ok(value),
-            None => {
-                let found = if word.is_empty() { "nothing".to_owned() } else { format!("`{word}`") };
-                let message = format!("expected {form}, found {found}");
-                let example = form.split('`').nth(1).unwrap_or("10");
-                self.mistake(range, message, format!("write it like `{metric} < {example}`"))
-            }
+        self.valued = self.at;
+        if let Some(value) = instead::read(metric, word) {
+            return Ok(value);
         }
+        let form = match metric.unit() {
+            Unit::Duration => "a duration such as `300ms` or `2s`",
+            Unit::Share => "a share such as `1%`",
+            Unit::Rate => "a rate such as `50/s`",
+            Unit::Number => "a plain number",
+        };
+        let found = if word.is_empty() { "nothing".to_owned() } else { format!("`{word}`") };
+        let help =
+            format!("write it like {}", self.valued_right(metric, comparison, word, &range).join(" or "));
+        self.mistake(range, format!("expected {form}, found {found}"), help)
+    }
+
+    /// The user's own expression with a value that can be read, and with what follows where that can be read too.
+    fn valued_right(
+        &self,
+        metric: &Metric,
+        comparison: Comparison,
+        word: &str,
+        range: &Range<usize>,
+    ) -> Vec<String> {
+        let (head, tail) = (self.text[..range.start].trim(), self.text[range.end..].trim());
+        // `300 ms`
+        let (next, behind) = tail.split_once(char::is_whitespace).unwrap_or((tail, ""));
+        let whole = format!("{word}{next}");
+        let (values, tail) = match instead::read(metric, &whole) {
+            Some(_) => (vec![whole], behind.trim()),
+            None => (instead::values(metric, comparison, word), tail),
+        };
+        let told = |value: String| {
+            let (short, long) = (format!("{head} {value}"), format!("{head} {value} {tail}"));
+            let reads = |text: &String| parse(text, &Names::default()).is_ok();
+            format!("`{}`", if reads(&long) { long.trim_end() } else { &short })
+        };
+        values.into_iter().map(told).collect()
     }
 
     fn phase(&mut self, metric: &Metric) -> Result<PhaseName, Mistake> {
@@ -277,7 +297,9 @@ impl<'t> Parser<'t> {
         let (name, at) = self.word();
         if matches!(metric, Metric::Outage | Metric::Recovery) {
             let message = format!("`{metric}` has no phase: it belongs to a trigger");
-            return self.mistake(range.start..at.end, message, format!("write `{metric}({name})`"));
+            let head = &self.text[..before];
+            let asked = head[head.find(['<', '>', '=']).unwrap_or(head.len())..].trim();
+            return self.mistake(range.start..at.end, message, format!("write `{metric}({name}) {asked}`"));
         }
         let phase = match (word, name) {
             (_, "") => {
@@ -325,7 +347,12 @@ impl<'t> Parser<'t> {
             Ok(window) if window > Micros::ZERO => Ok(Some(window)),
             _ => {
                 let message = format!("`{word}` is no duration");
-                self.mistake(range, message, "write it like `for 10s`")
+                let own = word.parse::<f64>().is_ok_and(|n| n.is_finite() && n > 0.0);
+                self.mistake(
+                    range,
+                    message,
+                    format!("write it like `for {}s`", if own { word } else { "10" }),
+                )
             }
         }
     }
@@ -340,7 +367,12 @@ impl<'t> Parser<'t> {
         let at = range.start..range.start + word.len();
         let help = match word {
             "during" | "after" | "for" => {
-                "write one phase, then one `for`: `errors < 5% during x for 10s`".to_owned()
+                let words: Vec<&str> = self.text[self.valued..].split_whitespace().collect();
+                let first = |keys: &[&str]| words.windows(2).find(|pair| keys.contains(&pair[0]));
+                let phase = first(&["during", "after"]).map_or("during x".to_owned(), |pair| pair.join(" "));
+                let window = first(&["for"]).map_or("for 10s".to_owned(), |pair| pair.join(" "));
+                let asked = self.text[..self.valued].trim();
+                format!("write one phase, then one `for`: `{asked} {phase} {window}`")
             }
             _ => suggest(word, &["during", "after", "for"]),
         };

@@ -90,10 +90,49 @@ fn a_phase_behind_its_for_is_told_the_order() {
     ] {
         let mistake = parse(text, &names()).unwrap_err();
         assert_eq!(mistake.message, format!("`{word}` is not expected here"), "{text}");
-        let help = "write one phase, then one `for`: `errors < 5% during x for 10s`";
+        let phase = if text.contains("10s after") { "after node_kill" } else { "during node_kill" };
+        let phase = if text.contains("node_kill") { phase } else { "during x" };
+        let help = format!("write one phase, then one `for`: `errors > 5% {phase} for 10s`");
         assert_eq!(mistake.help, help, "{text}");
     }
     assert!(parse("errors > 5% during node_kill for 10s", &names()).is_ok());
+}
+
+/// `p95(a) > 250` was told to be written like `p95 < 300ms`, and an abort rule like `errors < 1%`.
+#[test]
+fn a_value_is_told_in_its_unit_with_the_users_own_number_and_operator() {
+    for (text, help) in [
+        ("p95(get_room) > 250", "`p95(get_room) > 250ms`"),
+        ("p95 < 2 during surge", "`p95 < 2s during surge` or `p95 < 2ms during surge`"),
+        ("mean < 0.25", "`mean < 0.25s` or `mean < 0.25ms`"),
+        ("p99 <= 300 ms for 10s", "`p99 <= 300ms for 10s`"),
+        ("p99 > 300msec", "`p99 > 300ms`"),
+        ("recovery(surge) < 20", "`recovery(surge) < 20s`"),
+        ("goodput > 99", "`goodput > 99%`"),
+        ("goodput >= 1", "`goodput >= 100%`"),
+        ("goodput > 0.995 during baseline", "`goodput > 99.5% during baseline`"),
+        ("errors < 0.05", "`errors < 5%`"),
+        ("errors < 0.07 after surge", "`errors < 7% after surge`"),
+        ("errors = 0", "`errors = 0%`"),
+        ("errors < 1", "`errors < 1%`"),
+        ("errors > 90 for 10s", "`errors > 90% for 10s`"),
+        ("errors > 90 % for 10s", "`errors > 90% for 10s`"),
+        ("errors > 120%", "`errors > 50%`"),
+        ("rate(get_room) >= 50", "`rate(get_room) >= 50/s`"),
+        ("rate > fast", "`rate > 50/s`"),
+        ("count > 2,000", "`count > 2000`"),
+        ("count >", "`count > 1000`"),
+        ("p99 < three hundred ms", "`p99 < 300ms`"),
+    ] {
+        let mistake = parse(text, &names()).expect_err(text);
+        assert_eq!(mistake.help, format!("write it like {help}"), "{text}");
+        for told in help.split('`').skip(1).step_by(2) {
+            assert!(parse(told, &names()).is_ok(), "{told}");
+        }
+    }
+    let help = |text: &str| parse(text, &names()).expect_err(text).help;
+    assert_eq!(help("recovery > 3s after surge"), "write `recovery(surge) > 3s`");
+    assert_eq!(help("errors > 5% for 30"), "write it like `for 30s`");
 }
 
 /// They passed as names that no target has: the run was INCONCLUSIVE when it was over.

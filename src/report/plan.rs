@@ -188,11 +188,11 @@ fn bands(foresight: &Foresight) -> String {
         let what = match &ahead.band {
             Ok((window, tail)) => {
                 let tail = match tail {
-                    PlannedTail::Quantile(q) => format!("{} and ", Metric::Quantile(*q)),
+                    PlannedTail::Quantile(q) => format!(" and {}", Metric::Quantile(*q)),
                     PlannedTail::None => String::new(),
-                    PlannedTail::ByWhatComes => "by what comes a quantile and ".to_owned(),
+                    PlannedTail::ByWhatComes => ", with p95 or p99 if enough come".to_owned(),
                 };
-                format!("windows of {window}: {tail}average latency, goodput, in flight, amplification")
+                format!("windows of {window}: average latency{tail}, goodput, in flight, amplification")
             }
             Err(why) => format!("none: {why}; recovery leaves it out"),
         };
@@ -205,8 +205,12 @@ fn bands(foresight: &Foresight) -> String {
 fn rules(outline: &Outline, foresight: &Foresight) -> String {
     let ahead = foresight.objectives.iter().map(Option::as_ref).chain(std::iter::repeat(None));
     let enough = |ahead: Option<&Expectation>| match ahead {
-        Some(Expectation { operation, n, needed, on_end }) if *needed > 1 => {
-            let few = if n < needed { ": too few" } else { "" };
+        Some(Expectation { operation, n, least, needed, on_end, .. }) if *needed > 1 => {
+            let few = match (n < needed, least < needed) {
+                (true, _) => ": too few".to_owned(),
+                (false, true) => format!("; chance may leave {}: too few", grouped(*least)),
+                (false, false) => String::new(),
+            };
             // As many as it needs at once are judged by their point, fewer by what is certain of so few.
             let gross = on_end.filter(|some| n >= needed && some < needed).map_or(String::new(), |some| {
                 format!(

@@ -45,7 +45,7 @@ fn of_rule(rule: &RuleEvent) -> Ruling {
 
 fn of_end(timeline: &Timeline) -> Option<Ruling> {
     match timeline.end.as_ref().map(|end| end.how) {
-        Some(How::Complete) => None,
+        Some(How::Complete | How::Interrupted | How::Failed) | None => None,
         Some(How::Aborted) => {
             Some(Ruling::new(Word::Fail, None, "An abort rule stopped the run.".to_owned()))
         }
@@ -53,13 +53,20 @@ fn of_end(timeline: &Timeline) -> Option<Ruling> {
             let sentence = "The service was not in its steady state before the first fault.";
             Some(Ruling::new(Word::Invalid, None, sentence.to_owned()))
         }
-        Some(How::Interrupted | How::Failed) | None => {
-            let detail = timeline.end.as_ref().map_or("", |end| end.detail.as_str());
-            let why = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
-            let sentence = format!("The run was cut short, so that it proves nothing{why}.");
-            Some(Ruling::new(Word::Inconclusive, None, sentence))
-        }
     }
+}
+
+/// What did not come to its end proves nothing, but for what it has shown to be broken.
+pub(super) fn cut_short(timeline: &Timeline) -> Option<Ruling> {
+    let end = timeline.end.as_ref();
+    let early = matches!(end.map(|end| end.how), Some(How::Interrupted | How::Failed) | None);
+    if !early || decisive_rule(timeline).is_some() {
+        return None;
+    }
+    let detail = end.map_or("", |end| end.detail.as_str());
+    let why = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
+    let sentence = format!("The run was cut short, so that it proves nothing{why}.");
+    Some(Ruling::new(Word::Inconclusive, None, sentence))
 }
 
 /// A request that squall could not make is squall's mistake, or its profile's, and never the target's.

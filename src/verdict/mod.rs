@@ -57,7 +57,10 @@ pub fn judge(timeline: &Timeline) -> Judgement {
     let view = View::of(timeline);
     let judged = timeline.outline().objectives.iter().map(|o| objectives::judge(&view, o));
     let (of_objectives, objectives): (Vec<Ruling>, Vec<JudgedObjective>) = judged.unzip();
-    let beside: Vec<Ruling> = [conduct::judge, faults::judge].iter().flat_map(|judge| judge(&view)).collect();
+    let judged = [conduct::judge, faults::judge].into_iter().flat_map(|judge| judge(&view));
+    let mut beside: Vec<Ruling> = judged.collect();
+    let broken = beside.iter().chain(&of_objectives).any(|ruling| ruling.word == Word::Fail);
+    beside.splice(0..0, conduct::cut_short(timeline).filter(|_| !broken));
     let all = || beside.iter().chain(&of_objectives);
     let verdict = all().map(|ruling| ruling.word).max().unwrap_or_default();
     let generator = view.own.generator(timeline);

@@ -5,6 +5,7 @@
 use super::answer::Answer;
 use super::faults;
 use super::judgement::{JudgedObjective, Word};
+use super::measure::Measured;
 use super::missing::{Missing, Placing};
 use super::returns;
 use super::ruling::Ruling;
@@ -80,21 +81,23 @@ fn nothing(objective: &Objective) -> Ruling {
 
 fn dress(objective: &Objective, ruling: &Ruling) -> JudgedObjective {
     let m = &ruling.measured;
+    let never = m.value.is_none() && m.answer == Answer::Breaks;
     let limit = Quantity::new(objective.metric.unit(), objective.value);
+    // What is known to be at least nothing is not known.
+    let m = Measured { value: m.value.filter(|v| !v.is_bound() || v.value > 0.0), ..m.clone() };
     let ratio = m.value.filter(|_| objective.value != 0.0).map(|v| v.value / objective.value);
     let of_trigger = match objective.metric {
         Metric::Outage => ruling.subject.clone().map(PhaseName::During),
         Metric::Recovery => ruling.subject.clone().map(PhaseName::After),
         _ => None,
     };
-    let never = m.value.is_none() && m.answer == Answer::Breaks;
     JudgedObjective {
         text: objective.text.clone(),
         word: ruling.word,
         phase: of_trigger.unwrap_or_else(|| objective.phase.clone()),
         decided: ruling.subject.clone(),
         measured: m.value,
-        measured_text: if never { "never".to_owned() } else { words::measured(m, objective.value) },
+        measured_text: if never { "never".to_owned() } else { words::measured(&m, objective.value) },
         successes: m.successes,
         interval: m.interval,
         comparison: objective.comparison,

@@ -50,9 +50,9 @@ impl Grid<'_> {
         all.filter(|&from| (self.has_arrivals)(from, width)).map(|from| from..from + width).collect()
     }
 
-    /// The width of a window in cells and the quantile to band: the smallest width that holds 1,000 operations, for
-    /// p99; where that leaves too few windows, the widest that leaves enough, for p95 with 200 operations, else the
-    /// median.
+    /// The width of a window in cells and the quantile to band beside the average: the smallest width that holds 1,000
+    /// operations, for p99; where that leaves too few windows, the widest that leaves enough, for p95 with 200
+    /// operations, else none.
     pub(super) fn choose(&self, per_cell: f64, enough: u64) -> Result<(u32, Option<f64>), String> {
         let widths = window_widths(self.outline.period, self.cell);
         let fits = |width: &u32| self.windows(*width).len() as u64 >= enough;

@@ -354,3 +354,42 @@ fn a_load_that_the_flag_makes_too_short_is_told_of_the_flag() {
         assert!(!told.contains("duration: 90s") && caret.is_none_or(|at| told.contains(at)), "{told}");
     }
 }
+
+/// Three rounds it took: `duration` was told for the old `at`, and went from 85 s to 97 s to 127 s.
+#[test]
+fn when_to_begin_and_how_long_to_last_are_told_together_and_accepted_at_once() {
+    let judge = "judge: {warmup: 10s, baseline: 20s, windows: 20, stretch: 30s}\n";
+    for (duration, at, fault, rules) in [
+        (80, 40, "latency: {link: api-store, latency: 100ms}", "objectives: [recovery(x) < 20s]\n"),
+        (80, 30, "latency: {link: api-store, latency: 100ms}", "objectives: [recovery(x) < 20s]\n"),
+        (130, 20, "down: {link: api-store}", "objectives: [outage(x) < 30s]\n"),
+        (45, 20, "down: {link: api-store}", "objectives: [errors < 5% after x]\n"),
+        (
+            45,
+            12,
+            "down: {link: api-store}",
+            "objectives: [errors < 5% after x for 15s]\nsteady: [errors < 50% for 20s]\n",
+        ),
+        (40, 12, "down: {link: api-store}", "steady: [errors < 50% for 20s]\n"),
+        (
+            90,
+            20,
+            "down: {link: api-store}",
+            "objectives: [recovery(x) < 9s]\nsteady: [errors < 50% for 50s]\n",
+        ),
+    ] {
+        let plan = |at: &str| format!("{judge}{rules}timeline: [{{name: x, at: {at}, for: 15s, {fault}}}]\n");
+        let calm = |duration: &str| CALM.replace("duration: 90s", &format!("duration: {duration}"));
+        let (duration, at) = (format!("{duration}s"), format!("{at}s"));
+        let written = with_flags(&calm(&duration), Some(&plan(&at)), &Flags::default());
+        let told = written.map_or_else(|p| render(&p, false), |_| String::new());
+        let begin = advised(&told, "begin at ").unwrap_or(&at);
+        let lasts = advised(&told, "raise `duration` to ").unwrap_or(&duration);
+        for (asked, one) in [("begin at ", begin), ("raise `duration` to ", lasts)] {
+            let all = told.match_indices(asked).map(|(at, _)| advised(&told[at..], asked));
+            assert!(all.into_iter().all(|other| other == Some(one)), "{told}");
+        }
+        let again = with_flags(&calm(lasts), Some(&plan(begin)), &Flags::default());
+        assert!(again.is_ok(), "{told}\n{}", again.map_or_else(|p| render(&p, false), |_| String::new()));
+    }
+}

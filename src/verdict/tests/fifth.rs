@@ -115,6 +115,8 @@ fn the_beginning_of_a_ramp_that_was_stopped_is_no_rate_that_was_too_low() {
         let words: Vec<Word> = judged.objectives.iter().map(|o| o.word).collect();
         assert_eq!(words, [objective; 2], "{name}: {:?}", judged.objectives);
         assert_eq!(judged.verdict, whole, "{name}: {}", judged.summary.verdict);
+        let nothing = judged.rulings.iter().any(|r| r.sentence.contains("so that it proves nothing"));
+        assert_eq!(nothing, name == "interrupted", "{name}: what is broken is proven: {:?}", judged.rulings);
     }
 }
 

@@ -7,8 +7,8 @@ use std::ops::Range;
 
 use super::baseline::Window;
 use super::chance::{Share, part, total};
-use super::recovery::relapses;
-use super::series::Series;
+use super::recovery::{RELAPSE, relapses};
+use super::series::{Measures, Series};
 use super::stretch::Seen;
 use super::view::View;
 use crate::objective::{Metric, Objective};
@@ -96,7 +96,7 @@ impl Gone<'_, '_> {
         let usual = self.usual(op)?;
         let is = |(bad, n): Share| bad >= LEAST && fails((bad, n)) && stats::exceeds_sample((bad, n), usual);
         // What failed before more load came does not come of that.
-        let before = self.cells(span.start..as_planned_until(self.view, span.clone()));
+        let before = self.cells(span.start..as_planned_until(self.view, self.shape, span.clone()));
         let as_planned = before.len() == all.len() || is(own(&self.view.tally(op, &before)));
         is((bad, n)).then(|| {
             let (n, since, bad) = (grouped(n), clock(span.start), grouped(bad));
@@ -113,25 +113,32 @@ impl Gone<'_, '_> {
         let begins_by = timeline.cell_of(clear + timeline.outline().judge.stretch);
         let cells = timeline.cell_of(clear)..timeline.cell_of(until.min(soon(effective, clear)));
         let (mut now, mut worst) = ((0, 0, cells.start), (0, 0, cells.start));
+        let mut failed = Vec::new();
         let more = |(bad, n, _): (u64, u64, u32)| 2 * bad as i64 - n as i64;
         for cell in cells {
             let (bad, n) = match timeline.has_failed(op, cell) {
                 true => own(&self.view.tally(op, &[cell].into())),
                 false => (0, timeline.intended(op, cell)),
             };
+            failed.extend(Some(cell).filter(|_| bad > 0));
             let anew = more(now) <= 0 && cell <= begins_by;
             now = if anew { (bad, n, cell + 1) } else { (now.0 + bad, now.1 + n, cell + 1) };
             worst = if more(now) > more(worst) { now } else { worst };
         }
         let (bad, n, last) = worst;
+        // What fails together once is one thing that happened.
+        let (first, again) = (*failed.first()?, failed.iter().rev().find(|cell| **cell < last)?);
         let last = timeline.cell_start(last);
         let lasted = last - if objective.metric == Metric::Outage { effective } else { clear };
+        let since = timeline.cell_start(first) - clear;
         let is = bad >= LEAST
+            && *again > first + 1
+            && objective.comparison.holds(since.0 as f64, objective.value)
             && !objective.comparison.holds(lasted.0 as f64, objective.value)
             && stats::exceeds_sample((bad, n), self.usual(op)?);
         is.then(|| {
             let why = format!("of {} {name} until {} {} failed", grouped(n), clock(last), grouped(bad));
-            Away { why, lasted: Some(lasted), as_planned: as_planned(self.view, clear..last) }
+            Away { why, lasted: Some(lasted), as_planned: as_planned(self.view, self.shape, clear..last) }
         })
     }
 
@@ -164,19 +171,21 @@ pub(super) fn is_gone_again(
     (effective, clear): (Micros, Micros),
 ) -> bool {
     let soon = soon(effective, clear);
+    let shapes = &view.timeline.outline().shapes;
+    let Some(shape) = shapes.iter().position(|s| s.name == series.band.shape) else { return false };
     let start = |cell: u32| view.timeline.cell_start(cell);
     let span = |some: &[Seen]| start(some[0].0.from)..start(some[some.len() - 1].0.to);
+    // What comes with more load may come of it.
+    let planned = |some: Range<Micros>| some.start..as_planned_until(view, shape, some);
     let relapsed = relapses(windows, last).any(|i| {
-        let rest = &windows[i..];
-        let Range { start, end } = span(rest);
-        let lasts = rest.len() >= series.stretch.windows && end - start >= start - clear;
-        lasts && start <= soon && as_planned(view, start..end)
+        let Range { start, end } = planned(span(&windows[i..]));
+        let windows = windows[i..].partition_point(|(w, _)| view.timeline.cell_start(w.to) <= end);
+        windows >= series.stretch.windows && end - start >= start - clear && start <= soon
     });
-    let upto = windows.partition_point(|(w, _)| start(w.to) <= soon);
-    let since = windows.get(back..upto).filter(|since| since.len() >= series.stretch.windows);
-    relapsed
-        || since
-            .is_some_and(|since| goes_again_and_again(view, series, since) && as_planned(view, span(since)))
+    let since = &windows[back..];
+    let until = if since.is_empty() { clear } else { planned(span(since)).end.min(soon) };
+    let since = &since[..since.partition_point(|(w, _)| start(w.to) <= until)];
+    relapsed || (since.len() >= series.stretch.windows && goes_again_and_again(view, series, since))
 }
 
 /// Until when a trigger may be what something comes of.
@@ -184,43 +193,67 @@ fn soon(effective: Micros, clear: Micros) -> Micros {
     clear + SOON.max((clear - effective) * SOON_TIMES)
 }
 
+/// More of its operations failed, or were of windows that were slow, than may fail of a baseline, and it was out oftener.
 fn goes_again_and_again(view: &View, series: &Series, since: &[Seen]) -> bool {
-    let good = total(since.iter().map(|(w, _)| (w.good, w.intended)));
-    part(good) < view.timeline.outline().judge.goodput && is_out_again_and_again(series, since)
-}
-
-/// It was out three times and more, and lost more of its goodput than the band leaves.
-pub(super) fn is_out_again_and_again(series: &Series, since: &[Seen]) -> bool {
-    let times = since.chunk_by(|a, b| a.1 == b.1).filter(|run| run[0].1).count();
-    times >= AGAIN && series.loses(&since.iter().map(|(w, _)| *w).collect::<Vec<&Window>>())
-}
-
-/// The plan brings no more load in this time than in the baseline: what is lost in it may come of that. Arrivals vary by chance.
-pub(super) fn as_planned(view: &View, after: Range<Micros>) -> bool {
-    let timeline = view.timeline;
-    let (baseline, shapes) = (view.frame().baseline(), &timeline.outline().shapes);
-    let later = |s: &crate::outline::ShapeOutline| {
-        s.start >= baseline.end && s.start < after.end && s.end > after.start
+    let harmed = |w: &Window| if series.strayed(w, Measures::All)[1] { w.intended } else { w.bad() };
+    let harmed = total(since.iter().map(|(w, _)| (harmed(w), w.intended)));
+    let out = since.iter().filter(|(_, out)| *out).count();
+    let baseline = view.frame().baseline();
+    let is_before = |w: &&Window| {
+        view.timeline.cell_start(w.from) >= baseline.start && view.timeline.cell_start(w.to) <= baseline.end
     };
-    if shapes.iter().any(|s| s.closed && later(s)) {
-        return false;
-    }
+    let before: Vec<&Window> = series.windows.iter().filter(is_before).collect();
+    let usual = before.iter().filter(|w| series.out(w, Measures::All)).count();
+    part(harmed) > 1.0 - view.timeline.outline().judge.goodput
+        && stats::exceeds_sample((out as u64, since.len() as u64), (usual as u64, before.len() as u64))
+        && times_out(since)
+}
+
+/// It was out three times and more, or twice for as long as a relapse is.
+fn times_out(since: &[Seen]) -> bool {
+    let runs = || since.chunk_by(|a, b| a.1 == b.1).filter(|run| run[0].1);
+    runs().count() >= AGAIN || runs().filter(|run| run.len() >= RELAPSE).count() > 1
+}
+
+/// It was out again and again, and lost more of its goodput than the band leaves.
+pub(super) fn is_out_again_and_again(series: &Series, since: &[Seen]) -> bool {
+    times_out(since) && series.loses(&since.iter().map(|(w, _)| *w).collect::<Vec<&Window>>())
+}
+
+/// The plan brings no more load in this time than in the baseline, of this shape and of all: what is lost in it may come of
+/// that. Arrivals vary by chance, and a closed loop asks as it does.
+pub(super) fn as_planned(view: &View, shape: usize, after: Range<Micros>) -> bool {
+    let timeline = view.timeline;
+    let baseline = view.frame().baseline();
     let cells = |span: &Range<Micros>| timeline.cell_of(span.start)..timeline.cell_of(span.end);
     let (before, after) = (cells(&baseline), cells(&after));
-    let planned = |cells: &Range<u32>| {
-        let of = |cell| (0..shapes.len()).map(move |shape| timeline.planned(shape, cell)).sum::<u64>();
-        cells.clone().map(of).sum::<u64>() as f64
+    // A shape may begin within it.
+    let later = before.start + (before.end - before.start) / 2..before.end;
+    let shapes = &timeline.outline().shapes;
+    let of = |index: usize, cell: u32| match shapes[index].closed {
+        true => timeline.arrived(index, cell).0,
+        false => timeline.planned(index, cell),
     };
-    let times = after.len() as f64 / before.len().max(1) as f64;
-    let usual = planned(&before) * times;
-    planned(&after) <= MORE_LOAD * usual + 3.0 * (usual.max(1.0) * (1.0 + times)).sqrt()
+    let is_usual = |some: Range<usize>| {
+        let load = |cells: &Range<u32>| {
+            cells.clone().map(|cell| some.clone().map(|shape| of(shape, cell)).sum::<u64>()).sum::<u64>()
+                as f64
+        };
+        let as_in = |part: &Range<u32>| {
+            let times = after.len() as f64 / part.len().max(1) as f64;
+            let usual = load(part) * times;
+            load(&after) <= MORE_LOAD * usual + 3.0 * (usual.max(1.0) * (1.0 + times)).sqrt()
+        };
+        as_in(&before) || as_in(&later)
+    };
+    is_usual(shape..shape + 1) && is_usual(0..shapes.len())
 }
 
 /// Until when that is so: a stretch at a time.
-pub(super) fn as_planned_until(view: &View, after: Range<Micros>) -> Micros {
+pub(super) fn as_planned_until(view: &View, shape: usize, after: Range<Micros>) -> Micros {
     let step = view.timeline.outline().judge.stretch.max(Micros::secs(1));
     let mut until = after.start;
-    while until < after.end && as_planned(view, until..(until + step).min(after.end)) {
+    while until < after.end && as_planned(view, shape, until..(until + step).min(after.end)) {
         until = (until + step).min(after.end);
     }
     until

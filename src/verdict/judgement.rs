@@ -445,7 +445,7 @@ pub struct ShapeBand {
     pub windows: u64,
     /// Goodput ratio g.
     pub goodput: Option<Band>,
-    /// Average response time as it is compared, microseconds: the geometric mean of `each`, less their leeways.
+    /// Average response time, microseconds: the geometric mean of `each`, as many times as each takes beyond its leeway.
     pub latency: Option<Band>,
     /// What is usual of each operation.
     pub each: Vec<UsualTime>,

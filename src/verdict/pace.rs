@@ -127,7 +127,7 @@ fn off((quantile, all): (f64, &Tally), (cells, width): (&Cells, u32)) -> f64 {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Pace {
     /// Microseconds; none without operations. The average is what is usual of them together, as often as each takes longer
-    /// than usual, beyond its leeway; what is faster is no credit.
+    /// than usual, beyond its leeway; an operation that is faster is hardly credit.
     pub(super) latency: Option<f64>,
     /// The same without leeways, and with credit, by which one tells how much it varies; what is shorter than its leeway
     /// does not below it.
@@ -172,9 +172,10 @@ fn on_average(view: &View, shape: usize, yardstick: &Yardstick, cells: &Cells) -
             // Nobody came to it before.
             let usual = own.map_or([all; 10], |own| yardstick.tenths[own]);
             let n = weight(tally.intended);
-            for (sum, ln) in sums.iter_mut().zip(compared(now, usual, leeway)) {
-                *sum += n * ln;
-            }
+            let [latency, varies] = compared(now, usual, leeway);
+            // What became faster makes up for nothing.
+            sums[0] += n * latency.max(-SLOWER.ln());
+            sums[1] += n * varies;
             weights += n;
         }
     }
@@ -183,11 +184,14 @@ fn on_average(view: &View, shape: usize, yardstick: &Yardstick, cells: &Cells) -
     Pace { latency, varies, ..Pace::default() }
 }
 
-/// On ln, how many times as long as usual it took: without credit and beyond the leeway, and with credit.
+/// On ln, how many times as long as usual it took: beyond the leeway of each tenth, and as it varies.
 fn compared(now: Tenths, usual: Tenths, leeway: f64) -> [f64; 2] {
     let of = |times: &dyn Fn(f64, f64) -> f64| mean(std::array::from_fn(|i| times(now[i], usual[i]).ln()));
     [
-        of(&|now, usual| ((now - leeway) / usual).max(1.0 / SLOWER)),
+        of(&|now, usual| {
+            let beyond = ((now - usual).abs() - leeway).max(0.0).copysign(now - usual);
+            (usual + beyond).max(1.0) / usual
+        }),
         of(&|now, usual| now.max(leeway) / usual.max(leeway)),
     ]
 }

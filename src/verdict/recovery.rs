@@ -18,7 +18,7 @@ use crate::timeline::trigger::Trigger;
 use crate::units::Micros;
 
 /// So many windows in a row out of band are a relapse.
-const RELAPSE: usize = 3;
+pub(super) const RELAPSE: usize = 3;
 
 /// A trigger and all that was seen after it.
 #[derive(Clone, Debug)]

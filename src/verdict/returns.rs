@@ -381,7 +381,9 @@ impl Shape<'_, '_> {
         let last = self.series.windows.iter().filter(|w| timeline.cell_start(w.to) <= until).rev();
         let last = last.take(self.series.stretch.windows).map(|w| (w.good, w.intended));
         let told = clear + Micros(objective.value as i64) + timeline.outline().judge.stretch;
-        gone::as_planned_until(self.view, clear..until) < until.min(told) && part(total(last)) > HALF
+        let shapes = &timeline.outline().shapes;
+        let Some(shape) = shapes.iter().position(|s| s.name == self.series.band.shape) else { return false };
+        gone::as_planned_until(self.view, shape, clear..until) < until.min(told) && part(total(last)) > HALF
     }
 
     /// One of its operations breaks the limit by itself, which the band does not see.
@@ -397,7 +399,9 @@ impl Shape<'_, '_> {
         let of = |view: &View| Gone { view, trigger: self.trigger, shape: index }.away(objective, since);
         let away = of(self.view)?;
         // Who was watched for less than the limit may yet come back in time.
-        let is_early = away.lasted.is_none() && cut_short(objective, &self.seen);
+        let (until, clear) = (self.watched(), self.seen.judged.t_clear?);
+        let is_short = !self.view.timeline.was_all(until) && ((until - clear).0 as f64) < objective.value;
+        let is_early = away.lasted.is_none() && is_short;
         let breaks = if is_early { Answer::Unknown(None) } else { Answer::Breaks };
         let answer = |view: &View| if of(view).is_some() { breaks } else { Answer::Holds };
         let settled = settle(self.view, None, || self.view.blame(&self.cells().0), answer);

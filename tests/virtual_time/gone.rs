@@ -129,10 +129,49 @@ fn a_service_that_goes_down_again_and_again_is_not_back() {
         let objective = &looped.objectives[0];
         assert_ne!(objective.word.text(), "PASS", "{end} s: {}", objective.reason);
     }
+    // Twice for long, or slow for half of the time.
+    let text = web("constant: { rate: 20/s }", 103);
+    let twice = judged(&text, plan, move |seen| phase(seen, 53.0, 28.0) < 14.0, |_| 5.0);
+    assert_ne!(twice.objectives[0].word.text(), "PASS", "{}", twice.objectives[0].reason);
     let text = web("constant: { rate: 20/s }", 170);
+    let slow =
+        judged(&text, plan, |_| false, move |seen| if phase(seen, 53.0, 24.0) < 12.0 { 100.0 } else { 5.0 });
+    assert_ne!(slow.objectives[0].word.text(), "PASS", "{}", slow.objectives[0].reason);
     let seldom = judged(&text, plan, move |seen| phase(seen, 46.0, 20.0) < 1.0, |_| 5.0);
     assert_eq!(seldom.objectives[0].word.text(), "PASS", "{}", seldom.objectives[0].reason);
     assert!(seldom.notes.iter().any(|note| note.starts_with("FLAPPING after storm")), "{:?}", seldom.notes);
+}
+
+/// A second shape of one user, as the load nearly ends, excuses no relapse of a minute.
+#[test]
+fn what_relapsed_before_more_load_came_does_not_come_of_that() {
+    let late = "  late:\n    start: 135s\n    timeout: 2s\n    probes: false\n    arrival: { closed: { users: 1 } }\n    \
+                flow: [{ get: /other, as: other }, { think: 1s }]\n";
+    let text = web("constant: { rate: 20/s }", 150).replace("  storm:\n", &format!("{late}  storm:\n"));
+    let n = std::cell::Cell::new(0u32);
+    let relapsed = judged(
+        &text,
+        JUDGE,
+        move |seen| {
+            n.set(n.get() + 1);
+            seen.at >= Micros::secs(70) && seen.path == "/look" && n.get() % 5 < 2
+        },
+        |_| 5.0,
+    );
+    assert_eq!(relapsed.objectives[0].word.text(), "FAIL", "{}", relapsed.objectives[0].reason);
+}
+
+/// One batch that fails together by itself, the first that is asked after the storm, is one thing that happened.
+#[test]
+fn a_batch_that_fails_once_is_no_late_return() {
+    let text = format!(
+        "target: sandbox\nduration: 150s\nshapes:\n  web:\n    timeout: 2s\n    probes: false\n    arrival: {{ constant: {{ rate: 20/s }} \
+         }}\n    flow: [{{ get: /look, as: look }}]\n  batch:\n    timeout: 2s\n    probes: false\n    \
+         arrival: {{ bursts: {{ size: 6, every: 30s, over: 1s }} }}\n    flow: [{{ get: /job, as: job }}]\n{STORM}"
+    );
+    let once = |seen: &Seen| seen.path == "/job" && (Micros::secs(55)..Micros::secs(65)).contains(&seen.at);
+    let judged = judged(&text, JUDGE, once, |_| 5.0);
+    assert_eq!(judged.objectives[0].word.text(), "PASS", "{}", judged.objectives[0].reason);
 }
 
 /// From the storm on the plan brings twice as many, and each takes twice as long for it: that is no fault of the storm's. Who fails

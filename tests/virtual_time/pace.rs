@@ -385,3 +385,21 @@ fn two_milliseconds_of_each_hide_no_replica_of_a_fast_service() {
         }
     }
 }
+
+/// Of fewer operations in a window each tenth strays further, and where only the slower side counted, that was slower.
+#[test]
+fn fewer_operations_are_not_slower_by_chance() {
+    let falls = "stages: { from: 40/s, steps: [{ to: 40/s, over: 70s }, { to: 8/s, over: 1s }, { to: 8/s, over: 79s }] }";
+    let mut wrong = Vec::new();
+    for seed in 1..=8 {
+        let draw = drawn(seed);
+        let takes = move |_: &str, _: bool| {
+            let normal = (-2.0 * draw().max(1e-9).ln()).sqrt() * (std::f64::consts::TAU * draw()).cos();
+            Micros((20_000.0 * normal.exp()) as i64)
+        };
+        let flow = "      - { get: /one, as: one }\n";
+        let judged = Case { seed, arrival: falls, slow: 0..0, judge: LONG, flow }.ran(takes);
+        wrong.extend(Some(judged.objectives[0].reason.clone()).filter(|_| judged.verdict.text() == "FAIL"));
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+}

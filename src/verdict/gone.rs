@@ -193,10 +193,15 @@ fn soon(effective: Micros, clear: Micros) -> Micros {
     clear + SOON.max((clear - effective) * SOON_TIMES)
 }
 
-/// More of its operations failed, or were of windows that were slow, than may fail of a baseline, and it was out oftener.
+/// More of its operations failed, or came while it was slow for as long as a relapse is, than may fail of a baseline, and it was
+/// out oftener.
 fn goes_again_and_again(view: &View, series: &Series, since: &[Seen]) -> bool {
-    let harmed = |w: &Window| if series.strayed(w, Measures::All)[1] { w.intended } else { w.bad() };
-    let harmed = total(since.iter().map(|(w, _)| (harmed(w), w.intended)));
+    let is_slow = |w: &Window| series.strayed(w, Measures::All)[1];
+    let harmed = since.chunk_by(|a, b| a.1 == b.1).flat_map(|run| {
+        let lasts = run[0].1 && run.len() >= RELAPSE;
+        run.iter().map(move |(w, _)| (if lasts && is_slow(w) { w.intended } else { w.bad() }, w.intended))
+    });
+    let harmed = total(harmed);
     let out = since.iter().filter(|(_, out)| *out).count();
     let baseline = view.frame().baseline();
     let is_before = |w: &&Window| {

@@ -95,14 +95,15 @@ impl Gone<'_, '_> {
         let (bad, n) = own(&self.view.tally(op, &all));
         let usual = self.usual(op)?;
         let is = |(bad, n): Share| bad >= LEAST && fails((bad, n)) && stats::exceeds_sample((bad, n), usual);
+        if !is((bad, n)) {
+            return None;
+        }
         // What failed before more load came does not come of that.
         let before = self.cells(span.start..as_planned_until(self.view, self.shape, span.clone()));
         let as_planned = before.len() == all.len() || is(own(&self.view.tally(op, &before)));
-        is((bad, n)).then(|| {
-            let (n, since, bad) = (grouped(n), clock(span.start), grouped(bad));
-            let why = format!("{name} did not come back: of {n} from {since} on {bad} failed");
-            Away { why, lasted: None, as_planned }
-        })
+        let (n, since, bad) = (grouped(n), clock(span.start), grouped(bad));
+        let why = format!("{name} did not come back: of {n} from {since} on {bad} failed");
+        Some(Away { why, lasted: None, as_planned })
     }
 
     /// Most of it failed for longer than may be, from before it had been well for a stretch: until when most of it did more
@@ -177,13 +178,17 @@ pub(super) fn is_gone_again(
     let span = |some: &[Seen]| start(some[0].0.from)..start(some[some.len() - 1].0.to);
     // What comes with more load may come of it.
     let planned = |some: Range<Micros>| some.start..as_planned_until(view, shape, some);
-    let relapsed = relapses(windows, last).any(|i| {
-        let Range { start, end } = planned(span(&windows[i..]));
-        let windows = windows[i..].partition_point(|(w, _)| view.timeline.cell_start(w.to) <= end);
-        windows >= series.stretch.windows && end - start >= start - clear && start <= soon
+    let relapsed = relapses(windows, last).take_while(|i| start(windows[*i].0.from) <= soon).any(|i| {
+        let whole = span(&windows[i..]);
+        // More of it would prove no more.
+        let enough = whole.start + (whole.start - clear).max(series.stretch.lasts) + series.band.window;
+        let Range { start, end } = planned(whole.start..whole.end.min(enough));
+        let rest = windows[i..].partition_point(|(w, _)| view.timeline.cell_start(w.to) <= end);
+        rest >= series.stretch.windows && end - start >= start - clear
     });
     let since = &windows[back..];
-    let until = if since.is_empty() { clear } else { planned(span(since)).end.min(soon) };
+    let whole = if since.is_empty() { clear..clear } else { span(since) };
+    let until = planned(whole.start..whole.end.min(soon)).end;
     let since = &since[..since.partition_point(|(w, _)| start(w.to) <= until)];
     relapsed || (since.len() >= series.stretch.windows && goes_again_and_again(view, series, since))
 }

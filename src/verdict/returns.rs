@@ -383,7 +383,8 @@ impl Shape<'_, '_> {
         let told = clear + Micros(objective.value as i64) + timeline.outline().judge.stretch;
         let shapes = &timeline.outline().shapes;
         let Some(shape) = shapes.iter().position(|s| s.name == self.series.band.shape) else { return false };
-        gone::as_planned_until(self.view, shape, clear..until) < until.min(told) && part(total(last)) > HALF
+        let until = until.min(told);
+        gone::as_planned_until(self.view, shape, clear..until) < until && part(total(last)) > HALF
     }
 
     /// One of its operations breaks the limit by itself, which the band does not see.

@@ -28,17 +28,41 @@ const MOST_POINTS: usize = 120;
 /// JASA 63, 1968); none if no two points differ in x. Of more than 120 points, 120 that lie evenly among
 /// them, the first and the last included: pairs grow with the square, and their median hardly gains.
 pub fn theil_sen(points: &[(f64, f64)]) -> Option<f64> {
+    median(&slopes_of(&evenly(points)))
+}
+
+/// No more points than can be held against one another.
+fn evenly(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let kept = points.len().min(MOST_POINTS);
     let last = points.len().saturating_sub(1);
-    let points: Vec<(f64, f64)> = (0..kept).map(|i| points[i * last / (kept - 1).max(1)]).collect();
-    let slope = |a: &(f64, f64), b: &(f64, f64)| (b.0 != a.0).then(|| (b.1 - a.1) / (b.0 - a.0));
-    let slopes: Vec<f64> = points
-        .iter()
-        .enumerate()
-        .flat_map(|(i, a)| points[i + 1..].iter().filter_map(move |b| slope(a, b)))
-        .collect();
-    median(&slopes)
+    (0..kept).map(|i| points[i * last / (kept - 1).max(1)]).collect()
 }
+
+/// Of all pairs.
+fn slopes_of(points: &[(f64, f64)]) -> Vec<f64> {
+    let slope = |a: &(f64, f64), b: &(f64, f64)| (b.0 != a.0).then(|| (b.1 - a.1) / (b.0 - a.0));
+    let of = |(i, a)| points[i + 1..].iter().filter_map(move |b| slope(a, b));
+    points.iter().enumerate().flat_map(of).collect()
+}
+
+/// The slope that several series have in common, if they rise or fall by more than chance: the median of the slopes of all
+/// pairs within one series, and the seasonal Kendall test with a one-sided 5 % (Hirsch, Slack and Smith, Water Resources
+/// Research 18, 1982).
+pub fn common_slope(series: &[&[(f64, f64)]]) -> Option<f64> {
+    let (mut slopes, mut rises, mut variance) = (Vec::new(), 0.0, 0.0);
+    for points in series.iter().map(|points| evenly(points)) {
+        let own = slopes_of(&points);
+        rises += own.iter().filter(|slope| **slope != 0.0).map(|slope| slope.signum()).sum::<f64>();
+        let n = points.len() as f64;
+        variance += n * (n - 1.0) * (2.0 * n + 5.0) / 18.0;
+        slopes.extend(own);
+    }
+    let score = (rises.abs() - 1.0) / f64::sqrt(variance);
+    median(&slopes).filter(|slope| score > UPPER && slope.signum() == rises.signum())
+}
+
+/// Of a normal deviate, above which lie 5 %.
+pub const UPPER: f64 = 1.645;
 
 /// Half of what a two-sided 95 % interval leaves out.
 const TAIL: f64 = 0.025;

@@ -108,9 +108,6 @@ pub(super) fn part((hits, all): Share) -> f64 {
 const ALIKE: f64 = 1.5;
 /// So many deviations from what is usual are no chance of a row.
 const FAR: f64 = 3.0;
-/// The upper end of a one-sided 95 % interval, in standard errors; that of an autocorrelation is 1 / sqrt(n) (Bartlett,
-/// Supplement to the Journal of the Royal Statistical Society 8, 1946).
-const UPPER: f64 = 1.645;
 const MOST_ALIKE: f64 = 0.95;
 /// Fewer windows in a row are judged by themselves.
 const ROW: usize = 3;
@@ -148,7 +145,9 @@ impl Rows {
         let (usual, _) = stats::mean_and_deviation(&compared)?;
         let n = varies.iter().flatten().count();
         let few = stats::drifted(n);
-        let alike = stats::autocorrelation(&varies) + UPPER / (n as f64).sqrt();
+        // The standard error of an autocorrelation is 1 / sqrt(n) (Bartlett, Supplement to the Journal of the Royal
+        // Statistical Society 8, 1946).
+        let alike = stats::autocorrelation(&varies) + stats::UPPER / (n as f64).sqrt();
         few.is_finite().then(|| Rows {
             usual,
             deviation: deviation * few,

@@ -12,6 +12,7 @@ mod chance;
 mod conduct;
 mod faults;
 mod gone;
+mod grown;
 mod judgement;
 mod live;
 mod measure;

@@ -8,6 +8,7 @@ use super::answer::Answer;
 use super::baseline::Window;
 use super::chance::{part, total};
 use super::gone::{self, Away, Gone};
+use super::grown::Grown;
 use super::judgement::{JudgedTrigger, ShapeTrigger, Word};
 use super::measure::Measured;
 use super::missing::{Missing, Placing};
@@ -326,11 +327,11 @@ impl Shape<'_, '_> {
             .collect();
         let (cells, during) = self.cells();
         let delivered = self.view.delivered_about(&shapes, &self.trigger.trigger, (&during, &cells));
-        let with = |measures: Measures, of: fn(&Series) -> Option<Series>| {
+        let with = |measures: Measures, of: &dyn Fn(&View, &Series) -> Option<Series>| {
             let again =
                 |view: &View| match view.series.iter().find(|s| s.band.shape == self.series.band.shape) {
                     Some(series) => {
-                        let other = of(series);
+                        let other = of(view, series);
                         let series = std::slice::from_ref(other.as_ref().unwrap_or(series));
                         ask(&recovery::against(view, series, self.trigger, measures))
                     }
@@ -352,13 +353,18 @@ impl Shape<'_, '_> {
         };
         let unsteady = self.series.band.unsteady.as_ref();
         let measures = if unsteady.is_some() { Measures::Steady } else { Measures::All };
-        let settled = with(measures, |_| None);
-        let restless = self.series.restless.as_ref().map(|restless| &restless.why);
-        // What fails is worse than its baseline was, not only than a calm one.
-        let as_before = || settled.word == Word::Fail && with(measures, Series::as_before).word != Word::Fail;
-        match (unsteady, restless.filter(|_| as_before())) {
-            (Some(moved), _) if settled.word != Word::Fail => unknown(moved),
-            (_, Some(restless)) => unknown(restless),
+        let settled = with(measures, &|_, _| None);
+        let fails = settled.word == Word::Fail;
+        let holds = |of: &dyn Fn(&View, &Series) -> Option<Series>| with(measures, of).word != Word::Fail;
+        // What fails is worse than its baseline was, not only than a calm one; and than that became by itself.
+        let restless = self.series.restless.as_ref().filter(|_| fails && holds(&|_, s| s.as_before()));
+        let clear = self.seen.judged.t_clear.filter(|_| fails && restless.is_none());
+        let grown = clear.and_then(|clear| Grown::of(self.view, self.series, clear..self.watched()));
+        let grown = grown.filter(|grown| holds(&|view, s| Some(grown.levelled(view, s))));
+        match (unsteady, restless, grown) {
+            (Some(moved), ..) if !fails => unknown(moved),
+            (_, Some(restless), _) => unknown(&restless.why),
+            (.., Some(grown)) => unknown(&grown.why(&self.series.band.shape)),
             _ if settled.word == Word::Pass => self.too_wide().unwrap_or(settled),
             _ => settled,
         }

@@ -5,6 +5,7 @@ mod common;
 mod faults;
 mod flows;
 mod gone;
+mod grown;
 mod guards;
 mod pace;
 mod pool;

@@ -87,6 +87,7 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
     let timeline = view.timeline;
     let outline = &timeline.outline().shapes[shape];
     let none = |reason: String| Series {
+        shape,
         band: without(&outline.name, reason),
         windows: Vec::new(),
         usual: Usual::default(),
@@ -146,7 +147,7 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
             // A target that hangs makes a closed loop wait in windows in which else nothing would come.
             let before = all.partition_point(|w| !outline.closed || w.to <= last + 1);
             let stretch = Stretch::usual(timeline, band.window, [&all[..before], &all]);
-            let series = Series { band, windows: all, usual, stretch, few, under_way, restless: None }
+            let series = Series { shape, band, windows: all, usual, stretch, few, under_way, restless: None }
                 .with_slow_marked();
             Series { restless: Restless::of(view, shape, &series, within), ..series }
         }

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::baseline::Window;
 use super::chance::{Share, part, total};
+use super::load::Load;
 use super::recovery::{RELAPSE, relapses};
 use super::series::{Measures, Series};
 use super::stretch::Seen;
@@ -22,14 +23,12 @@ use crate::units::{Micros, clock, grouped};
 /// What goes no later after a trigger, or than so many times as long as it was in force, may be its doing (X in VERDICTS.md 3).
 const SOON: Micros = Micros::secs(120);
 const SOON_TIMES: i64 = 10;
-/// Of more load than so many times the baseline's it may come.
-const MORE_LOAD: f64 = 1.1;
 /// Fewer times are not again and again.
 const AGAIN: usize = 3;
 
 /// Fewer that failed are no proof, nor is a share that is less.
 const LEAST: u64 = 3;
-const MOST: f64 = 0.5;
+pub(super) const MOST: f64 = 0.5;
 /// Fewer operations in the baseline tell nothing of what is usual.
 const KNOWN: u64 = 5;
 
@@ -99,7 +98,7 @@ impl Gone<'_, '_> {
             return None;
         }
         // What failed before more load came does not come of that.
-        let before = self.cells(span.start..as_planned_until(self.view, self.shape, span.clone()));
+        let before = self.cells(span.start..Load::of(self.view, self.shape).is_usual_until(span.clone()));
         let as_planned = before.len() == all.len() || is(own(&self.view.tally(op, &before)));
         let (n, since, bad) = (grouped(n), clock(span.start), grouped(bad));
         let why = format!("{name} did not come back: of {n} from {since} on {bad} failed");
@@ -112,7 +111,7 @@ impl Gone<'_, '_> {
         let timeline = self.view.timeline;
         let (effective, clear) = self.trigger.t_effective.zip(self.trigger.t_clear)?;
         let begins_by = timeline.cell_of(clear + timeline.outline().judge.stretch);
-        let cells = timeline.cell_of(clear)..timeline.cell_of(until.min(soon(effective, clear)));
+        let cells = timeline.cell_of(clear)..timeline.cell_of(until.min(soon((effective, clear))));
         let (mut now, mut worst) = ((0, 0, cells.start), (0, 0, cells.start));
         let mut failed = Vec::new();
         let more = |(bad, n, _): (u64, u64, u32)| 2 * bad as i64 - n as i64;
@@ -139,7 +138,11 @@ impl Gone<'_, '_> {
             && stats::exceeds_sample((bad, n), self.usual(op)?);
         is.then(|| {
             let why = format!("of {} {name} until {} {} failed", grouped(n), clock(last), grouped(bad));
-            Away { why, lasted: Some(lasted), as_planned: as_planned(self.view, self.shape, clear..last) }
+            Away {
+                why,
+                lasted: Some(lasted),
+                as_planned: Load::of(self.view, self.shape).is_usual(clear..last),
+            }
         })
     }
 
@@ -162,45 +165,62 @@ fn own(tally: &Tally) -> Share {
     (tally.bad() - unreached, tally.intended - unreached)
 }
 
-/// After it was well for a stretch that began at `last`, and for no later one, it relapsed for as long as a stretch takes and as
-/// it had been since the trigger; or since the first stretch, `back`, it was out again and again, and less was good than is
-/// normal. Unless that began much later, or comes with more load.
+/// After it was well for a stretch that began at `last`, and for no later one, it relapsed; or since the first, `back`, it was out
+/// again and again. Unless that began much later, or comes with more load.
 pub(super) fn is_gone_again(
     view: &View,
     series: &Series,
     (windows, back, last): (&[Seen], usize, usize),
-    (effective, clear): (Micros, Micros),
+    times: (Micros, Micros),
 ) -> bool {
-    let soon = soon(effective, clear);
-    let shapes = &view.timeline.outline().shapes;
-    let Some(shape) = shapes.iter().position(|s| s.name == series.band.shape) else { return false };
-    let start = |cell: u32| view.timeline.cell_start(cell);
-    let span = |some: &[Seen]| start(some[0].0.from)..start(some[some.len() - 1].0.to);
-    // What comes with more load may come of it.
-    let planned = |some: Range<Micros>| some.start..as_planned_until(view, shape, some);
-    let relapsed = relapses(windows, last).take_while(|i| start(windows[*i].0.from) <= soon).any(|i| {
-        let whole = span(&windows[i..]);
+    let load = Load::of(view, series.shape);
+    has_relapsed(series, (&load, view), (windows, last), times) || {
+        let whole = span(view, &windows[back..]);
+        let until = load.is_usual_until(whole.start..whole.end.min(soon(times))).max(whole.start);
+        goes_again_and_again(view, series, &windows[back..][..ended(view, &windows[back..], until)])
+    }
+}
+
+/// For as long as a stretch takes, and as it had been well since the trigger.
+fn has_relapsed(
+    series: &Series,
+    (load, view): (&Load, &View),
+    (windows, from): (&[Seen], usize),
+    times: (Micros, Micros),
+) -> bool {
+    let begins = |i: &usize| view.timeline.cell_start(windows[*i].0.from);
+    relapses(windows, from, RELAPSE).take_while(|i| begins(i) <= soon(times)).any(|i| {
+        let whole = span(view, &windows[i..]);
+        let well = whole.start - times.1;
         // More of it would prove no more.
-        let enough = whole.start + (whole.start - clear).max(series.stretch.lasts) + series.band.window;
-        let Range { start, end } = planned(whole.start..whole.end.min(enough));
-        let rest = windows[i..].partition_point(|(w, _)| view.timeline.cell_start(w.to) <= end);
-        rest >= series.stretch.windows && end - start >= start - clear
-    });
-    let since = &windows[back..];
-    let whole = if since.is_empty() { clear..clear } else { span(since) };
-    let until = planned(whole.start..whole.end.min(soon)).end;
-    let since = &since[..since.partition_point(|(w, _)| start(w.to) <= until)];
-    relapsed || (since.len() >= series.stretch.windows && goes_again_and_again(view, series, since))
+        let enough = whole.start + well.max(series.stretch.lasts) + series.band.window;
+        let end = load.is_usual_until(whole.start..whole.end.min(enough));
+        ended(view, &windows[i..], end) >= series.stretch.windows && end - whole.start >= well
+    })
+}
+
+/// From the start of the first to the end of the last; of none, nothing.
+fn span(view: &View, some: &[Seen]) -> Range<Micros> {
+    let at = |cell: Option<u32>| cell.map_or(Micros::ZERO, |cell| view.timeline.cell_start(cell));
+    at(some.first().map(|(w, _)| w.from))..at(some.last().map(|(w, _)| w.to))
+}
+
+/// How many of these windows ended by then.
+fn ended(view: &View, some: &[Seen], by: Micros) -> usize {
+    some.partition_point(|(w, _)| view.timeline.cell_start(w.to) <= by)
 }
 
 /// Until when a trigger may be what something comes of.
-fn soon(effective: Micros, clear: Micros) -> Micros {
+fn soon((effective, clear): (Micros, Micros)) -> Micros {
     clear + SOON.max((clear - effective) * SOON_TIMES)
 }
 
 /// More of its operations failed, or came while it was slow for as long as a relapse is, than may fail of a baseline, and it was
 /// out oftener.
 fn goes_again_and_again(view: &View, series: &Series, since: &[Seen]) -> bool {
+    if since.len() < series.stretch.windows {
+        return false;
+    }
     let is_slow = |w: &Window| series.strayed(w, Measures::All)[1];
     let harmed = since.chunk_by(|a, b| a.1 == b.1).flat_map(|run| {
         let lasts = run[0].1 && run.len() >= RELAPSE;
@@ -228,43 +248,4 @@ fn times_out(since: &[Seen]) -> bool {
 /// It was out again and again, and lost more of its goodput than the band leaves.
 pub(super) fn is_out_again_and_again(series: &Series, since: &[Seen]) -> bool {
     times_out(since) && series.loses(&since.iter().map(|(w, _)| *w).collect::<Vec<&Window>>())
-}
-
-/// The plan brings no more load in this time than in the baseline, of this shape and of all: what is lost in it may come of
-/// that. Arrivals vary by chance, and a closed loop asks as it does.
-pub(super) fn as_planned(view: &View, shape: usize, after: Range<Micros>) -> bool {
-    let timeline = view.timeline;
-    let baseline = view.frame().baseline();
-    let cells = |span: &Range<Micros>| timeline.cell_of(span.start)..timeline.cell_of(span.end);
-    let (before, after) = (cells(&baseline), cells(&after));
-    // A shape may begin within it.
-    let later = before.start + (before.end - before.start) / 2..before.end;
-    let shapes = &timeline.outline().shapes;
-    let of = |index: usize, cell: u32| match shapes[index].closed {
-        true => timeline.arrived(index, cell).0,
-        false => timeline.planned(index, cell),
-    };
-    let is_usual = |some: Range<usize>| {
-        let load = |cells: &Range<u32>| {
-            cells.clone().map(|cell| some.clone().map(|shape| of(shape, cell)).sum::<u64>()).sum::<u64>()
-                as f64
-        };
-        let as_in = |part: &Range<u32>| {
-            let times = after.len() as f64 / part.len().max(1) as f64;
-            let usual = load(part) * times;
-            load(&after) <= MORE_LOAD * usual + 3.0 * (usual.max(1.0) * (1.0 + times)).sqrt()
-        };
-        as_in(&before) || as_in(&later)
-    };
-    is_usual(shape..shape + 1) && is_usual(0..shapes.len())
-}
-
-/// Until when that is so: a stretch at a time.
-pub(super) fn as_planned_until(view: &View, shape: usize, after: Range<Micros>) -> Micros {
-    let step = view.timeline.outline().judge.stretch.max(Micros::secs(1));
-    let mut until = after.start;
-    while until < after.end && as_planned(view, shape, until..(until + step).min(after.end)) {
-        until = (until + step).min(after.end);
-    }
-    until
 }

@@ -15,6 +15,7 @@ mod gone;
 mod grown;
 mod judgement;
 mod live;
+mod load;
 mod measure;
 mod missing;
 mod notes;

@@ -10,7 +10,6 @@ use super::pace::By;
 use super::series::{Measures, Series};
 use super::view::View;
 use super::words;
-use crate::outline::ShapeOutline;
 use crate::stats;
 use crate::timeline::Timeline;
 use crate::timeline::phases::Return;
@@ -276,8 +275,7 @@ fn unseen(
     (windows, back): (&[(&Window, bool)], usize),
     effective: Micros,
 ) -> Option<(Micros, Micros)> {
-    let is_it = |s: &&ShapeOutline| s.name == series.band.shape;
-    let closed = timeline.outline().shapes.iter().find(is_it).is_some_and(|s| s.closed);
+    let closed = timeline.outline().shapes[series.shape].closed;
     let (start, end) = (|w: &Window| timeline.cell_start(w.from), |w: &Window| timeline.cell_start(w.to));
     let from = windows[..back].iter().rfind(|(_, out)| *out).map(|(w, _)| end(w)).filter(|_| closed)?;
     let to = series.windows.iter().map(start).find(|start| *start >= from)?;
@@ -348,8 +346,7 @@ fn answered_in(view: &View, series: &Series, window: &Window, by: By) -> Option<
     let Some(tail) = band.tail.filter(|_| by == By::Tail && window.bad() > 0) else {
         return window.pace(by).latency;
     };
-    let shape = view.timeline.outline().shapes.iter().position(|s| s.name == band.shape)?;
-    let tally = view.shape_tally(shape, &(window.from..window.to).collect());
+    let tally = view.shape_tally(series.shape, &(window.from..window.to).collect());
     let took = tally.successes.quantile(tail.quantile)?.0 as f64;
     (took > tail.band.limit).then_some(took)
 }
@@ -419,21 +416,17 @@ fn area(series: &Series, windows: &[(&Window, bool)]) -> f64 {
 
 /// When it went again after it was back: for three windows or more, or again and again.
 fn flapping(timeline: &Timeline, series: &Series, since: &[(&Window, bool)]) -> Vec<Micros> {
-    let starts = |least: usize| {
-        let begins = |i: &usize| since[*i].1 && (*i == 0 || !since[i - 1].1);
-        let lasts = move |i: &usize| since[*i..].iter().take_while(|(_, out)| *out).count() >= least;
-        let all = (0..since.len()).filter(begins).filter(lasts);
-        all.map(|i| timeline.cell_start(since[i].0.from)).collect()
-    };
-    starts(if gone::is_out_again_and_again(series, since) { 1 } else { RELAPSE })
+    let least = if gone::is_out_again_and_again(series, since) { 1 } else { RELAPSE };
+    relapses(since, 0, least).map(|i| timeline.cell_start(since[i].0.from)).collect()
 }
 
-/// Where three or more windows in a row begin that are out of band.
+/// Where so many windows in a row or more begin that are out of band.
 pub(super) fn relapses<'w>(
     windows: &'w [(&Window, bool)],
     from: usize,
+    least: usize,
 ) -> impl Iterator<Item = usize> + use<'w> {
     let starts = move |i: &usize| *i == from || !windows[i - 1].1;
-    let three = |i: &usize| windows[*i..].iter().take_while(|(_, out)| *out).count() >= RELAPSE;
-    (from..windows.len()).filter(starts).filter(three)
+    let lasts = move |i: &usize| windows[*i..].iter().take(least).filter(|(_, out)| *out).count() == least;
+    (from..windows.len()).filter(starts).filter(lasts)
 }

@@ -2,14 +2,13 @@
 //!
 //! Owns when such a result is INVALID or INCONCLUSIVE; how long a shape was away is `recovery`'s.
 
-use std::collections::BTreeSet;
-
 use super::answer::Answer;
 use super::baseline::Window;
 use super::chance::{part, total};
-use super::gone::{self, Away, Gone};
+use super::gone::{Away, Gone, MOST};
 use super::grown::Grown;
 use super::judgement::{JudgedTrigger, ShapeTrigger, Word};
+use super::load::Load;
 use super::measure::Measured;
 use super::missing::{Missing, Placing};
 use super::recovery::{self, Aftermath};
@@ -26,7 +25,6 @@ use crate::timeline::phases::{self, Return};
 use crate::timeline::trigger::{self, Trigger};
 use crate::units::{Micros, clock, three_digits};
 
-const HALF: f64 = 0.5;
 /// Why nothing rests on what is out of its band.
 const MORE_LOAD: &str = "the plan brings more load after it than in the baseline, and this may come of that";
 
@@ -322,27 +320,23 @@ impl Shape<'_, '_> {
         if let Some(broken) = &self.series.band.broken {
             return invalid(broken.clone());
         }
-        let shapes: BTreeSet<usize> = (0..self.view.timeline.outline().shapes.len())
-            .filter(|&i| self.view.timeline.outline().shapes[i].name == self.series.band.shape)
-            .collect();
+        let shape = self.series.shape;
         let (cells, during) = self.cells();
-        let delivered = self.view.delivered_about(&shapes, &self.trigger.trigger, (&during, &cells));
+        let delivered = self.view.delivered_about(&[shape].into(), &self.trigger.trigger, (&during, &cells));
         let with = |measures: Measures, of: &dyn Fn(&View, &Series) -> Option<Series>| {
-            let again =
-                |view: &View| match view.series.iter().find(|s| s.band.shape == self.series.band.shape) {
-                    Some(series) => {
-                        let other = of(view, series);
-                        let series = std::slice::from_ref(other.as_ref().unwrap_or(series));
-                        ask(&recovery::against(view, series, self.trigger, measures))
-                    }
-                    None => Answer::Unknown(None),
-                };
+            let again = |view: &View| match view.series.get(shape) {
+                Some(series) => {
+                    let other = of(view, series);
+                    let series = std::slice::from_ref(other.as_ref().unwrap_or(series));
+                    ask(&recovery::against(view, series, self.trigger, measures))
+                }
+                None => Answer::Unknown(None),
+            };
             let settled = settle(self.view, delivered, || self.view.blame(&cells), again);
             let left_out = || {
                 self.view.timeline.forgone().next()?;
                 let missing = Missing::of(self.view.timeline, Placing::Failed, &Cells::new());
-                let intended =
-                    |view: &View| shapes.iter().map(|&s| view.shape_tally(s, &cells).intended).sum();
+                let intended = |view: &View| view.shape_tally(shape, &cells).intended;
                 let worst = self.view.bands_at_worst(missing);
                 whose::left_out(self.view, &worst, &self.series.band.shape, intended, again)
             };
@@ -387,23 +381,21 @@ impl Shape<'_, '_> {
         let last = self.series.windows.iter().filter(|w| timeline.cell_start(w.to) <= until).rev();
         let last = last.take(self.series.stretch.windows).map(|w| (w.good, w.intended));
         let told = clear + Micros(objective.value as i64) + timeline.outline().judge.stretch;
-        let shapes = &timeline.outline().shapes;
-        let Some(shape) = shapes.iter().position(|s| s.name == self.series.band.shape) else { return false };
         let until = until.min(told);
-        gone::as_planned_until(self.view, shape, clear..until) < until && part(total(last)) > HALF
+        let load = Load::of(self.view, self.series.shape);
+        load.is_usual_until(clear..until) < until && part(total(last)) > MOST
     }
 
     /// One of its operations breaks the limit by itself, which the band does not see.
     fn away(&self, objective: &Objective) -> Option<(Settled, Away)> {
-        if objective.comparison.holds(f64::INFINITY, objective.value) {
+        let shape = self.series.shape;
+        let outline = &self.view.timeline.outline().shapes[shape];
+        if objective.comparison.holds(f64::INFINITY, objective.value) || outline.trigger {
             return None;
         }
-        let shape = &self.series.band.shape;
-        let index =
-            self.view.timeline.outline().shapes.iter().position(|s| s.name == *shape && !s.trigger)?;
-        let back = self.seen.judged.shapes.iter().find(|s| s.shape == *shape).and_then(|s| s.recovered);
+        let back = self.seen.judged.shapes.iter().find(|s| s.shape == outline.name).and_then(|s| s.recovered);
         let since = back.or(self.seen.judged.t_clear)?;
-        let of = |view: &View| Gone { view, trigger: self.trigger, shape: index }.away(objective, since);
+        let of = |view: &View| Gone { view, trigger: self.trigger, shape }.away(objective, since);
         let away = of(self.view)?;
         // Who was watched for less than the limit may yet come back in time.
         let (until, clear) = (self.watched(), self.seen.judged.t_clear?);

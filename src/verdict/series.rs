@@ -3,7 +3,7 @@
 //! Owns whether a window is out; which windows there are and what is normal of them is `baseline`'s.
 
 use super::baseline::Window;
-use super::chance::{Rows, Usual, is_no_chance, mark_slow, part, total};
+use super::chance::{Rows, Share, Usual, is_no_chance, mark_slow, part, total};
 use super::judgement::{Band, ShapeBand};
 use super::pace::{By, LEEWAY};
 use super::restless::Restless;
@@ -14,6 +14,8 @@ use crate::stats;
 /// A shape's windows over the load, and what is normal for it.
 #[derive(Clone, Debug)]
 pub(super) struct Series {
+    /// Index into the shapes.
+    pub(super) shape: usize,
     pub(super) band: ShapeBand,
     /// Windows with planned arrivals, ascending; those of which nothing is known among them.
     pub(super) windows: Vec<Window>,
@@ -64,7 +66,7 @@ impl Series {
     /// as usual is neither beyond it, nor beyond that of a stretch together, nor past the deadline, by which it is lost, nor
     /// keeps more flows in flight than usual (Little's law). What is less than its leeway is no time at all.
     pub(super) fn too_wide(&self, outline: &Outline) -> Option<f64> {
-        let shape = outline.shapes.iter().find(|s| s.name == self.band.shape)?;
+        let shape = &outline.shapes[self.shape];
         let deadline = outline.deadline_of(&shape.name).0 as f64;
         let leeway = LEEWAY * outline.cell.as_secs_f64();
         let alone = By::BOTH.into_iter().filter_map(|by| self.band.latency_by(by));
@@ -105,23 +107,23 @@ impl Series {
 
     /// What is out counts as what just is not.
     fn lose_together(&self, windows: &[(&Window, bool)], measures: Measures) -> bool {
-        let Some(band) = measures.of(self.band.goodput) else { return false };
-        let known = || windows.iter().map(|(w, _)| *w).filter(|w| !w.unknown);
-        let whole = |n: u64| n * self.stretch.windows.max(windows.len()) as u64 / windows.len().max(1) as u64;
-        let all = whole(known().map(|w| w.intended).sum());
-        let too_many = |bad: &dyn Fn(&Window) -> u64| {
-            let lost = part((known().map(bad).sum(), all)) - part(self.usual.bad);
-            let (own, n) = total(known().map(|w| w.own(bad(w))));
-            lost > band.median - band.limit && stats::exceeds_sample((own, whole(n)), self.usual.own_bad)
-        };
-        too_many(&Window::bad) && too_many(&|w| self.lost_in_band(w))
+        let known: Vec<&Window> = windows.iter().map(|(w, _)| *w).filter(|w| !w.unknown).collect();
+        let all = (self.stretch.windows.max(windows.len()), windows.len().max(1));
+        let lose = |bad: &dyn Fn(&Window) -> u64| self.lose(&known, all, bad);
+        measures.of(self.band.goodput).is_some() && lose(&Window::bad) && lose(&|w| self.lost_in_band(w))
     }
 
     /// More of these failed than the band leaves, and not by chance.
     pub(super) fn loses(&self, windows: &[&Window]) -> bool {
+        self.lose(windows, (1, 1), &Window::bad)
+    }
+
+    /// These are so many of all, and of the others nothing failed.
+    fn lose(&self, windows: &[&Window], (all, these): (usize, usize), bad: &dyn Fn(&Window) -> u64) -> bool {
         let Some(band) = self.band.goodput else { return false };
-        let lost = total(windows.iter().map(|w| (w.bad(), w.intended)));
-        let own = total(windows.iter().map(|w| w.own(w.bad())));
+        let whole = |(bad, n): Share| (bad, n * all as u64 / these as u64);
+        let lost = whole(total(windows.iter().map(|w| (bad(w), w.intended))));
+        let own = whole(total(windows.iter().map(|w| w.own(bad(w)))));
         part(lost) - part(self.usual.bad) > band.median - band.limit
             && stats::exceeds_sample(own, self.usual.own_bad)
     }

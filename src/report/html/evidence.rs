@@ -242,9 +242,10 @@ fn latency(b: &ShapeBand) -> String {
             let limit = b.latency_limit(one.op).unwrap_or(average.limit);
             band(Some(Band { median: one.usual, limit, moved: average.moved }), time)
         }
-        _ => {
+        each => {
             let times = three_digits(average.limit / average.median);
-            format!("each up to {times} times as long, or 2 ms longer")
+            let leeway = each.iter().map(|one| one.leeway).fold(0.0, f64::max);
+            format!("each up to {times} times as long, or {} longer", time(leeway))
         }
     });
     match (tail, average) {

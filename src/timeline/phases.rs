@@ -3,6 +3,7 @@
 //! Owns the clock arithmetic, of a run that was as of one that is planned. Whether and when the service recovered is
 //! handed in by the judge.
 
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::trigger::Trigger;
@@ -72,11 +73,13 @@ impl<'f> Frame<'f> {
     /// Until when something is this trigger's own doing.
     pub fn horizon(&self, of: &Trigger) -> Horizon<'f> {
         let over = of.over();
-        let later = || self.triggers.iter().filter(|t| self.begins_later(t, of));
-        if let Some(other) = later().find(|t| t.t_inject < over && self.outlasts(t, over)) {
+        // Whoever begins later is injected no earlier.
+        let from = |at: Micros| &self.triggers[self.triggers.partition_point(|t| t.t_inject < at)..];
+        let mut within = from(of.t_inject).iter().take_while(|t| t.t_inject < over);
+        if let Some(other) = within.find(|t| self.begins_later(t, of) && self.outlasts(t, over)) {
             return Horizon::InForce(other, over.min(self.load_end));
         }
-        let next = later().filter(|t| t.t_inject >= over).min_by_key(|t| t.t_inject);
+        let next = from(over.max(of.t_inject)).iter().find(|t| self.begins_later(t, of));
         next.filter(|t| t.t_inject < self.load_end).map_or(Horizon::Load(self.load_end), Horizon::Next)
     }
 
@@ -130,9 +133,13 @@ impl<'f> Frame<'f> {
         if !names.is_empty() {
             all.push((PhaseName::Baseline, vec![self.baseline()]));
         }
+        let mut named: HashMap<&str, Vec<(&Trigger, Return)>> = HashMap::new();
+        for (trigger, back) in self.triggers.iter().zip(returns) {
+            named.entry(&trigger.trigger).or_default().push((trigger, *back));
+        }
         for name in names {
-            let named = self.triggers.iter().zip(returns).filter(|(t, _)| t.trigger == name);
-            let (during, after): (Vec<_>, Vec<_>) = named.map(|(t, &back)| self.spans(t, back)).unzip();
+            let named = named.remove(name.as_str()).unwrap_or_default().into_iter();
+            let (during, after): (Vec<_>, Vec<_>) = named.map(|(t, back)| self.spans(t, back)).unzip();
             all.push((PhaseName::During(name.clone()), during));
             all.push((PhaseName::After(name), after.into_iter().flatten().collect()));
         }
@@ -189,11 +196,6 @@ fn planned_names(outline: &Outline) -> Vec<String> {
     let faults = outline.faults.iter().map(|f| (f.at, f.trigger.clone()));
     let mut planned: Vec<(Micros, String)> = shapes.chain(faults).collect();
     planned.sort_by_key(|(at, _)| *at);
-    let mut names: Vec<String> = Vec::new();
-    for (_, name) in planned {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names
+    let mut seen = HashSet::new();
+    planned.into_iter().map(|(_, name)| name).filter(|name| seen.insert(name.clone())).collect()
 }

@@ -1,5 +1,7 @@
 //! Triggers: the faults and shapes that phases are named after, with their times as they came to be, or as they are planned.
 
+use std::collections::HashMap;
+
 use super::Timeline;
 use crate::outline::{FaultOutline, ShapeOutline};
 use crate::record::{FaultEvent, FaultStage};
@@ -57,7 +59,8 @@ pub fn triggers(timeline: &Timeline) -> Vec<Trigger> {
     let outline = timeline.outline();
     let shapes = outline.shapes.iter().enumerate().filter(|(_, s)| s.trigger);
     let shapes = shapes.filter_map(|(index, s)| of_shape(timeline, index, s));
-    let faults = outline.faults.iter().filter_map(|f| of_fault(&timeline.faults, f));
+    let events = by_fault(&timeline.faults);
+    let faults = outline.faults.iter().filter_map(|f| of_fault(events.get(f.name.as_str())?, f));
     let mut all: Vec<Trigger> = shapes.chain(faults).collect();
     all.sort_by_key(|t| t.t_inject);
     all
@@ -72,13 +75,22 @@ fn of_shape(timeline: &Timeline, index: usize, shape: &ShapeOutline) -> Option<T
     (first < clear).then(|| Trigger::of_shape(shape, first, clear))
 }
 
-fn of_fault(events: &[FaultEvent], fault: &FaultOutline) -> Option<Trigger> {
-    let t_inject = first(events, &fault.name, FaultStage::Asked)?;
-    let t_effective = first(events, &fault.name, FaultStage::Effective);
+/// The events of each fault, in their order: to look for each of hundreds among all takes long.
+fn by_fault(events: &[FaultEvent]) -> HashMap<&str, Vec<&FaultEvent>> {
+    let mut all: HashMap<&str, Vec<&FaultEvent>> = HashMap::new();
+    for event in events {
+        all.entry(&event.fault).or_default().push(event);
+    }
+    all
+}
+
+fn of_fault(events: &[&FaultEvent], fault: &FaultOutline) -> Option<Trigger> {
+    let first = |stage| events.iter().find(|e| e.stage == stage).map(|e| e.at);
+    let t_inject = first(FaultStage::Asked)?;
+    let t_effective = first(FaultStage::Effective);
     let one_shot = fault.length.is_none();
-    let verified = first(events, &fault.name, FaultStage::Verified);
     // A failover is a one-shot that is over only when the other upstream answers.
-    let just_happens = one_shot && first(events, &fault.name, FaultStage::Clearing).is_none();
+    let just_happens = one_shot && first(FaultStage::Clearing).is_none();
     Some(Trigger {
         name: fault.name.clone(),
         trigger: fault.trigger.clone(),
@@ -88,7 +100,7 @@ fn of_fault(events: &[FaultEvent], fault: &FaultOutline) -> Option<Trigger> {
         planned: fault.at,
         t_inject,
         t_effective,
-        t_clear: if just_happens { t_effective } else { verified },
+        t_clear: if just_happens { t_effective } else { first(FaultStage::Verified) },
     })
 }
 

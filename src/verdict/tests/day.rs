@@ -22,9 +22,10 @@ fn two_a_second(from: i64, to: i64) -> Vec<Sample> {
     evenly(2, from, to, fine)
 }
 
-/// The fold of a run that goes on, as the recorder keeps it, at this second of a day.
+/// The fold of a run that goes on, as the recorder keeps it, at this second of a day, with a fault each 85 s until then.
 fn fold(at: i64) -> Timeline {
-    let mut plan = rooms(DAY);
+    let faults = (1..at / 85).map(|n| (format!("x#{n}"), (85 * n) as f64));
+    let mut plan = faults.fold(rooms(DAY), |plan, (name, at)| plan.fault(&name, at, Some(10.0)));
     plan.outline.shapes[0].planned = vec![2; DAY as usize];
     let read = |second: i64| {
         let name = "queue".to_owned();

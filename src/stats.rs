@@ -46,9 +46,9 @@ fn slopes_of(points: &[(f64, f64)]) -> Vec<f64> {
 }
 
 /// The slope that several series have in common, if they rise or fall by more than chance: the median of the slopes of all
-/// pairs within one series, and the seasonal Kendall test with a one-sided 5 % (Hirsch, Slack and Smith, Water Resources
-/// Research 18, 1982).
-pub fn common_slope(series: &[&[(f64, f64)]]) -> Option<f64> {
+/// pairs within one series, where the seasonal Kendall test is so many deviations from none (Hirsch, Slack and Smith, Water
+/// Resources Research 18, 1982).
+pub fn common_slope(series: &[&[(f64, f64)]], deviations: f64) -> Option<f64> {
     let (mut slopes, mut rises, mut variance) = (Vec::new(), 0.0, 0.0);
     for points in series.iter().map(|points| evenly(points)) {
         let own = slopes_of(&points);
@@ -58,7 +58,7 @@ pub fn common_slope(series: &[&[(f64, f64)]]) -> Option<f64> {
         slopes.extend(own);
     }
     let score = (rises.abs() - 1.0) / f64::sqrt(variance);
-    median(&slopes).filter(|slope| score > UPPER && slope.signum() == rises.signum())
+    median(&slopes).filter(|slope| score > deviations && slope.signum() == rises.signum())
 }
 
 /// Of a normal deviate, above which lie 5 %.

@@ -28,7 +28,7 @@ const AGAIN: usize = 3;
 
 /// Fewer that failed are no proof, nor is a share that is less.
 const LEAST: u64 = 3;
-pub(super) const MOST: f64 = 0.5;
+const MOST: f64 = 0.5;
 /// Fewer operations in the baseline tell nothing of what is usual.
 const KNOWN: u64 = 5;
 
@@ -216,7 +216,7 @@ fn soon((effective, clear): (Micros, Micros)) -> Micros {
 }
 
 /// More of its operations failed, or came while it was slow for as long as a relapse is, than may fail of a baseline, and it was
-/// out oftener.
+/// out oftener: never again was it well for as long as it had been before.
 fn goes_again_and_again(view: &View, series: &Series, since: &[Seen]) -> bool {
     if since.len() < series.stretch.windows {
         return false;
@@ -227,15 +227,18 @@ fn goes_again_and_again(view: &View, series: &Series, since: &[Seen]) -> bool {
         run.iter().map(move |(w, _)| (if lasts && is_slow(w) { w.intended } else { w.bad() }, w.intended))
     });
     let harmed = total(harmed);
-    let out = since.iter().filter(|(_, out)| *out).count();
-    let baseline = view.frame().baseline();
-    let is_before = |w: &&Window| {
-        view.timeline.cell_start(w.from) >= baseline.start && view.timeline.cell_start(w.to) <= baseline.end
+    let out = |some: &[Seen]| some.iter().filter(|(_, out)| *out).count() as u64;
+    let before = series.within(view.timeline, &view.frame().baseline());
+    let before: Vec<Seen> = before.into_iter().map(|w| (w, series.out(w, Measures::All))).collect();
+    let well = |some: &[Seen]| {
+        let runs = some.chunk_by(|a, b| a.1 == b.1).filter(|run| !run[0].1);
+        runs.map(|run| span(view, run)).map(|run| run.end - run.start).max().unwrap_or_default()
     };
-    let before: Vec<&Window> = series.windows.iter().filter(is_before).collect();
-    let usual = before.iter().filter(|w| series.out(w, Measures::All)).count();
+    let between = since.iter().position(|(_, out)| *out).zip(since.iter().rposition(|(_, out)| *out));
+    let between = between.map_or(Micros::ZERO, |(first, last)| well(&since[first..=last]));
     part(harmed) > 1.0 - view.timeline.outline().judge.goodput
-        && stats::exceeds_sample((out as u64, since.len() as u64), (usual as u64, before.len() as u64))
+        && stats::exceeds_sample((out(since), since.len() as u64), (out(&before), before.len() as u64))
+        && between < well(&before)
         && times_out(since)
 }
 

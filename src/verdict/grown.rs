@@ -12,53 +12,66 @@ use crate::quantity::Quantity;
 use crate::stats;
 use crate::units::Micros;
 
-/// A line through ln of latency, the same before and after.
+/// What is so many deviations less is no chance (a one-sided 1 %).
+const LESS: f64 = 2.33;
+
+/// Lines through what each measure of latency is, the same before and after.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Grown {
-    /// Of one second.
-    slope: f64,
-    by: By,
+    /// Of the latency that is usual, in a second.
+    slopes: [Option<f64>; 2],
     /// The middle of the baseline, seconds.
     origin: f64,
 }
 
 impl Grown {
-    /// None where it does not grow by more than chance in both times together, or grew less in the first by more than that.
+    /// None where nothing grows by more than chance in both times together, or it grew less than that in a part of them: before, or
+    /// in either half of what came after. Who becomes slower at once does not grow.
     pub(super) fn of(view: &View, series: &Series, after: Range<Micros>) -> Option<Grown> {
-        let start = |cell: u32| view.timeline.cell_start(cell);
-        let baseline = view.frame().baseline();
-        By::BOTH.into_iter().find_map(|by| {
-            let points = |span: &Range<Micros>| -> Vec<(f64, f64)> {
-                let within =
-                    |w: &&Window| start(w.from) >= span.start && start(w.to) <= span.end && !w.unknown;
-                let point =
-                    |w: &Window| Some((start(w.from).as_secs_f64(), w.pace(by).varies?.max(1.0).ln()));
-                series.windows.iter().filter(within).filter_map(point).collect()
+        let known = |span: &Range<Micros>| -> Vec<&Window> {
+            series.within(view.timeline, span).into_iter().filter(|w| !w.unknown).collect()
+        };
+        let (before, after) = (known(&view.frame().baseline()), known(&after));
+        let at = |w: &Window| view.timeline.cell_start(w.from).as_secs_f64();
+        let origin = stats::median(&before.iter().map(|w| at(w)).collect::<Vec<f64>>())?;
+        let (one, other) = after.split_at(after.len() / 2);
+        let slopes = By::BOTH.map(|by| {
+            let points = |some: &[&Window]| -> Vec<(f64, f64)> {
+                some.iter().filter_map(|w| Some((at(w), w.pace(by).varies?))).collect()
             };
-            let (before, after) = (points(&baseline), points(&after));
-            let origin = stats::median(&before.iter().map(|(x, _)| *x).collect::<Vec<f64>>())?;
-            let slope = stats::common_slope(&[&before, &after]).filter(|slope| *slope > 0.0)?;
-            let off_line: Vec<(f64, f64)> = before.iter().map(|(x, y)| (*x, y - slope * x)).collect();
-            let is_less = stats::common_slope(&[&off_line]).is_some_and(|slope| slope < 0.0);
-            (!is_less).then_some(Grown { slope, by, origin })
-        })
+            let parts = [&before[..], one, other].map(points);
+            let usual = stats::median(&parts[0].iter().map(|(_, y)| *y).collect::<Vec<f64>>())?;
+            let slope = stats::common_slope(&[&parts[0], &points(&after)], stats::UPPER)
+                .filter(|slope| *slope > 0.0)?;
+            let is_less = |points: &Vec<(f64, f64)>| {
+                let off_line: Vec<(f64, f64)> = points.iter().map(|(x, y)| (*x, y - slope * x)).collect();
+                stats::common_slope(&[&off_line], LESS).is_some_and(|slope| slope < 0.0)
+            };
+            (!parts.iter().any(is_less)).then_some(slope / usual)
+        });
+        slopes.iter().any(Option::is_some).then_some(Grown { slopes, origin })
     }
 
-    /// As if it had not grown since the baseline.
+    /// As if it had not grown since the baseline; as much as it takes longer, more are in flight.
     pub(super) fn levelled(self, view: &View, series: &Series) -> Series {
         let mut level = series.clone();
         for window in &mut level.windows {
             let since = view.timeline.cell_start(window.from).as_secs_f64() - self.origin;
-            let pace = &mut window.paces[self.by as usize];
-            pace.latency = pace.latency.map(|v| v / (self.slope * since).exp());
+            let times = self.slopes.map(|slope| (1.0 + slope.unwrap_or(0.0) * since).max(0.1));
+            for (pace, times) in window.paces.iter_mut().zip(times) {
+                pace.latency = pace.latency.map(|v| v / times);
+            }
+            window.in_flight = window.in_flight.map(|flying| flying / times[By::Average as usize]);
         }
         level.with_slow_marked()
     }
 
     pub(super) fn why(self, shape: &str) -> String {
-        let share = Quantity::share(self.slope.exp_m1());
+        let most = self.slopes.into_iter().flatten().fold(0.0, f64::max);
         format!(
-            "latency of {shape} grows by {share} a second, before the trigger as after it, and leaves its band by that alone"
+            "latency of {shape} grows by {} of what is usual a second, before the trigger as after it, and leaves its band by that \
+             alone",
+            Quantity::share(most)
         )
     }
 }

@@ -10,6 +10,7 @@ use super::judgement::{Band, ShapeBand, UsualTime};
 use super::view::View;
 use crate::histogram::Hist;
 use crate::sample::OpId;
+use crate::stats;
 use crate::timeline::{Cells, Count, Tally, Timeline};
 use crate::units::Micros;
 
@@ -173,8 +174,8 @@ fn on_average(view: &View, shape: usize, yardstick: &Yardstick, cells: &Cells) -
             let usual = own.map_or([all; 10], |own| yardstick.tenths[own]);
             let n = weight(tally.intended);
             let [latency, varies] = compared(now, usual, leeway);
-            // What became faster makes up for nothing.
-            sums[0] += n * latency.max(-SLOWER.ln());
+            // What became faster makes up for nothing but chance.
+            sums[0] += n * latency.max(-by_chance(usual, tally.intended));
             sums[1] += n * varies;
             weights += n;
         }
@@ -182,6 +183,13 @@ fn on_average(view: &View, shape: usize, yardstick: &Yardstick, cells: &Cells) -
     let of = |sum: f64| (weights > 0.0).then(|| all * (sum / weights).exp());
     let [latency, varies] = sums.map(of);
     Pace { latency, varies, ..Pace::default() }
+}
+
+/// On ln, by how much so many are faster by chance: the standard error of their mean.
+fn by_chance(usual: Tenths, asked: u64) -> f64 {
+    let each = usual.map(|v| Some(v.ln()));
+    let deviation = stats::mean_and_deviation(&each).map_or(0.0, |(_, deviation)| deviation);
+    (deviation / (asked.max(1) as f64).sqrt()).min(SLOWER.ln())
 }
 
 /// On ln, how many times as long as usual it took: beyond the leeway of each tenth, and as it varies.

@@ -5,7 +5,7 @@
 use super::answer::Answer;
 use super::baseline::Window;
 use super::chance::{part, total};
-use super::gone::{Away, Gone, MOST};
+use super::gone::{Away, Gone};
 use super::grown::Grown;
 use super::judgement::{JudgedTrigger, ShapeTrigger, Word};
 use super::load::Load;
@@ -25,6 +25,8 @@ use crate::timeline::phases::{self, Return};
 use crate::timeline::trigger::{self, Trigger};
 use crate::units::{Micros, clock, three_digits};
 
+/// Who answers no more than so much is dead, and not too busy.
+const DEAD: f64 = 0.02;
 /// Why nothing rests on what is out of its band.
 const MORE_LOAD: &str = "the plan brings more load after it than in the baseline, and this may come of that";
 
@@ -364,8 +366,8 @@ impl Shape<'_, '_> {
         }
     }
 
-    /// More load was planned than in the baseline until it was back, or before the limit had passed and a stretch could have been
-    /// seen, and at the end most was good: of load alone a service is slow and loses some.
+    /// More load was planned than in the baseline until it was back, or before it was told that it was not in time; and it was not
+    /// dead ever since.
     fn has_more_load(&self, objective: &Objective) -> bool {
         let judged = &self.seen.judged;
         let (Some(clear), timeline) = (judged.t_clear, self.view.timeline) else { return false };
@@ -378,12 +380,21 @@ impl Shape<'_, '_> {
         if until <= clear || !judged.shapes.iter().all(is_felt) {
             return false;
         }
-        let last = self.series.windows.iter().filter(|w| timeline.cell_start(w.to) <= until).rev();
-        let last = last.take(self.series.stretch.windows).map(|w| (w.good, w.intended));
-        let told = clear + Micros(objective.value as i64) + timeline.outline().judge.stretch;
-        let until = until.min(told);
+        let all = total(self.series.within(timeline, &(clear..until)).iter().map(|w| (w.good, w.intended)));
+        let since = judged.t_effective.filter(|_| objective.metric == Metric::Outage).unwrap_or(clear);
+        let until = until.min(self.told(clear.max(since + Micros(objective.value as i64))));
         let load = Load::of(self.view, self.series.shape);
-        load.is_usual_until(clear..until) < until && part(total(last)) > MOST
+        load.is_usual_until(clear..until) < until && part(all) > DEAD
+    }
+
+    /// When it is known of what was not back in time: as windows in a row are out that no stretch leaves room for.
+    fn told(&self, due: Micros) -> Micros {
+        let (timeline, stretch) = (self.view.timeline, &self.series.stretch);
+        let late = due + timeline.outline().judge.stretch;
+        let windows = self.series.within(timeline, &(due..late));
+        let is_out = |w: &&Window| self.series.out(w, Measures::All);
+        let row = windows.windows(stretch.row + 1).find(|row| row.iter().all(is_out));
+        row.and_then(|row| row.last()).map_or(late, |w| timeline.cell_start(w.to))
     }
 
     /// One of its operations breaks the limit by itself, which the band does not see.

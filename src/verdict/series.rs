@@ -2,6 +2,8 @@
 //!
 //! Owns whether a window is out; which windows there are and what is normal of them is `baseline`'s.
 
+use std::ops::Range;
+
 use super::baseline::Window;
 use super::chance::{Rows, Share, Usual, is_no_chance, mark_slow, part, total};
 use super::judgement::{Band, ShapeBand};
@@ -10,6 +12,8 @@ use super::restless::Restless;
 use super::stretch::Stretch;
 use crate::outline::Outline;
 use crate::stats;
+use crate::timeline::Timeline;
+use crate::units::Micros;
 
 /// A shape's windows over the load, and what is normal for it.
 #[derive(Clone, Debug)]
@@ -50,6 +54,12 @@ impl Measures {
 }
 
 impl Series {
+    /// The windows within a time.
+    pub(super) fn within(&self, timeline: &Timeline, span: &Range<Micros>) -> Vec<&Window> {
+        let start = |cell: u32| timeline.cell_start(cell);
+        self.windows.iter().filter(|w| start(w.from) >= span.start && start(w.to) <= span.end).collect()
+    }
+
     /// The same, asked for no more than its own baseline brings.
     pub(super) fn as_before(&self) -> Option<Series> {
         let Restless { usual, stretch, .. } = self.restless.as_ref()?;

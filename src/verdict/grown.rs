@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::baseline::Window;
 use super::pace::By;
-use super::series::Series;
+use super::series::{Measures, Series};
 use super::view::View;
 use crate::quantity::Quantity;
 use crate::stats;
@@ -14,6 +14,9 @@ use crate::units::Micros;
 
 /// What is so many deviations less is no chance (a one-sided 1 %).
 const LESS: f64 = 2.33;
+
+/// In the baseline alone it is as steep as that, at least.
+const LIKE: f64 = 0.33;
 
 /// Lines through what each measure of latency is, the same before and after.
 #[derive(Clone, Copy, Debug)]
@@ -25,8 +28,8 @@ pub(super) struct Grown {
 }
 
 impl Grown {
-    /// None where nothing grows by more than chance in both times together, or it grew less than that in a part of them: before, or
-    /// in either half of what came after. Who becomes slower at once does not grow.
+    /// None where nothing grows by more than chance in both times together, or it grew less than that in a part of them: a third as
+    /// fast before, or by more than chance less in either half of what came after. Who becomes slower at once does not grow.
     pub(super) fn of(view: &View, series: &Series, after: Range<Micros>) -> Option<Grown> {
         let known = |span: &Range<Micros>| -> Vec<&Window> {
             series.within(view.timeline, span).into_iter().filter(|w| !w.unknown).collect()
@@ -47,7 +50,8 @@ impl Grown {
                 let off_line: Vec<(f64, f64)> = points.iter().map(|(x, y)| (*x, y - slope * x)).collect();
                 stats::common_slope(&[&off_line], LESS).is_some_and(|slope| slope < 0.0)
             };
-            (!parts.iter().any(is_less)).then_some(slope / usual)
+            let own = stats::theil_sen(&parts[0])?;
+            (own > slope * LIKE && !parts.iter().any(is_less)).then_some(slope / usual)
         });
         slopes.iter().any(Option::is_some).then_some(Grown { slopes, origin })
     }
@@ -74,4 +78,23 @@ impl Grown {
             Quantity::share(most)
         )
     }
+}
+
+/// Why latency that left its band after it had been well at first may come of what moves by itself: that of another shape of the target, as of
+/// lists that take ever longer, for which all others wait.
+pub(super) fn beside(view: &View, series: &Series, after: Range<Micros>) -> Option<String> {
+    let windows = series.within(view.timeline, &after);
+    let first = &windows[..windows.len().min(2 * series.stretch.windows)];
+    if !first.windows(2).any(|two| two.iter().all(|w| !series.out(w, Measures::All))) {
+        return None;
+    }
+    let moves = |other: &&Series| {
+        let moved = By::BOTH.iter().filter_map(|by| other.band.latency_by(*by)).any(|band| band.moved);
+        other.shape != series.shape && (moved || Grown::of(view, other, after.clone()).is_some())
+    };
+    let other = view.series.iter().find(moves)?;
+    Some(format!(
+        "latency of {} moves by itself, and that of {} may with it",
+        other.band.shape, series.band.shape
+    ))
 }

@@ -29,6 +29,8 @@ struct Planned {
     shapes: Range<usize>,
     /// What came from the start of the baseline to that of each of its cells, and to its end.
     upto: Vec<f64>,
+    /// Of a cell.
+    median: f64,
     /// How much it varies from cell to cell: 1 of what comes by chance (the index of dispersion), next to nothing of what comes
     /// evenly.
     varies: f64,
@@ -47,7 +49,7 @@ impl<'v, 'a> Load<'v, 'a> {
         };
         let closed = shapes.iter().enumerate().map(|(i, s)| (s.closed && s.start <= middle).then(|| asks(i)));
         let closed = closed.collect();
-        let none = |shapes| Planned { shapes, upto: vec![0.0], varies: 1.0 };
+        let none = |shapes| Planned { shapes, upto: vec![0.0], median: 0.0, varies: 1.0 };
         let each = [shape..shape + 1, 0..shapes.len()].map(none);
         let mut load = Load { view, cells, closed, each };
         let each = load.each.each_ref().map(|planned| {
@@ -113,19 +115,28 @@ impl Planned {
         let varies = stats::mean_and_deviation(&each);
         let varies =
             varies.map_or(1.0, |(mean, deviation)| deviation * deviation / mean.max(f64::MIN_POSITIVE));
-        Planned { shapes, upto, varies: varies.min(1.0) }
+        let median = stats::median(came).unwrap_or(0.0);
+        Planned { shapes, upto, median, varies: varies.min(1.0) }
     }
 
     /// By the mean of the baseline, or of its second half, as a shape may begin within it, and by chance where arrivals vary by that;
     /// or as much came in a time of it that was as long, as of bursts.
     fn is_no_less(&self, now: f64, cells: usize) -> bool {
         let last = self.upto.len() - 1;
-        let mean = |from: usize| {
-            let times = cells as f64 / (last - from).max(1) as f64;
-            let usual = (self.upto[last] - self.upto[from]) * times;
-            MORE * usual + FAR * (self.varies * usual.max(1.0) * (1.0 + times)).sqrt() + 1.0
+        let by_chance = |usual: f64, of: usize| {
+            let times = cells as f64 / of.max(1) as f64;
+            FAR * (self.varies * usual.max(1.0) * (1.0 + times)).sqrt() + 1.0
         };
-        let most = || self.upto.windows(cells + 1).map(|some| some[cells] - some[0]).fold(0.0, f64::max);
-        now <= mean(0) || now <= mean(last / 2) || now <= MORE * most()
+        let mean = |from: usize| {
+            let of = last - from;
+            let usual = (self.upto[last] - self.upto[from]) * cells as f64 / of.max(1) as f64;
+            MORE * usual + by_chance(usual, of)
+        };
+        let most = || {
+            let most = self.upto.windows(cells + 1).map(|some| some[cells] - some[0]).fold(0.0, f64::max);
+            // Between bursts.
+            MORE * most + by_chance(self.median * cells as f64, last)
+        };
+        now <= mean(0) || now <= mean(last / 2) || now <= most()
     }
 }

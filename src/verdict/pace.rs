@@ -33,6 +33,8 @@ pub(super) struct Yardstick {
     /// What each takes, from the fastest to the slowest tenth; microseconds.
     tenths: Vec<Tenths>,
     pub(super) quantile: Option<f64>,
+    /// Of how many operations a window tells that, where the plan brings them.
+    asked: Option<f64>,
 }
 
 /// Between what chance alone makes of a quantile in one window and the next there may be so many times as much.
@@ -64,7 +66,9 @@ pub(super) fn yardstick(
     let answered = |q: f64| q + off((q, &merged), (cells, width)) <= merged.good_share().unwrap_or(1.0);
     let good = |q: f64| answered(q) && !(apart && goes_by_chance(&merged, q, (cells, width)));
     let quantile = wanted.and_then(|most| QUANTILES.into_iter().filter(|q| *q <= most).find(|q| good(*q)));
-    Yardstick { each, tenths, quantile }
+    let closed = timeline.outline().shapes[shape].closed;
+    let asked = merged.intended as f64 * f64::from(width) / cells.len().max(1) as f64;
+    Yardstick { each, tenths, quantile, asked: (!closed).then_some(asked) }
 }
 
 fn are_apart(each: &[UsualTime]) -> bool {
@@ -161,7 +165,7 @@ fn on_average(view: &View, shape: usize, yardstick: &Yardstick, cells: &Cells) -
     let each = &yardstick.each;
     let all = usual(each);
     let leeway = each.first().map_or(0.0, |one| one.leeway);
-    let (mut sums, mut weights) = ([0.0; 2], 0.0);
+    let (mut sums, mut weights, mut asked) = ([0.0; 2], 0.0, 0);
     for (op, _) in view.timeline.steps_of(shape) {
         let own = each.iter().position(|one| one.op == op);
         // All of it failed before.
@@ -173,6 +177,7 @@ fn on_average(view: &View, shape: usize, yardstick: &Yardstick, cells: &Cells) -
             // Nobody came to it before.
             let usual = own.map_or([all; 10], |own| yardstick.tenths[own]);
             let n = weight(tally.intended);
+            asked += tally.intended;
             let [latency, varies] = compared(now, usual, leeway);
             // What became faster makes up for nothing but chance.
             sums[0] += n * latency.max(-by_chance(usual, tally.intended));
@@ -181,15 +186,16 @@ fn on_average(view: &View, shape: usize, yardstick: &Yardstick, cells: &Cells) -
         }
     }
     let of = |sum: f64| (weights > 0.0).then(|| all * (sum / weights).exp());
-    let [latency, varies] = sums.map(of);
-    Pace { latency, varies, ..Pace::default() }
+    // The mean of fewer strays further by chance.
+    let fewer = yardstick.asked.map_or(1.0, |usual| (asked as f64 / usual).sqrt().min(1.0));
+    Pace { latency: of(sums[0] * fewer), varies: of(sums[1]), ..Pace::default() }
 }
 
 /// On ln, by how much so many are faster by chance: the standard error of their mean.
 fn by_chance(usual: Tenths, asked: u64) -> f64 {
     let each = usual.map(|v| Some(v.ln()));
     let deviation = stats::mean_and_deviation(&each).map_or(0.0, |(_, deviation)| deviation);
-    (deviation / (asked.max(1) as f64).sqrt()).min(SLOWER.ln())
+    deviation / (asked.max(1) as f64).sqrt()
 }
 
 /// On ln, how many times as long as usual it took: beyond the leeway of each tenth, and as it varies.

@@ -29,7 +29,7 @@ impl Restless {
     ) -> Option<Restless> {
         let inside: Vec<Seen> =
             series.windows.iter().filter(within).map(|w| (w, series.out(w, Measures::All))).collect();
-        let rest = without_the_longest(&inside);
+        let rest = without_the_longest(&inside, |run| is_planned(view, shape, run));
         let need = series.stretch.windows.min(rest.len()).max(1);
         let is_well = |some: &[Seen]| {
             series.stretch.is_calm(some) && series.stray_together(some, Measures::All) == [false; 2]
@@ -65,12 +65,22 @@ impl Restless {
     }
 }
 
-/// Without the longest run of windows that were out.
-fn without_the_longest<'a>(windows: &[Seen<'a>]) -> Vec<Seen<'a>> {
+/// Without the longest run of windows that were out, unless it will come again.
+fn without_the_longest<'a>(windows: &[Seen<'a>], comes_again: impl Fn(&[Seen]) -> bool) -> Vec<Seen<'a>> {
     let mut runs: Vec<&[Seen]> = windows.chunk_by(|a, b| a.1 == b.1).collect();
     let longest = (0..runs.len()).filter(|&i| runs[i][0].1).max_by_key(|&i| runs[i].len());
-    if let Some(longest) = longest {
+    if let Some(longest) = longest.filter(|&i| !comes_again(runs[i])) {
         runs.remove(longest);
     }
     runs.concat()
+}
+
+/// In it, or in the window before, bursts of another shape came, as they do by the plan.
+fn is_planned(view: &View, shape: usize, run: &[Seen]) -> bool {
+    let (first, last) = (run[0].0, run[run.len() - 1].0);
+    let mut cells = (first.from.saturating_sub(first.to - first.from)..last.to).into_iter();
+    let others = view.timeline.outline().shapes.iter().enumerate();
+    let bursts: Vec<usize> =
+        others.filter(|(i, other)| *i != shape && other.period.is_some()).map(|(i, _)| i).collect();
+    cells.any(|cell| bursts.iter().any(|i| view.timeline.planned(*i, cell) > 0))
 }

@@ -6,7 +6,7 @@ use super::answer::Answer;
 use super::baseline::Window;
 use super::chance::{part, total};
 use super::gone::{Away, Gone};
-use super::grown::Grown;
+use super::grown::{self, Grown};
 use super::judgement::{JudgedTrigger, ShapeTrigger, Word};
 use super::load::Load;
 use super::measure::Measured;
@@ -124,7 +124,7 @@ pub(super) fn never_came(view: &View, trigger: &str) -> Option<(Word, String)> {
         Return::TooShort | Return::Unknown => Answer::Unknown(None),
     };
     let rulings = shapes.map(|s| {
-        let settled = s.settled(|again| came(&s, again));
+        let settled = s.settled(|again| came(&s, again), || false);
         let but = settled.because.map_or(String::new(), |why| format!(", but {why}"));
         let late = s.just_back().map_or(String::new(), |at| format!("; it was back only at {}", clock(at)));
         (settled.word, format!("{}{late}{but}.", s.said()))
@@ -262,11 +262,7 @@ impl Shape<'_, '_> {
 
     fn ruling(&self, objective: &Objective) -> Ruling {
         let value = span(objective, &self.seen).filter(|_| self.seen.back != Return::Never);
-        let settled = self.settled(|again| answer(objective, again));
-        let settled = match settled.word == Word::Fail && self.has_more_load(objective) {
-            true => Settled { word: Word::Invalid, because: Some(MORE_LOAD.to_owned()), needed: None },
-            false => settled,
-        };
+        let settled = self.settled(|again| answer(objective, again), || self.has_more_load(objective));
         let away = Some(&settled).filter(|s| s.word == Word::Pass).and_then(|_| self.away(objective));
         let (settled, away) = match away {
             Some((settled, away)) => (settled, Some(away)),
@@ -316,7 +312,7 @@ impl Shape<'_, '_> {
 
     /// The word for a question about the aftermath. Where the baseline is no normal, nothing rests on it; where a
     /// measure moved within it, only the others can break.
-    fn settled(&self, ask: impl Fn(&Aftermath) -> Answer) -> Settled {
+    fn settled(&self, ask: impl Fn(&Aftermath) -> Answer, has_more_load: impl Fn() -> bool) -> Settled {
         let invalid = |why: String| Settled { word: Word::Invalid, because: Some(why), needed: None };
         let unknown = |why: &String| invalid(format!("what is normal is not known: {why}"));
         if let Some(broken) = &self.series.band.broken {
@@ -351,16 +347,23 @@ impl Shape<'_, '_> {
         let measures = if unsteady.is_some() { Measures::Steady } else { Measures::All };
         let settled = with(measures, &|_, _| None);
         let fails = settled.word == Word::Fail;
+        if fails && has_more_load() {
+            return invalid(MORE_LOAD.to_owned());
+        }
         let holds = |of: &dyn Fn(&View, &Series) -> Option<Series>| with(measures, of).word != Word::Fail;
         // What fails is worse than its baseline was, not only than a calm one; and than that became by itself.
         let restless = self.series.restless.as_ref().filter(|_| fails && holds(&|_, s| s.as_before()));
         let clear = self.seen.judged.t_clear.filter(|_| fails && restless.is_none());
-        let grown = clear.and_then(|clear| Grown::of(self.view, self.series, clear..self.watched()));
+        let after = clear.map(|clear| clear..self.watched());
+        let grown = after.clone().and_then(|after| Grown::of(self.view, self.series, after));
         let grown = grown.filter(|grown| holds(&|view, s| Some(grown.levelled(view, s))));
+        let beside = after.filter(|_| grown.is_none() && holds(&|_, s| Some(s.without_latency())));
+        let beside = beside.and_then(|after| grown::beside(self.view, self.series, after));
         match (unsteady, restless, grown) {
             (Some(moved), ..) if !fails => unknown(moved),
             (_, Some(restless), _) => unknown(&restless.why),
             (.., Some(grown)) => unknown(&grown.why(&self.series.band.shape)),
+            _ if let Some(beside) = &beside => unknown(beside),
             _ if settled.word == Word::Pass => self.too_wide().unwrap_or(settled),
             _ => settled,
         }

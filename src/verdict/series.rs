@@ -67,6 +67,12 @@ impl Series {
         Some(before.with_slow_marked())
     }
 
+    /// The same, held against nothing that latency moves.
+    pub(super) fn without_latency(&self) -> Series {
+        let band = ShapeBand { latency: None, tail: None, in_flight: None, ..self.band.clone() };
+        Series { band, few: None, ..self.clone() }.with_slow_marked()
+    }
+
     pub(super) fn with_slow_marked(mut self) -> Series {
         mark_slow(&mut self.windows, &self.band, &self.usual, self.few);
         self

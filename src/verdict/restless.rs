@@ -78,7 +78,7 @@ fn without_the_longest<'a>(windows: &[Seen<'a>], comes_again: impl Fn(&[Seen]) -
 /// In it, or in the window before, bursts of another shape came, as they do by the plan.
 fn is_planned(view: &View, shape: usize, run: &[Seen]) -> bool {
     let (first, last) = (run[0].0, run[run.len() - 1].0);
-    let mut cells = (first.from.saturating_sub(first.to - first.from)..last.to).into_iter();
+    let mut cells = first.from.saturating_sub(first.to - first.from)..last.to;
     let others = view.timeline.outline().shapes.iter().enumerate();
     let bursts: Vec<usize> =
         others.filter(|(i, other)| *i != shape && other.period.is_some()).map(|(i, _)| i).collect();

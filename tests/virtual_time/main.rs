@@ -7,6 +7,7 @@ mod flows;
 mod gone;
 mod grown;
 mod guards;
+mod load;
 mod pace;
 mod pool;
 mod reached;

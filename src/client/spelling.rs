@@ -105,7 +105,7 @@ mod tests {
         env.add_template(name, source).unwrap();
         let json = serde_json::json!({
             "yes": true, "nil": null, "list": [true, null, "é<"], "map": {"a": [1.0]}, "name": "a/b?c#d é%2F",
-            "up": "..", "n": 7, "x": 0.5, "big": 1e21,
+            "up": "..", "n": 7, "x": 0.5, "big": 1e21, "cookie": "sid=a%2Fb; Path=/; HttpOnly",
         });
         let rendered = env.get_template(name).unwrap().render(Value::from_serialize(&json));
         rendered.map_err(|e| e.to_string())
@@ -115,6 +115,7 @@ mod tests {
     fn values_are_spelled_as_json_spells_them() {
         let rows = [
             ("{{ yes }} {{ nil }} {{ n }} {{ x }} {{ big }}\n", "true null 7 0.5 1e+21\n"),
+            ("{{ cookie|split(';')|first }}", "sid=a%2Fb"),
             ("{{ list }}", "[true,null,\"é<\"]"),
             ("{{ map }}", "{\"a\":[1.0]}"),
             ("{{ (list)|tojson }}{{ yes|string }}", "[true,null,\"é<\"]true"),

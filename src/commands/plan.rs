@@ -1,7 +1,7 @@
 //! `squall plan`: what a run would do. Sends nothing.
 
 use super::documents;
-use super::print::out;
+use super::print::{columns, out};
 use crate::cli;
 use crate::report::plan;
 use crate::world::open_files;
@@ -9,7 +9,8 @@ use crate::world::open_files;
 pub fn run(args: &cli::Experiment) -> u8 {
     match documents::experiment(args) {
         Ok(experiment) => {
-            out(&plan::plan(&experiment, limits(args)));
+            let text = plan::plan(&experiment, limits(args));
+            out(&columns().map_or(text.clone(), |columns| plan::within(&text, columns.into())));
             0
         }
         Err(code) => code,

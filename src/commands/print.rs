@@ -23,11 +23,17 @@ pub fn colour() -> bool {
 /// Lines of a summary: as long as the terminal's, but neither too long to read nor too short for a table.
 const COLUMNS: (u16, u16) = (80, 100);
 
+/// The columns of the terminal that standard output is, if it is one.
+pub fn columns() -> Option<u16> {
+    let terminal = std::io::stdout().is_terminal();
+    let size = terminal.then(|| rustix::termios::tcgetwinsize(std::io::stdout()).ok()).flatten();
+    size.map(|size| size.ws_col).filter(|&columns| columns > 0)
+}
+
 /// How a summary on standard output is to look.
 pub fn look() -> Look {
     let terminal = std::io::stdout().is_terminal();
-    let size = terminal.then(|| rustix::termios::tcgetwinsize(std::io::stdout()).ok()).flatten();
-    let columns = size.map(|size| size.ws_col).filter(|&columns| columns > 0).unwrap_or(COLUMNS.1);
+    let columns = columns().unwrap_or(COLUMNS.1);
     Look { columns: columns.clamp(COLUMNS.0, COLUMNS.1), colour: terminal && wanted() }
 }
 

@@ -1,9 +1,12 @@
 //! Whether the parts fit together in time: faults that cannot both be, a baseline that holds
 //! something, a load that lasts until every objective can be judged.
 
+pub(super) mod amend;
+
 use std::ops::Range;
 
 use crate::diagnose::Span;
+use crate::experiment::check::amend::Advice;
 use crate::experiment::fault::{PROOF, Planned};
 use crate::experiment::notes::{Notes, as_written};
 use crate::experiment::watch::Watch;
@@ -17,14 +20,7 @@ use crate::verdict::{PlannedWindows, planned_windows};
 
 /// Faults that are in force at the same time on the same thing: their proofs could not be told apart.
 pub(super) fn overlaps(notes: &mut Notes, timeline: &[Planned]) {
-    for (i, later) in timeline.iter().enumerate() {
-        let clash = timeline[..i].iter().find(|earlier| {
-            end(earlier) > later.outline.at
-                && later.outline.on.is_some()
-                && later.outline.on == earlier.outline.on
-                && later.fault.is_on_link() == earlier.fault.is_on_link()
-        });
-        let Some(earlier) = clash.filter(|e| e.outline.trigger != later.outline.trigger) else { continue };
+    for (earlier, later) in clashes(timeline) {
         let until = end(earlier);
         let on = later.outline.on.as_deref().unwrap_or("");
         if is_for_good(earlier) {
@@ -49,6 +45,19 @@ pub(super) fn overlaps(notes: &mut Notes, timeline: &[Planned]) {
     }
 }
 
+/// Faults of which the other begins on the same thing before they end.
+pub(super) fn clashes(timeline: &[Planned]) -> impl Iterator<Item = (&Planned, &Planned)> {
+    timeline.iter().enumerate().filter_map(|(i, later)| {
+        let earlier = timeline[..i].iter().find(|earlier| {
+            end(earlier) > later.outline.at
+                && later.outline.on.is_some()
+                && later.outline.on == earlier.outline.on
+                && later.fault.is_on_link() == earlier.fault.is_on_link()
+        })?;
+        (earlier.outline.trigger != later.outline.trigger).then_some((earlier, later))
+    })
+}
+
 /// A delay that outlasts its fault lets nothing through that would prove it; a link's canary is waited for. A smoke run
 /// has shorter faults and the same delays, and proves nothing.
 pub(super) fn comes_through(notes: &mut Notes, timeline: &[Planned], links: &[Link], smoke: bool) {
@@ -70,7 +79,7 @@ pub(super) fn comes_through(notes: &mut Notes, timeline: &[Planned], links: &[Li
 }
 
 /// When a fault lets go of what it is on; a kill without `for` never does.
-fn end(planned: &Planned) -> Micros {
+pub(super) fn end(planned: &Planned) -> Micros {
     let outline = &planned.outline;
     match (&planned.fault, outline.length) {
         (_, Some(length)) => outline.at + length,
@@ -80,7 +89,7 @@ fn end(planned: &Planned) -> Micros {
     }
 }
 
-fn is_for_good(planned: &Planned) -> bool {
+pub(super) fn is_for_good(planned: &Planned) -> bool {
     matches!(planned.fault, Fault::Kill { .. }) && planned.outline.length.is_none()
 }
 
@@ -90,27 +99,22 @@ const SHORTER: &str = "shorten the longest timeout";
 
 /// What an objective waits for, and until when.
 #[derive(Clone)]
-struct Wait<'t> {
+pub(super) struct Wait<'t> {
     /// When it can be judged.
-    until: Micros,
+    pub until: Micros,
     /// What takes that long, for people.
     because: String,
     /// What must not come before that.
-    bound: Horizon<'t>,
+    pub bound: Horizon<'t>,
     /// The shape whose load ends then.
-    shape: Option<&'t ShapeOutline>,
+    pub shape: Option<&'t ShapeOutline>,
     /// The trigger that is judged.
-    after: Option<&'t Trigger>,
+    pub after: Option<&'t Trigger>,
     /// What else helps where the next trigger cannot begin later.
-    or: &'static str,
+    pub or: &'static str,
 }
 
 impl<'t> Wait<'t> {
-    /// A longer load is what it takes.
-    fn of_load(&self) -> bool {
-        matches!(self.bound, Horizon::Load(_))
-    }
-
     fn lacking(self) -> Option<Wait<'t>> {
         (self.until > self.bound.at()).then_some(self)
     }
@@ -118,7 +122,7 @@ impl<'t> Wait<'t> {
 
 impl Watch<'_> {
     /// The baseline must hold whole cells, and windows enough where something is compared with it.
-    pub fn baseline(&self, notes: &mut Notes, first: Micros, span: Span) {
+    pub fn baseline(&self, notes: &mut Notes, advice: &Advice, first: Micros, span: Span) {
         let Some((needed, compared, _)) = self.short_of() else { return };
         let (warmup, deadline) = (self.outline.judge.warmup, self.outline.largest_deadline());
         let baseline = self.frame().baseline();
@@ -128,7 +132,7 @@ impl Watch<'_> {
         let message = format!(
             "the baseline has {room}{wanted}: it lies between the warm-up ({warmup}) and one deadline ({deadline}) before the first trigger ({first})"
         );
-        let help = format!("{}, or shorten `judge: warmup` or the longest timeout", self.begin());
+        let help = format!("{}, or shorten `judge: warmup` or the longest timeout", advice.begin(self));
         notes.add(span, message, help);
     }
 
@@ -151,92 +155,48 @@ impl Watch<'_> {
         (baseline.end - baseline.start < needed).then_some((needed, compared, at))
     }
 
-    /// By how much later triggers must begin for the baseline and the steady states, and until when the load must last
-    /// then: told together, so that nothing more is wanted of whoever does both.
-    fn together(&self) -> (Micros, Micros) {
+    /// By how much later triggers must begin for the baseline and the steady states.
+    pub(super) fn short_by(&self) -> Micros {
         let (outline, first) = (self.outline, self.outline.first_trigger());
         let steady = outline.steady.iter().filter_map(|rule| self.steady_from(rule));
         let at = self.short_of().map(|(_, _, at)| at).into_iter().chain(steady).max();
-        let by = first.zip(at).map_or(Micros::ZERO, |(first, at)| (at - first).max(Micros::ZERO));
-        let later = self.later(by);
-        let judged = outline.objectives.iter().filter_map(|o| later.too_long(o)).filter(Wait::of_load);
-        let judged = judged.map(|wait| wait.until);
-        let over = |planned: &Planned| {
-            let actions = planned.actions.iter().map(|action| planned.outline.at + action.after);
-            let ends = end(planned).min(Micros(i64::MAX / 2)) + planned.outline.settle;
-            let ends = if is_for_good(planned) { planned.outline.at + planned.outline.settle } else { ends };
-            actions.fold(ends, Micros::max) + by
-        };
-        let moved = self.timeline.iter().filter(|_| by > Micros::ZERO).map(over);
-        let after = |o: &Objective| {
-            let PhaseName::After(name) = &o.phase else { return None };
-            let last = later.triggers.iter().filter(|t| t.trigger == *name).map(|t| t.settled()).max()?;
-            o.window.filter(|_| by > Micros::ZERO).map(|window| last + window + outline.cell)
-        };
-        let rules = outline.objectives.iter().chain(&outline.abort).filter_map(after);
-        (by, judged.chain(moved).chain(rules).fold(outline.duration, Micros::max))
-    }
-
-    /// When the first trigger must begin, and what else must be with it.
-    pub(super) fn begin(&self) -> String {
-        let (by, lasts) = self.together();
-        let at = as_written(self.outline.first_trigger().unwrap_or_default() + by);
-        let others = self.triggers.iter().any(|t| t.trigger != self.triggers[0].trigger);
-        let others = if others { ", all others as much later" } else { "" };
-        let lasts = match lasts > self.outline.duration {
-            true => format!(" and raise `duration` to {} or more", as_written(lasts)),
-            false => String::new(),
-        };
-        format!("begin at {at} or later{others}{lasts}")
+        first.zip(at).map_or(Micros::ZERO, |(first, at)| (at - first).max(Micros::ZERO))
     }
 
     /// Refuses an objective that the run leaves no time to judge.
-    pub fn judgeable(&self, notes: &mut Notes, objective: &Objective, span: Span) {
+    pub fn judgeable(&self, notes: &mut Notes, advice: &Advice, objective: &Objective, span: Span) {
         let Some(wait) = self.too_long(objective) else { return };
-        let (by, lasts) = self.together();
-        let needed = as_written(wait.until + by);
-        let lasts = as_written(lasts.max(wait.until));
-        let (ends, help) = match (wait.bound, wait.shape) {
-            (Horizon::Load(_), Some(shape)) => (
-                format!("the load of `{}` ends at {}", shape.name, shape.end),
-                match wait.until > self.outline.duration {
-                    true => format!("raise `duration` to {lasts} or more, and let it last until then"),
-                    false => format!("let it last until {needed} or longer"),
-                },
-            ),
-            (Horizon::Load(at), None) => {
-                (format!("the load ends at {at}"), format!("raise `duration` to {lasts} or more"))
-            }
-            (Horizon::Next(next), _) => {
-                (format!("`{}` begins at {}", next.name, next.t_inject), self.begin_later(next, &wait, by))
-            }
-            (Horizon::InForce(other, at), _) => (
-                format!("`{}` is still in force at {at}", other.trigger),
-                format!("let `{}` end first, or begin at {needed} or later", other.trigger),
-            ),
+        let ends = match (wait.bound, wait.shape) {
+            (Horizon::Load(_), Some(shape)) => format!("the load of `{}` ends at {}", shape.name, shape.end),
+            (Horizon::Load(at), None) => format!("the load ends at {at}"),
+            (Horizon::Next(next), _) => format!("`{}` begins at {}", next.name, next.t_inject),
+            (Horizon::InForce(other, at), _) => format!("`{}` is still in force at {at}", other.trigger),
         };
-        notes.add(span, format!("{ends}, before this can be judged: {}", wait.because), help);
+        let message = format!("{ends}, before this can be judged: {}", wait.because);
+        notes.add(span, message, advice.for_wait(&wait));
     }
 
-    /// What to change so that a trigger begins no earlier: of repeats how far apart they are, or when the first begins.
-    fn begin_later(&self, next: &Trigger, wait: &Wait, by: Micros) -> String {
-        let (until, or) = (wait.until, wait.or);
-        let first = self.triggers.iter().filter(|t| t.trigger == next.trigger).map(|t| t.t_inject).min();
-        match (wait.after.filter(|t| t.trigger == next.trigger), first) {
-            (Some(before), _) => {
-                let apart = as_written(until - before.t_inject);
-                format!("write `every: {apart}` or more, or {or}")
-            }
-            (None, Some(first)) if first < next.t_inject => {
-                let at = as_written(first + until - next.t_inject + by);
-                format!("let the first `{}` begin at {at} or later, or {or}", next.trigger)
-            }
-            _ => format!("let `{}` begin at {} or later, or {or}", next.trigger, as_written(until + by)),
-        }
+    /// Until when what comes after a trigger must last for a rule that looks at so much of it on end; none where it does.
+    pub(super) fn too_short(&self, rule: &Objective) -> Option<Wait<'_>> {
+        let (PhaseName::After(name), Some(window)) = (&rule.phase, rule.window) else { return None };
+        let longest = self.longest(&rule.phase).iter().map(|span| span.end - span.start).max();
+        let last = self.triggers.iter().rfind(|t| t.trigger == *name)?;
+        let (_, after) = self.frame().spans(last, Return::At(last.over()));
+        let begins =
+            phases::cells(&rule.phase, &(after?.start + moment(last)..Micros::MAX), self.outline.cell);
+        let wait = Wait {
+            until: self.outline.cell * i64::from(begins.start) + window,
+            because: String::new(),
+            bound: self.frame().horizon(last),
+            shape: None,
+            after: Some(last),
+            or: LESS,
+        };
+        longest.is_none_or(|longest| longest < window).then_some(wait)
     }
 
     /// The wait that does not fit into the run, if one does not.
-    fn too_long(&self, objective: &Objective) -> Option<Wait<'_>> {
+    pub(super) fn too_long(&self, objective: &Objective) -> Option<Wait<'_>> {
         let outline = self.outline;
         let wait = |until, because| Wait {
             until,

@@ -9,7 +9,7 @@ pub(super) fn resolve(notes: &mut Notes, written: &Entries<At<profile::Data>>) -
     let mut out = Vec::new();
     for (name, data) in written.iter() {
         if !is_name(name) || name.contains(['-', '.']) {
-            let help = "use letters, digits and `_`";
+            let help = "use letters from a to z, digits and `_`";
             notes.add(name.span, format!("`{}` is no name for data", name.value), help);
         }
         out.push((name.value.clone(), source(notes, data)));

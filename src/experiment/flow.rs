@@ -282,7 +282,7 @@ impl Flow<'_> {
     pub(super) fn name_is_free(&mut self, name: &At<String>) {
         let good = is_name(name) && !name.contains(['-', '.']);
         if !good {
-            let help = "use letters, digits and `_`";
+            let help = "use letters from a to z, digits and `_`";
             self.notes.add(name.span, format!("`{}` is no name for a variable", name.value), help);
         } else if TAKEN.contains(&name.as_str()) {
             let message = format!("`{}` has a meaning of its own in templates", name.value);

@@ -83,7 +83,7 @@ impl Watch<'_> {
         remarks.extend(self.short_baseline());
         remarks.extend(self.outline.objectives.iter().filter_map(|o| self.nothing_comes(o)));
         let bands = self.bands();
-        remarks.extend(self.outline.objectives.iter().filter_map(|o| coarse(o, &bands)));
+        remarks.extend(self.outline.objectives.iter().filter_map(|o| self.coarse(o, &bands)));
         remarks
             .extend(self.shapes.iter().zip(&bands).filter_map(|(shape, ahead)| self.fills_up(shape, ahead)));
         remarks.extend(self.outline.objectives.iter().filter_map(|o| self.hidden(o)));
@@ -188,6 +188,46 @@ impl Watch<'_> {
             .collect()
     }
 
+    /// An outage or a recovery whose limit is hardly longer than what it is told to.
+    fn coarse(&self, objective: &Objective, bands: &[BandAhead]) -> Option<String> {
+        let timed = matches!(objective.metric, Metric::Outage | Metric::Recovery);
+        let widths = bands.iter().filter_map(|ahead| {
+            let (window, tail) = ahead.band.as_ref().ok()?;
+            Some((*window, &ahead.shape, *tail))
+        });
+        let (window, shape, tail) = widths.max_by_key(|(window, ..)| *window)?;
+        let help = || match (tail, self.more_windows(objective.value)) {
+            (PlannedTail::Quantile(q), _) if q >= 0.99 => "; a higher rate has shorter windows".to_owned(),
+            (_, Some(more)) => format!("; `judge: {{windows: {more}}}` has shorter ones"),
+            _ => String::new(),
+        };
+        (timed && objective.value < 2.0 * window.0 as f64).then(|| {
+            format!(
+                "`{}` is told in windows of {window} (of {shape}): a limit below {} may be missed by one of them{}",
+                objective.text.trim(),
+                window * 2,
+                help()
+            )
+        })
+    }
+
+    /// How many windows of the baseline make all of them so short that a limit is two long; none if no number does.
+    fn more_windows(&self, limit: f64) -> Option<u32> {
+        let mut outline = self.outline.clone();
+        let baseline = self.frame().baseline();
+        let most = (baseline.end - baseline.start).0 / self.outline.cell.0.max(1);
+        let counts: Vec<u32> = (self.outline.judge.windows + 1..=u32::try_from(most).ok()?).collect();
+        let mut widest = |windows: u32| {
+            outline.judge.windows = windows;
+            let bands = (0..self.shapes.len())
+                .map(|index| planned_band(&outline, index, self.counted_of(index), baseline.clone()));
+            bands.filter_map(|band| Some(band.ok()?.0)).max()
+        };
+        let mut short = |windows: u32| widest(windows).is_none_or(|width| 2.0 * width.0 as f64 <= limit);
+        let more = *counts.get(counts.partition_point(|&windows| !short(windows)))?;
+        widest(more).map(|_| more)
+    }
+
     /// Without a trigger there is nothing to come back from.
     fn nothing_comes(&self, objective: &Objective) -> Option<String> {
         let asks = matches!(objective.metric, Metric::Outage | Metric::Recovery) && self.triggers.is_empty();
@@ -220,20 +260,6 @@ impl Watch<'_> {
 /// Whether a return that is asked for is this trigger's.
 fn names(objective: &Objective, trigger: &Trigger) -> bool {
     objective.selector.as_ref().is_none_or(|name| [&trigger.trigger, &trigger.name].contains(&name))
-}
-
-/// An outage or a recovery whose limit is hardly longer than what it is told to.
-fn coarse(objective: &Objective, bands: &[BandAhead]) -> Option<String> {
-    let timed = matches!(objective.metric, Metric::Outage | Metric::Recovery);
-    let widths = bands.iter().filter_map(|ahead| Some((ahead.band.as_ref().ok()?.0, &ahead.shape)));
-    let (window, shape) = widths.max()?;
-    (timed && objective.value < 2.0 * window.0 as f64).then(|| {
-        format!(
-            "`{}` is told in windows of {window} (of {shape}): a limit below {} may be missed by one of them; a higher rate has shorter windows",
-            objective.text.trim(),
-            window * 2
-        )
-    })
 }
 
 /// A kill after which nothing starts the service again.

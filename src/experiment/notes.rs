@@ -89,7 +89,7 @@ impl Notes {
     /// Something gets a name: it must be one.
     pub fn name(&mut self, span: Span, name: &str, what: &str) {
         if !is_name(name) {
-            let help = "use letters, digits, `_` and `-`, and begin with a letter";
+            let help = "use letters from a to z, digits, `_` and `-`, and begin with a letter";
             self.add(span, format!("`{name}` is no name for {what}"), help);
         }
     }

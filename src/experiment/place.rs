@@ -121,6 +121,7 @@ pub(super) fn host_and_port(text: &str, default: Option<u16>) -> Result<(String,
 }
 
 /// Looks names up and refuses what is not loopback and not allowed.
+#[derive(Clone, Copy)]
 pub(super) struct Guard<'a> {
     pub lookup: Lookup<'a>,
     pub allowed: &'a [String],

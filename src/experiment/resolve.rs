@@ -1,5 +1,7 @@
 //! Profile + chaos plan + flags to an experiment, with everything that is wrong in one list.
 
+mod time;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::chaos_plan::ChaosPlan;
@@ -9,10 +11,9 @@ use crate::experiment::flow::{Flow, Part};
 use crate::experiment::notes::Notes;
 use crate::experiment::place::Guard;
 pub use crate::experiment::smoke::resolve;
-use crate::experiment::watch::Watch;
 use crate::experiment::{
-    Experiment, Foresight, Link, Place, Service, Setup, Shape, Step, Target, Teardown, check, data, fault,
-    judge, rehearsal, shape, smoke, system,
+    Experiment, Link, Place, Service, Setup, Shape, Step, Target, Teardown, check, data, fault, judge,
+    rehearsal, shape, smoke, system,
 };
 use crate::objective::{Metric, Names, Objective};
 use crate::outline::{OperationOutline, Outline, ShapeOutline, called, tell_apart};
@@ -23,6 +24,7 @@ use crate::units::Micros;
 use crate::yaml::{At, Document};
 
 pub use crate::experiment::place::Lookup;
+use time::Around;
 
 /// What the command line adds.
 #[derive(Clone, Debug, Default)]
@@ -193,7 +195,8 @@ impl Resolver<'_> {
             ),
             smoke: self.smoke,
         };
-        let foresight = self.fits_in_time(&outline, &timeline, &rules, &load.shapes);
+        let around = Around { scope: &scope, links: &links, services: &services };
+        let foresight = self.fits_in_time(&outline, &timeline, &rules, &load.shapes, around);
         let (faults, actions) = timeline.into_iter().map(|p| (p.fault, p.actions)).unzip();
         Some(Experiment {
             outline,
@@ -434,60 +437,6 @@ impl Resolver<'_> {
         keep.sort();
         keep.dedup();
         system::target(&mut self.notes, self.written, place, scope, keep)
-    }
-
-    /// A smoke run need leave no time for anything, as it proves nothing. Where times could not be read nothing is
-    /// known of the rest: a time-out that lacks its unit is not one of 30 s, nor is a fault on no link none.
-    fn fits_in_time(
-        &mut self,
-        outline: &Outline,
-        timeline: &[Planned],
-        rules: &Rules,
-        shapes: &[Shape],
-    ) -> Foresight {
-        let watch = Watch::new(outline, timeline, shapes);
-        let read = ["duration", "judge", "shapes"].iter().all(|key| self.profile.is_whole(key))
-            && ["judge", "timeline"].iter().all(|key| self.chaos.is_whole(key))
-            && self.plan.timeline.iter().all(|f| timeline.iter().any(|p| p.outline.trigger == f.name.value));
-        if self.smoke.is_none() && read {
-            self.leaves_time(&watch, rules);
-        }
-        watch.foresight()
-    }
-
-    fn leaves_time(&mut self, watch: &Watch<'_>, rules: &Rules) {
-        let (outline, timeline) = (watch.outline, watch.timeline);
-        for (rule, span) in rules.abort.iter().chain(&rules.steady).chain(&rules.on_faults) {
-            watch.on_end(&mut self.chaos_notes, rule, *span);
-        }
-        for (objective, span) in &rules.objectives {
-            watch.on_end(&mut self.notes, objective, *span);
-        }
-        for (rule, span) in &rules.abort {
-            watch.abort(&mut self.chaos_notes, rule, *span);
-        }
-        for (rule, span) in &rules.steady {
-            watch.steady(&mut self.chaos_notes, rule, *span);
-        }
-        for (objective, span) in &rules.objectives {
-            watch.judgeable(&mut self.notes, objective, *span);
-        }
-        for (objective, span) in &rules.on_faults {
-            watch.judgeable(&mut self.chaos_notes, objective, *span);
-        }
-        let Some(first) = outline.first_trigger() else { return };
-        let by_fault = timeline.iter().find(|p| p.outline.at == first).map(|p| p.span);
-        match by_fault {
-            Some(span) => watch.baseline(&mut self.chaos_notes, first, span),
-            None => {
-                let shape = outline.shapes.iter().find(|s| s.trigger && s.first == Some(first));
-                let named = |name: &&At<String>| shape.is_some_and(|s| s.name == name.value);
-                let span = self.written.shapes.iter().map(|(name, _)| name).find(named).map(|name| name.span);
-                if let Some(span) = span {
-                    watch.baseline(&mut self.notes, first, span);
-                }
-            }
-        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crate::arrival::Spacing;
 use crate::diagnose::Span;
+use crate::experiment::check::amend::Advice;
 use crate::experiment::fault::Planned;
 use crate::experiment::notes::{Notes, as_written};
 use crate::experiment::walk::{thinks, variance_of};
@@ -74,16 +75,6 @@ fn planned_triggers(outline: &Outline, timeline: &[Planned]) -> Vec<Trigger> {
 }
 
 impl<'w> Watch<'w> {
-    /// The same with all triggers so much later.
-    pub(super) fn later(&self, by: Micros) -> Watch<'w> {
-        let mut triggers = self.triggers.clone();
-        for t in &mut triggers {
-            (t.planned, t.t_inject) = (t.planned + by, t.t_inject + by);
-            (t.t_effective, t.t_clear) = (t.t_effective.map(|at| at + by), t.t_clear.map(|at| at + by));
-        }
-        Watch { triggers, ..*self }
-    }
-
     pub fn new(outline: &'w Outline, timeline: &'w [Planned], shapes: &'w [Shape]) -> Watch<'w> {
         Watch { outline, timeline, shapes, triggers: planned_triggers(outline, timeline) }
     }
@@ -120,7 +111,7 @@ impl<'w> Watch<'w> {
     }
 
     /// Refuses what no value can meet, or looks at more on end than its phase will have.
-    pub fn on_end(&self, notes: &mut Notes, rule: &Objective, span: Span) {
+    pub fn on_end(&self, notes: &mut Notes, advice: &Advice, rule: &Objective, span: Span) {
         Self::possible(notes, rule, span);
         let longest = self.longest(&rule.phase).iter().map(|span| span.end - span.start).max();
         let (Some(window), Some(longest)) = (rule.window, longest) else { return };
@@ -130,11 +121,13 @@ impl<'w> Watch<'w> {
         }
         if longest <= Micros::ZERO {
             let message = format!("`for {window}` can never be: `{}` has no time", rule.phase);
-            notes.add(span, message, "leave it some before the next trigger, or the end of the load");
+            let some = "leave it some before the next trigger, or the end of the load";
+            notes.add(span, message, advice.room_for(self, rule).unwrap_or_else(|| some.to_owned()));
         } else if window > longest {
             let message = format!("`for {window}` can never be: `{}` lasts {longest}", rule.phase);
-            let least = Micros(longest.0 / 1000 * 1000);
-            notes.add(span, message, format!("ask for {} on end or less", as_written(least)));
+            let less = format!("ask for {} on end or less", as_written(Micros(longest.0 / 1000 * 1000)));
+            let room = advice.room_for(self, rule).map_or(String::new(), |room| format!("{room}, or "));
+            notes.add(span, message, room + &less);
         }
     }
 
@@ -176,7 +169,7 @@ impl<'w> Watch<'w> {
 
     /// Refuses a steady state that can never be found where it is looked for, a cell before the first trigger: as no
     /// time is left for it after the warm-up, or for the same reason; or where nothing comes before which to look.
-    pub fn steady(&self, notes: &mut Notes, rule: &Objective, span: Span) {
+    pub fn steady(&self, notes: &mut Notes, advice: &Advice, rule: &Objective, span: Span) {
         let Some(first) = self.outline.first_trigger() else {
             let help = "add a `timeline`, make it an objective, or watch the opposite with `abort`";
             let message = "nobody would look for this steady state: no fault and no trigger comes after it";
@@ -198,7 +191,7 @@ impl<'w> Watch<'w> {
             let message = format!(
                 "this steady state can never be found: it looks at {long}, a cell ({cell}) before the first trigger ({first}), and the warm-up ({warmup}) is no part of that"
             );
-            let help = format!("let the first trigger {}, or look at less with `for`", self.begin());
+            let help = format!("let the first trigger {}, or look at less with `for`", advice.begin(self));
             notes.add(span, message, help);
             return;
         }

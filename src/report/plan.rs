@@ -53,6 +53,31 @@ pub fn plan(experiment: &Experiment, limits: Limits) -> String {
     redact(&out, &experiment.secrets)
 }
 
+/// The same in lines of at most so many columns, broken between words; but for the command, which is copied.
+pub fn within(plan: &str, columns: usize) -> String {
+    let command = plan.lines().count().saturating_sub(1);
+    let broken =
+        |(at, line): (usize, &str)| if at < command { broken(line, columns) } else { line.to_owned() };
+    plan.lines().enumerate().map(|each| broken(each) + "\n").collect()
+}
+
+/// What goes on is further in than what it began with; blanks between words stay as they are.
+fn broken(line: &str, columns: usize) -> String {
+    let within = |text: &str| text.char_indices().nth(columns).map(|(end, _)| end);
+    let (mut out, mut rest) = (String::new(), line.to_owned());
+    let indent = line.len() - line.trim_start().len() + 4;
+    while let Some(end) = within(&rest) {
+        let begun = rest.len() - rest.trim_start().len();
+        let here = rest[end..].starts_with(' ').then_some(end);
+        let before = || rest[begun..end.max(begun)].rfind(' ').map(|at| begun + at);
+        let beyond = || rest[begun..].find(' ').map(|at| begun + at);
+        let Some(at) = here.filter(|&at| at > begun).or_else(before).or_else(beyond) else { break };
+        let _ = writeln!(out, "{}", rest[..at].trim_end());
+        rest = format!("{}{}", " ".repeat(indent), rest[at..].trim_start());
+    }
+    out + &rest
+}
+
 /// Links and services, and what will be started for them.
 fn system(experiment: &Experiment) -> String {
     let links = experiment.links.iter().map(|link| {
@@ -361,5 +386,23 @@ mod tests {
             &experiment,
             Limits { open_files: 80, ephemeral_ports: 28_000, shards: 2 }
         ));
+    }
+
+    #[test]
+    fn in_a_narrow_terminal_lines_are_broken_between_words() {
+        let experiment = experiment().unwrap_or_else(|p| panic!("{}", render(&p, false)));
+        let wide = plan(&experiment, Limits { open_files: 80, ephemeral_ports: 28_000, shards: 2 });
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        for columns in [60, 80] {
+            let narrow = within(&wide, columns);
+            let long: Vec<&str> = narrow.lines().filter(|line| line.chars().count() > columns).collect();
+            assert!(long.len() <= 1, "the command only: {long:#?}");
+            assert_eq!(words(&narrow), words(&wide));
+        }
+        assert_eq!(within(&wide, 500), wide);
+        for columns in 1..20 {
+            assert_eq!(words(&broken("  ab   cd éf  ü gh", columns)), ["ab", "cd", "éf", "ü", "gh"]);
+        }
+        assert_eq!(broken("  ab   cd éf  gh", 11), "  ab   cd\n      éf\n      gh");
     }
 }

@@ -355,6 +355,30 @@ fn a_load_that_the_flag_makes_too_short_is_told_of_the_flag() {
     }
 }
 
+/// A higher rate was advised where a window is a tenth of the baseline, however many come in it.
+#[test]
+fn windows_become_shorter_as_is_advised() {
+    let told = |rate: u32, windows: &str| {
+        let profile = CALM.replace("10/s", &format!("{rate}/s")).replace("90s", "130s");
+        let judge = format!(
+            "judge: {{warmup: 5s, baseline: 40s, windows: {windows}, stretch: 5s, stretch_windows: 3}}\n"
+        );
+        let fault = "timeline: [{name: x, at: 61s, for: 3s, latency: {link: api-store, latency: 100ms}}]\n";
+        let profile = format!("{profile}objectives: [recovery(x) < 8s]\n");
+        let remarks = resolved(&profile, Some(&format!("{judge}{fault}"))).foresight.remarks;
+        remarks.into_iter().filter(|r| r.contains("is told in windows of")).collect::<Vec<_>>().join("\n")
+    };
+    for rate in [6, 20, 100, 190] {
+        let first = told(rate, "10");
+        let more = advised(&first, "`judge: {windows: ").map(|n| n.trim_end_matches("}`"));
+        assert_eq!(told(rate, more.unwrap_or("10")), "", "{first}");
+    }
+    // Of so many the narrowest that hold a thousand.
+    let many = told(300, "10");
+    assert!(many.ends_with("a higher rate has shorter windows"), "{many}");
+    assert_eq!(told(600, "10"), "");
+}
+
 /// Three rounds it took: `duration` was told for the old `at`, and went from 85 s to 97 s to 127 s.
 #[test]
 fn when_to_begin_and_how_long_to_last_are_told_together_and_accepted_at_once() {
@@ -391,5 +415,86 @@ fn when_to_begin_and_how_long_to_last_are_told_together_and_accepted_at_once() {
         }
         let again = with_flags(&calm(lasts), Some(&plan(begin)), &Flags::default());
         assert!(again.is_ok(), "{told}\n{}", again.map_or_else(|p| render(&p, false), |_| String::new()));
+    }
+}
+
+/// Those of `check` were refused when all of them were followed, or walked away for ever.
+#[test]
+fn a_plan_that_is_changed_as_is_advised_is_accepted_at_once() {
+    let slow = "for: 5s, latency: {link: api-store, latency: 100ms}";
+    let gone = "for: 2s, down: {link: api-store}";
+    let dead = "for: 3s, kill: {service: api-1}";
+    let failover = "failover: {link: api-store, to: store-b, outage: 2s}";
+    let poisson = |rate: u32| format!("poisson: {{rate: {rate}/s}}");
+    for (arrival, duration, judge, rules, faults) in [
+        (
+            poisson(3),
+            40,
+            "",
+            "recovery(a) < 10s, recovery(b) < 10s",
+            vec![("a", 5, "", slow), ("b", 12, "", slow)],
+        ),
+        (poisson(1), 30, "", "errors < 5% after a", vec![("a", 5, "", failover)]),
+        (
+            "bursts: {size: 20, every: 5s, over: 500ms}".to_owned(),
+            30,
+            "judge: {warmup: 1s, baseline: 20s, windows: 10, stretch: 5s, stretch_windows: 5}\n",
+            "recovery(a) < 30s",
+            vec![("a", 10, "", dead)],
+        ),
+        (poisson(10), 30, QUICK, "errors < 5% after a for 20s", vec![("a", 40, "", gone)]),
+        (
+            poisson(10),
+            60,
+            QUICK,
+            "errors < 5% after a for 20s",
+            vec![("a", 40, "", gone), ("b", 50, "", gone)],
+        ),
+        // Each needs 22 s and more before the next of the other.
+        (
+            "constant: {rate: 6/s}".to_owned(),
+            900,
+            "judge: {warmup: 5s, baseline: 40s, windows: 10, stretch: 5s, stretch_windows: 3}\n",
+            "recovery(a) < 5s, recovery(b) < 5s",
+            vec![("a", 60, "every: 30s, times: 20, ", slow), ("b", 80, "every: 30s, times: 20, ", gone)],
+        ),
+        (poisson(9), 90, QUICK, "recovery(a) < 8s", vec![("a", 40, "every: 16s, ", slow)]),
+        // What no longer fits is told of first.
+        (
+            poisson(9),
+            60,
+            QUICK,
+            "recovery(a) < 5s",
+            vec![("a", 50, "every: 20s, times: 3, ", slow), ("b", 90, "", gone)],
+        ),
+        (poisson(9), 60, QUICK, "", vec![("a", 40, "every: 8s, times: 5, ", slow)]),
+    ] {
+        let calm = |lasts: &str| {
+            let profile = CALM.replace("constant: {rate: 10/s}", &arrival).replace("90s", lasts);
+            format!("{profile}objectives: [{rules}]\n")
+        };
+        let plan = |told: &str| {
+            let fault = |(name, at, repeats, what): &(&str, u32, &str, &str)| {
+                let change = |what: &str, now: String| advised(told, what).map_or(now, str::to_owned);
+                let begins = [format!("let `{name}` begin at "), format!("let the first `{name}` begin at ")];
+                let at = begins.iter().fold(format!("{at}s"), |at, what| change(what, at));
+                let at = if faults[0].0 == *name { change("help: begin at ", at) } else { at };
+                let every = advised(told, "write `every: ").map(|every| every.trim_end_matches('`'));
+                let now = advised(repeats, "every: ").map_or("", |every| every.trim_end_matches(','));
+                let repeats = repeats.replace(now, every.unwrap_or(now));
+                let times =
+                    told.split(&format!("` of `{name}`")).next().and_then(|t| t.rsplit_once("`times: "));
+                let times = times.filter(|_| !repeats.contains("times") && !repeats.is_empty());
+                let times = times.map_or(String::new(), |(_, n)| format!("times: {n}, "));
+                format!("  - {{name: {name}, at: {at}, {repeats}{times}{what}}}\n")
+            };
+            format!("{judge}timeline:\n{}", faults.iter().map(fault).collect::<String>())
+        };
+        let duration = format!("{duration}s");
+        let told = refused(&calm(&duration), Some(&plan("")));
+        let lasts = advised(&told, "raise `duration` to ").unwrap_or(&duration);
+        let again = with_flags(&calm(lasts), Some(&plan(&told)), &Flags::default());
+        let again = again.map_or_else(|p| render(&p, false), |_| String::new());
+        assert_eq!(again, "", "{told}\n{}", plan(&told));
     }
 }

@@ -354,3 +354,13 @@ fn operations_of_two_shapes_with_one_name_are_told_apart() {
         "{told}"
     );
 }
+
+/// `ö` is a letter, and was refused with "use letters".
+#[test]
+fn a_name_that_is_none_is_told_which_letters_make_one() {
+    for name in ["größe_list", "8ball"] {
+        let told = refused(&CALM.replace("as: list", &format!("as: {name}")), None);
+        assert!(told.contains(&format!("`{name}` is no name")), "{told}");
+        assert!(told.contains("use letters from a to z"), "{told}");
+    }
+}

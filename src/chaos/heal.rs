@@ -8,6 +8,7 @@ use rustix::process::Signal;
 
 use super::exec;
 use super::journal::{Journal, Undo, read};
+use super::takeover::{HEALING, LOOK};
 use crate::proxy::Links;
 use crate::service::family::Family;
 use crate::service::process::{Group, ProcessId, State, marked};
@@ -48,9 +49,16 @@ pub async fn heal(world: &World, path: &Path, links: Option<&Rc<Links>>) -> io::
     }
     let keeper = contents?.keeper;
     let mut healed = Vec::new();
+    let deadline = world.now() + HEALING;
     for (id, undo) in of_links {
         let Undo::Link { link, .. } = &undo else { continue };
-        let result = links.map_or_else(|| without(keeper.as_ref()), |links| links.healed(link));
+        let is_open =
+            || read(path).map_or(true, |contents| contents.open.iter().any(|(other, _)| *other == id));
+        let result = match (links, &keeper) {
+            (Some(links), _) => links.healed(link),
+            (None, Some(keeper)) => without(world, keeper, is_open, deadline).await,
+            (None, None) => Ok(()),
+        };
         healed.push(closed(&journal, id, &undo, result));
     }
     for lane in undoing {
@@ -109,19 +117,32 @@ fn describe(undo: &Undo) -> String {
 }
 
 /// A link as seen from outside of its keeper: the keeper heals it when squall's end of the socket closes,
-/// and closes the entry; a link without a keeper carries nothing.
-fn without(keeper: Option<&ProcessId>) -> Result<(), String> {
-    match keeper.map(|keeper| (keeper.pid, keeper.state())) {
-        None | Some((_, State::Gone)) => Ok(()),
-        Some((pid, State::Stopped)) => {
-            Err(format!("the keeper that carries the link is stopped: continue it (kill -CONT {pid})"))
+/// and closes the entry, soon after a kill -9; a link without a keeper carries nothing.
+async fn without(
+    world: &World,
+    keeper: &ProcessId,
+    is_open: impl Fn() -> bool,
+    deadline: Micros,
+) -> Result<(), String> {
+    let pid = keeper.pid;
+    loop {
+        let why = match keeper.state() {
+            State::Gone => return Ok(()),
+            _ if !is_open() => return Ok(()),
+            State::Stopped => {
+                return Err(format!(
+                    "the keeper that carries the link is stopped: continue it (kill -CONT {pid})"
+                ));
+            }
+            State::Unseen => format!("its keeper (pid {pid}) cannot be seen in /proc: try again"),
+            State::Running => format!(
+                "its keeper (pid {pid}) has not healed it so far: keeper.log says why; try again, or end the keeper"
+            ),
+        };
+        if world.now() > deadline {
+            return Err(why);
         }
-        Some((pid, State::Unseen)) => {
-            Err(format!("its keeper (pid {pid}) cannot be seen in /proc: try again"))
-        }
-        Some((pid, State::Running)) => Err(format!(
-            "its keeper (pid {pid}) has not healed it so far: keeper.log says why; try again, or end the keeper"
-        )),
+        world.sleep(LOOK).await;
     }
 }
 

@@ -14,10 +14,10 @@ use crate::units::Micros;
 use crate::world::World;
 
 /// How long a keeper whose run was killed may take to heal: a hook's undo, and its check.
-const HEALING: Micros = Micros(HOOK_TIMEOUT.0 + 2_000_000);
+pub(super) const HEALING: Micros = Micros(HOOK_TIMEOUT.0 + 2_000_000);
 /// How long a keeper that nobody uses may take to leave, and one that was ended to be gone.
 const LEAVING: Micros = Micros::SECOND;
-const LOOK: Micros = Micros::millis(20);
+pub(super) const LOOK: Micros = Micros::millis(20);
 
 /// Sees to it that `listen` is free, one of `all` the addresses that this run needs. A keeper whose run has ended
 /// heals first and then has to go, with the connections through its links: the faults to come must reach all.

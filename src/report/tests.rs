@@ -66,7 +66,7 @@ fn words_of(element: &str) -> String {
 }
 
 /// The boxes of all texts in a picture.
-fn boxes(svg: &str) -> Vec<(String, Area)> {
+pub(super) fn boxes(svg: &str) -> Vec<(String, Area)> {
     let number = |e: &str, name| attribute(e, name).and_then(|v| v.parse::<f64>().ok()).expect("a number");
     let texts = elements(svg, "text").into_iter();
     texts
@@ -303,7 +303,7 @@ fn words_among_numbers_may_be_broken_and_so_may_long_names_within_themselves() {
     for piece in [words, &format!("<span class=\"long\">during {fault}"), "<code class=\"long\">errors"] {
         assert!(page.contains(piece), "{piece}");
     }
-    assert!(page.contains("<td class=\"num\" data-name=\"depth\">"), "numbers are not");
+    assert!(page.contains("<td class=\"num\" data-name=\"at worst\">"), "numbers are not");
 }
 
 #[test]

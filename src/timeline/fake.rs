@@ -173,7 +173,8 @@ impl Plan {
             shape.planned = vec![0; (self.outline.duration.0 / self.outline.cell.0) as usize];
         }
         for sample in samples {
-            let shape = &mut self.outline.shapes[usize::from(sample.op.0) / 2];
+            let shape = shape_of(&self.outline, sample);
+            let shape = &mut self.outline.shapes[shape];
             if let Some(n) = shape.planned.get_mut((sample.intended.0 / self.outline.cell.0) as usize) {
                 *n += 1;
             }
@@ -190,6 +191,10 @@ impl Plan {
 
 fn cell(outline: &Outline, at: Micros) -> u32 {
     (at.0 / outline.cell.0) as u32
+}
+
+fn shape_of(outline: &Outline, sample: &Sample) -> usize {
+    outline.operations[usize::from(sample.op.0)].shape
 }
 
 /// The operation and its flow.
@@ -212,7 +217,7 @@ fn arrived(outline: &Outline, samples: &[Sample]) -> Vec<Record> {
     let mut counts: BTreeMap<(u32, usize), (u64, u64)> = BTreeMap::new();
     for sample in samples {
         let (n, late) =
-            counts.entry((cell(outline, sample.intended), usize::from(sample.op.0) / 2)).or_default();
+            counts.entry((cell(outline, sample.intended), shape_of(outline, sample))).or_default();
         *n += 1;
         *late += u64::from(sample.lag() > Micros(outline.cell.0 / 2));
     }
@@ -260,12 +265,12 @@ fn happened(outline: &Outline, samples: &[Sample]) -> Vec<Record> {
     let mut flying = vec![vec![0.0; shapes]; last as usize + 1];
     for sample in samples {
         // A user of a closed loop is one all the time.
-        let closed = outline.shapes[usize::from(sample.op.0) / 2].closed;
+        let closed = outline.shapes[shape_of(outline, sample)].closed;
         let from = if closed { sample.intended } else { sample.dequeued };
         for second in cell(outline, from)..=cell(outline, sample.done) {
             let start = outline.cell * i64::from(second);
             let overlap = sample.done.min(start + outline.cell) - from.max(start);
-            flying[second as usize][usize::from(sample.op.0) / 2] += overlap.0 as f64 / outline.cell.0 as f64;
+            flying[second as usize][shape_of(outline, sample)] += overlap.0 as f64 / outline.cell.0 as f64;
         }
     }
     let happened = |(i, in_flight): (usize, Vec<f64>)| {

@@ -108,7 +108,11 @@ pub(super) fn band(
         in_flight,
         amplification,
         unsteady: (!moved.is_empty()).then(|| {
-            format!("{} of {shape} moved by more than half a band within the baseline", moved.join(" and "))
+            format!(
+                "{} of {shape} moved by more than half a band within the baseline; a longer `warmup`, or a calmer machine or \
+                 service, would help",
+                moved.join(" and ")
+            )
         }),
         broken: None,
     }

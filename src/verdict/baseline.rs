@@ -23,6 +23,9 @@ use crate::timeline::phases;
 use crate::timeline::{Cells, Count, Tally, Timeline};
 use crate::units::Micros;
 
+/// Of so few and so wide windows each has a pause in it that comes every ten seconds.
+const FEWER: u64 = 5;
+
 /// One window of a shape, its operations merged.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Window {
@@ -149,7 +152,8 @@ fn of_shape(view: &View, shape: usize, cells: &Cells) -> Series {
             let stretch = Stretch::usual(timeline, band.window, [&all[..before], &all]);
             let series = Series { shape, band, windows: all, usual, stretch, few, under_way, restless: None }
                 .with_slow_marked();
-            Series { restless: Restless::of(view, shape, &series, within), ..series }
+            let wider = grid.choose(per_cell, FEWER).is_ok_and(|(wider, _)| wider > width).then_some(FEWER);
+            Series { restless: Restless::of(view, shape, &series, within, wider), ..series }
         }
     }
 }

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::baseline::Window;
 use super::chance::{Share, part, total};
+use super::judgement::Hit;
 use super::load::Load;
 use super::recovery::{RELAPSE, relapses};
 use super::series::{Measures, Series};
@@ -144,6 +145,37 @@ impl Gone<'_, '_> {
                 as_planned: Load::of(self.view, self.shape).is_usual(clear..last),
             }
         })
+    }
+
+    /// The operation that lost most of its own while its shape as a whole lost less: of all windows whose goodput was out, from
+    /// the first of them to the last, or of those after the trigger.
+    pub(super) fn hit(&self, series: &Series, windows: &[Seen], clear: Micros) -> Option<Hit> {
+        let start = |w: &Window| self.view.timeline.cell_start(w.from);
+        let since = |from: Micros| {
+            let some = &windows[windows.partition_point(|(w, _)| start(w) < from)..];
+            let lost = |(w, _): &Seen| series.goodput_out(w);
+            let (first, last) = some.iter().position(lost).zip(some.iter().rposition(lost))?;
+            self.hit_within(&some[first..=last])
+        };
+        since(Micros::ZERO).or_else(|| since(clear))
+    }
+
+    fn hit_within(&self, windows: &[Seen]) -> Option<Hit> {
+        let timeline = self.view.timeline;
+        if part(total(windows.iter().map(|(w, _)| (w.bad(), w.intended)))) > MOST {
+            return None;
+        }
+        let span = span(self.view, windows);
+        let cells = timeline.cell_of(span.start)..timeline.cell_of(span.end);
+        let steps = timeline.steps_of(self.shape).filter_map(|(op, o)| {
+            let (failed, fine): (Vec<u32>, Vec<u32>) =
+                cells.clone().partition(|cell| timeline.has_failed(op, *cell));
+            let (bad, n) = own(&self.view.tally(op, &failed.into_iter().collect()));
+            let n = n + fine.iter().map(|cell| timeline.intended(op, *cell)).sum::<u64>();
+            let is = bad >= LEAST && part((bad, n)) > MOST && self.usual(op).is_some();
+            is.then(|| Hit { operation: o.name.clone(), bad, n, from: span.start, to: span.end })
+        });
+        steps.max_by(|a, b| part((a.bad, a.n)).total_cmp(&part((b.bad, b.n))))
     }
 
     /// How it fared before the first trigger, if it was well.

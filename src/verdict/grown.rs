@@ -74,7 +74,7 @@ impl Grown {
         let most = self.slopes.into_iter().flatten().fold(0.0, f64::max);
         format!(
             "latency of {shape} grows by {} of what is usual a second, before the trigger as after it, and leaves its band by that \
-             alone",
+             alone; let the load delete what it makes, or judge by a limit of its own, such as `p99 < 300ms`",
             Quantity::share(most)
         )
     }

@@ -153,24 +153,6 @@ pub struct JudgedObjective {
     pub notes: Vec<String>,
 }
 
-impl JudgedObjective {
-    /// How close it is to its limit, or how far beyond: above 1 it is broken. What is broken by a lower bound
-    /// is broken by nobody knows how much.
-    pub fn closeness(&self) -> f64 {
-        let broken = self.word == Word::Fail;
-        let ratio = self.ratio.unwrap_or(if broken { f64::MAX } else { 0.0 });
-        match self.comparison {
-            Comparison::Above | Comparison::AtLeast if ratio > 0.0 => 1.0 / ratio,
-            Comparison::Below | Comparison::AtMost
-                if broken && self.measured.is_some_and(|m| m.is_bound()) =>
-            {
-                f64::MAX
-            }
-            _ => ratio,
-        }
-    }
-}
-
 /// A confidence interval of 95 %, in the unit of what it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
@@ -236,6 +218,11 @@ impl JudgedTrigger {
     pub fn just_happens(&self) -> bool {
         self.one_shot && self.t_clear == self.t_effective
     }
+
+    /// The shape of which latency left its band by the longest time.
+    pub fn slowest(&self) -> Option<&ShapeTrigger> {
+        self.shapes.iter().filter(|s| s.slowest.is_some()).max_by_key(|s| s.slowest)
+    }
 }
 
 /// What one trigger did to one shape.
@@ -287,6 +274,12 @@ pub struct ShapeTrigger {
     /// Its mean in the baseline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usually: Option<Micros>,
+    /// Goodput left its band, and not only the latency beside it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lossy: bool,
+    /// The operation that lost most of its own, where the shape as a whole lost little.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hit: Option<Hit>,
     /// 1 - min of g / g_base while the trigger was in force.
     pub depth_during: f64,
     /// The same after it.
@@ -302,6 +295,17 @@ pub struct ShapeTrigger {
     pub time_to_detect: Option<Micros>,
     /// Starts of relapses after recovery: three windows in a row out of band.
     pub flapping: Vec<Micros>,
+}
+
+/// One operation that lost most of what was asked of it, from the first to the last window of its shape whose goodput was out of
+/// its band before the shape was back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hit {
+    pub operation: String,
+    pub bad: u64,
+    pub n: u64,
+    pub from: Micros,
+    pub to: Micros,
 }
 
 /// A fault's times as proven, and what it touched.

@@ -47,9 +47,9 @@ use ruling::Ruling;
 use view::View;
 
 pub use judgement::{
-    Band, Ended, ErrorGroup, Exit, Generator, InPhase, Interval, JudgedFault, JudgedObjective, JudgedTrigger,
-    Judgement, OperationPhase, OperationTable, Phase, Run, ShapeBand, ShapeTrigger, Span, Summary, Tail,
-    Told, UnsoundCell, VERSION, Word,
+    Band, Ended, ErrorGroup, Exit, Generator, Hit, InPhase, Interval, JudgedFault, JudgedObjective,
+    JudgedTrigger, Judgement, OperationPhase, OperationTable, Phase, Run, ShapeBand, ShapeTrigger, Span,
+    Summary, Tail, Told, UnsoundCell, VERSION, Word,
 };
 pub use live::{AbortRule, Broken, Fired, Standing, standings, unsteady};
 pub use width::{PlannedTail, PlannedWindows, planned_band, planned_windows};

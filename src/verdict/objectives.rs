@@ -13,7 +13,7 @@ use super::view::View;
 use super::whose::{self, DELIVERED, Settled, settle};
 use super::windows::{Subject, badness, rate_at_best, value};
 use super::words;
-use crate::objective::{Aggregate, Metric, Objective, PhaseName};
+use crate::objective::{Aggregate, Comparison, Metric, Objective, PhaseName};
 use crate::quantity::Quantity;
 use crate::record::ServiceStage;
 use crate::sample::OpId;
@@ -369,4 +369,22 @@ fn is_cut(view: &View, cells: &Cells) -> bool {
     let (timeline, end) = (view.timeline, view.timeline.load_end());
     let reached = cells.last().is_none_or(|&last| timeline.cell_start(last + 1) >= end);
     !timeline.was_all(end) && reached
+}
+
+impl JudgedObjective {
+    /// How close it is to its limit, or how far beyond: above 1 it is broken. What is broken by a lower bound
+    /// is broken by nobody knows how much.
+    pub fn closeness(&self) -> f64 {
+        let broken = self.word == Word::Fail;
+        let ratio = self.ratio.unwrap_or(if broken { f64::MAX } else { 0.0 });
+        match self.comparison {
+            Comparison::Above | Comparison::AtLeast if ratio > 0.0 => 1.0 / ratio,
+            Comparison::Below | Comparison::AtMost
+                if broken && self.measured.is_some_and(|m| m.is_bound()) =>
+            {
+                f64::MAX
+            }
+            _ => ratio,
+        }
+    }
 }

@@ -186,7 +186,7 @@ fn of_shape(
     // What is lost after it was back is none of its harm.
     let harmed = &windows[..until_back.max(after)];
     let afterwards = &harmed[split.min(harmed.len())..];
-    let slowest = slowest(view, series, harmed, measures).unwrap_or_default();
+    let (left, slowest) = (strayed(series, harmed, measures), slowest(view, series, harmed, measures));
     let back = match (r, begins) {
         (Some(r), _) => Return::At(r),
         (None, None) if windows.len() > after && !ends_unknown => Return::Never,
@@ -219,7 +219,9 @@ fn of_shape(
         slowest: slowest.took,
         in_a_row: slowest.in_a_row,
         briefly: outage == Micros::ZERO && briefly(timeline, series, &windows, watch),
-        quietly: quietly(series, harmed, measures),
+        lossy: left.contains(&NAMES[0]),
+        hit: gone::Gone { view, trigger, shape: series.shape }.hit(series, harmed, watch.clear),
+        quietly: (!left.is_empty() && !left.iter().any(is_felt)).then(|| left.join(" and ")),
         still_out: if back == Return::Never { still_out(series, &windows, measures) } else { Vec::new() },
         area_during: area(series, &windows[..split]),
         area_after: area(series, afterwards),
@@ -309,8 +311,8 @@ struct Slowest {
 }
 
 /// A quantile is told before an average: people know it.
-fn slowest(view: &View, series: &Series, windows: &[(&Window, bool)], measures: Measures) -> Option<Slowest> {
-    [By::Tail, By::Average].into_iter().find_map(|by| {
+fn slowest(view: &View, series: &Series, windows: &[(&Window, bool)], measures: Measures) -> Slowest {
+    let worst = [By::Tail, By::Average].into_iter().find_map(|by| {
         let slow = windows.iter().filter(|(w, _)| !w.unknown && series.is_slow(w, by, measures));
         let answered = slow.filter_map(|(w, _)| Some((answered_in(view, series, w, by)?, *w)));
         let (took, window) = answered.max_by(|a, b| a.0.total_cmp(&b.0))?;
@@ -323,7 +325,8 @@ fn slowest(view: &View, series: &Series, windows: &[(&Window, bool)], measures: 
             }
             None => slowest_of(view, series, window).map(|slowest| Slowest { in_a_row, ..slowest }),
         }
-    })
+    });
+    worst.unwrap_or_default()
 }
 
 /// The mean of the operation that took longest by what is usual of it.
@@ -360,12 +363,6 @@ fn strayed(series: &Series, windows: &[(&Window, bool)], measures: Measures) -> 
     let each = out.map(|(w, _)| series.strayed(w, measures));
     let any = each.reduce(|a, b| std::array::from_fn(|i| a[i] || b[i])).unwrap_or_default();
     NAMES.into_iter().zip(any).filter(|(_, strayed)| *strayed).map(|(name, _)| name).collect()
-}
-
-/// What left its band in windows of which neither goodput nor latency did; none if one of these did, or nothing.
-fn quietly(series: &Series, windows: &[(&Window, bool)], measures: Measures) -> Option<String> {
-    let names = strayed(series, windows, measures);
-    (!names.is_empty() && !names.iter().any(is_felt)).then(|| names.join(" and "))
 }
 
 /// What is out in the last windows, of which a stretch would have been made: what users feel, or what else there is.

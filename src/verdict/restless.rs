@@ -20,12 +20,14 @@ pub(super) struct Restless {
 }
 
 impl Restless {
-    /// None of a baseline that would count as well, or was out of its band only once.
+    /// None of a baseline that would count as well, or was out of its band only once. So many windows of it, if any, would be
+    /// fewer and wider ones.
     pub(super) fn of(
         view: &View,
         shape: usize,
         series: &Series,
         within: impl Fn(&&Window) -> bool,
+        wider: Option<u64>,
     ) -> Option<Restless> {
         let inside: Vec<Seen> =
             series.windows.iter().filter(within).map(|w| (w, series.out(w, Measures::All))).collect();
@@ -55,8 +57,14 @@ impl Restless {
         let all = |of: &Shares, _: &Shares, _: f64| total(of.iter().copied());
         let mut usual = usual(view, shape, &windows, &series.band, all);
         usual.bad = bad;
+        let help = match wider {
+            Some(windows) => {
+                format!("fewer and wider windows (`judge: {{ windows: {windows} }}`) often make a calm one")
+            }
+            None => "a limit of its own, such as `p99 < 300ms`, would tell".to_owned(),
+        };
         let why = format!(
-            "before the first trigger too, {} of {} windows of {} were out of their own band, again and again",
+            "before the first trigger too, {} of {} windows of {} were out of their own band, again and again; {help}",
             out(&inside),
             inside.len(),
             series.band.shape

@@ -275,8 +275,9 @@ impl Shape<'_, '_> {
             (_, Return::TooShort, Some(v)) => {
                 let (metric, name) = (&objective.metric, &self.seen.judged.name);
                 format!(
-                    "The {metric} of {name} has lasted for at least {} already; {limit}",
-                    Quantity::time(v.micros())
+                    "The {metric} of {name} has lasted for at least {} already{}; {limit}",
+                    Quantity::time(v.micros()),
+                    words::hit(&self.seen.judged)
                 )
             }
             _ => format!("{}; for the {} {limit}", self.said(), objective.metric),

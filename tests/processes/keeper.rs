@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -419,6 +420,21 @@ fn a_link_that_cannot_be_healed_yet_is_said_so_and_healed_as_soon_as_it_can_be()
     drop(squatter);
     wait_for("new connections to pass", HEALED_WITHIN, || passes(broken.link));
     wait_for("the journal to say so", secs(5), || (heal().0 == 0).then_some(()));
+}
+
+#[test]
+fn heal_waits_for_a_keeper_that_heals_meanwhile() {
+    let mut broken = run_until_in_force("down: { link: wire }");
+    let squatter = TcpListener::bind(broken.link).unwrap();
+    broken.squall.kill();
+    let mut heal = broken.bench.squall(["heal"]);
+    heal.arg(broken.bench.run_folder()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let heal = heal.spawn().unwrap();
+    std::thread::sleep(secs(1));
+    drop(squatter);
+    let (code, said) = code_and_text(&heal.wait_with_output().unwrap());
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("on link `wire` is undone"), "{said}");
 }
 
 #[test]

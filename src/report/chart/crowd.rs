@@ -57,17 +57,21 @@ impl Apart {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::{assert_no_label_covers_another, elements};
+    use crate::report::tests::{assert_no_label_covers_another, boxes, elements};
     use crate::report::{fixture, html};
     use crate::units::Micros;
     use crate::verdict::{JudgedFault, JudgedTrigger, Span};
 
-    /// The page of a run with so many faults more, ten a second for 10 ms each, that the service felt.
     fn page(faults: i64) -> String {
+        page_with(faults, Micros::millis(100))
+    }
+
+    /// The page of a run with so many faults more, one every so often for 10 ms, that the service felt.
+    fn page_with(faults: i64, every: Micros) -> String {
         let timeline = fixture::timeline();
         let mut judgement = fixture::judgement(&timeline);
         let (fault, trigger) = (judgement.faults[0].clone(), judgement.triggers[0].clone());
-        let times = |i: i64| [10_000, 10_010, 10_090, 10_100].map(|at| Micros::millis(at + 100 * i));
+        let times = |i: i64| [10_000, 10_010, 10_090, 10_100].map(|at| Micros::millis(at) + every * i);
         for i in 0..faults {
             let ([from, to, back, _], name) = (times(i), format!("slow#{i}"));
             let fault = JudgedFault {
@@ -105,12 +109,41 @@ mod tests {
     }
 
     #[test]
+    fn what_is_called_over_or_well_again_stands_across_no_other_line_but_for_the_first_of_a_kind() {
+        let page = page_with(22, Micros::millis(3_000));
+        let mut named = 0;
+        for svg in elements(&page, "svg") {
+            let down = |from: &str| {
+                let (x, y) = from.split_once('V')?.0.split_once(' ')?;
+                y.parse::<f64>().ok().and(x.parse::<f64>().ok())
+            };
+            let ours = |path: &&str| {
+                ["orange", "ambertext", "green"]
+                    .iter()
+                    .any(|ink| path.starts_with(&format!(" class=\"s-{ink}\"")))
+            };
+            let paths = svg.split("<path").filter(ours);
+            let downs: Vec<f64> = paths.flat_map(|path| path.split('M')).filter_map(down).collect();
+            for kind in ["over", "well again"] {
+                let boxes = boxes(svg);
+                let labels: Vec<_> = boxes.iter().filter(|(text, _)| text == kind).collect();
+                named += labels.len();
+                let crossed =
+                    labels.iter().filter(|(_, a)| downs.iter().any(|x| a.left < *x && *x < a.right));
+                assert!(crossed.count() <= 1, "{kind}: {labels:?} and {downs:?}");
+            }
+        }
+        assert!(named >= 4, "{named}");
+    }
+
+    #[test]
     fn what_lasts_for_less_than_a_pixel_can_be_seen() {
         let page = page(3);
         let faults = page.split("<rect").filter(|rect| rect.starts_with(" class=\"f-orange\""));
         let narrow: Vec<&str> = faults.filter(|rect| rect.contains("width=\"0")).collect();
         assert!(narrow.is_empty(), "{narrow:?}");
     }
+
     #[test]
     fn what_is_too_thin_to_be_seen_is_widened_and_what_touches_then_is_one() {
         let stretches = [(10.0, 30.0), (20.0, 40.0), (50.0, 50.1), (51.5, 51.6), (53.0, 54.9), (60.0, 60.0)];

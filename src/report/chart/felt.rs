@@ -2,12 +2,12 @@
 //!
 //! Owns this one chart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::SMALL;
 use super::crowd::{self, Apart};
 use super::frame::{Frame, Frames};
-use super::label::{Area, Placer};
+use super::label::{self, Area, Placer, Spot};
 use super::scale::{self, Scale};
 use super::svg::{self, Face, Ink, Svg, end, start};
 use crate::objective::{Comparison, Metric, PhaseName};
@@ -152,8 +152,11 @@ fn draw_latency(
     for limit in limits.iter().filter(|limit| limit.is_latency()) {
         draw_limit(svg, frame, axis, limit, &mut placer);
     }
+    let drawn: Vec<f64> = moments.iter().map(|m| frame.at(m.at)).chain(frame.lines()).collect();
+    let mut named = BTreeSet::new();
     for moment in moments {
-        name_moment(svg, &mut placer, frame.at(moment.at), top, moment);
+        let must = named.insert(moment.text);
+        name_moment(svg, &mut placer, (frame.at(moment.at), top), moment, (&drawn, must));
     }
     for (_, ink, runs) in &lines {
         runs.iter().for_each(|run| svg.polyline(run, *ink, 1.8, ""));
@@ -200,10 +203,22 @@ fn apart<'b>(frame: &Frame, moments: &'b [Moment]) -> Vec<&'b Moment> {
     moments.iter().filter(|moment| takes(moment)).collect()
 }
 
-/// Near the top of its line.
-fn name_moment(svg: &mut Svg, placer: &mut Placer, x: f64, top: f64, moment: &Moment) {
+/// Near the top of its line, and across none of the others; the first of a kind must be named, wherever that is.
+fn name_moment(
+    svg: &mut Svg,
+    placer: &mut Placer,
+    (x, top): (f64, f64),
+    moment: &Moment,
+    (drawn, must): (&[f64], bool),
+) {
+    let is_clear = |spot: &Spot| {
+        let own = label::area(moment.text, *spot, SMALL, false);
+        !drawn.iter().any(|x| own.left < *x && *x < own.right)
+    };
     let rows = (0..4).map(|row| top + 13.0 + f64::from(row) * 14.0);
-    let spots: Vec<_> = rows.flat_map(|y| [start(x + 4.0, y), end(x - 4.0, y)]).collect();
+    let all: Vec<Spot> = rows.flat_map(|y| [start(x + 4.0, y), end(x - 4.0, y)]).collect();
+    let clear: Vec<Spot> = all.iter().copied().filter(is_clear).collect();
+    let spots = if clear.is_empty() && must { all } else { clear };
     let face = Face { size: SMALL, bold: false, ink: moment.ink };
     if let Some(spot) = placer.place(moment.text, SMALL, false, &spots) {
         svg.text(spot, face, moment.text);

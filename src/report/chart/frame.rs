@@ -176,13 +176,21 @@ impl Frame {
         }
     }
 
-    /// Labels of the faults, each with a line at its start that runs down through all panels; in a crowd those without a
-    /// label have no line.
-    pub(super) fn draw_windows(&self, svg: &mut Svg, top: f64, bottom: f64) {
+    /// Those with a line at their start; in a crowd those without a label have none.
+    fn lined(&self) -> impl Iterator<Item = &Window> {
         let (mut apart, is_crowd) = (Apart::default(), self.is_crowd());
-        let labelled = self.windows.iter().filter(|w| w.label.is_some() || !is_crowd);
-        let drawn = labelled.filter(|w| apart.takes(self.at(w.from), w.label.is_some()));
-        let lines = drawn.map(|w| {
+        let labelled = self.windows.iter().filter(move |w| w.label.is_some() || !is_crowd);
+        labelled.filter(move |w| apart.takes(self.at(w.from), w.label.is_some()))
+    }
+
+    /// Where lines run down through all panels.
+    pub(super) fn lines(&self) -> impl Iterator<Item = f64> {
+        self.lined().map(|w| self.at(w.from))
+    }
+
+    /// Labels of the faults, each with a line at its start that runs down through all panels.
+    pub(super) fn draw_windows(&self, svg: &mut Svg, top: f64, bottom: f64) {
+        let lines = self.lined().map(|w| {
             let upper = w.label.map_or(top + self.rows, |placed| top + placed.spot.y - callout::ABOVE);
             (self.at(w.from), upper)
         });

@@ -54,7 +54,7 @@ fn recovery(page: &mut Markup, judgement: &Judgement) {
         ("after", false),
         ("outage", true),
         ("recovery", true),
-        ("depth", true),
+        ("at worst", true),
         ("good lost", true),
         ("noticed after", true),
     ];
@@ -70,7 +70,8 @@ fn recovery(page: &mut Markup, judgement: &Judgement) {
                 row.cell(words, |cell| cell.text(&text));
             }
             let depth = t.shapes.iter().map(|s| s.depth_during.max(s.depth_after)).fold(0.0, f64::max);
-            row.text(&format!("{} %", words::percent(depth)));
+            let slowest = t.slowest().and_then(|s| s.slowest).map(|took| format!("took {took}"));
+            row.two(&format!("{} %", words::percent(depth)), &slowest.unwrap_or_default());
             let lost: f64 = t.shapes.iter().map(|s| s.area_during + s.area_after).sum();
             row.text(&grouped(lost.max(0.0).round() as u64));
             let noticed = t.shapes.iter().filter_map(|s| s.time_to_detect).min();

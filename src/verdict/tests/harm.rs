@@ -72,3 +72,100 @@ fn what_is_out_only_as_several_windows_in_a_row_are_is_told_to_be_within_the_lim
         "{said}"
     );
 }
+
+/// The sentence on a fault of six seconds and on what came of it in another shape.
+fn with_lists(rooms: impl Fn(Micros) -> (Micros, Kind), lists: impl Fn(Micros) -> (Micros, Kind)) -> String {
+    let mut plan = Plan::new(200).shape("rooms", "create", s(5.0)).shape("lists", "list", s(5.0));
+    plan = plan.fault("x", 100.0, Some(6.0)).objective(recovery_within(30.0));
+    plan.outline.judge.windows = 60;
+    let samples = [evenly(100, 0, 200, rooms), of_lists(evenly(100, 0, 200, lists))].concat();
+    verdict(plan, &samples).triggers[0].sentence.clone()
+}
+
+fn in_force(at: Micros) -> bool {
+    (s(100.0)..s(106.0)).contains(&at)
+}
+
+/// One in so many takes too long, and all others are as slow as this.
+fn slow_and_late(every: i64) -> impl Fn(Micros) -> (Micros, Kind) {
+    move |at| match at {
+        at if !in_force(at) => fine(at),
+        at if at.0 / 10_000 % every == 0 => (s(5.0), Kind::Timeout),
+        _ => (Micros::millis(900), Kind::Ok),
+    }
+}
+
+#[test]
+fn where_goodput_kept_to_its_band_latency_that_left_it_is_the_worst() {
+    let said = with_lists(slow_and_late(70), fine);
+    let expected =
+        "; of good operations it lost 9, and at worst create took 900 ms on average (usually 5 ms).";
+    assert!(said.ends_with(expected), "{said}");
+}
+
+#[test]
+fn latency_that_left_its_band_is_told_beside_the_goodput_that_was_lost_of_another_shape_too() {
+    let said = with_lists(slow_and_late(10), fine);
+    let expected =
+        "; at worst it lost 10 % of its goodput, and create took 900 ms on average (usually 5 ms).";
+    assert!(said.ends_with(expected), "{said}");
+    let fails = |at: Micros| match in_force(at) && at.0 / 10_000 % 10 == 0 {
+        true => (Micros::millis(1), Kind::Status),
+        false => fine(at),
+    };
+    let slow = |at: Micros| if in_force(at) { (Micros::millis(900), Kind::Ok) } else { fine(at) };
+    let said = with_lists(fails, slow);
+    let expected = "; at worst it lost 10 % of its goodput, and list took 900 ms on average (usually 5 ms).";
+    assert!(said.ends_with(expected), "{said}");
+}
+
+/// Of forty in a second one is `rare`, which fails from 100 to `until`; a fault of five seconds fails `lists` in so much of its time.
+fn with_rare(until: f64, lists: f64) -> Judgement {
+    let mut plan = Plan::new(200).shape("users", "list", s(2.0)).fault("x", 100.0, Some(5.0));
+    let [rare, its_flow] = [0, 1].map(|i| plan.outline.operations[i].clone());
+    let rare = crate::outline::OperationOutline { name: "rare".to_owned(), ..rare };
+    plan.outline.operations.extend([rare, its_flow]);
+    plan.outline.judge.windows = 10;
+    let fails = move |until: f64| {
+        move |at: Micros| match (s(100.0)..s(until)).contains(&at) {
+            true => (Micros::millis(1), Kind::Status),
+            false => fine(at),
+        }
+    };
+    let samples = [evenly(39, 0, 200, fails(lists)), of_lists(evenly(1, 0, 200, fails(until)))].concat();
+    verdict(plan.objective(recovery_within(10.0)), &samples)
+}
+
+#[test]
+fn one_operation_of_many_that_lost_most_of_its_own_is_named() {
+    let rows = [
+        (
+            "it alone",
+            125.0,
+            100.0,
+            "; of rare 25 of 25 failed from 1:40 to 2:05; for the recovery the limit is ",
+        ),
+        (
+            "for longer",
+            125.0,
+            103.0,
+            "; of rare 25 of 25 failed from 1:40 to 2:05; for the recovery the limit is ",
+        ),
+        (
+            "for good",
+            200.0,
+            100.0,
+            ", goodput was still out of the normal band; of rare 100 of 100 failed from 1:40 to 3:20;",
+        ),
+    ];
+    for (name, rare, lists, expected) in rows {
+        let judged = with_rare(rare, lists);
+        assert_eq!(judged.verdict, Word::Fail, "{name}");
+        let reason = &judged.objectives[0].reason;
+        assert!(reason.contains(expected), "{name}: {reason}");
+    }
+    for (name, rare, lists) in [("all fail", 125.0, 125.0), ("none fails", 100.0, 100.0)] {
+        let judged = with_rare(rare, lists);
+        assert!(!judged.triggers[0].sentence.contains("rare"), "{name}: {}", judged.triggers[0].sentence);
+    }
+}

@@ -149,7 +149,8 @@ fn what_moved_by_itself_is_not_told_as_a_service_that_did_not_recover() {
     let well = told(fine);
     assert_eq!(well.verdict, Word::Invalid, "{}", well.summary.verdict);
     let sentence = &well.triggers[0].sentence;
-    let moved = "the number of flows in flight of rooms moved by more than half a band within the baseline";
+    let moved = "the number of flows in flight of rooms moved by more than half a band within the baseline; a longer `warmup`, or a \
+                 calmer machine or service, would help";
     assert_eq!(*sentence, format!("What x did to the service is not known: {moved}."));
     assert_eq!(well.summary.recovery, None);
     let broken = told(|at| if at < s(25.0) { fine(at) } else { (Micros::millis(5), Kind::Status) });

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::baseline::Window;
-use super::pace::By;
+use super::pace::{By, SLOWER};
 use super::series::{Measures, Series};
 use super::view::View;
 use crate::quantity::Quantity;
@@ -80,21 +80,30 @@ impl Grown {
     }
 }
 
-/// Why latency that left its band after it had been well at first may come of what moves by itself: that of another shape of the target, as of
-/// lists that take ever longer, for which all others wait.
+/// Why latency that left its band after it had been well at first may come of that of another shape of the target which rises by
+/// itself, as of lists that take ever longer: who waits behind them waits no longer than they take.
 pub(super) fn beside(view: &View, series: &Series, after: Range<Micros>) -> Option<String> {
     let windows = series.within(view.timeline, &after);
     let first = &windows[..windows.len().min(2 * series.stretch.windows)];
     if !first.windows(2).any(|two| two.iter().all(|w| !series.out(w, Measures::All))) {
         return None;
     }
+    let takes = |windows: &[&Window]| {
+        let takes = windows.iter().filter_map(|w| w.pace(By::Average).latency);
+        stats::median(&takes.collect::<Vec<f64>>())
+    };
+    let out: Vec<&Window> = windows.into_iter().filter(|w| series.out(w, Measures::All)).collect();
+    let longer = takes(&out)? - series.band.latency?.median;
     let moves = |other: &&Series| {
         let moved = By::BOTH.iter().filter_map(|by| other.band.latency_by(*by)).any(|band| band.moved);
-        other.shape != series.shape && (moved || Grown::of(view, other, after.clone()).is_some())
+        let now = takes(&other.within(view.timeline, &after)).unwrap_or(0.0);
+        let rises = || moved && other.band.latency.is_some_and(|band| now > band.median * SLOWER);
+        let grows = || rises() || Grown::of(view, other, after.clone()).is_some();
+        other.shape != series.shape && longer <= now && grows()
     };
     let other = view.series.iter().find(moves)?;
     Some(format!(
-        "latency of {} moves by itself, and that of {} may with it",
+        "latency of {} rises by itself, and that of {} may with it",
         other.band.shape, series.band.shape
     ))
 }

@@ -31,7 +31,7 @@ impl Restless {
     ) -> Option<Restless> {
         let inside: Vec<Seen> =
             series.windows.iter().filter(within).map(|w| (w, series.out(w, Measures::All))).collect();
-        let rest = without_the_longest(&inside, |run| is_planned(view, shape, run));
+        let rest = without_the_longest(&inside, |run| is_planned(view, shape, (run, &inside)));
         let need = series.stretch.windows.min(rest.len()).max(1);
         let is_well = |some: &[Seen]| {
             series.stretch.is_calm(some) && series.stray_together(some, Measures::All) == [false; 2]
@@ -83,12 +83,16 @@ fn without_the_longest<'a>(windows: &[Seen<'a>], comes_again: impl Fn(&[Seen]) -
     runs.concat()
 }
 
-/// In it, or in the window before, bursts of another shape came, as they do by the plan.
-fn is_planned(view: &View, shape: usize, run: &[Seen]) -> bool {
-    let (first, last) = (run[0].0, run[run.len() - 1].0);
-    let mut cells = first.from.saturating_sub(first.to - first.from)..last.to;
-    let others = view.timeline.outline().shapes.iter().enumerate();
+/// In it, or in the window before, bursts of another shape came, as they do by the plan; and beside most windows in band none did.
+fn is_planned(view: &View, shape: usize, (run, all): (&[Seen], &[Seen])) -> bool {
+    let shapes = view.timeline.outline().shapes.iter().enumerate();
     let bursts: Vec<usize> =
-        others.filter(|(i, other)| *i != shape && other.period.is_some()).map(|(i, _)| i).collect();
-    cells.any(|cell| bursts.iter().any(|i| view.timeline.planned(*i, cell) > 0))
+        shapes.filter(|(i, other)| *i != shape && other.period.is_some()).map(|(i, _)| i).collect();
+    let beside = |first: &Window, last: &Window| {
+        let mut cells = first.from.saturating_sub(first.to - first.from)..last.to;
+        cells.any(|cell| bursts.iter().any(|i| view.timeline.planned(*i, cell) > 0))
+    };
+    let well = || all.iter().filter(|(_, out)| !out);
+    beside(run[0].0, run[run.len() - 1].0)
+        && well().filter(|(w, _)| beside(w, w)).count() * 2 <= well().count()
 }

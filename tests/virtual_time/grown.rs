@@ -79,8 +79,12 @@ fn what_another_shape_slows_down_by_itself_is_not_the_triggers_harm() {
     let makers = "  makers:\n    timeout: 10s\n    probes: false\n    arrival: { constant: { rate: 8/s } }\n    \
                   flow: [{ get: /make, as: make }]\n";
     let waits = |at: f64| if at >= 65.0 { 1.0 + (at - 65.0) * 0.1 } else { 1.0 };
-    for (growth, word) in [(0.02, "INVALID"), (0.0, "FAIL")] {
-        let times = move |path: &str, at: f64| if path == "/make" { waits(at) } else { 1.0 + growth * at };
+    // Much longer than lists take.
+    let hangs = |at: f64| if at >= 65.0 { 30.0 } else { 1.0 };
+    let rows: [(f64, fn(f64) -> f64, &str); 3] =
+        [(0.02, waits, "INVALID"), (0.0, waits, "FAIL"), (0.02, hangs, "FAIL")];
+    for (growth, makes, word) in rows {
+        let times = move |path: &str, at: f64| if path == "/make" { makes(at) } else { 1.0 + growth * at };
         let judged = at(40, 7, makers, times);
         let objective = &judged.objectives[0];
         assert_eq!(objective.word.text(), word, "{growth}: {}", objective.reason);

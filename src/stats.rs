@@ -64,6 +64,26 @@ pub fn common_slope(series: &[&[(f64, f64)]], deviations: f64) -> Option<f64> {
 /// Of a normal deviate, above which lie 5 %.
 pub const UPPER: f64 = 1.645;
 
+/// The mean of a normal deviate around 0 with this standard deviation of which all below `-cut` is `-cut` (the censored normal
+/// distribution, Greene, Econometric Analysis, 19.3).
+pub fn cut_normal(deviation: f64, cut: f64) -> f64 {
+    if deviation <= 0.0 {
+        return 0.0;
+    }
+    let z = cut / deviation;
+    let density = (-z * z / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
+    deviation * density - cut * normal_above(z)
+}
+
+/// The share of a standard normal deviate above `z` >= 0, to 7.5e-8 (Abramowitz and Stegun, Handbook of Mathematical Functions,
+/// 26.2.17).
+fn normal_above(z: f64) -> f64 {
+    let t = 1.0 / (1.0 + 0.231_641_9 * z);
+    let terms = [0.319_381_530, -0.356_563_782, 1.781_477_937, -1.821_255_978, 1.330_274_429];
+    let sum = terms.iter().rev().fold(0.0, |sum, term| (sum + term) * t);
+    (-z * z / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt() * sum
+}
+
 /// Half of what a two-sided 95 % interval leaves out.
 const TAIL: f64 = 0.025;
 
@@ -207,6 +227,17 @@ mod tests {
         assert_eq!(median(&[4.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
         assert_eq!(mad(&[1.0, 2.0, 3.0, 4.0, 1e9]), Some(1.0));
+    }
+
+    #[test]
+    fn a_normal_deviate_that_is_cut_below_has_a_mean_above_its_own() {
+        // The tables of the normal distribution: 0.3989 at 0; 0.2420 - 0.1587 at 1; 0.0540 - 2 x 0.02275 at 2.
+        for (deviation, cut, mean) in
+            [(1.0, 0.0, 0.3989), (1.0, 1.0, 0.0833), (1.0, 2.0, 0.0085), (0.5, 0.5, 0.0417), (0.0, 1.0, 0.0)]
+        {
+            let got = cut_normal(deviation, cut);
+            assert!((got - mean).abs() < 1e-4, "{deviation}, {cut}: {got}");
+        }
     }
 
     #[test]

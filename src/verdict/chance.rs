@@ -159,39 +159,40 @@ impl Rows {
 
     /// By how much more than usual so many windows are together, before it is no chance: deviations of the difference of two
     /// means, of samples that are worth less the more they are autocorrelated (Bartlett, Journal of the Royal Statistical
-    /// Society 98, 1935).
-    fn limit(self, windows: usize) -> f64 {
+    /// Society 98, 1935). Each of them scatters by so much more (its variance).
+    fn limit(self, windows: usize, more: f64) -> f64 {
         let worth = (1.0 - self.alike) / (1.0 + self.alike);
-        let variance = (1.0 / windows as f64 + 1.0 / self.n) / worth;
-        (FAR * self.deviation * variance.sqrt()).max(self.least)
+        let variance = self.deviation * self.deviation;
+        let both = (variance + more) / windows as f64 + variance / self.n;
+        (FAR * (both / worth).sqrt()).max(self.least)
     }
 
-    fn more(self, window: &Window) -> f64 {
-        window
-            .pace(By::Average)
-            .latency
-            .filter(|_| !window.unknown)
-            .map_or(0.0, |v| v.max(1.0).ln() - self.usual)
+    fn seen(self, window: &Window) -> (f64, f64) {
+        let pace = window.pace(By::Average);
+        let more = pace.latency.filter(|_| !window.unknown).map_or(0.0, |v| v.max(1.0).ln() - self.usual);
+        (more, pace.scatters())
     }
 
-    /// So many are slow together, those that are to come among them, and without the slowest of them too.
-    fn are_together(self, more: &[f64], all: usize) -> bool {
-        let limit = self.limit(all);
-        let mut sorted = more.to_vec();
+    /// So many are slow together, those that are to come among them, and without the slowest of them too. Of each how much more than
+    /// usual it is, and how much more it scatters.
+    fn are_together(self, some: &[(f64, f64)], all: usize) -> bool {
+        let limit = self.limit(all, mean_scatter(some));
+        let mut sorted: Vec<f64> = some.iter().map(|(more, _)| *more).collect();
         sorted.sort_by(f64::total_cmp);
         let rest = sorted.len().saturating_sub(all.div_ceil(TRIMMED));
         let beyond = |some: &[f64], of: usize| some.iter().sum::<f64>() > limit * of as f64;
-        beyond(more, all) && beyond(&sorted[..rest], all - all.div_ceil(TRIMMED))
+        beyond(&sorted, all) && beyond(&sorted[..rest], all - all.div_ceil(TRIMMED))
     }
 
     /// Marks those of rows that are slow together.
     fn mark(self, windows: &mut [Window]) {
-        let more: Vec<f64> = windows.iter().map(|w| self.more(w)).collect();
+        let each: Vec<(f64, f64)> = windows.iter().map(|w| self.seen(w)).collect();
         for from in 0..windows.len() {
             for to in from + ROW..=(from + LONGEST).min(windows.len()) {
-                if self.are_together(&more[from..to], to - from) {
-                    let limit = self.limit(to - from);
-                    let slow = (from..to).filter(|i| more[*i] > limit);
+                let row = &each[from..to];
+                if self.are_together(row, to - from) {
+                    let limit = self.limit(to - from, mean_scatter(row));
+                    let slow = (from..to).filter(|i| each[*i].0 > limit);
                     slow.for_each(|i| windows[i].paces[By::Average as usize].is_slow = true);
                 }
             }
@@ -200,13 +201,17 @@ impl Rows {
 
     /// So many times as slow as usual, a stretch of so many is told.
     pub(super) fn told_from(self, windows: usize) -> f64 {
-        self.limit(windows).exp()
+        self.limit(windows, 0.0).exp()
     }
 
     /// Those of a stretch of so many are; those that are to come are not.
     pub(super) fn are_slow(self, windows: &[(&Window, bool)], all: usize) -> bool {
-        self.are_together(&windows.iter().map(|(w, _)| self.more(w)).collect::<Vec<f64>>(), all)
+        self.are_together(&windows.iter().map(|(w, _)| self.seen(w)).collect::<Vec<_>>(), all)
     }
+}
+
+fn mean_scatter(some: &[(f64, f64)]) -> f64 {
+    some.iter().map(|(_, scatter)| scatter).sum::<f64>() / some.len().max(1) as f64
 }
 
 /// Of operations that are alike, so many at a time (quasi-binomial, McCullagh and Nelder, Generalized Linear Models, 4.5).

@@ -9,6 +9,7 @@ use super::baseline::Window;
 use super::chance::{Share, part, total};
 use super::judgement::Hit;
 use super::load::Load;
+use super::pace::By;
 use super::recovery::{RELAPSE, relapses};
 use super::series::{Measures, Series};
 use super::stretch::Seen;
@@ -26,6 +27,9 @@ const SOON: Micros = Micros::secs(120);
 const SOON_TIMES: i64 = 10;
 /// Fewer times are not again and again.
 const AGAIN: usize = 3;
+
+/// A job that comes now and then makes nothing so many times as slow.
+const MUCH_SLOWER: f64 = 3.0;
 
 /// Fewer that failed are no proof, nor is a share that is less.
 const LEAST: u64 = 3;
@@ -248,17 +252,25 @@ fn soon((effective, clear): (Micros, Micros)) -> Micros {
 }
 
 /// More of its operations failed, or came while it was slow for as long as a relapse is, than may fail of a baseline, and it was
-/// out oftener: never again was it well for as long as it had been before.
+/// out oftener. What is some times as slow may be a job that the baseline was too short for: unless it was never again well for as
+/// long as it had been before.
 fn goes_again_and_again(view: &View, series: &Series, since: &[Seen]) -> bool {
-    if since.len() < series.stretch.windows {
+    if since.len() < series.stretch.windows || !times_out(since) {
         return false;
     }
-    let is_slow = |w: &Window| series.strayed(w, Measures::All)[1];
-    let harmed = since.chunk_by(|a, b| a.1 == b.1).flat_map(|run| {
-        let lasts = run[0].1 && run.len() >= RELAPSE;
-        run.iter().map(move |(w, _)| (if lasts && is_slow(w) { w.intended } else { w.bad() }, w.intended))
-    });
-    let harmed = total(harmed);
+    let usual = series.band.latency.map_or(f64::MAX, |band| band.median);
+    let is_slow = |w: &Window, times: f64| {
+        series.strayed(w, Measures::All)[1] && w.pace(By::Average).is_beyond(usual * times)
+    };
+    let harms = |times: f64| {
+        let harmed = since.chunk_by(|a, b| a.1 == b.1).flat_map(|run| {
+            let lasts = run[0].1 && run.len() >= RELAPSE;
+            run.iter().map(move |(w, _)| {
+                (if lasts && is_slow(w, times) { w.intended } else { w.bad() }, w.intended)
+            })
+        });
+        part(total(harmed)) > 1.0 - view.timeline.outline().judge.goodput
+    };
     let out = |some: &[Seen]| some.iter().filter(|(_, out)| *out).count() as u64;
     let before = series.within(view.timeline, &view.frame().baseline());
     let before: Vec<Seen> = before.into_iter().map(|w| (w, series.out(w, Measures::All))).collect();
@@ -268,10 +280,8 @@ fn goes_again_and_again(view: &View, series: &Series, since: &[Seen]) -> bool {
     };
     let between = since.iter().position(|(_, out)| *out).zip(since.iter().rposition(|(_, out)| *out));
     let between = between.map_or(Micros::ZERO, |(first, last)| well(&since[first..=last]));
-    part(harmed) > 1.0 - view.timeline.outline().judge.goodput
-        && stats::exceeds_sample((out(since), since.len() as u64), (out(&before), before.len() as u64))
-        && between < well(&before)
-        && times_out(since)
+    stats::exceeds_sample((out(since), since.len() as u64), (out(&before), before.len() as u64))
+        && (harms(MUCH_SLOWER) || harms(0.0) && between < well(&before))
 }
 
 /// It was out three times and more, or twice for as long as a relapse is.

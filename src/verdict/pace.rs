@@ -47,6 +47,8 @@ type Tenths = [f64; 10];
 /// So much more is no change, and so many times as much (VERDICTS.md 3).
 pub(super) const LEEWAY: f64 = 2_000.0;
 pub(super) const SLOWER: f64 = 1.25;
+/// So many deviations are no chance, as of a band (VERDICTS.md 3).
+const FAR: f64 = 4.0;
 /// From the highest.
 const QUANTILES: [f64; 9] = [0.99, 0.98, 0.97, 0.96, 0.95, 0.9, 0.85, 0.8, 0.75];
 
@@ -137,6 +139,8 @@ pub(super) struct Pace {
     /// The same without leeways, and with credit, by which one tells how much it varies; what is shorter than its leeway
     /// does not below it.
     pub(super) varies: Option<f64>,
+    /// On ln, how far its average strays by chance, and how far that of as many operations as a window usually has.
+    chance: [f64; 2],
     /// Operations beyond the limit, where the latency is.
     pub(super) slow: u64,
     /// It left the band, and not by chance.
@@ -144,8 +148,17 @@ pub(super) struct Pace {
 }
 
 impl Pace {
+    /// By more than fewer operations stray further.
     pub(super) fn is_beyond(&self, limit: f64) -> bool {
-        self.latency.is_some_and(|v| v > limit)
+        let [chance, usually] = self.chance;
+        let further = (FAR * (chance - usually).max(0.0)).exp();
+        self.latency.is_some_and(|v| v > limit * further)
+    }
+
+    /// On ln, the variance that it has more than usual, as of fewer operations.
+    pub(super) fn scatters(&self) -> f64 {
+        let [chance, usually] = self.chance;
+        (chance * chance - usually * usually).max(0.0)
     }
 }
 
@@ -165,7 +178,7 @@ fn on_average(view: &View, shape: usize, yardstick: &Yardstick, cells: &Cells) -
     let each = &yardstick.each;
     let all = usual(each);
     let leeway = each.first().map_or(0.0, |one| one.leeway);
-    let (mut sums, mut weights, mut asked) = ([0.0; 2], 0.0, 0);
+    let (mut sums, mut weights, mut chance) = ([0.0; 2], 0.0, [0.0; 2]);
     for (op, _) in view.timeline.steps_of(shape) {
         let own = each.iter().position(|one| one.op == op);
         // All of it failed before.
@@ -177,25 +190,29 @@ fn on_average(view: &View, shape: usize, yardstick: &Yardstick, cells: &Cells) -
             // Nobody came to it before.
             let usual = own.map_or([all; 10], |own| yardstick.tenths[own]);
             let n = weight(tally.intended);
-            asked += tally.intended;
             let [latency, varies] = compared(now, usual, leeway);
-            // What became faster makes up for nothing but chance.
-            sums[0] += n * latency.max(-by_chance(usual, tally.intended));
+            let error = by_chance(usual, tally.intended as f64);
+            let credit = error.min(SLOWER.ln());
+            // What became faster makes up for nothing but chance, and is not slower by being cut.
+            sums[0] += n * (latency.max(-credit) - stats::cut_normal(error, credit));
             sums[1] += n * varies;
             weights += n;
+            let asked = own.and_then(|own| yardstick.asked.map(|all| all * each[own].share));
+            let usually = asked.map_or(error, |asked| by_chance(usual, asked));
+            chance = [chance[0] + (n * error).powi(2), chance[1] + (n * usually).powi(2)];
         }
     }
     let of = |sum: f64| (weights > 0.0).then(|| all * (sum / weights).exp());
-    // The mean of fewer strays further by chance.
-    let fewer = yardstick.asked.map_or(1.0, |usual| (asked as f64 / usual).sqrt().min(1.0));
-    Pace { latency: of(sums[0] * fewer), varies: of(sums[1]), ..Pace::default() }
+    let [latency, varies] = sums.map(of);
+    let chance = chance.map(|sum| sum.sqrt() / f64::max(weights, 1.0));
+    Pace { latency, varies, chance, ..Pace::default() }
 }
 
-/// On ln, by how much so many are faster by chance: the standard error of their mean.
-fn by_chance(usual: Tenths, asked: u64) -> f64 {
+/// On ln, how far the mean of so many strays by chance: its standard error.
+fn by_chance(usual: Tenths, asked: f64) -> f64 {
     let each = usual.map(|v| Some(v.ln()));
     let deviation = stats::mean_and_deviation(&each).map_or(0.0, |(_, deviation)| deviation);
-    deviation / (asked.max(1) as f64).sqrt()
+    deviation / asked.max(1.0).sqrt()
 }
 
 /// On ln, how many times as long as usual it took: beyond the leeway of each tenth, and as it varies.

@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
+use super::Controller;
 use super::driver::break_it;
 use super::exec;
 use super::journal::Undo;
-use super::{AGAIN, Controller};
 use crate::record::{FaultStage, Record};
 use crate::redact::redact;
 use crate::units::Micros;
@@ -67,8 +67,7 @@ impl Controller {
     async fn undo(self: Rc<Controller>, Acted { index, n, entry }: Acted) {
         let undo = &self.experiment.actions[index][n].undo;
         let mut undone = exec::done(&self.reach.world, undo).await;
-        if undone.is_err() {
-            self.reach.world.sleep(AGAIN).await;
+        if undone.is_err() && self.waits_to_try_again().await {
             undone = exec::done(&self.reach.world, undo).await;
         }
         match undone {

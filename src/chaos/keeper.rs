@@ -30,6 +30,8 @@ use crate::world::World;
 const LINGER: Micros = Micros::secs(600);
 /// How long any answer of the keeper may take beyond what the question itself allows.
 const ANSWER_TIMEOUT: Micros = Micros::secs(5);
+/// And that of one which has been silent for so long already, where nothing is undone by it.
+const SILENT_TIMEOUT: Micros = Micros::millis(500);
 
 #[derive(Serialize, Deserialize)]
 struct Question {
@@ -146,6 +148,10 @@ pub struct Keeper {
     stdin: Mutex<Option<ChildStdin>>,
     waiting: Rc<Waiting>,
     next: Cell<u64>,
+    /// How many answers came so far, and had come when a question was asked in vain: while none has come since, the keeper
+    /// is silent.
+    heard: Rc<Cell<u64>>,
+    silent_since: Cell<Option<u64>>,
     pub process: ProcessId,
     /// Closes when the keeper has.
     alive: watch::Receiver<()>,
@@ -167,10 +173,10 @@ impl Keeper {
         let mut child = command.spawn().map_err(cannot)?;
         let process = ProcessId::of(child.id().unwrap_or_default() as i32).map_err(cannot)?;
         let process = process.ok_or("the keeper ended at once")?;
-        let waiting = Rc::<Waiting>::default();
+        let (waiting, heard) = (Rc::<Waiting>::default(), Rc::<Cell<u64>>::default());
         let (lives, alive) = watch::channel(());
         if let Some(stdout) = child.stdout.take() {
-            let dispatch = dispatch(BufReader::new(stdout), waiting.clone());
+            let dispatch = dispatch(BufReader::new(stdout), waiting.clone(), heard.clone());
             world.spawn(async move {
                 dispatch.await;
                 drop(lives);
@@ -181,6 +187,8 @@ impl Keeper {
             stdin: Mutex::new(child.stdin.take()),
             waiting,
             next: Cell::new(0),
+            heard,
+            silent_since: Cell::new(None),
             process,
             alive,
             _child: child,
@@ -188,20 +196,30 @@ impl Keeper {
     }
 
     pub async fn ask(&self, ask: Ask) -> Reply {
-        let patience =
-            ANSWER_TIMEOUT + if let Ask::Canary { timeout, .. } = &ask { *timeout } else { Micros::ZERO };
+        let heard = self.heard.get();
+        let silent = self.silent_since.get() == Some(heard);
+        let patience = match &ask {
+            Ask::Touched { .. } | Ask::Dismiss if silent => SILENT_TIMEOUT,
+            Ask::Canary { timeout, .. } => ANSWER_TIMEOUT + *timeout,
+            _ => ANSWER_TIMEOUT,
+        };
         let id = self.next.replace(self.next.get() + 1);
         let (tell, told) = oneshot::channel();
         self.waiting.borrow_mut().insert(id, tell);
-        let sent = self.send(&Question { id, ask }).await;
-        let gone = || Reply::Failed { error: "the keeper is gone: its links carry nothing".to_owned() };
-        if sent.is_err() {
-            return gone();
-        }
-        match self.world.timeout(patience, told).await {
-            Ok(Ok(reply)) => reply,
-            Ok(Err(_)) => gone(),
-            Err(_) => Reply::Failed { error: format!("the keeper did not answer within {patience}") },
+        let asking = async {
+            self.send(&Question { id, ask }).await.ok()?;
+            told.await.ok()
+        };
+        match self.world.timeout(patience, asking).await {
+            Ok(Some(reply)) => reply,
+            Ok(None) => Reply::Failed { error: "the keeper is gone: its links carry nothing".to_owned() },
+            Err(_) => {
+                self.waiting.borrow_mut().remove(&id);
+                if self.heard.get() == heard {
+                    self.silent_since.set(Some(heard));
+                }
+                Reply::Failed { error: format!("the keeper did not answer within {ANSWER_TIMEOUT}") }
+            }
         }
     }
 
@@ -228,9 +246,14 @@ impl Keeper {
     }
 }
 
-async fn dispatch(mut stdout: BufReader<tokio::process::ChildStdout>, waiting: Rc<Waiting>) {
+async fn dispatch(
+    mut stdout: BufReader<tokio::process::ChildStdout>,
+    waiting: Rc<Waiting>,
+    heard: Rc<Cell<u64>>,
+) {
     let mut line = String::new();
     while matches!(stdout.read_line(&mut line).await, Ok(1..)) {
+        heard.set(heard.get() + 1);
         if let Ok(Answer { id, reply }) = serde_json::from_str(&line)
             && let Some(tell) = waiting.borrow_mut().remove(&id)
         {

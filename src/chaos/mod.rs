@@ -357,25 +357,31 @@ impl Controller {
     }
 
     /// Heals until it has worked and the fault is gone, or the time has come; twice at least, where that may be
-    /// done again.
+    /// done again and nobody wants to leave.
     async fn heal(&self, driver: &Driver) -> Result<(), NotHealed> {
         let world = &self.reach.world;
         let deadline = world.now() + PROOF;
-        // Nobody is held up who wants to leave: what stays in the journal is undone again.
-        let in_time = || world.now() < deadline && *self.urgency.borrow() < Urgency::Leave;
         let mut tries = 1;
-        loop {
-            match driver.heal().await {
-                Ok(()) => break,
-                Err(NotHealed::Failed(_)) if driver.heals_again() && (tries < 2 || in_time()) => {
-                    tries += 1;
-                    world.sleep(AGAIN).await;
-                }
-                failed => return failed,
+        while let Err(failed) = driver.heal().await {
+            let may = matches!(failed, NotHealed::Failed(_)) && driver.heals_again();
+            let again = may && (tries < 2 || world.now() < deadline);
+            if !again || !self.waits_to_try_again().await {
+                return Err(failed);
             }
+            tries += 1;
         }
         let deadline = world.now() + PROOF;
         Ok(self.look_until(deadline, async || driver.cleared().await).await?)
+    }
+
+    /// Whether what failed is to be tried again, some time later. Nobody is held up who wants to leave: what stays in the
+    /// journal is undone again.
+    async fn waits_to_try_again(&self) -> bool {
+        tokio::select! {
+            biased;
+            () = self.asked(Urgency::Leave) => false,
+            () = self.reach.world.sleep(AGAIN) => true,
+        }
     }
 
     /// Whether traffic passes again, as far as anybody can see; the other side of a failover may take as long

@@ -56,10 +56,10 @@ impl Watcher {
         }
     }
 
-    /// One look more, at the end of a run.
+    /// One look more, at the end of a run, which waits no longer than it takes to see that the keeper is silent.
     pub async fn look(&self) {
         if let Port::Keeper(keeper) = &*self.port {
-            self.look_at(keeper).await;
+            let _ = self.world.timeout(EVERY + FROZEN, self.look_at(keeper)).await;
         }
     }
 

@@ -13,12 +13,10 @@ use super::kept::Kept;
 use super::meter::{Meter, Reading};
 use super::pool::{Connection, MOST_HEADERS, Pool};
 use super::way::{Stage, Way};
+use crate::http::{MOST_HEAD, too_many};
 use crate::sample::{Kind, Work};
 use crate::units::Micros;
 use crate::world::{Wake, World, is_local};
-
-/// Bytes that hyper takes for a head.
-const MOST_HEAD: usize = 8_192 + 4_096 * 100;
 
 /// A request as it is sent.
 type Rendered = http::Request<Full<Bytes>>;
@@ -150,7 +148,10 @@ async fn exchange(
         let answer = connection.sender.try_send_request(request).await;
         progress.borrow_mut().goes_on(world, way);
         match answer {
-            Ok(response) => return read(pool, connection, response, whole).await,
+            Ok(response) => {
+                connection.meter.answers();
+                return read(pool, connection, response, whole).await;
+            }
             Err(mut error) => {
                 let unsent = error.take_message();
                 // A kept connection that its peer closed before the request came there is no failure of the target.
@@ -213,6 +214,9 @@ fn unanswered(error: &hyper::Error, connection: &Connection) -> Ending {
 }
 
 fn broken(error: &hyper::Error, meter: &Meter) -> Ending {
+    if let Some(detail) = too_many(error) {
+        return Ending::Failed { kind: Kind::Protocol, detail };
+    }
     let source = std::error::Error::source(error).and_then(|e| e.downcast_ref::<io::Error>());
     let (kind, detail) = match source {
         Some(io) if is_local(io) => (Kind::Local, plain(io)),

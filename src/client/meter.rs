@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::http::Heads;
 use crate::units::Micros;
 use crate::world::{Stream, Turns, World};
 
@@ -26,6 +27,7 @@ pub struct Meter {
     first_byte: Cell<Option<Micros>>,
     sent: Cell<u64>,
     received: Cell<u64>,
+    heads: Heads,
     cut_off: Cell<bool>,
     /// Bytes that the peer had not taken when it ended the connection in order; none known where it broke off.
     untaken: Cell<Option<u64>>,
@@ -54,7 +56,13 @@ impl Meter {
         self.sent.set(0);
         self.received.set(0);
         self.late.set(Micros::ZERO);
+        self.heads.begin();
         self.turns.take_waited()
+    }
+
+    /// The head of the answer is there.
+    pub fn answers(&self) {
+        self.heads.end();
     }
 
     /// What the connection's I/O is done by.
@@ -125,6 +133,7 @@ impl Metered {
         self.taken += n;
         self.meter.late.set(self.meter.late.get() + turns.goes_on());
         self.meter.received.set(self.meter.received.get() + n as u64);
+        self.meter.heads.came(n);
     }
 
     fn count_sent(&self, n: usize) {
@@ -147,6 +156,7 @@ impl AsyncRead for Metered {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
+        self.meter.heads.may_go_on()?;
         let before = buf.filled().len();
         let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buf) else {
             (self.turn, self.empty) = (0, true);
@@ -212,7 +222,9 @@ mod tests {
             let mut listener = world.listen(([127, 0, 0, 1], 0).into()).await.unwrap();
             let stream = world.connect(listener.local_addr().unwrap()).await.unwrap();
             let (mut peer, _) = listener.accept().await.unwrap();
-            let mut metered = Metered::new(stream, Rc::default(), world.clone());
+            let meter = Meter::new(&world);
+            meter.answers();
+            let mut metered = Metered::new(stream, meter, world.clone());
             let (mut turns, mut bytes) = (0, [0; 16 * 1024]);
             for _ in 0..40 {
                 peer.write_all(&[b'x'; 16 * 1024]).await.unwrap();

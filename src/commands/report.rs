@@ -138,6 +138,7 @@ pub fn report(folder: &Path, outputs: &Outputs, outranked: Option<u8>) -> Result
     outranked.into_iter().for_each(|code| judgement.exit = outranking(code));
     if let Err(why) = write_all(folder, outputs, &timeline, &judgement) {
         judgement.exit = outranking(outranked.unwrap_or(exit::RUNTIME_ERROR));
+        signals::end_with_code(judgement.exit.code);
         // What could be written before must not say anything else than the exit code; a full disk allows nothing.
         let json = report::json(&judgement);
         let copies = outputs.copies.iter().filter(|(kind, _)| *kind == Kind::Verdict).map(|(_, path)| path);
@@ -178,7 +179,13 @@ fn write_all(
     let own = own.map(|(name, text)| (folder.join(name), text));
     let copies = outputs.copies.iter().map(|(kind, path)| (path.clone(), text(kind)));
     let all = own.into_iter().chain(copies);
-    let failed: Vec<String> = all.filter_map(|(path, text)| write(&path, text).err()).collect();
+    let one = |(path, text): (PathBuf, &String)| {
+        let written = write(&path, text);
+        // Whoever stops squall now finds a verdict, which says what it exits with.
+        signals::end_with_code(judgement.exit.code);
+        written.err()
+    };
+    let failed: Vec<String> = all.filter_map(one).collect();
     failed.into_iter().next().map_or(Ok(()), Err)
 }
 

@@ -145,7 +145,7 @@ fn in_real_time(
         let (asked, interrupts) = watch::channel(0);
         // Before anything is started: a signal must not end squall alone.
         let signals =
-            Signals::new(&world).map_err(|e| Failure::Runtime(format!("signals cannot be heard: {e}")))?;
+            Signals::new().map_err(|e| Failure::Runtime(format!("signals cannot be heard: {e}")))?;
         world.spawn(pass_on(signals, asked, progress.voice()));
         let setting = Setting {
             shards,
@@ -157,6 +157,8 @@ fn in_real_time(
         };
         let recorder = Recorder::new(world.clone(), Box::new(history));
         let ended = conductor::run(world, experiment, setting, recorder.clone(), &mut progress).await;
+        // While somebody still hears them.
+        signals::end_with(outranked(&ended).unwrap_or(exit::INTERRUPTED), Some(unreported(folder)));
         recorder.finish();
         progress.finish();
         ended
@@ -181,6 +183,24 @@ fn host() -> String {
     format!("{cores} cores, {} {}", system.sysname().to_string_lossy(), system.release().to_string_lossy())
 }
 
+/// What stays undone where squall is stopped before it has reported.
+fn unreported(folder: &Path) -> String {
+    let (folder, logs) = (folder.display(), folder.join("services"));
+    let may_have = format!("; what services wrote ({}) may have secrets in it", logs.display());
+    let secrets = Some(may_have).filter(|_| logs.is_dir()).unwrap_or_default();
+    format!("stopped before all reports were written: `squall report {folder}` writes them{secrets}")
+}
+
+/// The exit code that a verdict has no say in.
+fn outranked(ended: &Ended) -> Option<u8> {
+    match ended {
+        Err(failure) => Some(failure.exit()),
+        Ok(Outcome { not_undone: true, .. }) => Some(exit::NOT_UNDONE),
+        Ok(Outcome { how: How::Interrupted, .. }) => Some(exit::INTERRUPTED),
+        Ok(_) => None,
+    }
+}
+
 /// Judges what was recorded, whatever the end was, and reports it.
 fn finish(ended: Ended, experiment: &Experiment, folder: &Path, outputs: &Outputs) -> Result<u8, u8> {
     let code = reported(ended, experiment, folder, outputs);
@@ -189,8 +209,7 @@ fn finish(ended: Ended, experiment: &Experiment, folder: &Path, outputs: &Output
 }
 
 fn reported(ended: Ended, experiment: &Experiment, folder: &Path, outputs: &Outputs) -> Result<u8, u8> {
-    let failure = ended.as_ref().err().map(|failure| (failure.exit(), failure.to_string()));
-    let why = failure.as_ref().map(|(_, why)| visible(&redact(why, &experiment.secrets)));
+    let why = ended.as_ref().err().map(|why| visible(&redact(&why.to_string(), &experiment.secrets)));
     let nothing_to_report = matches!(ended, Err(Failure::Configuration(_))) && discard(folder);
     // The target may have had a say in it. Whoever wants one line gets it from the report.
     let told = why.is_some() && !(outputs.quiet() && began(folder));
@@ -200,12 +219,7 @@ fn reported(ended: Ended, experiment: &Experiment, folder: &Path, outputs: &Outp
     if nothing_to_report {
         return Ok(exit::BAD_CONFIGURATION);
     }
-    let outranked = match (failure, ended) {
-        (Some((code, _)), _) => Some(code),
-        (None, Ok(Outcome { not_undone: true, .. })) => Some(exit::NOT_UNDONE),
-        (None, Ok(Outcome { how: How::Interrupted, .. })) => Some(exit::INTERRUPTED),
-        _ => None,
-    };
+    let outranked = outranked(&ended);
     match report::report(folder, outputs, outranked) {
         Ok(judgement) => Ok(judgement.exit.code),
         Err(unwritten) => {

@@ -55,7 +55,7 @@ async fn serve(world: crate::world::World, experiment: &Experiment, folder: Path
             return exit::RUNTIME_ERROR;
         }
     };
-    let mut signals = match Signals::new(&world) {
+    let mut signals = match Signals::new() {
         Ok(signals) => signals,
         Err(why) => {
             error(&format!("error: signals cannot be heard: {why}"));

@@ -3,7 +3,8 @@
 use std::fs;
 use std::io;
 use std::process;
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::mpsc::channel;
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
 
 use rustix::process::Signal as Number;
@@ -17,11 +18,11 @@ use crate::world::{Origin, World, run_real};
 /// its process group gets too.
 const TOGETHER: Micros = Micros::millis(250);
 
+/// When somebody last asked this process to stop.
+static ASKED: Mutex<Option<Origin>> = Mutex::new(None);
+
 /// From when it is made on, none of them ends the process by itself.
 pub struct Signals {
-    world: World,
-    /// When somebody last asked.
-    last: Option<Micros>,
     interrupt: Signal,
     terminate: Signal,
     /// None where whoever started squall wants it to go on without its terminal (`nohup`), and as soon as somebody
@@ -32,13 +33,12 @@ pub struct Signals {
 impl Signals {
     /// # Errors
     /// The system's, where they cannot be heard.
-    pub fn new(world: &World) -> io::Result<Signals> {
+    pub fn new() -> io::Result<Signals> {
+        let hangs_up = asked().is_none() && !is_ignored(Number::HUP);
         Ok(Signals {
-            world: world.clone(),
-            last: None,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hang_up: (!is_ignored(Number::HUP)).then(|| signal(SignalKind::hangup())).transpose()?,
+            hang_up: hangs_up.then(|| signal(SignalKind::hangup())).transpose()?,
         })
     }
 
@@ -46,9 +46,9 @@ impl Signals {
     pub async fn next(&mut self) {
         loop {
             self.any().await;
-            let now = self.world.now();
-            if self.last.is_none_or(|at| now - at >= TOGETHER) {
-                (self.last, self.hang_up) = (Some(now), None);
+            let mut last = asked();
+            if last.is_none_or(|at| World::real(at).now() >= TOGETHER) {
+                (*last, self.hang_up) = (Some(Origin::now()), None);
                 return;
             }
         }
@@ -69,26 +69,43 @@ impl Signals {
     }
 }
 
+fn asked() -> MutexGuard<'static, Option<Origin>> {
+    ASKED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// With what whoever asks to stop ends the process, and what that leaves undone.
 static END: Mutex<(u8, Option<String>)> = Mutex::new((0, None));
 
-/// From here on whoever asks to stop ends the process with `code`, as nobody may take what is left to be shown; `undone`
-/// is then told.
+/// From here on whoever asks to stop ends the process with `code`: a page may take its time, its place may be a disk that
+/// hangs, and nobody may take what is left to be shown. `undone` is then told.
 pub fn end_with(code: u8, undone: Option<String>) {
     static LISTENS: Once = Once::new();
     *END.lock().unwrap_or_else(PoisonError::into_inner) = (code, undone);
-    let listen = || {
-        run_real(Origin::now(), async |world| {
-            if let Ok(mut signals) = Signals::new(&world) {
-                signals.next().await;
-                let (code, undone) = END.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                undone.iter().for_each(|undone| error(undone));
-                process::exit(code.into());
-            }
-        });
-    };
-    // Without a thread whoever reads is waited for.
-    LISTENS.call_once(|| drop(thread::Builder::new().name("signals".to_owned()).spawn(listen)));
+    LISTENS.call_once(|| {
+        let (hears, heard) = channel();
+        let listen = move || {
+            run_real(Origin::now(), async |_| {
+                if let Ok(mut signals) = Signals::new() {
+                    // Whoever waits for it may have given up.
+                    let _ = hears.send(());
+                    signals.next().await;
+                    let (code, undone) = END.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    undone.iter().for_each(|undone| error(undone));
+                    process::exit(code.into());
+                }
+            });
+        };
+        // Without a thread whoever reads is waited for.
+        if thread::Builder::new().name("signals".to_owned()).spawn(listen).is_ok() {
+            // From now on none is lost. Without signals nobody ever hears.
+            let _ = heard.recv();
+        }
+    });
+}
+
+/// The same, with another code.
+pub fn end_with_code(code: u8) {
+    END.lock().unwrap_or_else(PoisonError::into_inner).0 = code;
 }
 
 /// Whether this process was started with a signal ignored.

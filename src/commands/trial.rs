@@ -53,7 +53,7 @@ fn in_real_time(experiment: &Experiment) -> Result<bool, Failure> {
     let files = Files { folder: folder.clone(), binary };
     let tried = run_real(Origin::now(), |world| async move {
         let mut signals =
-            Signals::new(&world).map_err(|e| Failure::Runtime(format!("signals cannot be heard: {e}")))?;
+            Signals::new().map_err(|e| Failure::Runtime(format!("signals cannot be heard: {e}")))?;
         let run = run_id(world.wall());
         trial(world, experiment, Some(&files), run, &show(), async || signals.next().await).await
     });

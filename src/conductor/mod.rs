@@ -315,7 +315,7 @@ impl Run {
         let (gate, steady) = watch::channel(false);
         let controller =
             Controller::new(reach, self.experiment.clone(), self.recorder.clone(), urged, steady);
-        let mut faults = world.spawn(controller.clone().run());
+        let faults = world.spawn(controller.clone().run());
         let mut beside: Vec<_> = watcher.iter().map(|w| world.spawn(w.clone().watch())).collect();
         beside.extend(self.experiment.target.metrics.clone().map(|metrics| {
             let (recorder, target) = (self.recorder.clone(), self.system.target.clone());
@@ -324,15 +324,20 @@ impl Run {
         beside.extend(self.system.reach.services.values().map(|s| world.spawn(s.clone().watch_health())));
         let end = self.until_load_ends(&world, &mut records, &stop, (&urgency, &gate), watch).await;
         urgency.send_replace(Urgency::Heal);
+        let healing = async {
+            let healed = faults.await;
+            controller.go_back().await;
+            healed
+        };
+        tokio::pin!(healing);
         let healed = tokio::select! {
             biased;
-            healed = &mut faults => healed,
+            healed = &mut healing => healed,
             () = asked(&self.setting, 2) => {
                 urgency.send_replace(Urgency::Leave);
-                faults.await
+                healing.await
             }
         };
-        controller.go_back().await;
         beside.iter().for_each(tokio::task::JoinHandle::abort);
         if let Some(watcher) = watcher {
             watcher.look().await;

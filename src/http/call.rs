@@ -11,6 +11,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::sync::Semaphore;
 
+use super::heads::{Heads, Limited as LimitedHeads, too_many};
 use crate::units::Micros;
 use crate::world::World;
 
@@ -28,15 +29,27 @@ pub enum CallError {
     #[error("no answer within {0}")]
     Timeout(Micros),
     #[error("connection broke: {0}")]
-    Broken(#[from] hyper::Error),
+    Broken(hyper::Error),
     #[error("the answer has more than {0} bytes")]
     TooLong(usize),
+    #[error("{0}")]
+    TooManyHeads(String),
 }
 
 /// Bytes of a body that are taken where nothing else is said.
 const MOST: usize = 64 << 20;
 
-type Sender = SendRequest<Full<Bytes>>;
+impl From<hyper::Error> for CallError {
+    fn from(error: hyper::Error) -> CallError {
+        too_many(&error).map_or(CallError::Broken(error), CallError::TooManyHeads)
+    }
+}
+
+/// A connection, and what has come of the heads of its answer.
+struct Sender {
+    requests: SendRequest<Full<Bytes>>,
+    heads: Rc<Heads>,
+}
 
 /// Calls one address over at most `limit` connections; further calls wait their turn.
 #[derive(Clone)]
@@ -74,7 +87,7 @@ impl Caller {
         let request = self.request(http::Method::GET, path, Bytes::new())?;
         let exchange = async {
             let mut sender = self.connect().await?;
-            Ok::<_, CallError>(sender.send_request(request).await?.status().as_u16())
+            Ok::<_, CallError>(sender.requests.send_request(request).await?.status().as_u16())
         };
         self.world.timeout(timeout, exchange).await.map_err(|_| CallError::Timeout(timeout))?
     }
@@ -121,11 +134,13 @@ impl Caller {
                 Some(sender) => sender,
                 None => self.connect().await?,
             };
-            if sender.ready().await.is_err() && reused {
+            if sender.requests.ready().await.is_err() && reused {
                 continue;
             }
-            match sender.try_send_request(request).await {
+            sender.heads.begin();
+            match sender.requests.try_send_request(request).await {
                 Ok(response) => {
+                    sender.heads.end();
                     let status = response.status().as_u16();
                     let body = Limited::new(response.into_body(), self.most).collect().await;
                     let body = body.map_err(|error| self.unread(error))?.to_bytes();
@@ -150,11 +165,47 @@ impl Caller {
 
     async fn connect(&self) -> Result<Sender, CallError> {
         let stream = self.world.connect(self.address).await?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+        let heads = Rc::<Heads>::default();
+        let (requests, connection) =
+            handshake(TokioIo::new(LimitedHeads::new(stream, heads.clone()))).await?;
         self.world.spawn(async move {
             // Its error reaches the caller through the sender.
             let _ = connection.await;
         });
-        Ok(sender)
+        Ok(Sender { requests, heads })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::heads::MOST_HEAD;
+    use super::*;
+    use crate::world::run_virtual;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// Of what a peer answers to `n` interim answers and then with a long body.
+    fn answered(n: usize) -> Result<Answer, CallError> {
+        run_virtual(async move |world| {
+            let mut listener = world.listen(([127, 0, 0, 1], 0).into()).await.unwrap();
+            let address = listener.local_addr().unwrap();
+            world.spawn(async move {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                stream.read_exact(&mut [0; 16]).await.unwrap();
+                let body = "x".repeat(2 * MOST_HEAD);
+                let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+                let interim = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(n);
+                // Whoever has had enough reads no more of it.
+                let _ = stream.write_all((interim + &answer).as_bytes()).await;
+                std::future::pending::<()>().await;
+            });
+            Caller::new(world, address, 1).get("/", Micros::SECOND).await
+        })
+    }
+
+    #[test]
+    fn interim_answers_are_passed_over_up_to_a_limit() {
+        assert_eq!(answered(1_000).unwrap().body.len(), 2 * MOST_HEAD);
+        let why = answered(20_000).unwrap_err().to_string();
+        assert_eq!(why, "more than 417 kB of interim answers (1xx) came, and no answer");
     }
 }

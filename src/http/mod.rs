@@ -2,7 +2,9 @@
 //! health checks, scrapes. The load path is `client`, which measures; this does not.
 
 mod call;
+mod heads;
 mod serve;
 
 pub use call::{Answer, CallError, Caller};
+pub use heads::{Heads, MOST_HEAD, too_many};
 pub use serve::{Reply, Request, reply, serve};

@@ -36,6 +36,20 @@ fn a_length_beyond_all_numbers_is_not_told_as_a_long_head_alone() {
     assert!(verdict.contains(" kB, or its body than squall can count"), "{verdict}");
 }
 
+/// hyper passes over each of them, and would for as long as they come.
+#[test]
+fn interim_answers_without_end_are_cut_off_and_told() {
+    let bench = Bench::new("interim");
+    let address = raw(|mut stream, _| {
+        let many = "HTTP/1.1 100 Continue\r\n\r\n".repeat(2_000);
+        while stream.write_all(many.as_bytes()).is_ok() {}
+    });
+    let told = errors(&bench, &[address], "", "{ get: /x, as: x }");
+    assert_eq!(told.keys().map(|(kind, _)| kind.as_str()).collect::<Vec<_>>(), ["protocol"], "{told:?}");
+    let verdict = bench.verdict().to_string();
+    assert!(verdict.contains("more than 417 kB of interim answers (1xx) came, and no answer"), "{verdict}");
+}
+
 #[test]
 fn endless_metrics_are_cut_off_and_told() {
     let bench = Bench::new("metrics");

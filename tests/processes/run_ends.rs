@@ -375,9 +375,14 @@ fn report_makes_the_same_bytes_again_from_the_history_alone_also_when_it_was_cut
     for ((name, first), (_, again)) in first.iter().zip(written(&alone)) {
         assert!(*first == again, "{name} differs");
     }
+    // In the middle of a line, and between two.
     let history = fs::read(alone.join("history.jsonl")).unwrap();
-    fs::write(alone.join("history.jsonl"), &history[..history.len() * 2 / 3]).unwrap();
-    let (code, said) = report(&alone);
-    assert!(said.contains("torn") || said.contains("did not come to its end"), "{said}");
-    assert_ne!(code, 0, "half a run is no PASS: {said}");
+    let half = &history[..history.len() * 2 / 3];
+    let whole_lines = half.iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+    for (end, torn) in [(whole_lines + 9, true), (whole_lines, false)] {
+        fs::write(alone.join("history.jsonl"), &history[..end]).unwrap();
+        let (code, said) = report(&alone);
+        assert!(said.contains("The history breaks off") && said.contains("was torn off") == torn, "{said}");
+        assert_ne!(code, 0, "half a run is no PASS: {said}");
+    }
 }

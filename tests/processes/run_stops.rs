@@ -360,3 +360,61 @@ fn ends_at_ctrl_c_among_links(times: usize) {
     }
     assert_eq!(squall.end(secs(5)).code(), Some(105), "{times}: {}", squall.said());
 }
+
+/// Its end of the pipe is closed as squall ends, which heals what it does not hear of.
+#[test]
+fn a_second_ctrl_c_waits_but_once_for_a_keeper_that_does_not_answer() {
+    let (bench, server, link) = (Bench::new("silent"), Server::fine(), free_address());
+    let mut squall = interrupted_run(&bench, &server, link, "{ delete: /made }");
+    let keeper = bench.keeper();
+    support::signal(keeper, Signal::STOP);
+    squall.signal(Signal::INT);
+    std::thread::sleep(secs(1) / 2);
+    squall.signal(Signal::INT);
+    let ended = squall.end(secs(10));
+    support::signal(keeper, Signal::CONT);
+    assert_eq!(ended.code(), Some(110), "{}", squall.said());
+    wait_for("the keeper to leave", secs(5), || bench.processes().is_empty().then_some(()));
+}
+
+/// Each `undo` has ten seconds; what is left is undone by the keeper, or by `squall heal`.
+#[test]
+fn a_second_ctrl_c_waits_but_once_for_an_undo_that_hangs() {
+    let undone = "run: [\"true\"], undo: [sleep, \"100\"]";
+    let hook = format!("exec: {{ {undone}, check: [\"true\"] }}");
+    let then = format!(
+        "exec: {{ run: [\"true\"], undo: [\"true\"], check: [\"true\"] }}, then: [{{ after: 100ms, {undone} }}]"
+    );
+    for (name, fault) in [("hangs", hook), ("then-hangs", then)] {
+        let (bench, server) = (Bench::new(name), Server::fine());
+        let plan = format!("timeline:\n  - {{ name: hook, at: 2s, for: 50s, {fault} }}\n");
+        let mut squall = bench.start(bench.light_run(&server.url(), "60s", &plan));
+        let done = if name == "hangs" { ["\"hook\"", "\"effective\""] } else { ["\"note\"", "was run"] };
+        bench.wait_for_history(&done);
+        squall.signal(Signal::INT);
+        std::thread::sleep(secs(1) / 2);
+        squall.signal(Signal::INT);
+        assert_eq!(squall.end(secs(17)).code(), Some(110), "{name}: {}", squall.said());
+    }
+}
+
+/// A pipe that nobody opens is as a disk that hangs.
+#[test]
+fn ctrl_c_is_heard_while_reports_are_written() {
+    let (bench, server) = (Bench::new("pipe"), Server::fine());
+    let pipe = bench.folder.join("page");
+    assert!(bench.command("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut run = bench.light_run(&server.url(), "2s", "");
+    run.arg("-q").arg("--out").arg(format!("html={}", pipe.display()));
+    let mut squall = bench.start(run);
+    let page = || bench.has_run() && bench.run_folder().join("report.html").exists();
+    wait_for("the report", secs(20), || page().then_some(()));
+    std::thread::sleep(secs(1));
+    assert!(!squall.ended(), "nobody takes the page");
+    squall.signal(Signal::TERM);
+    let (ended, verdict) = (squall.end(secs(5)), bench.verdict());
+    assert_eq!(ended.code(), Some(0), "as it was judged: {verdict}");
+    assert_eq!(verdict["exit"]["code"], 0);
+    let again = format!("`squall report {}` writes them", bench.run_folder().display());
+    assert!(squall.said().contains(&again), "{}", squall.said());
+}

@@ -153,6 +153,18 @@ pub fn overdispersion(shares: &[(u64, u64)]) -> f64 {
     if some.len() < 2 { 1.0 } else { some.iter().sum::<f64>() / (some.len() - 1) as f64 }
 }
 
+/// How much counts vary from each to the next: 1 of those that come by chance (the index of dispersion of a Poisson process), next to
+/// nothing of those that come evenly, be it ever more of them (by successive differences: von Neumann, Annals of Mathematical
+/// Statistics 12, 1941). No more than 1; 1 of less than two.
+pub fn dispersion(counts: &[f64]) -> f64 {
+    let mean = counts.iter().sum::<f64>() / counts.len().max(1) as f64;
+    let squares: f64 = counts.windows(2).map(|two| (two[1] - two[0]).powi(2)).sum();
+    if counts.len() < 2 || mean <= 0.0 {
+        return 1.0;
+    }
+    (squares / (2.0 * (counts.len() - 1) as f64 * mean)).min(1.0)
+}
+
 /// The mean and the sample standard deviation of what is known; none of less than two values.
 pub fn mean_and_deviation(values: &[Option<f64>]) -> Option<(f64, f64)> {
     let n = values.iter().flatten().count() as f64;
@@ -227,6 +239,22 @@ mod tests {
         assert_eq!(median(&[4.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
         assert_eq!(mad(&[1.0, 2.0, 3.0, 4.0, 1e9]), Some(1.0));
+    }
+
+    #[test]
+    fn what_comes_evenly_is_not_dispersed_however_it_rises() {
+        let rising: Vec<f64> = (0..60).map(|i| f64::from(20 + i / 3)).collect();
+        assert!(dispersion(&rising) < 0.05, "{}", dispersion(&rising));
+        let by_chance: Vec<f64> = (0..400_u32).map(|i| f64::from(10 + i * 7_919 % 401 % 11)).collect();
+        assert!(
+            (0.4..1.0).contains(&dispersion(&by_chance)),
+            "uniform over 10 to 20: {}",
+            dispersion(&by_chance)
+        );
+        assert_eq!(
+            (dispersion(&[0.0, 50.0, 0.0]), dispersion(&[]), dispersion(&[0.0, 0.0])),
+            (1.0, 1.0, 1.0)
+        );
     }
 
     #[test]

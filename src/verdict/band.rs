@@ -84,17 +84,19 @@ pub(super) fn band(
         in_flight,
         amplification.of(halves, |half| (half.tally.retried().min(half.tally.tried), half.tally.tried)),
     ];
-    let moved: Vec<&str> = rules.iter().filter(|rule| rule.moves()).map(|rule| rule.name).collect();
-    let [mut goodput, latency, tail, in_flight, amplification] = rules.map(|rule| rule.band());
-    // What is no normal to come back to is not within it.
-    if let Some(band) = &mut goodput {
-        band.limit = band.limit.max(timeline.outline().judge.goodput.min(band.median));
-    }
     // What fails by chance is known of a single window, and how far these stray is not.
     let asked = timeline.outline().judge.windows as usize;
     // A smoke run's one window is squall's choice.
     let asked = if timeline.outline().smoke.is_some() { MEASURED } else { asked };
     let enough = windows.len() >= MEASURED.min(asked);
+    // What has no band has none to move by.
+    let moves = |rule: &&Rule| (enough || !rule.log) && rule.moves();
+    let moved: Vec<&str> = rules.iter().filter(moves).map(|rule| rule.name).collect();
+    let [mut goodput, latency, tail, in_flight, amplification] = rules.map(|rule| rule.band());
+    // What is no normal to come back to is not within it.
+    if let Some(band) = &mut goodput {
+        band.limit = band.limit.max(timeline.outline().judge.goodput.min(band.median));
+    }
     let [latency, tail, in_flight] = [latency, tail, in_flight].map(|band| band.filter(|_| enough));
     ShapeBand {
         shape: shape.to_owned(),

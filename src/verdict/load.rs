@@ -28,8 +28,7 @@ struct Planned {
     weight: f64,
     /// What came from the start of the baseline to that of each of its cells, and to its end.
     upto: Vec<f64>,
-    /// How much it varies from cell to cell: 1 of what comes by chance (the index of dispersion), next to nothing of what comes
-    /// evenly.
+    /// How much it varies from cell to cell.
     varies: f64,
 }
 
@@ -144,11 +143,8 @@ impl Planned {
             Some(*sum)
         };
         let upto = std::iter::once(0.0).chain(all.iter().scan(0.0, sum)).collect();
-        let each: Vec<Option<f64>> = all.iter().map(|came| Some(*came)).collect();
-        let varies = stats::mean_and_deviation(&each);
-        let varies =
-            varies.map_or(1.0, |(mean, deviation)| deviation * deviation / mean.max(f64::MIN_POSITIVE));
-        Planned { came, weight, upto, varies: varies.min(1.0) }
+        let varies = stats::dispersion(all);
+        Planned { came, weight, upto, varies }
     }
 
     /// By how much this is more, or less, than the mean of the baseline, or of its second half, as a shape may begin within it, and

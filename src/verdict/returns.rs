@@ -184,7 +184,10 @@ fn shapes<'v, 'a>(view: &'v View<'a>, trigger: &'v Trigger, aftermath: &Aftermat
         let seen = recovery::aftermath(view, std::slice::from_ref(series), trigger);
         Shape { view, trigger, series, seen, among_others }
     };
-    view.series.iter().filter(seen).map(shape).collect()
+    let mut shapes: Vec<Shape> = view.series.iter().filter(seen).map(shape).collect();
+    // Of those that were back as soon the one that was out for longest speaks for all.
+    shapes.sort_by_key(|s| std::cmp::Reverse(s.seen.judged.shapes.first().map(|one| one.outage_so_far)));
+    shapes
 }
 
 /// What an aftermath says of a limit. While nothing is known of the return, what has been lost already is a

@@ -10,6 +10,7 @@ use super::stretch::Stretch;
 use serde::Serialize;
 
 use crate::outline::{JudgeSettings, Outline, ShapeOutline, window_widths};
+use crate::stats;
 use crate::units::Micros;
 
 /// Why a shape that is a trigger has no band.
@@ -82,7 +83,7 @@ impl Grid<'_> {
 
 /// Why the shape has no band: its planned rate varies by more than 10 % between windows or between the
 /// halves of the baseline. A plan drawn from a Poisson process varies by itself; three standard
-/// deviations of the difference of two counts are allowed on top.
+/// deviations of the difference of two counts are allowed on top, as far as arrivals vary from cell to cell.
 pub(super) fn varying_rate(
     outline: &ShapeOutline,
     windows: impl Iterator<Item = Range<u32>>,
@@ -90,15 +91,21 @@ pub(super) fn varying_rate(
     if outline.closed {
         return None;
     }
-    let planned = |w: Range<u32>| w.filter_map(|c| outline.planned.get(c as usize)).sum::<u64>() as f64;
-    let counts: Vec<f64> = windows.map(planned).collect();
+    let windows: Vec<Range<u32>> = windows.collect();
+    let cells = |w: &Range<u32>| w.clone().filter_map(|c| outline.planned.get(c as usize)).map(|n| *n as f64);
+    let each: Vec<f64> = windows.iter().flat_map(cells).collect();
+    let counts: Vec<f64> = windows.iter().map(|w| cells(w).sum()).collect();
     let least = counts.iter().copied().fold(f64::MAX, f64::min);
     let most = counts.iter().copied().fold(0.0, f64::max);
     let half = counts.len() / 2;
     let (first, second) =
         (counts[..half].iter().sum::<f64>(), counts[counts.len() - half..].iter().sum::<f64>());
+    // Of even arrivals one is where two windows are cut.
+    let chance = stats::dispersion(&each);
     // The spread of many windows is wider than that of two: six deviations for the extremes.
-    let varies = |a: f64, b: f64, sigmas: f64| (a - b).abs() > 0.1 * (a + b) / 2.0 + sigmas * (a + b).sqrt();
+    let varies = |a: f64, b: f64, sigmas: f64| {
+        (a - b).abs() > 0.1 * (a + b) / 2.0 + sigmas * (chance * (a + b)).sqrt() + 1.0
+    };
     (varies(least, most, 6.0) || varies(first, second, 3.0)).then(|| {
         format!("its planned rate varies by more than 10 % within the baseline ({least} to {most} a window)")
     })

@@ -180,3 +180,71 @@ fn an_operation_that_is_faster_makes_up_for_none_that_is_slower() {
     let objective = &ran(web, (35, 105), answers).objectives[0];
     assert_eq!(objective.word.text(), "FAIL", "{}", objective.reason);
 }
+
+/// A plan whose arrivals rise evenly varies, and is no draw: the service is not to blame for what moved.
+#[test]
+fn a_slow_rise_in_the_baseline_is_the_plans() {
+    let steps = "{ to: 6/s, over: 35s }, { to: 6/s, over: 70s }";
+    let web = shape("web", &format!("arrival: {{ stages: {{ from: 2/s, steps: [{steps}] }} }}"));
+    let objective = &ran(&web, (35, 105), |_, _| Some(20.0)).objectives[0];
+    assert!(objective.reason.contains("its planned rate varies by more than 10 %"), "{}", objective.reason);
+}
+
+/// Sessions of many requests, once a second: the plan doubles what is asked, though hardly more flows begin.
+#[test]
+fn a_session_is_as_much_load_as_it_asks() {
+    let web = shape("web", "arrival: { constant: { rate: 60/s } }");
+    let step = "{ get: /page, as: page }";
+    let sessions = format!(
+        "  sessions:\n    start: 45s\n    timeout: 2s\n    probes: false\n    arrival: {{ constant: {{ rate: 1/s }} }}\n    \
+         flow: [{{ repeat: {{ times: 30, steps: [{step}, {{ think: 100ms }}] }} }}]\n"
+    );
+    let slower = |seen: &Seen, _: f64| Some(if at(seen) >= 45.0 { 60.0 } else { 20.0 });
+    for (shapes, word) in [(format!("{web}{sessions}"), "INVALID"), (web.clone(), "FAIL")] {
+        let objective = &ran(&shapes, (35, 105), slower).objectives[0];
+        assert_eq!(objective.word.text(), word, "{shapes}: {}", objective.reason);
+    }
+}
+
+/// As many users take over from those who end: what is broken is so for no load.
+#[test]
+fn users_who_take_over_from_others_are_no_more_load() {
+    let web = shape("web", "arrival: { constant: { rate: 20/s } }");
+    let one = shape("one", "for: 75s\n    arrival: { closed: { users: 5 } }");
+    let two = shape("two", "start: 75s\n    arrival: { closed: { users: 5 } }");
+    let slow = |seen: &Seen, _: f64| Some(if at(seen) >= 75.0 && seen.path == "/web" { 200.0 } else { 50.0 });
+    let objective = &ran(&format!("{web}{one}{two}"), (35, 135), slow).objectives[0];
+    assert_eq!(objective.word.text(), "FAIL", "{}", objective.reason);
+}
+
+/// Down for five of each sixteen seconds, for ever: that it is well for as long as a baseline of ten between them acquits nobody.
+#[test]
+fn a_service_that_fails_again_and_again_is_not_back_however_long_it_is_well_between() {
+    let web = shape("web", "arrival: { poisson: { rate: 20/s } }");
+    let plan = "judge: { warmup: 1s, baseline: 10s, windows: 5, stretch: 5s, stretch_windows: 3 }\n";
+    let up = |at: f64| at < 20.0 || (at - 20.0).rem_euclid(16.0) < 11.0;
+    let fails = move |seen: &Seen, _: f64| up(at(seen)).then_some(20.0);
+    let hangs = move |seen: &Seen, _: f64| Some(if up(at(seen)) { 20.0 } else { 200.0 });
+    let judged = [ran_by(plan, 7, (&web, (15, 110)), fails), ran_by(plan, 7, (&web, (15, 110)), hangs)];
+    for judged in judged {
+        assert_eq!(judged.objectives[0].word.text(), "FAIL", "{}", judged.objectives[0].reason);
+    }
+}
+
+/// The same tenth of the load, and one of five operations is ten times as slow for good.
+#[test]
+fn fewer_operations_hide_none_that_is_slow() {
+    let steps = "{ to: 60/s, over: 40s }, { to: 6/s, over: 1s }, { to: 6/s, over: 89s }";
+    let op = |i: u32| format!("          - {{ weight: 1, steps: [{{ get: /{i}, as: op_{i} }}] }}\n");
+    let flow: String = (1..=5).map(op).collect();
+    let web = format!(
+        "  web:\n    timeout: 2s\n    probes: false\n    arrival: {{ stages: {{ from: 60/s, steps: [{steps}] }} }}\n    \
+         flow:\n      - choice:\n{flow}"
+    );
+    let answers = |seen: &Seen, drawn: f64| {
+        let slow = at(seen) >= 40.0 && seen.path == "/3";
+        Some(if slow { 10.0 } else { 1.0 } * (40.0 + 40.0 * drawn))
+    };
+    let objective = &ran(&web, (35, 130), answers).objectives[0];
+    assert_eq!(objective.word.text(), "FAIL", "{}", objective.reason);
+}

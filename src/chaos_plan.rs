@@ -199,17 +199,55 @@ pub fn read(path: &str, text: &str, env: &Env) -> Document<ChaosPlan> {
     document
 }
 
+/// What is run and what is sent is secret where the environment filled it in; times and addresses are not.
 fn secrecy(path: &[&str]) -> Secrecy {
-    let of_a_service =
-        path.first() == Some(&"services") && (path.contains(&"env") || path.contains(&"start"));
-    if of_a_service || path.contains(&"exec") || path.contains(&"then") {
-        Secrecy::IfFilled
-    } else {
-        Secrecy::Open
+    match path {
+        ["services", _, "env" | "start", ..] | ["links", _, "canary", ..] => Secrecy::IfFilled,
+        ["services", _, "ready", "http"] => Secrecy::BehindHost,
+        _ if path.contains(&"exec") || path.contains(&"then") => Secrecy::IfFilled,
+        _ => Secrecy::Open,
     }
 }
 
 /// The JSON Schema of chaos plans, for editors.
 pub fn schema() -> serde_json::Value {
     taking_scalars(schemars::schema_for!(ChaosPlan))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_environment_gives_to_what_is_run_and_sent_is_secret_and_times_and_addresses_are_not() {
+        let rows = [
+            ("links: {a: {canary: {bytes: {send: \"AUTH ${IT}\", expect: x}}}}", true),
+            ("links: {a: {canary: {bytes: {send: x, expect: \"${IT}\"}}}}", true),
+            ("links: {a: {canary: {http: \"/ping?key=${IT}\"}}}", true),
+            ("links: {a: {listen: \"${IT}\"}}", false),
+            ("services: {a: {start: [a, \"${IT}\"]}}", true),
+            ("services: {a: {env: {KEY: \"${IT}\"}}}", true),
+            ("services: {a: {ready: {http: \"http://h:80/ready?key=${IT}\"}}}", true),
+            ("services: {a: {ready: {http: \"http://h:80/${IT}/ready\"}}}", true),
+            ("services: {a: {ready: {http: \"http://${IT}:80/ready\"}}}", false),
+            ("services: {a: {ready: {tcp: \"${IT}\"}}}", false),
+            ("timeline: [{exec: {undo: [a, \"${IT}\"]}}]", true),
+            ("timeline: [{then: [{run: [a, \"${IT}\"]}]}]", true),
+            ("timeline: [{at: \"${IT}\"}]", false),
+        ];
+        let env: Env = [("IT".to_owned(), "given".to_owned())].into();
+        for (text, secret) in rows {
+            let secrets = read("c.yaml", text, &env).secrets;
+            assert_eq!(secrets, if secret { vec!["given"] } else { vec![] }, "{text}");
+        }
+    }
+
+    #[test]
+    fn of_an_address_that_is_given_as_a_whole_the_query_and_who_asks_are_secret() {
+        let ready = "services: {a: {ready: {http: \"${URL}\"}}}";
+        let secrets = |url: &str| read("c.yaml", ready, &[("URL".to_owned(), url.to_owned())].into()).secrets;
+        assert_eq!(secrets("http://h:80/ready?key=given"), ["key=given"]);
+        assert_eq!(secrets("http://me:given@h:80/ready"), ["me:given"]);
+        assert!(secrets("http://h:80/ready").is_empty());
+    }
 }

@@ -319,7 +319,8 @@ impl Run {
         let mut beside: Vec<_> = watcher.iter().map(|w| world.spawn(w.clone().watch())).collect();
         beside.extend(self.experiment.target.metrics.clone().map(|metrics| {
             let (recorder, target) = (self.recorder.clone(), self.system.target.clone());
-            world.spawn(scrape::scrape(world.clone(), recorder, target, metrics))
+            let secrets = self.experiment.secrets.clone();
+            world.spawn(scrape::scrape(world.clone(), recorder, target, metrics, secrets))
         }));
         beside.extend(self.system.reach.services.values().map(|s| world.spawn(s.clone().watch_health())));
         let end = self.until_load_ends(&world, &mut records, &stop, (&urgency, &gate), watch).await;

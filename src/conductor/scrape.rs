@@ -8,6 +8,7 @@ use crate::experiment::{HttpTarget, Metrics};
 use crate::http::{CallError, Caller};
 use crate::record::{Record, Scrape};
 use crate::recorder::Recorder;
+use crate::redact::redact;
 use crate::units::Micros;
 use crate::world::World;
 
@@ -17,8 +18,14 @@ const MOST: usize = 4 << 20;
 const MOST_SETS: usize = 100_000;
 
 /// Scrapes until dropped. A scrape that fails leaves a gap; one that is too long is told, and that the target refuses
-/// them from the first on.
-pub async fn scrape(world: World, recorder: Recorder, target: HttpTarget, metrics: Metrics) {
+/// them from the first on, without `secrets`.
+pub async fn scrape(
+    world: World,
+    recorder: Recorder,
+    target: HttpTarget,
+    metrics: Metrics,
+    secrets: Vec<String>,
+) {
     let Some(caller) = caller(&world, &target) else { return };
     let (mut counters, mut was_read, mut told) = (Counters::default(), false, false);
     let mut at = Micros::ZERO;
@@ -45,7 +52,7 @@ pub async fn scrape(world: World, recorder: Recorder, target: HttpTarget, metric
         };
         if let Some(why) = why.filter(|_| !told) {
             told = true;
-            let text = format!("the target's metrics were not read: {why}");
+            let text = redact(&format!("the target's metrics were not read: {why}"), &secrets);
             recorder.write(vec![Record::Note { at: world.now(), text }]);
         }
         at = (at + metrics.every).max(world.now());

@@ -124,8 +124,8 @@ pub fn read(path: &str, text: &str, env: &Env) -> Document<Profile> {
     document
 }
 
-/// Tokens and keys are secrets whoever wrote them; other things that a request carries, where the
-/// environment filled them in.
+/// Tokens and keys are secrets whoever wrote them; other things that a request carries and that its answer is compared
+/// with, where the environment filled them in.
 fn secrecy(path: &[&str]) -> Secrecy {
     let last = path.last().map(|k| k.to_ascii_lowercase()).unwrap_or_default();
     let secret_header = matches!(last.as_str(), "authorization" | "proxy-authorization" | "cookie");
@@ -135,7 +135,12 @@ fn secrecy(path: &[&str]) -> Secrecy {
     if secret_header && path.contains(&"headers") {
         return Secrecy::Secret;
     }
-    let carried = matches!(path.first(), Some(&"auth" | &"data")) || is_sent(inside(path));
+    if matches!(path, ["target", ..] | ["metrics", "path"]) {
+        return Secrecy::BehindHost;
+    }
+    let looked_for = |path: &[&str]| path.iter().any(|key| ["expect", "capture", "items"].contains(key));
+    let inside = inside(path);
+    let carried = matches!(path.first(), Some(&"auth" | &"data")) || is_sent(inside) || looked_for(inside);
     if carried { Secrecy::IfFilled } else { Secrecy::Open }
 }
 
@@ -165,4 +170,35 @@ fn is_sent(path: &[&str]) -> bool {
 /// The JSON Schema of profiles, for editors.
 pub fn schema() -> serde_json::Value {
     taking_scalars(schemars::schema_for!(Profile))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_environment_gives_to_requests_and_to_what_is_made_of_answers_is_secret() {
+        let step = |keys: &str| format!("shapes: {{s: {{flow: [{{{keys}}}]}}}}");
+        let rows = [
+            (step("get: \"/${IT}\""), true),
+            (step("get: /, query: {key: \"${IT}\"}"), true),
+            (step("get: /, expect: {body: {matches: \"^(ok|${IT})\"}}"), true),
+            (step("get: /, expect: {body: [{not: {matches: \"${IT}\"}}]}"), true),
+            (step("get: /, expect: {body: {exists: \"$.${IT}\"}}"), true),
+            (step("get: /, capture: {a: \"$.${IT}\"}"), true),
+            (step("get: /, items: \"$.${IT}\""), true),
+            (step("get: /, as: \"${IT}\""), false),
+            (step("think: \"${IT}\""), false),
+            ("metrics: {path: \"/metrics?key=${IT}\"}".to_owned(), true),
+            ("metrics: {every: \"${IT}\"}".to_owned(), false),
+            ("target: \"http://h:80/${IT}\"".to_owned(), true),
+            ("target: [\"http://${IT}:80/a\"]".to_owned(), false),
+            ("duration: \"${IT}\"".to_owned(), false),
+        ];
+        let env: Env = [("IT".to_owned(), "given".to_owned())].into();
+        for (text, secret) in rows {
+            let secrets = read("p.yaml", &text, &env).secrets;
+            assert_eq!(secrets, if secret { vec!["given"] } else { vec![] }, "{text}");
+        }
+    }
 }

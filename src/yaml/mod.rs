@@ -152,6 +152,8 @@ pub enum Secrecy {
     Open,
     /// Secret where the environment filled it in.
     IfFilled,
+    /// An address: secret where the environment filled in what stands behind its host.
+    BehindHost,
     Secret,
 }
 
@@ -183,7 +185,20 @@ fn find_secrets<'t>(
     match &node.value {
         Value::Scalar(scalar) => match is_secret(path) {
             Secrecy::Open => hide_user_info(node.span, &scalar.text, secrets, masked),
-            Secrecy::IfFilled => secrets.extend(scalar.filled.iter().cloned()),
+            Secrecy::IfFilled => {
+                hide_user_info(node.span, &scalar.text, secrets, masked);
+                secrets.extend(scalar.filled.iter().cloned());
+            }
+            Secrecy::BehindHost => {
+                hide_user_info(node.span, &scalar.text, secrets, masked);
+                let behind = behind_host(&scalar.text);
+                // Of an address that is given as a whole the query is secret.
+                let secret = |given: &String| match behind.contains(given.as_str()) {
+                    true => Some(given.clone()),
+                    false => given.split_once('?').map(|(_, query)| query.to_owned()),
+                };
+                secrets.extend(scalar.filled.iter().filter_map(secret));
+            }
             Secrecy::Secret => {
                 secrets.extend(scalar.filled.iter().cloned());
                 if !scalar.text.contains("{{") {
@@ -203,6 +218,13 @@ fn find_secrets<'t>(
             }
         }
     }
+}
+
+/// Path and query of a URL, or of what begins with its path.
+fn behind_host(url: &str) -> &str {
+    let from = url.find("://").map_or(0, |scheme| scheme + 3);
+    let end = url[from..].find(['/', '?', '#']).map_or(url.len(), |n| from + n);
+    &url[end..]
 }
 
 /// `user:password@` of a URL is a secret wherever it stands, also where the URL is written wrongly.

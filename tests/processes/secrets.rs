@@ -305,3 +305,59 @@ fn a_key_of_several_lines_is_masked_wherever_it_is_told() {
         assert!(!KEY.lines().any(|line| text.contains(line)), "{path}: {text}");
     }
 }
+
+/// A password of a store, a pattern, a key of the metrics and one of a health check.
+#[test]
+fn what_canaries_checks_metrics_and_readiness_are_given_never_comes_out() {
+    const GIVEN: [(&str, &str); 4] = [
+        ("TEST_STORE", "store.s3cr3t"),
+        ("TEST_PATTERN", "pattern.s3cr3t"),
+        ("TEST_METRICS", "metrics.s3cr3t"),
+        ("TEST_READY", "ready.s3cr3t"),
+    ];
+    let (bench, server) = (Bench::new("given"), Server::start(echo));
+    let profile = profile(&server.url(), "metrics: { path: \"/metrics?k=${TEST_METRICS}\" }\n")
+        .replace("12s", "3s")
+        .replace(
+            "as: look\n",
+            "as: look\n        expect: { status: 500, body: { matches: \"^${TEST_PATTERN}$\" } }\n",
+        )
+        .replace("errors < 5%", "target.up < 5");
+    let file = bench.file("load.yaml", &profile);
+    let link = format!(
+        "links:\n  store:\n    listen: {}\n    upstream: {}\n    \
+         canary: {{ bytes: {{ send: \"AUTH ${{TEST_STORE}}\\r\\n\", expect: OK }} }}\n",
+        free_address(),
+        server.address
+    );
+    let address = free_address();
+    let service = format!(
+        "services:\n  other:\n    start: [sleep, \"9\"]\n    within: 1s\n    \
+         ready: {{ http: \"http://{address}/ready?k=${{TEST_READY}}\" }}\n"
+    );
+    let mut said = String::new();
+    for (words, plan, told) in [
+        ("run", &link, "nothing in the body matches `^***$`"),
+        ("try", &link, "/metrics?k=***"),
+        ("try", &service, "/ready?k=***"),
+    ] {
+        let plan = bench.file("plan.yaml", &format!("{JUDGE}\n{plan}"));
+        let mut command = bench.squall([words]);
+        command.arg(&file).arg("--chaos").arg(&plan).env("TMPDIR", &bench.folder).envs(GIVEN);
+        if words == "run" {
+            command.arg("--reports").arg(bench.reports());
+        }
+        knows_the_secrets(&mut command);
+        let text = code_and_text(&command.output().unwrap()).1;
+        assert!(text.contains(told), "{told}: {text}");
+        said += &text;
+    }
+    let files = bench.every_file().into_iter().filter(|(path, _)| path.starts_with(bench.reports()));
+    let texts =
+        files.map(|(path, bytes)| (path.display().to_string(), String::from_utf8_lossy(&bytes).into_owned()));
+    for (place, text) in texts.chain([("what was said".to_owned(), said)]) {
+        for (_, secret) in GIVEN {
+            assert!(!text.contains(secret), "{secret} in {place}: {text}");
+        }
+    }
+}

@@ -81,7 +81,8 @@ fn what_another_shape_slows_down_by_itself_is_not_the_triggers_harm() {
     let waits = |at: f64| if at >= 65.0 { 1.0 + (at - 65.0) * 0.1 } else { 1.0 };
     // Much longer than lists take.
     let hangs = |at: f64| if at >= 65.0 { 30.0 } else { 1.0 };
-    let rows: [(f64, fn(f64) -> f64, &str); 3] =
+    type Makes = fn(f64) -> f64;
+    let rows: [(f64, Makes, &str); 3] =
         [(0.02, waits, "INVALID"), (0.0, waits, "FAIL"), (0.02, hangs, "FAIL")];
     for (growth, makes, word) in rows {
         let times = move |path: &str, at: f64| if path == "/make" { makes(at) } else { 1.0 + growth * at };

@@ -2,13 +2,16 @@
 
 use std::rc::Rc;
 
-use super::Controller;
 use super::driver::break_it;
 use super::exec;
 use super::journal::Undo;
+use super::{Controller, Urgency};
 use crate::record::{FaultStage, Record};
 use crate::redact::redact;
 use crate::units::Micros;
+
+/// What comes between the fault and the program in an action's name; no fault has it in its own.
+pub(super) const THEN: &str = ", then ";
 
 /// An action whose undo is open in the journal.
 pub(super) struct Acted {
@@ -29,7 +32,7 @@ impl Controller {
             return;
         }
         let now = || self.reach.world.now();
-        let name = format!("{}, then {}", outline.name, action.run.first().map_or("", String::as_str));
+        let name = format!("{}{THEN}{}", outline.name, action.run.first().map_or("", String::as_str));
         if !action.undo.is_empty() {
             let (fault, undo, check) = (name.clone(), action.undo.clone(), Vec::new());
             let folder = std::env::current_dir().unwrap_or_default();
@@ -53,13 +56,15 @@ impl Controller {
         }
     }
 
-    /// Takes back, after the load, what was done and has an undo.
+    /// Takes back, after the load, what was done and has an undo: what was done last first, as it may stand on what was
+    /// done before. Who wants to leave waits for one that fails, and the others stay in the journal.
     pub(super) async fn take_back(self: &Rc<Controller>) {
-        let acted = self.acted.take().into_iter();
-        let undoing: Vec<_> = acted.map(|one| self.reach.world.spawn(self.clone().undo(one))).collect();
-        for undone in undoing {
-            if undone.await.is_err() {
-                self.not_undone.set(true);
+        for one in self.acted.take().into_iter().rev() {
+            if self.undone() || *self.urgency.borrow() < Urgency::Leave {
+                let undoing = self.reach.world.spawn(self.clone().undo(one));
+                if undoing.await.is_err() {
+                    self.not_undone.set(true);
+                }
             }
         }
     }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use rustix::process::Signal;
 
+use super::action::THEN;
 use super::exec;
 use super::journal::{Journal, Undo, read};
 use super::takeover::{HEALING, LOOK};
@@ -69,19 +70,23 @@ pub async fn heal(world: &World, path: &Path, links: Option<&Rc<Links>>) -> io::
 
 type Open = Vec<(u64, Undo)>;
 
-/// What must be undone in order, each with its own: a hook's `run` ends before its `undo` begins.
+/// What must be undone in order, each with its own: a hook's `run` ends before its `undo` begins, and of all that was
+/// done about faults besides the last is undone first.
 fn lanes(open: Open) -> Vec<Open> {
-    let hook = |undo: &Undo| match undo {
-        Undo::Exec { fault, .. } => Some(fault.clone()),
-        Undo::Marked { hook, .. } => hook.clone(),
-        _ => None,
+    let lane_of = |undo: &Undo| {
+        let hook = match undo {
+            Undo::Exec { fault, .. } => Some(fault),
+            Undo::Marked { hook, .. } => hook.as_ref(),
+            _ => None,
+        };
+        hook.map(|hook| if hook.contains(THEN) { THEN.to_owned() } else { hook.clone() })
     };
     let mut lanes: Vec<(Option<String>, Open)> = Vec::new();
     for (id, undo) in open {
-        let hook = hook(&undo);
-        match lanes.iter_mut().find(|(of, _)| hook.is_some() && *of == hook) {
+        let of = lane_of(&undo);
+        match lanes.iter_mut().find(|(other, _)| of.is_some() && *other == of) {
             Some((_, lane)) => lane.push((id, undo)),
-            None => lanes.push((hook, vec![(id, undo)])),
+            None => lanes.push((of, vec![(id, undo)])),
         }
     }
     lanes.into_iter().map(|(_, lane)| lane).collect()
@@ -233,7 +238,7 @@ mod tests {
     use crate::world::{Origin, run_real};
 
     #[test]
-    fn only_a_hook_and_its_own_run_wait_for_each_other() {
+    fn a_hook_waits_for_its_own_run_and_what_was_done_then_for_all_of_that_which_came_later() {
         let marked = |hook: Option<&str>| Undo::Marked {
             what: "it".into(),
             mark: "1-2-3".into(),
@@ -245,10 +250,16 @@ mod tests {
             check: Vec::new(),
             folder: Default::default(),
         };
-        let open = [marked(Some("b")), marked(None), exec("b"), exec("a"), marked(None)];
-        let lanes = lanes(open.into_iter().zip(0..).map(|(undo, id)| (id, undo)).collect());
-        let ids: Vec<Vec<u64>> = lanes.iter().map(|lane| lane.iter().map(|(id, _)| *id).collect()).collect();
-        assert_eq!(ids, [vec![0, 2], vec![1], vec![3], vec![4]]);
+        let lanes = |open: Vec<Undo>| {
+            let lanes = lanes(open.into_iter().zip(0..).map(|(undo, id)| (id, undo)).collect());
+            let ids = lanes.iter().map(|lane| lane.iter().map(|(id, _)| *id).collect());
+            ids.collect::<Vec<Vec<u64>>>()
+        };
+        let hooks = vec![marked(Some("b")), marked(None), exec("b"), exec("a"), marked(None)];
+        assert_eq!(lanes(hooks), [vec![0, 2], vec![1], vec![3], vec![4]]);
+        let then =
+            vec![marked(Some("b, then touch")), exec("b, then touch"), exec("a"), exec("a, then mkdir")];
+        assert_eq!(lanes(then), [vec![0, 1, 3], vec![2]]);
     }
 
     /// A process in a group whose leader is gone, and the end of that leader as it is undone.

@@ -255,8 +255,6 @@ impl Controller {
     ) -> bool {
         let world = &self.reach.world;
         let began = world.now();
-        let window = outline.length.or(driver.outage());
-        let end = began + window.unwrap_or(Micros::ZERO);
         let injected = match driver.may_be_broken_off() {
             true => self.unless_healed(driver.inject()).await,
             false => Some(driver.inject().await),
@@ -264,9 +262,13 @@ impl Controller {
         match injected.unwrap_or_else(|| Err("it was being injected when it had to be healed".to_owned())) {
             Err(error) => self.tell(outline, world.now(), FaultStage::NotEffective, error),
             Ok(()) => {
+                // A hook's `run` may take its time: the fault lasts from when it was injected.
+                let injected = world.now();
+                let window = outline.length.or(driver.outage());
+                let end = injected + window.unwrap_or(Micros::ZERO);
                 let actions = 0..self.experiment.actions.get(index).map_or(0, Vec::len);
                 acting.extend(actions.map(|n| world.spawn(self.clone().act(index, n, began))));
-                let proven = self.prove(outline, driver, end.max(began + PROOF)).await;
+                let proven = self.prove(outline, driver, end.max(injected + PROOF)).await;
                 if let Some(window) = window {
                     let last = LAST_LOOK.min(Micros(window.0 / 4));
                     self.wait_until(end - last).await;
@@ -334,11 +336,10 @@ impl Controller {
             }
             healed = self.heal(driver) => healed,
         };
-        let gone = world.now();
         let (at, stage, detail) = match healed {
-            Err(NotHealed::Failed(why)) => (gone, FaultStage::NotCleared, why),
-            Err(NotHealed::NotBack(why)) => (gone, FaultStage::NotBack, why),
-            Ok(()) => tokio::select! {
+            Err(NotHealed::Failed(why)) => (world.now(), FaultStage::NotCleared, why),
+            Err(NotHealed::NotBack(why)) => (world.now(), FaultStage::NotBack, why),
+            Ok(gone) => tokio::select! {
                 biased;
                 () = self.asked(Urgency::Leave) => (gone, FaultStage::Verified, driver.remark()),
                 seen = self.traffic(outline, driver) => match seen {
@@ -357,8 +358,8 @@ impl Controller {
     }
 
     /// Heals until it has worked and the fault is gone, or the time has come; twice at least, where that may be
-    /// done again and nobody wants to leave.
-    async fn heal(&self, driver: &Driver) -> Result<(), NotHealed> {
+    /// done again and nobody wants to leave. When the look began that saw it gone: a hook's check may take its time.
+    async fn heal(&self, driver: &Driver) -> Result<Micros, NotHealed> {
         let world = &self.reach.world;
         let deadline = world.now() + PROOF;
         let mut tries = 1;
@@ -370,8 +371,13 @@ impl Controller {
             }
             tries += 1;
         }
-        let deadline = world.now() + PROOF;
-        Ok(self.look_until(deadline, async || driver.cleared().await).await?)
+        let looked = Cell::new(world.now());
+        let look = async || {
+            looked.set(world.now());
+            driver.cleared().await
+        };
+        self.look_until(looked.get() + PROOF, look).await?;
+        Ok(looked.get())
     }
 
     /// Whether what failed is to be tried again, some time later. Nobody is held up who wants to leave: what stays in the

@@ -16,7 +16,7 @@ impl Programs {
     pub fn of(experiment: &Experiment) -> Programs {
         let hooks = experiment.faults.iter().zip(&experiment.outline.faults).enumerate();
         let times = hooks.flat_map(|(index, (fault, outline))| {
-            let lasts = outline.length.unwrap_or_default() + HOOK_TIMEOUT * 2;
+            let lasts = outline.length.unwrap_or_default() + HOOK_TIMEOUT * 3;
             let hook = matches!(fault, Fault::Exec { .. }).then_some((outline.at, outline.at + lasts));
             let began = |after: Micros| (outline.at + after, outline.at + after + HOOK_TIMEOUT);
             let actions = experiment.actions.get(index).into_iter().flatten();

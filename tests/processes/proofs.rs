@@ -14,13 +14,24 @@ fn start(bench: &Bench, server: &Server, plan: &str) -> Running {
     bench.start(run)
 }
 
-/// Stages of the one fault with their details, as the history has them.
-fn stages(bench: &Bench) -> Vec<(String, String)> {
+/// What the history has of the one fault.
+fn events(bench: &Bench) -> Vec<serde_json::Value> {
     let history = fs::read_to_string(bench.run_folder().join("history.jsonl")).unwrap();
     let events = history.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    events.filter(|event| event["t"] == "fault").collect()
+}
+
+/// Its stages with their details.
+fn stages(bench: &Bench) -> Vec<(String, String)> {
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-    let faults = events.filter(|event| event["t"] == "fault");
-    faults.map(|event| (text(&event["stage"]), text(&event["detail"]))).collect()
+    events(bench).iter().map(|event| (text(&event["stage"]), text(&event["detail"]))).collect()
+}
+
+/// Milliseconds from one of its stages to another.
+fn between(bench: &Bench, from: &str, to: &str) -> i64 {
+    let events = events(bench);
+    let at = |stage| events.iter().find(|event| event["stage"] == stage).unwrap()["at"].as_i64().unwrap();
+    (at(to) - at(from)) / 1_000
 }
 
 fn hook(run: &str, undo: &str) -> String {
@@ -118,6 +129,26 @@ fn an_undo_that_works_at_the_second_try_has_worked() {
 }
 
 #[test]
+fn a_hook_is_gone_as_its_undo_has_ended_however_long_its_check_takes() {
+    let (bench, server) = (Bench::new("slow-check"), Server::fine());
+    let slow = "[sh, -c, \"sleep 1; test -e flag\"]";
+    let plan = hook("touch flag", "sleep 0.2; rm -f flag").replace("[test, -e, flag]", slow);
+    let mut squall = start(&bench, &server, &plan);
+    assert_eq!(squall.end(secs(20)).code(), Some(0), "{}", squall.said());
+    let undoing = between(&bench, "clearing", "verified");
+    assert!((200..900).contains(&undoing), "{undoing} ms");
+}
+
+#[test]
+fn a_hook_is_in_force_for_its_length_however_long_its_run_takes() {
+    let (bench, server) = (Bench::new("slow-run"), Server::fine());
+    let mut squall = start(&bench, &server, &hook("sleep 1.2; touch flag", "rm -f flag"));
+    assert_eq!(squall.end(secs(20)).code(), Some(0), "{}", squall.said());
+    let lasted = between(&bench, "effective", "clearing");
+    assert!(lasted > 900, "{lasted} ms");
+}
+
+#[test]
 fn a_service_that_does_not_come_back_is_its_own_failure_and_told_with_its_last_words() {
     for fault in ["settle: 1s, restart: { service: other }", "for: 1s, kill: { service: other }"] {
         let (bench, server, address) = (Bench::new("away"), Server::fine(), free_address());
@@ -208,4 +239,25 @@ fn what_was_done_then_is_taken_back_after_sigkill_too() {
     wait_for("it to be done", secs(20), || promoted.exists().then_some(()));
     squall.kill();
     wait_for("it to be taken back", secs(5), || (!promoted.exists()).then_some(()));
+}
+
+/// By squall as the run ends, and by the keeper after a SIGKILL.
+#[test]
+fn what_was_done_last_is_taken_back_first() {
+    for killed in [false, true] {
+        let (bench, server) = (Bench::new("then-order"), Server::fine());
+        let plan = hook("touch flag", "rm -f flag")
+            + "    then:\n      - { after: 100ms, run: [mkdir, made], undo: [rmdir, made] }\n      \
+               - { after: 1s, run: [touch, made/file], undo: [sh, -c, \"sleep 0.7; rm made/file\"] }\n";
+        let mut squall = start(&bench, &server, &plan);
+        let made = bench.folder.join("made");
+        bench.wait_for_history(&["\"note\"", "touch made/file"]);
+        if killed {
+            squall.kill();
+            wait_for("it to be taken back", secs(5), || (!made.exists()).then_some(()));
+        } else {
+            assert_eq!(squall.end(secs(20)).code(), Some(0), "{}", squall.said());
+            assert!(!made.exists());
+        }
+    }
 }

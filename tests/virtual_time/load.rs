@@ -248,3 +248,15 @@ fn fewer_operations_hide_none_that_is_slow() {
     let objective = &ran(&web, (35, 130), answers).objectives[0];
     assert_eq!(objective.word.text(), "FAIL", "{}", objective.reason);
 }
+
+/// Both were back as soon as it ended: the one that was out speaks for all, and not the one that is named first.
+#[test]
+fn of_two_that_were_back_at_once_the_one_that_was_out_is_told() {
+    let shapes = ["alive", "web"].map(|name| shape(name, "arrival: { constant: { rate: 20/s } }")).concat();
+    let dead = |seen: &Seen, _: f64| {
+        let within = (35.0..40.0).contains(&at(seen));
+        (seen.path != "/web" || !within).then_some(20.0)
+    };
+    let objective = &ran(&shapes, (35, 105), dead).objectives[0];
+    assert!(objective.reason.starts_with("web: The service was out"), "{}", objective.reason);
+}
